@@ -1,0 +1,1 @@
+"""What people touch besides Grafana: the ``gridfuse`` command, the HTTP API and the live board."""

@@ -1,0 +1,95 @@
+"""Where event time comes from: the wall clock, or a simulated clock that runs ``speed`` times as fast.
+
+Only shells read a clock. Everything that decides is told the time by a fact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from market.units import NS_PER_S
+
+__all__ = ["Clock", "SimulatedClock", "WallClock"]
+
+_NAP_S = 0.2
+"""Longest single sleep: bounds how late a sleeper notices that the clock was held or released."""
+
+
+class Clock(Protocol):
+    """Event time, as a shell sees it."""
+
+    @property
+    def speed(self) -> float:
+        """Event seconds per wall second."""
+        ...
+
+    def now_ns(self) -> int:
+        """Event time now, UTC ns; never runs backwards."""
+        ...
+
+    async def sleep_until(self, ts_ns: int) -> None:
+        """Return once event time has reached ``ts_ns``."""
+        ...
+
+
+class WallClock:
+    """Real time. Event time is the machine's own UTC clock, held still when that clock is set back."""
+
+    speed = 1.0
+
+    def __init__(self) -> None:
+        self._last_ns = 0
+
+    def now_ns(self) -> int:
+        """Event time now, UTC ns."""
+        self._last_ns = max(self._last_ns, time.time_ns())
+        return self._last_ns
+
+    async def sleep_until(self, ts_ns: int) -> None:
+        """Return once event time has reached ``ts_ns``."""
+        while (left_ns := ts_ns - self.now_ns()) > 0:
+            await asyncio.sleep(min(left_ns / NS_PER_S, _NAP_S))
+
+
+class SimulatedClock:
+    """Event time that starts where it is told and runs ``speed`` times as fast as the wall.
+
+    The clock can be given a horizon it will not run past. The demo keeps the horizon just ahead of what the processors have
+    finished, so that a machine too slow for the chosen speed gets a slower clock and not a broken order of events.
+    """
+
+    def __init__(self, start_ns: int, speed: float) -> None:
+        if not speed > 0:
+            raise ValueError(f"speed must be positive, got {speed}")
+        self.speed = float(speed)
+        self._base_ns = start_ns
+        self._base_wall_s = time.monotonic()
+        self._horizon_ns: int | None = None
+        self.held_s = 0.0
+        """Wall seconds this clock stood at its horizon."""
+
+    def now_ns(self) -> int:
+        """Event time now, UTC ns."""
+        return self._at(time.monotonic())
+
+    def _at(self, wall_s: float) -> int:
+        running_ns = self._base_ns + int((wall_s - self._base_wall_s) * self.speed * NS_PER_S)
+        return running_ns if self._horizon_ns is None else min(running_ns, self._horizon_ns)
+
+    def run_until(self, horizon_ns: int) -> None:
+        """Let the clock run to ``horizon_ns`` and no further; time it already stood still is not made up for."""
+        wall_s = time.monotonic()
+        now_ns = self._at(wall_s)
+        running_ns = self._base_ns + int((wall_s - self._base_wall_s) * self.speed * NS_PER_S)
+        if running_ns > now_ns:
+            self.held_s += (running_ns - now_ns) / NS_PER_S / self.speed
+            self._base_ns, self._base_wall_s = now_ns, wall_s
+        self._horizon_ns = max(horizon_ns, now_ns)
+
+    async def sleep_until(self, ts_ns: int) -> None:
+        """Return once event time has reached ``ts_ns``."""
+        while (left_ns := ts_ns - self.now_ns()) > 0:
+            # A held clock shows no progress; a short nap finds the release soon enough.
+            await asyncio.sleep(min(max(left_ns / NS_PER_S / self.speed, 0.001), _NAP_S))

@@ -1,0 +1,252 @@
+"""What was decided: the records of ``market.decisions.v1``, each chained to the one before it by its hash.
+
+A decision is a body (what happened) in an envelope (its number, its instant, the rule set in force, the chain). Numbers are
+consecutive and are a function of the machine's state, so a decision that is made again after a crash has the same number and the
+same bytes: it is stored at least once and shown once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from market.facts import Segment
+
+__all__ = [
+    "GENESIS",
+    "Announcement",
+    "AnomalyNoted",
+    "BrokenChain",
+    "Decision",
+    "DecisionBody",
+    "DutyOpened",
+    "DutySettled",
+    "FindingNoted",
+    "OutageEnded",
+    "Phase",
+    "RecoveryProposed",
+    "Refused",
+    "Reminded",
+    "Transition",
+    "chained",
+    "first_broken",
+]
+
+GENESIS: Final = "0" * 64
+"""The hash before the first decision."""
+
+
+class Phase(StrEnum):
+    """State of a segment (spec §6.1)."""
+
+    NORMAL = "NORMAL"
+    DEGRADED = "DEGRADED"
+    PROPOSED = "PROPOSED"
+    TRIPPED = "TRIPPED"
+    OVERDUE = "OVERDUE"
+    RESUMING = "RESUMING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """A segment changed its state.
+
+    Attributes:
+        basis: what it rests on: RT_120, TOPOLOGY_HARD, SWITCHOVER, RESULT_OK, a command.
+        evidence: numbered facts a person can check, in English.
+    """
+
+    segment: Segment
+    before: Phase
+    after: Phase
+    basis: str
+    article: str
+    by: str = ""
+    outage_start_ns: int | None = None
+    condition_met_at_ns: int | None = None
+    tripped_at_ns: int | None = None
+    effective_from_ns: int | None = None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """A notice to the participants, in both languages.
+
+    Attributes:
+        number: ``RT-2020-01-01-01``: segment, civil day, count on that day.
+        announcement_kind: TRIP or RECOVERY.
+        subject: at most one announcement per segment and subject is active.
+        supersedes: the number of the notice this one replaces, or empty.
+    """
+
+    number: str
+    announcement_kind: str
+    segment: Segment
+    subject: str
+    supersedes: str
+    published_at_ns: int
+    text_zh: str
+    text_en: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyNoted:
+    """One interval had no valid result when it was due (Art. 9(2)): an anomaly, far below a breaker."""
+
+    segment: Segment
+    interval_start_ns: int
+    how: str
+    reason: str
+    article: str = "Art. 9(2)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutageEnded:
+    """A valid result ended an outage below the limit."""
+
+    segment: Segment
+    outage_start_ns: int
+    outage_end_ns: int
+    failed_intervals: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reminded:
+    """An outage reached one of the reminder marks."""
+
+    segment: Segment
+    outage_start_ns: int
+    minutes: int
+    headroom_min: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingNoted:
+    """A detector reported something that did not change a segment's state."""
+
+    finding: str
+    article: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryProposed:
+    """Enough valid shadow clearings: a person may now recover the segment (Art. 29). Never automatic."""
+
+    segment: Segment
+    shadow_ok: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyOpened:
+    """A statutory clock started. ``duty`` is announce, explain or limit."""
+
+    duty: str
+    segment: Segment
+    due_ns: int
+    article: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutySettled:
+    """A statutory clock ended. ``outcome`` is met, late or lifted."""
+
+    duty: str
+    segment: Segment
+    outcome: str
+    margin_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A command that a rule forbids; nothing changed."""
+
+    command_id: str
+    by: str
+    role: str
+    action: str
+    rule: str
+    why: str
+
+
+DecisionBody = (
+    Transition | Announcement | AnomalyNoted | OutageEnded | Reminded | FindingNoted | RecoveryProposed | DutyOpened | DutySettled | Refused
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One link of the audit chain.
+
+    Attributes:
+        seq: 1, 2, 3, … without a gap.
+        ts_event_ns: the event time it was decided at; never back-dated.
+        rule_set: id of the rules in force.
+        kind: class name of the body.
+        body: the body as plain data.
+        prev_hash: hash of decision ``seq - 1``.
+        hash: SHA-256 over everything above, hex.
+    """
+
+    seq: int
+    ts_event_ns: int
+    rule_set: str
+    kind: str
+    body: dict[str, Any]
+    prev_hash: str
+    hash: str
+
+
+def _digest(seq: int, ts_event_ns: int, rule_set: str, kind: str, body: dict[str, Any], prev_hash: str) -> str:
+    canonical = json.dumps([seq, ts_event_ns, rule_set, kind, body, prev_hash], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def chained(body: DecisionBody, *, seq: int, ts_event_ns: int, rule_set: str, prev_hash: str) -> Decision:
+    """Put a body into its envelope and chain it to the decision before it."""
+    kind = type(body).__name__
+    # Through JSON once, so that tuples and enums have the form they are read back in and the hash can be recomputed from the record.
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(body), ensure_ascii=False))
+    digest = _digest(seq, ts_event_ns, rule_set, kind, plain, prev_hash)
+    return Decision(seq=seq, ts_event_ns=ts_event_ns, rule_set=rule_set, kind=kind, body=plain, prev_hash=prev_hash, hash=digest)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenChain:
+    """Where an audit chain stops being credible."""
+
+    seq: int
+    why: str
+
+
+def first_broken(decisions: Iterable[Decision]) -> BrokenChain | None:
+    """Verify a chain from its first decision.
+
+    Exact repeats of a decision (delivered again after a crash) are allowed; a repeat with other content is not.
+
+    Returns:
+        None where the chain holds, else the first record that breaks it and how.
+    """
+    seen: dict[int, str] = {}
+    prev_hash, expected = GENESIS, 1
+    for decision in decisions:
+        if decision.seq in seen:
+            if seen[decision.seq] != decision.hash:
+                return BrokenChain(decision.seq, "is recorded twice with different content")
+            continue
+        if decision.seq != expected:
+            return BrokenChain(decision.seq, f"follows decision {expected - 1}: decision {expected} is missing")
+        if decision.prev_hash != prev_hash:
+            return BrokenChain(decision.seq, "does not name the hash of the decision before it")
+        actual = _digest(decision.seq, decision.ts_event_ns, decision.rule_set, decision.kind, decision.body, decision.prev_hash)
+        if actual != decision.hash:
+            return BrokenChain(decision.seq, "was altered: its hash does not match its content")
+        seen[decision.seq] = prev_hash = decision.hash
+        expected += 1
+    return None

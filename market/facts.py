@@ -1,0 +1,229 @@
+"""What the market breaker is told: one ordered stream of past-tense facts, the whole input of every decision.
+
+Each fact carries ``ts_event_ns``, the instant it became known to this service (its place in the order), and, where it differs, the
+instant it speaks of. Time itself is a fact, :class:`Ticked`, so that silence can be tested and a replay equals the live run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = [
+    "CalendarClosed",
+    "ClearingReported",
+    "ClearingStatus",
+    "ClockCompared",
+    "CommandGiven",
+    "ControlReported",
+    "ExercisePlanned",
+    "Fact",
+    "FlowReported",
+    "LoadReported",
+    "PermitGranted",
+    "PointQuality",
+    "RunType",
+    "Segment",
+    "SourceReported",
+    "SwitchReported",
+    "SwitchStatus",
+    "Ticked",
+]
+
+
+class Segment(StrEnum):
+    """The two spot markets that can be broken independently of each other."""
+
+    RT = "RT"
+    DA = "DA"
+
+
+class ClearingStatus(StrEnum):
+    """How one run of the clearing ended, as far as the breaker cares."""
+
+    OK = "OK"
+    FAILED = "FAILED"
+
+
+class RunType(StrEnum):
+    """Whether a run counts. A study never does."""
+
+    PRODUCTION = "PRODUCTION"
+    STUDY = "STUDY"
+
+
+class SwitchStatus(StrEnum):
+    """Position of a switching device; INTERMEDIATE is double-point 00 or 11, that is unknown."""
+
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+    INTERMEDIATE = "INTERMEDIATE"
+
+
+class PointQuality(StrEnum):
+    """Quality of one reported value, by the top two bits of its OPC UA status code."""
+
+    GOOD = "GOOD"
+    UNCERTAIN = "UNCERTAIN"
+    BAD = "BAD"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """Time reached ``ts_event_ns``; everything that happened before has had its chance to be reported, within the grace."""
+
+    ts_event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearingReported:
+    """A clearing run said how it ended.
+
+    Attributes:
+        ts_event_ns: when this service heard of it.
+        segment: real-time or day-ahead.
+        interval_start_ns: the real-time interval; for a day-ahead run the start of the operating day.
+        completed_at_ns: when the run finished by the source's clock.
+        price_cny_per_mwh: user-side uniform price of each settlement period: one value for a real-time interval, one per period
+            of the operating day for a day-ahead result, none for a failure.
+        reason: why it failed, one of the reasons of :class:`market.outcomes.FailureReason`; empty when it did not.
+    """
+
+    ts_event_ns: int
+    segment: Segment
+    interval_start_ns: int
+    status: ClearingStatus
+    completed_at_ns: int
+    run_type: RunType = RunType.PRODUCTION
+    version: int = 1
+    price_cny_per_mwh: tuple[float, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchReported:
+    """A branch is in or out of service by its switch positions, or the quality of that knowledge changed."""
+
+    ts_event_ns: int
+    element: str
+    status: SwitchStatus
+    quality: PointQuality
+    ts_source_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowReported:
+    """Loading at the two ends of a branch, % of its continuous rating, unsigned.
+
+    Reported when either end crosses the dead-flow threshold, not on every measurement.
+    """
+
+    ts_event_ns: int
+    element: str
+    from_pct: float
+    to_pct: float
+    quality: PointQuality
+    ts_source_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReported:
+    """Total metered load of an area, MW, >= 0."""
+
+    ts_event_ns: int
+    area: str
+    load_mw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlReported:
+    """A control site claims, or gives up, authority over the grid; ``site`` is MAIN or BACKUP."""
+
+    ts_event_ns: int
+    site: str
+    asserted: bool
+    ts_source_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReported:
+    """Sight of a source was lost or regained; ``name`` is ``clearing`` or ``scada``."""
+
+    ts_event_ns: int
+    name: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockCompared:
+    """Seconds that passed on the wall clock and on the monotonic clock since the last comparison."""
+
+    ts_event_ns: int
+    wall_s: float
+    monotonic_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarClosed:
+    """A segment is not expected to clear in ``[from_ns, to_ns)``."""
+
+    ts_event_ns: int
+    segment: Segment
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermitGranted:
+    """An element may be out of service in ``[from_ns, to_ns]``: a planned outage."""
+
+    ts_event_ns: int
+    element: str
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExercisePlanned:
+    """A switchover between control centres is planned in ``[from_ns, to_ns]``: a drill."""
+
+    ts_event_ns: int
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandGiven:
+    """A person ordered something of the breaker.
+
+    Attributes:
+        command_id: chosen by the sender, so that a repeated delivery is carried out once.
+        by: who, as authenticated at the edge.
+        role: in which capacity: DISPATCH, TRADING, MO, GOV, REG, VIEWER or ADMIN.
+        action: CONFIRM_TRIP, REJECT_TRIP or CONFIRM_RECOVER.
+        args: the action's own fields, such as ``reason``.
+    """
+
+    ts_event_ns: int
+    command_id: str
+    by: str
+    role: str
+    action: str
+    args: dict[str, str] = field(default_factory=dict)
+
+
+Fact = (
+    Ticked
+    | ClearingReported
+    | SwitchReported
+    | FlowReported
+    | LoadReported
+    | ControlReported
+    | SourceReported
+    | ClockCompared
+    | CalendarClosed
+    | PermitGranted
+    | ExercisePlanned
+    | CommandGiven
+)

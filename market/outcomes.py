@@ -1,0 +1,173 @@
+"""How one interval's clearing ended: :class:`Cleared` or :class:`ClearingFailed`, both values, never an exception.
+
+Not cleared is absence plus a reason; it is never a price of zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = [
+    "Binding",
+    "Certificate",
+    "Cleared",
+    "ClearingFailed",
+    "ClearingInputs",
+    "FailureReason",
+    "Outcome",
+    "OutcomeStatus",
+    "Violation",
+]
+
+
+class OutcomeStatus(StrEnum):
+    """Quality of a result that exists."""
+
+    OK = "OK"
+    OK_VIOLATION = "OK_VIOLATION"
+    """Cleared with a priced violation of a limit or of the balance."""
+    OK_DEGRADED = "OK_DEGRADED"
+    """Cleared with a fallback: stale inputs, an older topology."""
+
+
+class FailureReason(StrEnum):
+    """Why there is no result."""
+
+    INPUT_MISSING = "INPUT_MISSING"
+    INPUT_STALE = "INPUT_STALE"
+    INPUT_INVALID = "INPUT_INVALID"
+    TOPOLOGY_CHANGED = "TOPOLOGY_CHANGED"
+    SOLVER_TIMEOUT = "SOLVER_TIMEOUT"
+    SOLVER_STATUS = "SOLVER_STATUS"
+    KKT_FAILED = "KKT_FAILED"
+    PRICE_NOT_CREDIBLE = "PRICE_NOT_CREDIBLE"
+    SUSPENDED = "SUSPENDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearingInputs:
+    """What one interval is cleared from, frozen at the gate; the record of it makes the clearing repeatable.
+
+    Attributes:
+        interval_start_ns: the interval, UTC ns.
+        frozen_at_ns: event time of the freeze.
+        load_mw: withdrawal per bus, MW; every load bus of the network is present.
+        output_mw: telemetered output per unit, MW; every unit that is in service is present.
+        available_mw: upper limit of renewable units, MW.
+        out_of_service: branches that are open, sorted.
+        units_off: units that are not committed or unavailable, sorted.
+        stale_points: how many of the points used were not GOOD.
+        used_points: how many points were used.
+        oldest_s: age of the oldest value used, s.
+        notes: what was substituted and with what, for people.
+    """
+
+    interval_start_ns: int
+    frozen_at_ns: int
+    load_mw: dict[str, float]
+    output_mw: dict[str, float]
+    available_mw: dict[str, float]
+    out_of_service: tuple[str, ...] = ()
+    units_off: tuple[str, ...] = ()
+    stale_points: int = 0
+    used_points: int = 0
+    oldest_s: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A limit that shaped the prices.
+
+    Attributes:
+        kind: ``line`` for a branch limit in the intact grid.
+        id: the branch.
+        outage: the contingency it binds under, or null for the intact grid.
+        flow_mw: flow, positive from ``from`` to ``to``.
+        limit_mw: the limit, > 0.
+        shadow_price: what one more MW of limit would save, in the case's money per MWh, >= 0.
+    """
+
+    kind: str
+    id: str
+    outage: str | None
+    flow_mw: float
+    limit_mw: float
+    shadow_price: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A limit that was exceeded at its penalty: ``kind`` is ``line``, ``shed`` (load not served) or ``spill`` (excess)."""
+
+    kind: str
+    id: str
+    mw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """Proof that the dispatch and prices belong together, computed without the solver's own flags.
+
+    Attributes:
+        passed: every residual is within its tolerance.
+        residuals: each residual by name; MW or money per MWh as the name says.
+    """
+
+    passed: bool
+    residuals: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """A valid result for one interval.
+
+    Money is CNY for the market and whatever the case is written in for a MATPOWER file; power is MW.
+
+    Attributes:
+        dispatch_mw: base point per unit.
+        lmp_per_mwh: price per bus; a dead bus is absent.
+        congestion_per_mwh: the congestion part of each bus price.
+        energy_per_mwh: the part common to all buses of the main island; LMP = energy + congestion.
+        flow_mw: flow per branch in service.
+        uniform_price_per_mwh: load-weighted mean LMP, the user-side settlement price.
+        objective_per_h: cost of the dispatch without penalties.
+        hashes: SHA-256 of inputs, topology, parameters and result, hex, by name.
+    """
+
+    interval_start_ns: int
+    completed_at_ns: int
+    status: OutcomeStatus
+    objective_per_h: float
+    penalty_per_h: float
+    dispatch_mw: dict[str, float]
+    lmp_per_mwh: dict[str, float]
+    energy_per_mwh: float
+    congestion_per_mwh: dict[str, float]
+    flow_mw: dict[str, float]
+    uniform_price_per_mwh: float
+    certificate: Certificate
+    binding: tuple[Binding, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    hashes: dict[str, str] = field(default_factory=dict)
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearingFailed:
+    """No valid result for one interval, with the reason and what is known of it.
+
+    Attributes:
+        reason: the class of failure.
+        detail: what a person needs to act: the offender by name, and numbers.
+    """
+
+    interval_start_ns: int
+    completed_at_ns: int
+    reason: FailureReason
+    detail: str
+    version: int = 1
+
+
+Outcome = Cleared | ClearingFailed

@@ -1,0 +1,48 @@
+"""The price in force for a settlement period, and the rule that put it there (Art. 22, 27 and the gap rule)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from market.facts import Segment
+
+__all__ = ["PriceInForce", "Regime"]
+
+
+class Regime(StrEnum):
+    """Which rule sets the price of one interval."""
+
+    MARKET = "MARKET"
+    """The interval's own clearing."""
+    GAP = "GAP"
+    """No valid result and no breaker: last valid price, provisional (policy Q2)."""
+    ART27_1 = "ART27_1"
+    """Day-ahead out, real-time running: the real-time price."""
+    ART27_2 = "ART27_2"
+    """Real-time out, day-ahead ran: the day-ahead price of the same period."""
+    ART27_3 = "ART27_3"
+    """Both out: the thirty-day mean, by analogy for a breaker (policy Q1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceInForce:
+    """Price of one real-time interval.
+
+    Attributes:
+        interval_start_ns: the interval.
+        price_cny_per_mwh: user-side uniform price; None where the regime has no price to give (never 0 for "unknown").
+        rev: 0 for the first price of the interval; later prices of it count up and replace it.
+        source: where the number comes from, for people: the clearing version, the day-ahead period, the last valid interval.
+        provisional: whether settlement must confirm it.
+    """
+
+    ts_event_ns: int
+    segment: Segment
+    interval_start_ns: int
+    regime: Regime
+    price_cny_per_mwh: float | None
+    rev: int
+    source: str
+    provisional: bool
+    rule_set: str

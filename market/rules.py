@@ -1,0 +1,213 @@
+"""The rule set: every number the market decides by, with the article it comes from.
+
+All parties must agree on these values, so they are versioned together and the rule-set id stands in every decision. What may
+differ from machine to machine (addresses, paths, ports) is ``streams.settings`` instead.
+
+Citations are to the Guangdong measure (consultation draft, 2023-04-25); "policy" marks a value the text leaves open. The Chinese
+comparators are kept exactly: 以上 and 以内 include the number, 超过 excludes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+from math import isfinite
+from typing import Any
+
+from market.errors import ConfigError, Problem
+from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
+
+__all__ = ["GUANGDONG_2023", "MarketRules", "Mode", "Modes", "TopologyHard", "rules_from"]
+
+
+class Mode(StrEnum):
+    """Whether a trigger acts by itself or proposes to a person."""
+
+    AUTO = "auto"
+    CONFIRM = "confirm"
+
+
+def _cited(default: Any, cite: str) -> Any:
+    return field(default=default, metadata={"cite": cite})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modes:
+    """The mode of each trigger that may be automatic at all; every other trigger only proposes."""
+
+    RT_120: Mode = _cited(Mode.AUTO, "Art. 23(1); shipped profile")
+    DA_MISSED: Mode = _cited(Mode.AUTO, "Art. 23(1); shipped profile")
+    TOPOLOGY_HARD: Mode = _cited(Mode.AUTO, "Art. 23(2); shipped profile")
+    SWITCHOVER: Mode = _cited(Mode.AUTO, "Art. 23(2); shipped profile")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyHard:
+    """What makes a topology change *major* beyond doubt (policy, spec §1.5)."""
+
+    ehv_elements: int = _cited(3, "policy, table 1.5: unplanned top-voltage elements lost, or more")
+    ehv_window_min: int = _cited(15, "policy, table 1.5")
+    load_lost_pct: float = _cited(13.0, "State Council Order 599: major accident of a province grid")
+    window_min: int = _cited(10, "policy, table 1.5: window of the load loss")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketRules:
+    """One version of the market rules.
+
+    Durations carry their unit in the name; ``*_ns`` properties give them in the unit the machines count in.
+    """
+
+    rule_set: str = _cited("gd-2023-draft", "Art. 32: the interpretation in force")
+    revision: str = _cited("r1", "Art. 32")
+    zone: str = _cited("Asia/Shanghai", "all instants of the measure")
+
+    rt_interval_min: int = _cited(15, "operating rules: length of a real-time interval")
+    due_offset_s: int = _cited(0, "policy: a result is due at the start of its interval")
+    rt_limit_min: int = _cited(120, "Art. 23(1): 120 分钟及以上, so >=")
+    grace_s: int = _cited(30, "policy: lateness allowed on the wire before a decision")
+    gate_lead_s: int = _cited(60, "operating rules: inputs are frozen this long before the interval")
+    reminders_min: tuple[int, ...] = _cited((15, 30, 60, 90, 105), "policy §1.2: reminders while real-time clearing is out")
+
+    proposal_escalate_min: int = _cited(10, "policy §1.2: an unanswered proposal escalates")
+    repropose_min: int = _cited(30, "policy: a rejected proposal returns while its condition holds")
+    announce_target_min: int = _cited(5, "policy Q9, by analogy with Art. 11")
+    explain_h: int = _cited(48, "Art. 24: within 48 hours, inclusive")
+    breaker_max_h: int = _cited(72, "Art. 24/25: more than 72 hours is overdue")
+    shadow_ok: int = _cited(4, "policy: valid shadow clearings in a row before recovery is proposed")
+    resume_notice_min: int = _cited(30, "policy, after AEMO: notice before prices return to the market")
+
+    modes: Modes = field(default_factory=Modes)
+    topology_hard: TopologyHard = field(default_factory=TopologyHard)
+    top_voltage_kv: float = _cited(500.0, "policy, table 1.5: the voltage from which an element counts")
+    breaker_debounce_s: int = _cited(10, "policy, table 1.5: a position counts once it has held this long")
+    reclose_s: int = _cited(10, "policy, table 1.5: an opening that recloses in time was no loss")
+    chatter_changes: int = _cited(3, "policy, table 1.5: changes within a minute that make a point chatter")
+    dead_flow_pct: float = _cited(1.0, "policy, table 1.5: below this share of rating at both ends a branch carries nothing")
+    permit_margin_min: int = _cited(30, "policy, table 1.5: a permit covers this much before and after")
+    switchover_hold_s: int = _cited(60, "policy, table 1.5: control authority must be stable this long")
+    observability_pct: float = _cited(90.0, "policy, table 1.5: share of observed top-voltage elements below which nothing trips by itself")
+    clock_jump_s: float = _cited(2.0, "policy §1.2: wall clock against monotonic clock")
+
+    price_floor_cny_per_mwh: float = _cited(0.0, "provincial offer rules")
+    price_cap_cny_per_mwh: float = _cited(1500.0, "provincial offer rules")
+
+    @property
+    def id(self) -> str:
+        """The identity that stands in every decision, as ``gd-2023-draft/r1``."""
+        return f"{self.rule_set}/{self.revision}"
+
+    @property
+    def rt_interval_ns(self) -> int:
+        """Length of a real-time interval, ns."""
+        return self.rt_interval_min * NS_PER_MIN
+
+    @property
+    def due_offset_ns(self) -> int:
+        """From the start of an interval to the instant its result is due, ns."""
+        return self.due_offset_s * NS_PER_S
+
+    @property
+    def rt_limit_ns(self) -> int:
+        """How long real-time clearing may be out before the breaker's condition is met, ns."""
+        return self.rt_limit_min * NS_PER_MIN
+
+    @property
+    def grace_ns(self) -> int:
+        """How long a decision waits for facts that are still on the wire, ns."""
+        return self.grace_s * NS_PER_S
+
+    @property
+    def gate_lead_ns(self) -> int:
+        """From the freeze of the inputs to the start of the interval, ns."""
+        return self.gate_lead_s * NS_PER_S
+
+    @property
+    def resume_notice_ns(self) -> int:
+        """Least time from a recovery's announcement to its effect, ns."""
+        return self.resume_notice_min * NS_PER_MIN
+
+    @property
+    def breaker_max_ns(self) -> int:
+        """Longest breaker time before it is overdue, ns."""
+        return self.breaker_max_h * NS_PER_H
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the rule set as plain data, for the record of what was in force."""
+        return asdict(self)
+
+
+GUANGDONG_2023 = MarketRules()
+"""The shipped rule set: Guangdong consultation draft of 2023-04-25, first reading."""
+
+
+def rules_from(overrides: Mapping[str, Any], base: MarketRules = GUANGDONG_2023, where: str = "rules") -> MarketRules:
+    """Return ``base`` with some values replaced.
+
+    Args:
+        overrides: field name to value; ``modes`` and ``topology_hard`` are mappings of their own.
+        base: the rule set to start from.
+        where: the file (and line) the overrides came from, for the messages.
+
+    Returns:
+        A rule set whose ``revision`` says that it was overridden, unless the overrides name a revision themselves.
+
+    Raises:
+        ConfigError: unknown names and unusable values, all of them.
+
+    >>> rules_from({"rt_interval_min": 5}).id
+    'gd-2023-draft/r1+overrides'
+    """
+    problems: list[Problem] = []
+    values = _checked(overrides, base, where, problems)
+    if problems:
+        raise ConfigError(problems)
+    if values and "revision" not in values:
+        values["revision"] = f"{base.revision}+overrides"
+    rules = replace(base, **values)
+    if 60 % rules.rt_interval_min:
+        raise ConfigError([Problem(where, f"rt_interval_min: {rules.rt_interval_min} does not divide an hour; use 5, 15, 30 or 60")])
+    if rules.price_floor_cny_per_mwh >= rules.price_cap_cny_per_mwh:
+        raise ConfigError([Problem(where, "price_floor_cny_per_mwh must lie below price_cap_cny_per_mwh")])
+    return rules
+
+
+def _checked(overrides: Mapping[str, Any], base: Any, where: str, problems: list[Problem]) -> dict[str, Any]:
+    """Check each override against the field it replaces; unusable ones become problems."""
+    known = {spec.name: getattr(base, spec.name) for spec in fields(base)}
+    values: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if name not in known:
+            problems.append(Problem(where, f"unknown rule {name!r}; known: {', '.join(sorted(known))}"))
+            continue
+        current = known[name]
+        if isinstance(current, Modes | TopologyHard):
+            if not isinstance(value, Mapping):
+                problems.append(Problem(where, f"{name}: expected names and values, got {value!r}"))
+            else:
+                values[name] = replace(current, **_checked(value, current, f"{where}: {name}", problems))
+        elif isinstance(current, Mode):
+            if value not in tuple(Mode):
+                problems.append(Problem(where, f"{name}: {value!r} is not a mode; use auto or confirm"))
+            else:
+                values[name] = Mode(value)
+        elif isinstance(current, tuple):
+            if not isinstance(value, list | tuple) or not all(isinstance(v, int) and v > 0 for v in value):
+                problems.append(Problem(where, f"{name}: expected a list of positive whole numbers, got {value!r}"))
+            else:
+                values[name] = tuple(sorted(value))
+        elif isinstance(current, str):
+            if not isinstance(value, str) or not value:
+                problems.append(Problem(where, f"{name}: expected text, got {value!r}"))
+            else:
+                values[name] = value
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            problems.append(Problem(where, f"{name}: expected a number, got {value!r}"))
+        elif isinstance(current, int) and int(value) != value:
+            problems.append(Problem(where, f"{name}: expected a whole number, got {value!r}"))
+        elif value < 0 or (value == 0 and name in {"rt_interval_min", "rt_limit_min", "shadow_ok"}):
+            problems.append(Problem(where, f"{name}: {value!r} is too small"))
+        else:
+            values[name] = type(current)(value)
+    return values

@@ -1,0 +1,1 @@
+"""One Faust app between the field and the sinks: topics, codecs, processors, transports."""
