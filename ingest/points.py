@@ -46,7 +46,8 @@ class PointSpec:
         name: full name, as in the module's table.
         area: control area.
         device: the device or server it is read from.
-        period_ns: how often a fresh value is expected, ns, > 0.
+        period_ns: how often a fresh value is expected, ns, > 0; how often a sign of life, for a point told by exception.
+        by_exception: the source tells it only when it changes (an OPC UA subscription): the value stands as long as the source lives.
         unit: engineering unit, for people.
         low: least plausible value, or None.
         high: greatest plausible value, or None.
@@ -59,6 +60,7 @@ class PointSpec:
     unit: str = ""
     low: float | None = None
     high: float | None = None
+    by_exception: bool = False
 
 
 class PointTable:
@@ -69,6 +71,8 @@ class PointTable:
         ids: (n,) uint64, ascending.
         stale_after_ns: (n,) int64, age at which a point turns stale.
         low, high: (n,) float64, plausible range; infinite where there is none.
+        by_exception: (n,) bool.
+        devices: the devices, sorted; device_of: (n,) int64, each point's place among them.
     """
 
     def __init__(self, specs: Iterable[PointSpec]) -> None:
@@ -89,6 +93,10 @@ class PointTable:
         self.stale_after_ns: NDArray[np.int64] = np.array([s.period_ns * STALE_PERIODS for s in self.specs], dtype=np.int64)
         self.low: NDArray[np.float64] = np.array([-np.inf if s.low is None else s.low for s in self.specs], dtype=np.float64)
         self.high: NDArray[np.float64] = np.array([np.inf if s.high is None else s.high for s in self.specs], dtype=np.float64)
+        self.by_exception: NDArray[np.bool_] = np.array([s.by_exception for s in self.specs], dtype=bool)
+        self.devices: tuple[str, ...] = tuple(sorted({s.device for s in self.specs}))
+        place = {device: number for number, device in enumerate(self.devices)}
+        self.device_of: NDArray[np.int64] = np.array([place[s.device] for s in self.specs], dtype=np.int64)
         self._row_of_name = {spec.name: row for row, spec in enumerate(self.specs)}
 
     def __len__(self) -> int:

@@ -103,26 +103,32 @@ class ClearingReported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchReported:
-    """A branch is in or out of service by its switch positions, or the quality of that knowledge changed."""
+    """The switch at one end of a branch moved, or the quality of that knowledge changed.
+
+    Attributes:
+        end: ``from`` or ``to``; empty where one position stands for the whole branch.
+        ts_source_ns: when it held at the device.
+    """
 
     ts_event_ns: int
     element: str
     status: SwitchStatus
     quality: PointQuality
     ts_source_ns: int
+    end: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowReported:
-    """Loading at the two ends of a branch, % of its continuous rating, unsigned.
+    """Loading at the ends of a branch, % of its continuous rating, unsigned; None for an end this report does not speak of.
 
-    Reported when either end crosses the dead-flow threshold, not on every measurement.
+    Reported when an end crosses the dead-flow threshold, not on every measurement.
     """
 
     ts_event_ns: int
     element: str
-    from_pct: float
-    to_pct: float
+    from_pct: float | None
+    to_pct: float | None
     quality: PointQuality
     ts_source_ns: int
 

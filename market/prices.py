@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
 from market.facts import Segment
 
-__all__ = ["PriceInForce", "Regime"]
+__all__ = ["PriceInForce", "Regime", "settled_price"]
+
+_FEN = Decimal("0.01")
+
+
+def settled_price(price_cny_per_mwh: float) -> float:
+    """Round a price as it is published and settled: to the fen, halves up.
+
+    >>> settled_price(405.505), settled_price(1499.9999999999998)
+    (405.51, 1500.0)
+    """
+    return float(Decimal(repr(price_cny_per_mwh)).quantize(_FEN, rounding=ROUND_HALF_UP))
 
 
 class Regime(StrEnum):

@@ -48,8 +48,7 @@ class TopologyHard:
 
     ehv_elements: int = _cited(3, "policy, table 1.5: unplanned top-voltage elements lost, or more")
     ehv_window_min: int = _cited(15, "policy, table 1.5")
-    load_lost_pct: float = _cited(13.0, "State Council Order 599: major accident of a province grid")
-    window_min: int = _cited(10, "policy, table 1.5: window of the load loss")
+    window_min: int = _cited(10, "policy, table 1.5: window over which lost load is counted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

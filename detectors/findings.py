@@ -1,0 +1,113 @@
+"""What a detector can find.
+
+A finding is a value with its evidence in words a person can check; what it does to the market is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from market.facts import Segment
+
+__all__ = [
+    "Basis",
+    "ConditionGone",
+    "ConditionMet",
+    "Finding",
+    "IntervalUnserved",
+    "Noted",
+    "OutageBegan",
+    "OutageOver",
+    "OutageReached",
+    "ResultAccepted",
+]
+
+
+class Basis(StrEnum):
+    """What a breaker condition rests on; the name of its mode in the rule set."""
+
+    RT_120 = "RT_120"
+    TOPOLOGY_HARD = "TOPOLOGY_HARD"
+    SWITCHOVER = "SWITCHOVER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionMet:
+    """A condition of Art. 23 holds.
+
+    Attributes:
+        met_at_ns: the instant the rule names, not the instant it was noticed.
+        auto_allowed: whether the evidence is good enough for an automatic trip; if not, it is proposed to a person.
+    """
+
+    basis: Basis
+    segment: Segment
+    met_at_ns: int
+    article: str
+    evidence: tuple[str, ...]
+    auto_allowed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionGone:
+    """A condition that was met no longer holds."""
+
+    basis: Basis
+    segment: Segment
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalUnserved:
+    """An expected interval had no valid result at its due instant plus the grace. ``how`` is MISSED, FAILED or INVALID."""
+
+    interval_start_ns: int
+    how: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutageBegan:
+    """Real-time clearing is out since ``start_ns``, the due instant of the first unserved interval."""
+
+    start_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutageReached:
+    """The outage passed a reminder mark."""
+
+    start_ns: int
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutageOver:
+    """A valid result, or the end of the trading calendar, ended the outage at ``end_ns``."""
+
+    start_ns: int
+    end_ns: int
+    unserved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultAccepted:
+    """A valid production result for one interval."""
+
+    interval_start_ns: int
+    completed_at_ns: int
+    price_cny_per_mwh: float
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something worth recording that is no condition: CHATTERING, OBSERVABILITY_LOW, CONTROL_CONFLICT."""
+
+    what: str
+    article: str
+    evidence: tuple[str, ...]
+
+
+Finding = ConditionMet | ConditionGone | IntervalUnserved | OutageBegan | OutageReached | OutageOver | ResultAccepted | Noted

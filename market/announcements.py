@@ -1,0 +1,80 @@
+"""The words of a notice: one template per kind, in Chinese and English, with every fact that Art. 23 and 29 need in it.
+
+A template is filled from a mapping of facts; a fact that is missing is a programming error and never a blank in a public notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["CAUSES", "notice_text"]
+
+CAUSES: Final[Mapping[str, tuple[str, str]]] = {
+    "RT_120": ("实时市场连续 {limit_min} 分钟未能出清", "real-time clearing unavailable for {limit_min} minutes without a break"),
+    "TOPOLOGY_HARD": ("电网拓扑发生重大变化", "a major change of the grid's topology"),
+    "SWITCHOVER": ("主备调切换", "control moved from the main to the backup dispatch centre"),
+}
+"""Cause of a trip by its basis: (Chinese, English)."""
+
+_SEGMENTS: Final = {"RT": ("实时市场", "real-time market"), "DA": ("日前市场", "day-ahead market")}
+
+_ARTICLES: Final = {
+    "Art. 23": "第二十三条",
+    "Art. 23(1)": "第二十三条第(一)项",
+    "Art. 23(2)": "第二十三条第(二)项",
+    "Art. 29": "第二十九条",
+}
+"""Citations as a Chinese notice writes them."""
+
+_TEMPLATES: Final = {
+    "TRIP": (
+        (
+            "【{number}】电力现货{segment_zh}熔断公告。原因:{cause_zh}({article_zh})。条件成立时刻:{condition_met_at};熔断时刻:{tripped_at}。"
+            "自 {first_interval} 起的时段适用熔断处理。价格规则:{pricing_zh}。下次通报不晚于 {next_update}。"
+        ),
+        (
+            "[{number}] Market breaker tripped: {segment_en}. Cause: {cause_en} ({article}). Condition met at {condition_met_at}; "
+            "tripped at {tripped_at}. In effect from interval {first_interval}. Pricing: {pricing_en}. Next update by {next_update}."
+        ),
+    ),
+    "RECOVERY": (
+        (
+            "【{number}】电力现货{segment_zh}熔断恢复公告(取代 {supersedes})。依据:{article_zh}。调度机构 {by} 于 {published_at} 决定恢复,"
+            "自 {effective_from} 起的时段恢复市场出清价格;此前时段仍适用:{pricing_zh}。"
+        ),
+        (
+            "[{number}] Recovery of the {segment_en} (supersedes {supersedes}). Basis: {article}. "
+            "Decided by dispatch ({by}) at {published_at}; market prices return from interval {effective_from}; until then: {pricing_en}."
+        ),
+    ),
+}
+
+
+def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -> tuple[str, str]:
+    """Fill a template.
+
+    Args:
+        kind: TRIP or RECOVERY.
+        segment: RT or DA.
+        basis: key of :data:`CAUSES`; ignored by kinds that name no cause.
+        facts: every field of the template besides segment and cause.
+
+    Returns:
+        The notice in Chinese and in English.
+
+    Raises:
+        KeyError: a mandatory fact is missing.
+    """
+    segment_zh, segment_en = _SEGMENTS[segment]
+    cause_zh, cause_en = CAUSES.get(basis, ("", ""))
+    fields = {
+        **facts,
+        "article_zh": _ARTICLES[facts["article"]],
+        "segment_zh": segment_zh,
+        "segment_en": segment_en,
+        "cause_zh": cause_zh.format(**facts) if kind == "TRIP" else "",
+        "cause_en": cause_en.format(**facts) if kind == "TRIP" else "",
+    }
+    template_zh, template_en = _TEMPLATES[kind]
+    return template_zh.format(**fields), template_en.format(**fields)

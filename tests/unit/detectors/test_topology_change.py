@@ -1,0 +1,184 @@
+"""What counts as lost, when three losses are a hard change, and what never counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from detectors.findings import ConditionGone, ConditionMet, Finding, Noted
+from detectors.topology_change import Element, TopologyWatch, next_deadline_ns, observe
+from market.facts import Fact, FlowReported, LoadReported, PermitGranted, PointQuality, SwitchReported, SwitchStatus, Ticked
+from market.rules import GUANGDONG_2023, MarketRules, rules_from
+from tests.kit.table import at_ns, rows
+
+RULES = GUANGDONG_2023
+GRID = {f"L{i}": Element(kv=500.0) for i in range(1, 11)} | {"S1": Element(kv=220.0)}
+
+
+def fact_of(ts_ns: int, words: list[str]) -> Fact:
+    """``open|close|stale|between ELEMENT [END]`` | ``dead|alive ELEMENT [END]`` | ``load A MW`` | ``permit E FROM TO`` | ``tick``."""
+    match words:
+        case ["tick"]:
+            return Ticked(ts_event_ns=ts_ns)
+        case ["load", area, mw]:
+            return LoadReported(ts_event_ns=ts_ns, area=area, load_mw=float(mw))
+        case ["permit", element, from_, to]:
+            return PermitGranted(ts_event_ns=ts_ns, element=element, from_ns=at_ns(from_), to_ns=at_ns(to))
+        case ["dead" | "alive" as word, element, *end]:
+            pct = 0.4 if word == "dead" else 40.0
+            ends = end or ["from", "to"]
+            return FlowReported(
+                ts_event_ns=ts_ns,
+                element=element,
+                from_pct=pct if "from" in ends else None,
+                to_pct=pct if "to" in ends else None,
+                quality=PointQuality.GOOD,
+                ts_source_ns=ts_ns,
+            )
+        case [word, element, *end]:
+            status = {"open": SwitchStatus.OPEN, "between": SwitchStatus.INTERMEDIATE}.get(word, SwitchStatus.CLOSED)
+            quality = PointQuality.STALE if word == "stale" else PointQuality.GOOD
+            return SwitchReported(ts_event_ns=ts_ns, element=element, end="".join(end), status=status, quality=quality, ts_source_ns=ts_ns)
+    raise AssertionError(words)
+
+
+def run(table: str, rules: MarketRules = RULES, *, held: bool = False) -> list[Finding]:
+    """Feed a table, with a tick at every deadline on the way, and return everything found."""
+    watch, found = TopologyWatch(), list[Finding]()
+    for ts_ns, words, _ in rows(table):
+        while (deadline := next_deadline_ns(watch, rules)) is not None and deadline < ts_ns:
+            after, more = observe(watch, Ticked(ts_event_ns=deadline), rules, GRID, held=held)
+            if after == watch:
+                break
+            watch, found = after, [*found, *more]
+        watch, more = observe(watch, fact_of(ts_ns, words), rules, GRID, held=held)
+        found += more
+    return found
+
+
+def conditions(found: list[Finding]) -> list[int]:
+    return [finding.met_at_ns for finding in found if isinstance(finding, ConditionMet)]
+
+
+THREE = """
+    14:00 open L1
+    14:00 dead L1
+    14:03 open L2
+    14:03 dead L2
+    14:06 open L3
+    14:06 dead L3
+"""
+
+
+def test_three_lines_trip_at_the_third_debounce_plus_grace() -> None:
+    assert conditions(run(THREE + "14:06:39.999 tick")) == []
+    assert conditions(run(THREE + "14:06:40 tick")) == [at_ns("14:06:10")]
+
+
+def test_condition_is_found_once() -> None:
+    assert len(conditions(run(THREE + "14:06:40 tick\n14:07 tick\n14:20 tick"))) == 1
+
+
+def test_evidence_names_elements_and_lost_load() -> None:
+    found = run("13:59 load A 80000\n13:59 load B 40000\n13:59:30 tick" + THREE + "14:06:20 load A 63200\n14:06:40 tick")
+    (condition,) = [f for f in found if isinstance(f, ConditionMet)]
+    assert "L1, L2, L3" in condition.evidence[0]
+    assert "16800 MW of 120000 MW" in condition.evidence[-1]
+
+
+def test_confirmation_waits_for_the_flow_to_die() -> None:
+    found = run("14:00 open L1\n14:00 dead L1\n14:03 open L2\n14:03 dead L2\n14:06 open L3\n14:06:25 dead L3\n14:06:54.999 tick")
+    assert conditions(found) == []
+    found = run("14:00 open L1\n14:00 dead L1\n14:03 open L2\n14:03 dead L2\n14:06 open L3\n14:06:25 dead L3\n14:06:55 tick")
+    assert conditions(found) == [at_ns("14:06:25")]
+
+
+@pytest.mark.parametrize(
+    ("why", "table"),
+    [
+        ("the flow says otherwise", THREE.replace("14:06 dead L3", "14:06 alive L3")),
+        ("the flow is dead at one end only", THREE.replace("14:06 dead L3", "14:06 dead L3 from")),
+        ("no flow was ever measured", THREE.replace("14:06 dead L3", "")),
+        ("two are not three", THREE.replace("14:06 open L3", "").replace("14:06 dead L3", "")),
+        ("it reclosed within ten seconds", THREE + "14:06:10 close L3\n"),
+        ("its position is stale", THREE + "14:06:05 stale L3\n"),
+        ("its position is between", THREE.replace("open L3", "between L3")),
+        ("it is below the top voltage", THREE.replace("L3", "S1")),
+        ("nobody knows the element", THREE.replace("L3", "X9")),
+        ("it was permitted", "13:00 permit L3 14:30 18:00\n" + THREE),
+        ("it chatters", THREE + "14:06:02 close L3\n14:06:04 open L3\n"),
+        ("more than fifteen minutes lie between", THREE.replace("14:06", "14:15:00.001")),
+    ],
+    ids=lambda value: value if " " in str(value) and "\n" not in str(value) else "",
+)
+def test_does_not_count(why: str, table: str) -> None:
+    assert conditions(run(table + "14:16:30 tick")) == [], why
+
+
+def test_reclosing_after_ten_seconds_does_not_undo_the_loss() -> None:
+    assert conditions(run(THREE + "14:06:10.001 close L3\n14:06:41 tick")) == [at_ns("14:06:10")]
+
+
+def test_permit_covers_half_an_hour_around_it_and_no_more() -> None:
+    assert conditions(run("13:00 permit L3 14:36 18:00\n" + THREE + "14:06:41 tick")) == []
+    assert conditions(run("13:00 permit L3 14:36:00.001 18:00\n" + THREE + "14:06:41 tick")) == [at_ns("14:06:10")]
+
+
+def test_three_lines_in_exactly_fifteen_minutes_count() -> None:
+    table = THREE.replace("14:06", "14:15")
+    assert conditions(run(table + "14:15:40 tick")) == [at_ns("14:15:10")]
+
+
+def test_both_ends_are_one_element() -> None:
+    found = run(THREE.replace("open L3", "open L3 from") + "14:06:01 open L3 to\n14:06:41 tick")
+    assert conditions(found) == [at_ns("14:06:10")]
+    found = run("14:00 open L1 from\n14:00 open L1 to\n14:00 dead L1\n14:01 open L2 from\n14:01 open L2 to\n14:01 dead L2\n14:05 tick")
+    assert conditions(found) == []
+
+
+def test_one_end_closed_leaves_the_branch_open() -> None:
+    table = THREE.replace("14:06 open L3", "14:06 open L3 from\n14:06 open L3 to\n14:06:05 close L3 from")
+    assert conditions(run(table + "14:06:41 tick")) == [at_ns("14:06:10")]
+
+
+def test_low_observability_is_noted_and_forbids_automation() -> None:
+    table = "13:50 stale L8\n13:50 stale L9\n13:51 tick\n" + THREE + "14:06:41 tick"
+    found = run(table)
+    assert [f.what for f in found if isinstance(f, Noted)] == ["OBSERVABILITY_LOW"]
+    assert [f.auto_allowed for f in found if isinstance(f, ConditionMet)] == [False]
+    assert [f.auto_allowed for f in run("13:50 stale L8\n13:51 tick\n" + THREE + "14:06:41 tick") if isinstance(f, ConditionMet)] == [True]
+
+
+def test_condition_is_gone_when_every_element_is_closed_again() -> None:
+    closing = "14:20 close L1\n14:20 close L2\n14:20:30 tick\n"
+    assert not any(isinstance(f, ConditionGone) for f in run(THREE + "14:06:41 tick\n" + closing))
+    found = run(THREE + "14:06:41 tick\n" + closing + "14:21 close L3\n14:21:10 tick")
+    assert any(isinstance(f, ConditionGone) for f in found)
+
+
+def test_lines_still_out_do_not_hide_the_next_event() -> None:
+    later = THREE.replace("L1", "L5").replace("L2", "L6").replace("L3", "L7").replace("14:", "16:")
+    assert conditions(run(THREE + "14:06:41 tick\n" + later + "16:06:41 tick")) == [at_ns("14:06:10"), at_ns("16:06:10")]
+
+
+def test_held_condition_waits() -> None:
+    assert conditions(run(THREE + "14:06:41 tick", held=True)) == []
+
+
+def test_numbers_come_from_the_rules() -> None:
+    rules = rules_from({"topology_hard": {"ehv_elements": 2, "ehv_window_min": 5}, "top_voltage_kv": 220, "grace_s": 0})
+    table = "14:00 open S1\n14:00 dead S1\n14:03 open L2\n14:03 dead L2\n14:03:10 tick"
+    assert conditions(run(table, rules)) == [at_ns("14:03:10")]
+
+
+def test_older_report_of_the_same_end_is_ignored() -> None:
+    watch = TopologyWatch()
+    watch, _ = observe(watch, fact_of(at_ns("14:00:10"), ["open", "L1"]), RULES, GRID)
+    watch, _ = observe(watch, fact_of(at_ns("14:00:05"), ["close", "L1"]), RULES, GRID)
+    assert watch.elements["L1"].open
+
+
+def test_state_stays_small_when_all_is_well_again() -> None:
+    watch = TopologyWatch()
+    for ts_ns, words, _ in rows("14:00 open L1\n14:00 dead L1\n14:00:30 tick\n14:05 close L1\n14:05:01 alive L1\n14:30 tick"):
+        watch, _ = observe(watch, fact_of(ts_ns, words), RULES, GRID)
+    assert watch.elements == {}
