@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-__all__ = ["Alert", "AlertState", "Priority"]
+from market.decisions import Decision
+from market.units import NS_PER_MIN, clock_text
+from streams.findings import SourceFresh, SourceStale
+
+__all__ = ["Alert", "AlertState", "Priority", "alert_of", "source_alert"]
 
 
 class Priority(StrEnum):
@@ -42,3 +48,128 @@ class Alert:
     text_en: str
     text_zh: str
     labels: dict[str, str] = field(default_factory=dict)
+
+
+def alert_of(decision: Decision, zone: str = "Asia/Shanghai") -> Alert | None:
+    """Say what a decision means to the people on call, or None where it is no news to them."""
+    body = decision.body
+    match decision.kind:
+        case "Transition":
+            return _transition(decision, body, zone)
+        case "AnomalyNoted":
+            at = clock_text(body["interval_start_ns"], zone)
+            return _alert(
+                decision,
+                "clearing_failed",
+                Priority.P3,
+                f"{body['segment']}/{body['interval_start_ns']}",
+                f"Interval {at}: no valid clearing ({body['how']}: {body['reason']})",
+                f"时段 {at} 无有效出清结果({body['how']}:{body['reason']})",
+            )
+        case "Reminded":
+            since = clock_text(body["outage_start_ns"], zone)
+            return _alert(
+                decision,
+                "clearing_out",
+                Priority.P2,
+                f"{body['segment']}/{body['outage_start_ns']}/{body['minutes']}",
+                f"Real-time clearing out for {body['minutes']} min since {since}; breaker in {body['headroom_min']} min",
+                f"实时出清已中断 {body['minutes']} 分钟(自 {since});距熔断 {body['headroom_min']} 分钟",
+            )
+        case "OutageEnded":
+            minutes = (body["outage_end_ns"] - body["outage_start_ns"]) // NS_PER_MIN
+            return _alert(
+                decision,
+                "clearing_out",
+                Priority.P3,
+                f"{body['segment']}/{body['outage_start_ns']}/ended",
+                f"Real-time clearing is back after {minutes} min",
+                f"实时出清已恢复,中断 {minutes} 分钟",
+                state=AlertState.CLEARED,
+            )
+        case "RecoveryProposed":
+            return _alert(
+                decision,
+                "recovery_possible",
+                Priority.P2,
+                f"{body['segment']}/{decision.seq}",
+                f"{body['shadow_ok']} valid shadow clearings in a row: dispatch may recover the market",
+                f"影子出清连续 {body['shadow_ok']} 次有效,调度机构可决定恢复",
+            )
+        case "FindingNoted":
+            urgent = body["finding"] in ("CONTROL_CONFLICT", "PROPOSAL_UNANSWERED")
+            evidence = "; ".join(body["evidence"])
+            return _alert(
+                decision,
+                body["finding"].lower(),
+                Priority.P1 if urgent else Priority.P3,
+                f"{decision.seq}",
+                f"{body['finding']}: {evidence}",
+                f"{body['finding']}:{evidence}",
+            )
+        case _:
+            return None
+
+
+_PHASES: Mapping[str, tuple[str, Priority, str, str]] = {
+    "PROPOSED": ("trip_proposed", Priority.P1, "trip proposed, waiting for dispatch", "拟熔断,待调度机构确认"),
+    "TRIPPED": ("market_tripped", Priority.P1, "MARKET BREAKER TRIPPED", "市场熔断"),
+    "OVERDUE": ("breaker_overdue", Priority.P1, "breaker time over 72 h", "熔断超过 72 小时"),
+    "RESUMING": ("market_recovering", Priority.P3, "recovery announced", "已公告恢复"),
+}
+"""Phase entered → alert name, priority, English, Chinese; phases that are not here are no news."""
+
+
+def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> Alert | None:
+    segment = body["segment"]
+    if body["after"] == "NORMAL" and body["before"] == "RESUMING":
+        text_en, text_zh = f"{segment}: market prices are back in force", f"{segment}:市场价格恢复执行"
+        return _alert(decision, "market_tripped", Priority.P3, f"{segment}/{decision.seq}", text_en, text_zh, state=AlertState.CLEARED)
+    if body["after"] not in _PHASES:
+        return None
+    name, priority, en, zh = _PHASES[body["after"]]
+    met_at = "" if body["condition_met_at_ns"] is None else f", condition met at {clock_text(body['condition_met_at_ns'], zone)}"
+    why = f"{body['basis']}, {body['article']}{met_at}"
+    return _alert(decision, name, priority, f"{segment}/{decision.seq}", f"{segment}: {en} ({why})", f"{segment}:{zh}({why})")
+
+
+def _alert(
+    decision: Decision,
+    name: str,
+    priority: Priority,
+    identity: str,
+    text_en: str,
+    text_zh: str,
+    *,
+    state: AlertState = AlertState.RAISED,
+) -> Alert:
+    labels = {"rule_set": decision.rule_set, "decision": str(decision.seq)}
+    if "segment" in decision.body:
+        labels["segment"] = decision.body["segment"]
+    return Alert(
+        alert_id=f"{name}/{identity}",
+        ts_event_ns=decision.ts_event_ns,
+        name=name,
+        priority=priority,
+        state=state,
+        text_en=text_en,
+        text_zh=text_zh,
+        labels=labels,
+    )
+
+
+def source_alert(finding: SourceStale | SourceFresh, zone: str = "Asia/Shanghai") -> Alert:
+    """Say that a device went quiet, or that it is back."""
+    episode = f"device_stale/{finding.device}/{finding.since_ns}"
+    since = clock_text(finding.since_ns, zone) if finding.since_ns else "–"
+    stale = isinstance(finding, SourceStale)
+    return Alert(
+        alert_id=episode if stale else f"{episode}/cleared",
+        ts_event_ns=finding.ts_event_ns,
+        name="device_stale",
+        priority=Priority.P3,
+        state=AlertState.RAISED if stale else AlertState.CLEARED,
+        text_en=f"Device {finding.device} is silent since {since}" if stale else f"Device {finding.device} answers again",
+        text_zh=f"设备 {finding.device} 自 {since} 起无数据" if stale else f"设备 {finding.device} 已恢复",
+        labels={"device": finding.device, "area": finding.area},
+    )

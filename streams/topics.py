@@ -48,9 +48,13 @@ class Topic:
 
 
 FRAMES: Final = Topic(name="telemetry.frames.v1", key="area", carries="TelemetryFrame, columnar", partitions=4, retention_s=2 * _DAY_S)
-SNAPSHOTS: Final = Topic(name="grid.snapshots.v1", key="area", carries="AreaSnapshot, columnar", partitions=1, retention_s=2 * _DAY_S)
+SNAPSHOTS: Final = Topic(
+    name="grid.snapshots.v1", key="area", carries="AreaSnapshot, columnar; IntervalPlan, DayAheadPlan", partitions=1, retention_s=2 * _DAY_S
+)
 FINDINGS: Final = Topic(name="grid.findings.v1", key="device", carries="SourceStale, SourceFresh", partitions=1, retention_s=30 * _DAY_S)
-INPUTS: Final = Topic(name="market.inputs.v1", key="market", carries="ClearingInputs", partitions=1, retention_s=400 * _DAY_S)
+INPUTS: Final = Topic(
+    name="market.inputs.v1", key="market", carries="ClearingInputs, DayAheadWanted", partitions=1, retention_s=400 * _DAY_S
+)
 OUTCOMES: Final = Topic(name="market.outcomes.v1", key="market", carries="Cleared, ClearingFailed", partitions=1, retention_s=400 * _DAY_S)
 FACTS: Final = Topic(
     name="market.facts.v1", key="market", carries="every Fact: the breaker's whole input", partitions=1, retention_s=400 * _DAY_S

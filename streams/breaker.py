@@ -1,0 +1,288 @@
+"""The market breaker's processor: facts in, decisions, prices and views out.
+
+``step(state, fact, rules, grid)`` is the whole of it: a pure fold that composes the detectors, the segment machines and the price
+book, numbers and chains what they decide, and derives the view that people see. Run over the same facts it gives the same bytes;
+that is what replay, drills and the restart test rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import msgspec
+
+from detectors import failed_clearing, switchover, topology_change
+from detectors.findings import (
+    ConditionGone,
+    ConditionMet,
+    Finding,
+    IntervalUnserved,
+    Noted,
+    OutageBegan,
+    OutageOver,
+    OutageReached,
+    ResultAccepted,
+)
+from market import regimes, segment
+from market.decisions import GENESIS, AnomalyNoted, Decision, DecisionBody, FindingNoted, OutageEnded, Phase, chained
+from market.facts import (
+    ClearingReported,
+    ClearingStatus,
+    ClockCompared,
+    CommandGiven,
+    Fact,
+    RunType,
+    Segment,
+    Ticked,
+)
+from market.prices import PriceInForce, Regime
+from market.rules import MarketRules
+from market.units import NS_PER_S
+from market.view import MarketView, SegmentView
+
+__all__ = ["BreakerState", "Effect", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
+
+Effect = Decision | PriceInForce
+Grid = Mapping[str, topology_change.Element]
+
+_COMMANDS_REMEMBERED: Final = 64
+_OUT: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.RESUMING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerState:
+    """Everything the breaker remembers; what the table keeps across a restart.
+
+    Attributes:
+        v: schema version of this record.
+        offset: offset of the last fact taken in, so that one delivered again is not taken in twice; -1 before the first.
+        now_ns: latest event time seen.
+        seq, prev_hash: the end of the audit chain.
+        commands: ids of recent commands, so that one sent twice is carried out once.
+        clock_suspect: the machine's clocks disagree; nothing acts by itself.
+    """
+
+    v: int = 1
+    offset: int = -1
+    now_ns: int
+    seq: int = 0
+    prev_hash: str = GENESIS
+    watch: failed_clearing.ClearingWatch
+    topology: topology_change.TopologyWatch = field(default_factory=topology_change.TopologyWatch)
+    control: switchover.ControlWatch = field(default_factory=switchover.ControlWatch)
+    rt: segment.SegmentState = field(default_factory=lambda: segment.SegmentState(segment=Segment.RT))
+    da: segment.SegmentState = field(default_factory=lambda: segment.SegmentState(segment=Segment.DA))
+    book: regimes.PriceBook
+    commands: tuple[str, ...] = ()
+    clock_suspect: bool = False
+
+
+_STATE: Final = msgspec.json.Decoder(BreakerState)
+
+
+def encode_state(state: BreakerState) -> bytes:
+    """Write the state for the table."""
+    return msgspec.json.encode(state)
+
+
+def decode_state(raw: bytes) -> BreakerState:
+    """Read back what :func:`encode_state` wrote.
+
+    Raises:
+        msgspec.DecodeError: not a breaker state: an invariant is broken, and the worker must not go on.
+    """
+    return _STATE.decode(raw)
+
+
+def begin(ts_ns: int, rules: MarketRules) -> BreakerState:
+    """Return the state of a breaker that starts to watch at ``ts_ns``."""
+    return BreakerState(now_ns=ts_ns, watch=failed_clearing.watch_from(ts_ns, rules), book=regimes.book_from(ts_ns, rules))
+
+
+def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tuple[BreakerState, tuple[Effect, ...]]:
+    """Take in one fact.
+
+    Args:
+        state: what is remembered.
+        fact: the next fact, in the order of the topic.
+        rules: the rule set in force.
+        grid: the branches of the network model by name, with their voltage.
+
+    Returns:
+        The new state, and the effects in order: decisions chained one to the other, then prices.
+    """
+    state = replace(state, now_ns=max(state.now_ns, fact.ts_event_ns))
+    bodies: list[DecisionBody] = []
+    match fact:
+        case ClockCompared():
+            suspect = abs(fact.wall_s - fact.monotonic_s) > rules.clock_jump_s
+            state = replace(state, clock_suspect=suspect)
+        case CommandGiven():
+            state = _commanded(state, fact, rules, bodies)
+        case ClearingReported(segment=Segment.DA) if _valid_day_ahead(fact):
+            state = replace(state, book=regimes.with_day_ahead(state.book, fact.interval_start_ns, fact.price_cny_per_mwh, rules))
+        case ClearingReported(segment=Segment.RT, status=ClearingStatus.FAILED, run_type=RunType.PRODUCTION):
+            state = _rt(state, segment.shadow_result(state.rt, valid=False, rules=rules), bodies)
+        case _:
+            pass
+    state = _detected(state, fact, rules, grid, bodies)
+    if isinstance(fact, Ticked):
+        state = _ticked(state, rules, bodies)
+    book, prices = regimes.priced(
+        state.book,
+        state.now_ns,
+        rules,
+        substituted_from_ns=state.rt.substituted_from_ns,
+        effective_from_ns=state.rt.effective_from_ns,
+    )
+    state = replace(state, book=book)
+    decisions: list[Decision] = []
+    for body in bodies:
+        decision = chained(body, seq=state.seq + 1, ts_event_ns=state.now_ns, rule_set=rules.id, prev_hash=state.prev_hash)
+        state = replace(state, seq=decision.seq, prev_hash=decision.hash)
+        decisions.append(decision)
+    return state, (*decisions, *prices)
+
+
+def next_deadline_ns(state: BreakerState, rules: MarketRules) -> int:
+    """Return the next instant at which a tick could change something; the shell sends one then."""
+    deadlines = (
+        failed_clearing.next_deadline_ns(state.watch, rules),
+        topology_change.next_deadline_ns(state.topology, rules),
+        switchover.next_deadline_ns(state.control, rules),
+        segment.next_deadline_ns(state.rt, rules),
+        regimes.next_deadline_ns(state.book, state.now_ns, rules),
+    )
+    return min(deadline for deadline in deadlines if deadline is not None)
+
+
+def view(state: BreakerState, rules: MarketRules) -> MarketView:
+    """Derive what people see at the state's own time."""
+    headroom_ns = 0 if state.rt.phase in _OUT else failed_clearing.headroom_ns(state.watch, state.now_ns, rules)
+    flags = ("BLIND",) * state.watch.blind + ("CLOCK_SUSPECT",) * state.clock_suspect
+    rt = _segment_view(state.rt, None if headroom_ns is None else headroom_ns / NS_PER_S, len(state.watch.unserved), flags)
+    current = state.book.current
+    return MarketView(
+        ts_event_ns=state.now_ns,
+        segments=(rt, _segment_view(state.da, None, 0, ())),
+        last_valid_at_ns=state.watch.last_valid_at_ns,
+        regime=current.regime if current else Regime.GAP,
+        price_cny_per_mwh=current.price_cny_per_mwh if current else None,
+        price_interval_ns=current.interval_start_ns if current else None,
+        rule_set=rules.id,
+        rt_limit_s=rules.rt_limit_ns // NS_PER_S,
+        rt_interval_s=rules.rt_interval_ns // NS_PER_S,
+    )
+
+
+def _segment_view(state: segment.SegmentState, headroom_s: float | None, failed: int, flags: tuple[str, ...]) -> SegmentView:
+    return SegmentView(
+        segment=state.segment,
+        phase=state.phase,
+        version=state.version,
+        basis=state.condition.basis if state.condition else "",
+        outage_start_ns=state.outage_start_ns,
+        headroom_s=headroom_s,
+        condition_met_at_ns=state.condition.met_at_ns if state.condition else None,
+        tripped_at_ns=state.tripped_at_ns,
+        effective_from_ns=state.effective_from_ns,
+        failed_intervals=failed,
+        shadow_ok=state.shadow_ok,
+        flags=flags,
+    )
+
+
+def _valid_day_ahead(fact: ClearingReported) -> bool:
+    return fact.status is ClearingStatus.OK and fact.run_type is RunType.PRODUCTION and len(fact.price_cny_per_mwh) in (1, 24, 48, 96, 288)
+
+
+def _served(state: BreakerState, start_ns: int) -> bool:
+    return any(start == start_ns for start, _ in state.watch.served)
+
+
+def _rt(state: BreakerState, result: segment.Step, bodies: list[DecisionBody]) -> BreakerState:
+    rt, said = result
+    bodies.extend(said)
+    return replace(state, rt=rt)
+
+
+def _commanded(state: BreakerState, command: CommandGiven, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
+    if command.command_id in state.commands:
+        return state
+    state = replace(state, commands=(*state.commands, command.command_id)[-_COMMANDS_REMEMBERED:])
+    command = replace(command, ts_event_ns=state.now_ns)
+    result = segment.commanded(
+        state.rt, command, rules, served=lambda start: _served(state, start), outage_start_ns=state.watch.outage_start_ns
+    )
+    return _rt(state, result, bodies)
+
+
+def _detected(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid, bodies: list[DecisionBody]) -> BreakerState:
+    """Let every detector see the fact, and the segment machine every finding."""
+    held = state.clock_suspect
+    watch, on_clearing = failed_clearing.observe(state.watch, fact, rules, held=held)
+    topology, on_topology = topology_change.observe(state.topology, fact, rules, grid, held=held)
+    control, on_control = switchover.observe(state.control, fact, rules, held=held)
+    state = replace(state, watch=watch, topology=topology, control=control)
+    for finding in (*on_clearing, *on_topology, *on_control):
+        state = _found(state, finding, rules, bodies)
+    return state
+
+
+def _found(state: BreakerState, finding: Finding, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
+    match finding:
+        case OutageBegan(start_ns=start_ns):
+            return _rt(state, segment.outage_began(state.rt, start_ns), bodies)
+        case IntervalUnserved():
+            if state.rt.phase in _OUT:
+                return _rt(state, segment.shadow_result(state.rt, valid=False, rules=rules), bodies)
+            start_ns = finding.interval_start_ns
+            bodies.append(AnomalyNoted(segment=Segment.RT, interval_start_ns=start_ns, how=finding.how, reason=finding.reason))
+            return state
+        case OutageReached(start_ns=start_ns, minutes=minutes):
+            return _rt(state, segment.outage_reached(state.rt, start_ns, minutes, rules), bodies)
+        case OutageOver():
+            if state.rt.phase not in _OUT:
+                bodies.append(
+                    OutageEnded(
+                        segment=Segment.RT,
+                        outage_start_ns=finding.start_ns,
+                        outage_end_ns=finding.end_ns,
+                        failed_intervals=finding.unserved,
+                    )
+                )
+            gone = segment.condition_gone(
+                state.rt, "RT_120", "a valid result ended the outage", outage_start_ns=state.watch.outage_start_ns
+            )
+            state = _rt(state, gone, bodies)
+            return _rt(state, segment.outage_over(state.rt), bodies)
+        case ResultAccepted():
+            book = regimes.with_result(state.book, finding.interval_start_ns, finding.price_cny_per_mwh, finding.version)
+            state = replace(state, book=book)
+            return _rt(state, segment.shadow_result(state.rt, valid=True, rules=rules), bodies)
+        case ConditionMet():
+            condition = segment.Condition(
+                basis=finding.basis,
+                met_at_ns=finding.met_at_ns,
+                article=finding.article,
+                evidence=finding.evidence,
+                auto_allowed=finding.auto_allowed,
+            )
+            result = segment.condition_met(state.rt, condition, state.now_ns, rules, served=lambda start: _served(state, start))
+            return _rt(state, result, bodies)
+        case ConditionGone(basis=basis, why=why):
+            gone = segment.condition_gone(state.rt, basis, why, outage_start_ns=state.watch.outage_start_ns)
+            return _rt(state, gone, bodies)
+        case Noted():
+            bodies.append(FindingNoted(finding=finding.what, article=finding.article, evidence=finding.evidence))
+            return state
+
+
+def _ticked(state: BreakerState, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
+    before = state.rt
+    state = _rt(state, segment.ticked(state.rt, state.now_ns, rules, served=lambda start: _served(state, start)), bodies)
+    if before.phase is Phase.RESUMING and state.rt.phase is Phase.NORMAL and before.effective_from_ns is not None:
+        state = replace(state, watch=failed_clearing.restarted(state.watch, before.effective_from_ns))
+    return state

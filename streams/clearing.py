@@ -1,0 +1,214 @@
+"""The interval clock: when to freeze what is cleared, from what, and what a result means for the control of the areas.
+
+At the gate, a minute before an interval begins, the inputs are frozen from the process image: loads and outputs as last measured,
+branches by their switch positions, units by the day-ahead commitment. What was stale is used and said so; what was never measured
+is left out, and the engine answers INPUT_MISSING with its name. The frozen inputs are a record of their own, so that a clearing can
+be repeated from what it was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.points import PointTable
+from market.offers import Control, Unit
+from market.outcomes import Cleared, ClearingInputs
+from market.rules import MarketRules
+from market.units import NS_PER_H, civil_day, day_start_ns, floor_ns
+from streams.image import GridImage
+
+__all__ = [
+    "DayAheadPlan",
+    "DayAheadWanted",
+    "GridPoints",
+    "IntervalPlan",
+    "due_gate_ns",
+    "freeze",
+    "grid_points",
+    "plan_of",
+    "units_off",
+]
+
+_OPEN = 1.0
+_NAMED_MAX = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayAheadWanted:
+    """The day-ahead result of an operating day is to be made. ``day`` is ``YYYY-MM-DD`` in the market's zone."""
+
+    ts_event_ns: int
+    day: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayAheadPlan:
+    """Which units are committed in each hour of an operating day."""
+
+    ts_event_ns: int
+    day: str
+    units_on: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalPlan:
+    """What a cleared interval means for the control of the areas and for the key figures while it is in force.
+
+    Attributes:
+        interchange_mw: scheduled net export by area, MW (NI_S).
+        average_lmp_cny_per_mwh: simple mean over live buses.
+        uniform_price_cny_per_mwh: load-weighted mean.
+        congestion_rent_cny_per_h: ΣLMP·L − ΣLMP·G.
+    """
+
+    ts_event_ns: int
+    interval_start_ns: int
+    interchange_mw: dict[str, float]
+    average_lmp_cny_per_mwh: float
+    uniform_price_cny_per_mwh: float
+    congestion_rent_cny_per_h: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridPoints:
+    """Where each measured quantity stands in the point table: parallel tuples of elements and rows.
+
+    A branch without any switch point counts as closed.
+    """
+
+    load_bus: tuple[str, ...]
+    load_row: NDArray[np.int64]
+    unit: tuple[str, ...]
+    unit_row: NDArray[np.int64]
+    available_unit: tuple[str, ...]
+    available_row: NDArray[np.int64]
+    switch_branch: tuple[str, ...]
+    switch_row: NDArray[np.int64]
+    flow_branch: tuple[str, ...]
+    flow_row: NDArray[np.int64]
+
+
+def grid_points(table: PointTable) -> GridPoints:
+    """Find the grid's quantities in a point table."""
+
+    def columns(found: Sequence[tuple[str, int]]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        return tuple(name for name, _ in found), np.array([row for _, row in found], dtype=np.int64)
+
+    load_bus, load_row = columns(table.named("load", "mw"))
+    unit, unit_row = columns(table.named("unit", "mw"))
+    available_unit, available_row = columns(table.named("unit", "available_mw"))
+    switch_branch, switch_row = columns([*table.named("switch", "from"), *table.named("switch", "to")])
+    flow_branch, flow_row = columns(table.named("branch", "from_mw"))
+    return GridPoints(
+        load_bus=load_bus,
+        load_row=load_row,
+        unit=unit,
+        unit_row=unit_row,
+        available_unit=available_unit,
+        available_row=available_row,
+        switch_branch=switch_branch,
+        switch_row=switch_row,
+        flow_branch=flow_branch,
+        flow_row=flow_row,
+    )
+
+
+def due_gate_ns(now_ns: int, last_gated_ns: int, rules: MarketRules) -> int | None:
+    """Return the start of the interval whose inputs are to be frozen now, or None.
+
+    An interval that is already running is cleared late rather than not at all; one that is over is left to the breaker to miss.
+    """
+    start_ns = floor_ns(now_ns + rules.gate_lead_ns, rules.rt_interval_ns)
+    return start_ns if start_ns > last_gated_ns else None
+
+
+def units_off(units: Sequence[Unit], plan: DayAheadPlan | None, interval_start_ns: int, zone: str) -> tuple[str, ...]:
+    """Return the units that are not committed in the hour of the interval, sorted; none are off without a day-ahead plan."""
+    if plan is None or civil_day(interval_start_ns, zone) != plan.day:
+        return ()
+    hour = (interval_start_ns - day_start_ns(plan.day, zone)) // NS_PER_H
+    on = set(plan.units_on[min(hour, len(plan.units_on) - 1)])
+    return tuple(sorted(unit.id for unit in units if unit.id not in on))
+
+
+def open_branches(image: GridImage, points: GridPoints) -> tuple[str, ...]:
+    """Return the branches that a usable position says are open at one end at least, sorted."""
+    usable = image.usable[points.switch_row] & (image.value[points.switch_row] == _OPEN)
+    return tuple(sorted({points.switch_branch[i] for i in np.flatnonzero(usable)}))
+
+
+def freeze(
+    interval_start_ns: int,
+    image: GridImage,
+    table: PointTable,
+    points: GridPoints,
+    units: Mapping[str, Unit],
+    off: tuple[str, ...],
+) -> ClearingInputs:
+    """Freeze the inputs of one interval.
+
+    Args:
+        interval_start_ns: the interval.
+        image: the process image at the gate.
+        table: the point table the image is laid out by.
+        points: where the quantities stand in it.
+        units: every unit by id.
+        off: units not committed, sorted.
+    """
+    skip = set(off)
+
+    def values(names: tuple[str, ...], rows: NDArray[np.int64]) -> dict[str, float]:
+        usable = image.usable[rows]
+        return {names[i]: float(image.value[rows[i]]) for i in np.flatnonzero(usable) if names[i] not in skip}
+
+    load_mw = {bus: max(mw, 0.0) for bus, mw in values(points.load_bus, points.load_row).items()}
+    output_mw = {unit: mw for unit, mw in values(points.unit, points.unit_row).items() if unit in units}
+    available_mw = {unit: max(mw, 0.0) for unit, mw in values(points.available_unit, points.available_row).items() if unit in units}
+    for unit, mw in output_mw.items():
+        # Rooftop plant has no controller that says what it could give: what it gives is what there is.
+        if units[unit].control is Control.FIXED:
+            available_mw.setdefault(unit, max(mw, 0.0))
+    used = np.concatenate([points.load_row, points.unit_row, points.available_row, points.switch_row])
+    stale = used[~image.good[used]]
+    notes = [f"{table.specs[row].name}: last usable value, {image.age_s[row]:.0f} s old" for row in stale[:_NAMED_MAX] if image.usable[row]]
+    if len(stale) > _NAMED_MAX:
+        notes.append(f"and {len(stale) - _NAMED_MAX} more points")
+    ages_s = image.age_s[used][np.isfinite(image.age_s[used])]
+    return ClearingInputs(
+        interval_start_ns=interval_start_ns,
+        frozen_at_ns=image.ts_event_ns,
+        load_mw=load_mw,
+        output_mw=output_mw,
+        available_mw=available_mw,
+        out_of_service=open_branches(image, points),
+        units_off=off,
+        stale_points=len(stale),
+        used_points=len(used),
+        oldest_s=float(ages_s.max()) if len(ages_s) else 0.0,
+        notes=tuple(notes),
+    )
+
+
+def plan_of(cleared: Cleared, inputs: ClearingInputs, units: Mapping[str, Unit], area_of_bus: Mapping[str, str]) -> IntervalPlan:
+    """Derive the schedule and the price figures of a cleared interval."""
+    interchange_mw = dict.fromkeys(sorted(set(area_of_bus.values())), 0.0)
+    paid = received = 0.0
+    for bus, mw in inputs.load_mw.items():
+        interchange_mw[area_of_bus[bus]] -= mw
+        paid += mw * cleared.lmp_per_mwh.get(bus, 0.0)
+    for unit, mw in cleared.dispatch_mw.items():
+        interchange_mw[units[unit].area] += mw
+        received += mw * cleared.lmp_per_mwh.get(units[unit].bus, 0.0)
+    prices = list(cleared.lmp_per_mwh.values())
+    return IntervalPlan(
+        ts_event_ns=cleared.completed_at_ns,
+        interval_start_ns=cleared.interval_start_ns,
+        interchange_mw=interchange_mw,
+        average_lmp_cny_per_mwh=sum(prices) / len(prices),
+        uniform_price_cny_per_mwh=cleared.uniform_price_per_mwh,
+        congestion_rent_cny_per_h=paid - received,
+    )

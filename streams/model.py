@@ -1,0 +1,96 @@
+"""From settings to what the processors compute with: the grid model and the clearing engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from detectors.topology_change import Element
+from ingest.points import PointTable
+from market.engine import ClearingEngine
+from market.errors import ConfigError, Problem
+from market.matpower import read_case
+from market.rts_gmlc import RtsCase, load
+from market.rules import MarketRules
+from market.sced import ClearingParams
+from streams.grid import GridModel
+from streams.kpis import ControlParams
+from streams.settings import ControlModel, NetworkModel
+
+__all__ = ["MarketModel", "market_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketModel:
+    """What the processors share: the grid as the key figures see it, as the breaker sees it, and the engine that clears it.
+
+    Attributes:
+        case: the series behind the day-ahead result, or None where there are none.
+        elements: every branch with its voltage, for the topology detector.
+        rating_mw: continuous rating by branch.
+        area_of_bus: control area by bus.
+    """
+
+    grid: GridModel
+    engine: ClearingEngine
+    case: RtsCase | None
+    elements: dict[str, Element]
+    rating_mw: dict[str, float]
+    area_of_bus: dict[str, str]
+    params: ClearingParams
+
+
+def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, control: ControlModel, *, day_ahead: bool) -> MarketModel:
+    """Read the network model and put the processors' view of it together.
+
+    Raises:
+        ConfigError: the control parameters lack an area.
+        CaseError: the network's data cannot be used.
+    """
+    case: RtsCase | None = None
+    load_buses: tuple[str, ...]
+    if network.matpower is not None:
+        plain = read_case(Path(network.matpower))
+        grid, units = plain.network, plain.units
+        load_buses = tuple(bus for bus, _ in table.named("load", "mw"))
+    else:
+        case = load(None if network.rts_gmlc == "shipped" else Path(str(network.rts_gmlc)))
+        grid, units, load_buses = case.network, case.units, case.load_buses
+    bias = _bias(case, control, table.areas)
+    params = ClearingParams(
+        interval_min=float(rules.rt_interval_min),
+        price_floor_per_mwh=rules.price_floor_cny_per_mwh,
+        price_cap_per_mwh=rules.price_cap_cny_per_mwh,
+        offer_cap_per_mwh=rules.price_cap_cny_per_mwh,
+    )
+    rating_mw = {b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)}
+    return MarketModel(
+        grid=GridModel(
+            network=grid,
+            units={unit.id: unit for unit in units},
+            table=table,
+            rules=rules,
+            control=ControlParams(nominal_hz=control.nominal_hz, bias_mw_per_0p1hz=bias, epsilon1_hz=control.epsilon1_hz),
+            day_ahead=day_ahead,
+        ),
+        engine=ClearingEngine(grid, units, params, load_buses=load_buses),
+        case=case,
+        elements={b: Element(kv=float(kv)) for b, kv in zip(grid.branch_ids, grid.branch_kv, strict=True)},
+        rating_mw=rating_mw,
+        area_of_bus=dict(zip(grid.bus_ids, grid.bus_area, strict=True)),
+        params=params,
+    )
+
+
+def _bias(case: RtsCase | None, control: ControlModel, areas: tuple[str, ...]) -> dict[str, float]:
+    """Return the frequency bias of every area, MW/0.1 Hz: as configured, else −1 % of its peak load."""
+    bias = dict(control.bias_mw_per_0p1hz)
+    if case is not None:
+        peaks = dict(zip(case.real_time.area_ids, case.real_time.load_mw.max(axis=0).tolist(), strict=True))
+        bias = {area: -0.01 * peak_mw for area, peak_mw in peaks.items()} | bias
+    if missing := [area for area in areas if area not in bias]:
+        where = "control.bias_mw_per_0p1hz"
+        raise ConfigError([Problem(where, f"area {area} has no frequency bias; add it, in MW/0.1 Hz and negative") for area in missing])
+    return bias

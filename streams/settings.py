@@ -1,0 +1,208 @@
+"""What one machine's service is told: addresses, paths, ports, which grid and which points.
+
+What all parties of the market must agree on is the rule set (:mod:`market.rules`); it is named here and kept apart. A file with
+problems starts nothing and names all of them, each with its line::
+
+    data: /var/lib/gridfuse            # the log, the ledger, the spool: everything the service keeps
+    points: points.yaml                # the point list; relative to this file
+    network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}
+    broker: embedded                   # or kafka://host:9092
+    market: {rt_interval_min: 5}       # overrides of the shipped rule set
+    http: {port: 8080}
+    influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
+    webhook: {url: "https://example.org/hook"}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, model_validator
+
+from ingest.pointlist import PointList, read_point_list
+from ingest.yamlfile import DurationNs, Located, Name, Strict, load_yaml
+from market.errors import ConfigError, Problem
+from market.rules import MarketRules, rules_from
+from market.units import NS_PER_S
+from streams.influx import InfluxTarget
+from streams.notify import WebhookChannel
+from streams.transport import broker_url
+
+__all__ = ["EMBEDDED", "HttpModel", "Settings", "read_settings"]
+
+EMBEDDED: Final = "embedded"
+"""The broker that needs none: the log in the data directory."""
+
+
+class NetworkModel(Strict):
+    """Where the network model comes from: exactly one of the two."""
+
+    rts_gmlc: str | None = None
+    matpower: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> NetworkModel:
+        if (self.rts_gmlc is None) == (self.matpower is None):
+            raise ValueError("give exactly one of `rts_gmlc` (a folder, or `shipped`) and `matpower` (a .m or .m.gz file)")
+        return self
+
+
+class ControlModel(Strict):
+    """How the areas are controlled; the biases default to one per cent of an area's peak load per 0.1 Hz."""
+
+    bias_mw_per_0p1hz: dict[Name, Annotated[float, Field(lt=0)]] = Field(default_factory=dict)
+    epsilon1_hz: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    nominal_hz: Annotated[float, Field(gt=0)] = 50.0
+
+
+class HttpModel(Strict):
+    """Where the API and the live board are served."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    allowed_hosts: list[str] = Field(default_factory=list)
+
+
+class InfluxModel(Strict):
+    """Where telemetry and results are written; without it they stay in the spool."""
+
+    url: str
+    org: str = ""
+    bucket: str
+    token_file: str | None = None
+    token_env: str = ""
+
+
+class WebhookModel(Strict):
+    """Where alerts are posted."""
+
+    url: str
+    timeout: DurationNs = 5 * NS_PER_S
+
+
+class _FileModel(Strict):
+    data: str
+    points: str
+    network: NetworkModel
+    broker: str = EMBEDDED
+    market: dict[str, Any] = Field(default_factory=dict)
+    control: ControlModel = Field(default_factory=ControlModel)
+    day_ahead: Literal["series", "none"] = "series"
+    setpoints: bool = False
+    tick: DurationNs = 10 * NS_PER_S
+    http: HttpModel = Field(default_factory=HttpModel)
+    influx: InfluxModel | None = None
+    webhook: WebhookModel | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A service's settings, read and checked.
+
+    Attributes:
+        data: directory of everything the service keeps.
+        broker: broker URL as Faust takes it.
+        points: the point list.
+        network: where the network model is, paths made absolute.
+        rules: the rule set in force.
+        day_ahead: whether the case's day-ahead series are cleared each day.
+        setpoints: whether base points are written to the devices.
+        tick_ns: event time between two ticks.
+    """
+
+    data: Path
+    broker: str
+    points: PointList
+    network: NetworkModel
+    rules: MarketRules
+    control: ControlModel
+    day_ahead: bool
+    setpoints: bool
+    tick_ns: int
+    http: HttpModel
+    influx: InfluxTarget | None
+    webhook: WebhookModel | None
+
+    @property
+    def log_directory(self) -> Path:
+        """Directory of the embedded transport's log."""
+        return self.data / "log"
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Read a service's settings and its point list; nothing is connected to.
+
+    Raises:
+        ConfigError: every problem of both files.
+    """
+    located = load_yaml(path)
+    model = located.validate(_FileModel)
+    problems: list[Problem] = []
+    beside = Path(path).absolute().parent
+
+    def attempt(work: Any, *place: str) -> Any:
+        try:
+            return work()
+        except ConfigError as exc:
+            # A file of its own names its lines itself; a value is placed where it stands in this file.
+            problems.extend(p if ".yaml:" in p.where else located.problem(p.what, *place) for p in exc.problems)
+            return None
+
+    data = beside / model.data
+    broker = f"embedded://{data / 'log'}" if model.broker == EMBEDDED else model.broker
+    attempt(lambda: broker_url(broker), "broker")
+    points = attempt(lambda: read_point_list(beside / model.points), "points")
+    rules = attempt(lambda: rules_from(model.market, where=located.where("market")), "market")
+    influx = attempt(lambda: _influx(model.influx, beside), "influx")
+    if model.webhook is not None:
+        url = model.webhook.url
+        attempt(lambda: WebhookChannel(url), "webhook", "url")
+    network = _network(located, model.network, beside, problems)
+    if model.tick % NS_PER_S or (NS_PER_S * 60) % model.tick:
+        problems.append(located.problem("a tick is a whole number of seconds that divides a minute: 1s, 2s, 5s, 10s, …", "tick"))
+    if model.network.matpower is not None and model.day_ahead == "series":
+        what = "a MATPOWER case has no day-ahead series; write `day_ahead: none`"
+        problems.append(located.problem(what, "day_ahead" if "day_ahead" in model.model_fields_set else "network"))
+    if problems:
+        raise ConfigError(problems)
+    return Settings(
+        data=data,
+        broker=broker,
+        points=points,
+        network=network,
+        rules=rules,
+        control=model.control,
+        day_ahead=model.day_ahead == "series",
+        setpoints=model.setpoints,
+        tick_ns=model.tick,
+        http=model.http,
+        influx=influx,
+        webhook=model.webhook,
+    )
+
+
+def _influx(model: InfluxModel | None, beside: Path) -> InfluxTarget | None:
+    if model is None:
+        return None
+    token_file = None if model.token_file is None else beside / model.token_file
+    target = InfluxTarget(url=model.url, org=model.org, bucket=model.bucket, token_file=token_file, token_env=model.token_env)
+    target.token()
+    return target
+
+
+def _network(located: Located, model: NetworkModel, beside: Path, problems: list[Problem]) -> NetworkModel:
+    if model.rts_gmlc is not None and model.rts_gmlc != "shipped":
+        folder = beside / model.rts_gmlc
+        if not (folder / "bus.csv").is_file():
+            problems.append(
+                located.problem(f"{folder} holds no bus.csv; give a folder in RTS-GMLC form, or `shipped`", "network", "rts_gmlc")
+            )
+        return NetworkModel(rts_gmlc=str(folder))
+    if model.matpower is not None:
+        case = beside / model.matpower
+        if not case.is_file():
+            problems.append(located.problem(f"there is no file {case}", "network", "matpower"))
+        return NetworkModel(matpower=str(case))
+    return model

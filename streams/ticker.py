@@ -1,0 +1,120 @@
+"""Makes time a fact: sends the tick to every area's telemetry and to the breaker, on the grid of the tick and at deadlines between.
+
+Ticks on the grid carry the instant they stand for, also when the process was busy and sends them a little late: a tick says that
+time *has reached* its instant. After a long absence (a restart, a suspended machine) time is not told step by step: the first tick
+says where it is now, and nothing is dated back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from ingest.clock import Clock
+from ingest.frame import encode_frame, heartbeat
+from market.facts import ClockCompared, Ticked
+from market.units import NS_PER_S, floor_ns
+from streams import topics
+from streams.intake import CLOCK_SOURCE
+from streams.runtime import Shell
+
+__all__ = ["ClockCompare", "Ticker"]
+
+_ABSENCE_WALL_S: Final = 5.0
+"""Behind by more wall time than this, the ticker skips to now."""
+
+_COMPARE_WALL_S: Final = 10.0
+_WORTH_TELLING_S: Final = 0.5
+"""Less than this between the clocks is their ordinary wander; what is too much, the rule set says."""
+
+
+class Ticker:
+    """Sends ticks until it is stopped.
+
+    Args:
+        shell: sends them.
+        clock: event time.
+        tick_ns: grid of the ticks, event time.
+        areas: areas whose telemetry gets a heartbeat.
+        first_ns: event time of the first tick; ticks before it were sent by an earlier run.
+    """
+
+    def __init__(self, shell: Shell, clock: Clock, tick_ns: int, areas: tuple[str, ...], first_ns: int) -> None:
+        self._shell = shell
+        self._clock = clock
+        self._tick_ns = tick_ns
+        self._areas = areas
+        self._next_ns = floor_ns(first_ns + tick_ns - 1, tick_ns)
+        self._deadline_ns: int | None = None
+        self._moved = asyncio.Event()
+        self._seq = 0
+        self.last_ns = 0
+        """Instant of the last tick sent on the grid."""
+
+    def deadline(self, ts_ns: int) -> None:
+        """Have a tick sent to the breaker at ``ts_ns``, if that lies before the next one on the grid."""
+        if ts_ns != self._deadline_ns:
+            self._deadline_ns = ts_ns
+            self._moved.set()
+
+    async def run(self) -> None:
+        """Send ticks until cancelled."""
+        while True:
+            due_ns = self._due_ns()
+            self._moved.clear()
+            if not await self._reached(due_ns):
+                continue
+            now_ns = self._clock.now_ns()
+            if now_ns - due_ns > _ABSENCE_WALL_S * self._clock.speed * NS_PER_S:
+                due_ns = now_ns
+            if due_ns >= self._next_ns:
+                await self._tick_areas(due_ns)
+                self._next_ns = floor_ns(due_ns, self._tick_ns) + self._tick_ns
+            if self._deadline_ns is not None and self._deadline_ns <= due_ns:
+                self._deadline_ns = None
+            await self._shell.emit([Ticked(ts_event_ns=due_ns)])
+            self.last_ns = due_ns
+
+    def _due_ns(self) -> int:
+        deadline_ns = self._deadline_ns
+        return self._next_ns if deadline_ns is None or deadline_ns <= self.last_ns else min(deadline_ns, self._next_ns)
+
+    async def _reached(self, due_ns: int) -> bool:
+        """Wait for ``due_ns``; False when a nearer deadline turned up meanwhile."""
+        sleeping = asyncio.ensure_future(self._clock.sleep_until(due_ns))
+        moved = asyncio.ensure_future(self._moved.wait())
+        try:
+            await asyncio.wait((sleeping, moved), return_when=asyncio.FIRST_COMPLETED)
+            return sleeping.done()
+        finally:
+            for task in (sleeping, moved):
+                task.cancel()
+
+    async def _tick_areas(self, now_ns: int) -> None:
+        self._seq += 1
+        sent = [
+            await self._shell.send(topics.FRAMES, area.encode(), encode_frame(heartbeat(CLOCK_SOURCE, area, self._seq, now_ns)))
+            for area in self._areas
+        ]
+        await asyncio.gather(*sent)
+
+
+class ClockCompare:
+    """Tells the breaker when wall clock and monotonic clock part (somebody set the clock, the machine slept), and when they agree again."""
+
+    def __init__(self, shell: Shell, clock: Clock) -> None:
+        self._shell = shell
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Compare until cancelled."""
+        loop = asyncio.get_running_loop()
+        wall_ns, monotonic_s, parted = self._clock.now_ns(), loop.time(), False
+        while True:
+            await asyncio.sleep(_COMPARE_WALL_S)
+            now_ns, now_s = self._clock.now_ns(), loop.time()
+            fact = ClockCompared(ts_event_ns=now_ns, wall_s=(now_ns - wall_ns) / NS_PER_S, monotonic_s=now_s - monotonic_s)
+            apart = abs(fact.wall_s - fact.monotonic_s) > _WORTH_TELLING_S
+            if apart or parted:
+                await self._shell.emit([fact])
+            wall_ns, monotonic_s, parted = now_ns, now_s, apart

@@ -1,0 +1,63 @@
+"""Every drill file plays to its end and finds what it expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest.yamlfile import load_yaml
+from market.errors import ConfigError
+from streams.drill import play, scenario_from
+
+DRILLS = Path(__file__).parents[2] / "drills"
+
+
+@pytest.mark.parametrize("path", sorted(DRILLS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_drill_passes(path: Path) -> None:
+    result = play(*scenario_from(load_yaml(path)))
+    assert [check for check in result.checks if not check.ok] == []
+    assert result.passed
+
+
+def scenario(tmp_path: Path, steps: str, head: str = "") -> Path:
+    path = tmp_path / "drill.yaml"
+    path.write_text(f'id: X\ntitle: x\n{head}start: "2026-06-10T09:45:00+08:00"\nsteps:\n{steps}')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("steps", "complaint"),
+    [
+        ('- {at: "2026-06-10T09:45:00+08:00", expct: {announcements: 0}}\n', "did you mean 'expect'"),
+        ('- {at: "2026-06-10T09:45:00+08:00", expect: {RT: {phase: NORMAL}}}\n', "phase: is not a known key"),
+        ('- {at: "2026-06-10T09:45:00+08:00", receipt: {duty: explain, recipient: GOV}}\n', "not played by this release"),
+        ('- {at: "2026-06-10T09:45:00+08:00"}\n', "a step is one thing"),
+        ('- {at: "2026-06-10T09:45:00", expect: {announcements: 0}}\n', "no UTC offset"),
+        ('- {at: "2026-06-10T09:44:59+08:00", expect: {announcements: 0}}\n', "arrival order"),
+        ('- {at: "2026-06-10T09:45:00+08:00", switch: {element: L9, status: OPEN}}\n', "'L9' is not an element"),
+        ('- {at: "2026-06-10T09:45:00+08:00", clearing: {segment: RT, outcome: OK}}\n', "keyed by `interval`"),
+    ],
+)
+def test_bad_drill_is_refused_by_name(tmp_path: Path, steps: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint) as refused:
+        scenario_from(load_yaml(scenario(tmp_path, steps)))
+    assert "drill.yaml:" in str(refused.value)
+
+
+def test_unknown_rule_is_refused(tmp_path: Path) -> None:
+    path = scenario(tmp_path, '- {at: "2026-06-10T09:45:00+08:00", expect: {announcements: 0}}\n', "rules: {rt_limit: 90}\n")
+    with pytest.raises(ConfigError, match="unknown rule 'rt_limit'"):
+        scenario_from(load_yaml(path))
+
+
+def test_wrong_expectation_fails_the_drill(tmp_path: Path) -> None:
+    path = scenario(tmp_path, '- {at: "2026-06-10T11:00:00+08:00", expect: {RT: {state: NORMAL}}}\n')
+    result = play(*scenario_from(load_yaml(path)))
+    assert not result.passed
+    assert [(check.key, check.expected, check.actual) for check in result.checks] == [("RT.state", "NORMAL", "DEGRADED")]
+
+
+def test_drill_without_expectations_proves_nothing(tmp_path: Path) -> None:
+    path = scenario(tmp_path, '- {at: "2026-06-10T12:00:30+08:00", restart: true}\n')
+    assert not play(*scenario_from(load_yaml(path))).passed
