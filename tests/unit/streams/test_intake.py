@@ -1,0 +1,185 @@
+"""Last values, what is counted, and the facts that edges give rise to."""
+
+from __future__ import annotations
+
+from ingest.frame import TelemetryFrame, frame_of, heartbeat, point_id
+from ingest.points import PointSpec, PointTable
+from ingest.quality import BAD_NO_COMMUNICATION, GOOD, Flag
+from market.facts import ControlReported, FlowReported, LoadReported, PointQuality, SwitchReported, SwitchStatus
+from market.units import NS_PER_S
+from streams.findings import SourceFresh, SourceStale
+from streams.image import decode_snapshot, encode_snapshot
+from streams.intake import CLOCK_SOURCE, AreaIntake, Taken
+
+T0 = 1_577_840_400 * NS_PER_S
+SPECS = [
+    PointSpec(name="load/101/mw", area="1", device="meter", period_ns=NS_PER_S),
+    PointSpec(name="load/102/mw", area="1", device="meter", period_ns=NS_PER_S),
+    PointSpec(name="branch/A1/from_mw", area="1", device="meter", period_ns=NS_PER_S),
+    PointSpec(name="switch/A1/from", area="1", device="scada", period_ns=NS_PER_S, by_exception=True),
+    PointSpec(name="site/MAIN", area="1", device="scada", period_ns=NS_PER_S, by_exception=True),
+]
+
+
+def intake() -> AreaIntake:
+    return AreaIntake("1", PointTable(SPECS), {"A1": 100.0}, dead_flow_pct=1.0)
+
+
+def frame(second: float, device: str, **values: float | tuple[float, int]) -> TelemetryFrame:
+    """Samples at ``second`` after T0; names with ``__`` for ``/``; a pair gives the quality too."""
+    ts_ns = T0 + round(second * NS_PER_S)
+    samples = []
+    for name, value in values.items():
+        number, quality = value if isinstance(value, tuple) else (value, GOOD)
+        samples.append((point_id(name.replace("__", "/")), ts_ns, number, quality, 0))
+    return frame_of(device, "1", 1, ts_ns, samples)
+
+
+def loads(second: float, a: float = 10.0, b: float = 20.0) -> TelemetryFrame:
+    return frame(second, "meter", load__101__mw=a, load__102__mw=b)
+
+
+def tick(unit: AreaIntake, second: float) -> Taken:
+    return unit.tick(T0 + round(second * NS_PER_S))
+
+
+def value_of(taken: Taken, name: str) -> tuple[float, int, int]:
+    assert taken.snapshot is not None
+    values = taken.snapshot.values
+    row = values.point.tolist().index(point_id(name))
+    return float(values.value[row]), int(values.quality[row]), int(values.flags[row])
+
+
+def test_every_sample_is_taken_repeated_late_or_unknown() -> None:
+    unit = intake()
+    unit.take(loads(1))
+    unit.take(loads(1))
+    unit.take(loads(0.5))
+    taken = unit.take(frame(2, "meter", load__101__mw=11.0, load__999__mw=1.0))
+    assert unit.counters == {"taken": 3, "duplicate": 2, "late": 2, "unknown": 1}
+    assert taken.unknown.tolist() == [point_id("load/999/mw")]
+
+
+def test_late_sample_changes_nothing() -> None:
+    unit = intake()
+    unit.take(loads(2, a=12.0))
+    unit.take(loads(1, a=99.0))
+    assert value_of(tick(unit, 2), "load/101/mw")[0] == 12.0
+
+
+def test_bad_sample_keeps_the_last_usable_value_and_says_so() -> None:
+    unit = intake()
+    unit.take(loads(1))
+    unit.take(frame(2, "meter", load__101__mw=(float("nan"), BAD_NO_COMMUNICATION)))
+    value, quality, _ = value_of(tick(unit, 2), "load/101/mw")
+    assert (value, quality) == (10.0, BAD_NO_COMMUNICATION)
+
+
+def test_load_is_reported_only_when_every_meter_has_spoken() -> None:
+    unit = intake()
+    unit.take(frame(1, "meter", load__101__mw=10.0))
+    assert not any(isinstance(f, LoadReported) for f in tick(unit, 1).facts)
+    unit.take(frame(2, "meter", load__102__mw=20.0))
+    assert [f.load_mw for f in tick(unit, 2).facts if isinstance(f, LoadReported)] == [30.0]
+
+
+def test_silent_device_is_found_once_and_its_return_once() -> None:
+    unit = intake()
+    unit.take(loads(0))
+    assert tick(unit, 3).findings == []
+    stale = tick(unit, 3.001)
+    again = tick(unit, 10)
+    assert [(f.device, f.since_ns) for f in stale.findings if f.device == "meter"] == [("meter", T0)]
+    assert [f for f in again.findings if f.device == "meter"] == []
+    value, quality, flags = value_of(again, "load/101/mw")
+    assert value == 10.0
+    assert quality != GOOD
+    assert flags & Flag.STALE
+    unit.take(loads(11))
+    back = tick(unit, 11)
+    assert [f for f in back.findings if isinstance(f, SourceFresh)] == [
+        SourceFresh(ts_event_ns=T0 + 11 * NS_PER_S, device="meter", area="1", since_ns=T0)
+    ]
+
+
+def test_nothing_is_stale_before_it_had_time_to_speak() -> None:
+    unit = intake()
+    assert tick(unit, 100).findings == []
+    assert [f.device for f in tick(unit, 103.5).findings if isinstance(f, SourceStale)] == ["meter", "scada"]
+
+
+def test_switch_move_is_told_once_with_its_source_time() -> None:
+    unit = intake()
+    assert unit.take(frame(1, "scada", switch__A1__from=2.0)).facts == []
+    moved = unit.take(frame(2, "scada", switch__A1__from=1.0)).facts
+    again = unit.take(frame(3, "scada", switch__A1__from=1.0)).facts
+    assert [(f.element, f.end, f.status, f.ts_source_ns) for f in moved if isinstance(f, SwitchReported)] == [
+        ("A1", "from", SwitchStatus.OPEN, T0 + 2 * NS_PER_S)
+    ]
+    assert again == []
+
+
+def test_point_told_by_exception_lives_as_long_as_its_source() -> None:
+    unit = intake()
+    unit.take(frame(0, "scada", switch__A1__from=2.0))
+    for second in range(1, 60):
+        unit.take(heartbeat("scada", "1", second, T0 + second * NS_PER_S))
+    assert [f for f in tick(unit, 60).facts if isinstance(f, SwitchReported)] == []
+    stale = [f for f in tick(unit, 70).facts if isinstance(f, SwitchReported)]
+    assert [(f.status, f.quality) for f in stale] == [(SwitchStatus.CLOSED, PointQuality.STALE)]
+    unit.take(heartbeat("scada", "1", 99, T0 + 71 * NS_PER_S))
+    back = [f for f in tick(unit, 71).facts if isinstance(f, SwitchReported)]
+    assert [(f.status, f.quality) for f in back] == [(SwitchStatus.CLOSED, PointQuality.GOOD)]
+
+
+def test_value_repeated_after_a_failure_restores_its_quality() -> None:
+    unit = intake()
+    unit.take(frame(1, "scada", switch__A1__from=2.0))
+    unit.take(frame(5, "scada", switch__A1__from=(float("nan"), BAD_NO_COMMUNICATION)))
+    back = unit.take(frame(1, "scada", switch__A1__from=2.0)).facts
+    assert [f.quality for f in back if isinstance(f, SwitchReported)] == [PointQuality.GOOD]
+
+
+def test_flow_is_told_when_it_dies_and_when_it_revives_not_when_it_wavers() -> None:
+    unit = intake()
+    told = []
+    for second, mw in enumerate([40.0, 0.9, -0.5, 1.5, 1.99, 2.0, 1.5]):
+        told += [
+            (second, f.from_pct, f.to_pct)
+            for f in unit.take(frame(second, "meter", branch__A1__from_mw=mw)).facts
+            if isinstance(f, FlowReported)
+        ]
+    assert told == [(1, 0.9, None), (5, 2.0, None)]
+
+
+def test_control_site_is_told() -> None:
+    facts = intake().take(frame(1, "scada", site__MAIN=0.0)).facts
+    assert [(f.site, f.asserted) for f in facts if isinstance(f, ControlReported)] == [("MAIN", False)]
+
+
+def test_snapshot_round_trips_and_restores() -> None:
+    unit = intake()
+    unit.take(loads(1))
+    unit.take(frame(1, "scada", switch__A1__from=1.0))
+    snapshot = tick(unit, 2).snapshot
+    assert snapshot is not None
+    again = intake()
+    again.restore(decode_snapshot(encode_snapshot(snapshot)))
+    restored = tick(again, 3)
+    assert value_of(restored, "load/102/mw")[0] == 20.0
+    assert [f.load_mw for f in restored.facts if isinstance(f, LoadReported)] == [30.0]
+    assert again.counters["taken"] == unit.counters["taken"]
+
+
+def test_restart_does_not_call_devices_stale_for_our_own_absence() -> None:
+    unit = intake()
+    unit.take(loads(1))
+    snapshot = tick(unit, 2).snapshot
+    assert snapshot is not None
+    again = intake()
+    again.restore(snapshot)
+    assert tick(again, 3600).findings == []
+
+
+def test_clock_source_is_a_name_no_device_can_have() -> None:
+    assert not CLOCK_SOURCE[0].isalnum()

@@ -1,0 +1,60 @@
+"""What may appear on a topic, and what happens to the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from market import facts
+from market.facts import CommandGiven, Fact, Ticked
+from streams import topics, wire
+from streams.errors import DecodeError
+from tests.kit.rts_day import frames_at, values_at
+
+
+def test_every_kind_of_fact_travels() -> None:
+    kinds = {kind.__name__ for kind in Fact.__args__}
+    assert kinds == set(wire._DECODERS[topics.FACTS.name])
+    assert {k.__name__ for k in Fact.__args__} <= set(facts.__all__)
+
+
+def test_json_record_round_trips() -> None:
+    record = CommandGiven(ts_event_ns=5, command_id="c", by="chen", role="DISPATCH", action="CONFIRM_RECOVER", args={"a": "b"})
+    assert wire.decode(topics.COMMANDS, wire.encode(record)) == record
+
+
+def test_frame_round_trips() -> None:
+    frame = frames_at(1_000, 3, values_at(0))[0]
+    again = wire.decode(topics.FRAMES, wire.encode(frame))
+    assert (again.source, again.seq, len(again)) == (frame.source, 3, len(frame))
+    for column in ("point", "ts_event_ns", "value", "quality", "flags"):
+        assert getattr(again, column).tolist() == getattr(frame, column).tolist()
+
+
+@pytest.mark.parametrize(
+    ("topic", "raw", "complaint"),
+    [
+        (topics.FACTS, b"", "market.facts.v1"),
+        (topics.FACTS, b"\xff\xfe", "market.facts.v1"),
+        (topics.FACTS, b'{"kind":"Nonsense","v":1,"body":{}}', "does not carry 'Nonsense'"),
+        (topics.FACTS, b'{"kind":"Ticked","v":2,"body":{"ts_event_ns":1}}', "version 2"),
+        (topics.FACTS, b'{"kind":"Ticked","v":1,"body":{"ts_event_ns":"soon"}}', "ts_event_ns"),
+        (topics.FACTS, b"[" * 100_000, "market.facts.v1"),
+        (topics.COMMANDS, wire.encode(Ticked(ts_event_ns=1)), "does not carry 'Ticked'"),
+        (topics.FRAMES, b"\x81\xa1v\x01", "not a telemetry frame"),
+        (topics.SNAPSHOTS, b"\x00", "not an area snapshot"),
+    ],
+)
+def test_bad_bytes_are_refused_by_name(topic: topics.Topic, raw: bytes, complaint: str) -> None:
+    with pytest.raises(DecodeError, match=complaint):
+        wire.decode(topic, raw)
+
+
+def test_topic_names_carry_their_version_and_are_distinct() -> None:
+    names = [topic.name for topic in topics.TOPICS]
+    assert len(set(names)) == len(names)
+    assert all(name.endswith(".v1") for name in names)
+
+
+def test_single_order_topics_have_one_partition() -> None:
+    """What the market decides by must have one order."""
+    assert {t.name for t in topics.TOPICS if t.partitions != 1} == {topics.FRAMES.name}
