@@ -45,7 +45,8 @@ class PriceInForce:
         interval_start_ns: the interval.
         price_cny_per_mwh: user-side uniform price; None where the regime has no price to give (never 0 for "unknown").
         rev: 0 for the first price of the interval; later prices of it count up and replace it.
-        source: where the number comes from, for people: the clearing version, the day-ahead period, the last valid interval.
+        source: where the number comes from, ``what:which``: ``clearing:VERSION``, ``day_ahead:PERIOD`` and ``last_valid:INTERVAL``
+            (times of day in the market's zone), with ``none`` where there is none to take.
         provisional: whether settlement must confirm it.
     """
 

@@ -128,14 +128,14 @@ def priced(
         if regime is Regime.GAP and substituted(start_ns):
             give(start_ns, *_substitute(book, start_ns, rules), rev + 1)
         elif regime is Regime.GAP and (result := _result(book, start_ns)) is not None:
-            give(start_ns, Regime.MARKET, result[1], f"real-time clearing, version {result[2]}", rev + 1)
+            give(start_ns, Regime.MARKET, result[1], f"clearing:{result[2]}", rev + 1)
     while book.next_start_ns + rules.due_offset_ns <= now_ns:
         start_ns = book.next_start_ns
         result = _result(book, start_ns)
         if substituted(start_ns):
             give(start_ns, *_substitute(book, start_ns, rules), 0)
         elif result is not None:
-            give(start_ns, Regime.MARKET, result[1], f"real-time clearing, version {result[2]}", 0)
+            give(start_ns, Regime.MARKET, result[1], f"clearing:{result[2]}", 0)
         elif start_ns + rules.due_offset_ns + rules.grace_ns <= now_ns:
             give(start_ns, *_gap(book, rules), 0)
         else:
@@ -155,12 +155,12 @@ def _substitute(book: PriceBook, start_ns: int, rules: MarketRules) -> tuple[Reg
         if price is not None:
             period_ns = day.period_min * NS_PER_MIN
             period = clock_text(day.day_start_ns + (start_ns - day.day_start_ns) // period_ns * period_ns, rules.zone)
-            return Regime.ART27_2, price, f"day-ahead price of the period from {period}"
-    return Regime.ART27_3, None, "both markets out: thirty-day mean, reference profile not available"
+            return Regime.ART27_2, price, f"day_ahead:{period}"
+    return Regime.ART27_3, None, "day_ahead:none"
 
 
 def _gap(book: PriceBook, rules: MarketRules) -> tuple[Regime, float | None, str]:
     if book.last_valid is None:
-        return Regime.GAP, None, "no valid result yet"
+        return Regime.GAP, None, "last_valid:none"
     start_ns, price = book.last_valid
-    return Regime.GAP, price, f"last valid: interval {clock_text(start_ns, rules.zone)}"
+    return Regime.GAP, price, f"last_valid:{clock_text(start_ns, rules.zone)}"

@@ -147,9 +147,10 @@ def freeze(
     table: PointTable,
     points: GridPoints,
     units: Mapping[str, Unit],
-    off: tuple[str, ...],
 ) -> ClearingInputs:
-    """Freeze the inputs of one interval.
+    """Freeze what is measured for one interval; which units are committed is not measured and is added by the caller.
+
+    A unit that is no longer committed is measured all the same: it comes down by its ramp, and until it is down it produces.
 
     Args:
         interval_start_ns: the interval.
@@ -157,13 +158,11 @@ def freeze(
         table: the point table the image is laid out by.
         points: where the quantities stand in it.
         units: every unit by id.
-        off: units not committed, sorted.
     """
-    skip = set(off)
 
     def values(names: tuple[str, ...], rows: NDArray[np.int64]) -> dict[str, float]:
         usable = image.usable[rows]
-        return {names[i]: float(image.value[rows[i]]) for i in np.flatnonzero(usable) if names[i] not in skip}
+        return {names[i]: float(image.value[rows[i]]) for i in np.flatnonzero(usable)}
 
     load_mw = {bus: max(mw, 0.0) for bus, mw in values(points.load_bus, points.load_row).items()}
     output_mw = {unit: mw for unit, mw in values(points.unit, points.unit_row).items() if unit in units}
@@ -185,7 +184,6 @@ def freeze(
         output_mw=output_mw,
         available_mw=available_mw,
         out_of_service=open_branches(image, points),
-        units_off=off,
         stale_points=len(stale),
         used_points=len(used),
         oldest_s=float(ages_s.max()) if len(ages_s) else 0.0,

@@ -40,7 +40,12 @@ Effect = KpiFrame | ClearingInputs | DayAheadWanted
 
 @dataclass(frozen=True, kw_only=True)
 class GridModel:
-    """What does not change while the service runs: the network, its units, the points that measure them, how areas are controlled."""
+    """What does not change while the service runs: the network, its units, the points that measure them, how areas are controlled.
+
+    Attributes:
+        day_ahead: whether a day-ahead result is made, and intervals wait for its commitment.
+        units_off, branches_out: what the case itself says is out of service, sorted.
+    """
 
     network: Network
     units: Mapping[str, Unit]
@@ -48,6 +53,8 @@ class GridModel:
     rules: MarketRules
     control: kpis.ControlParams
     day_ahead: bool = True
+    units_off: tuple[str, ...] = ()
+    branches_out: tuple[str, ...] = ()
 
     @property
     def areas(self) -> tuple[str, ...]:
@@ -167,7 +174,14 @@ class GridProcessor:
             return ()  # asked for with this very image; the next tick freezes with it
         self.state = replace(self.state, last_gated_ns=start_ns)
         off = clearing.units_off(tuple(self.model.units.values()), plan, start_ns, zone)
-        return (clearing.freeze(start_ns, image, self.model.table, self._points, self.model.units, off),)
+        frozen = clearing.freeze(start_ns, image, self.model.table, self._points, self.model.units)
+        return (
+            replace(
+                frozen,
+                units_off=tuple(sorted({*off, *self.model.units_off})),
+                out_of_service=tuple(sorted({*frozen.out_of_service, *self.model.branches_out})),
+            ),
+        )
 
     def _key_figures(self, image: GridImage) -> KpiFrame:
         value, points = image.value, self._points

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame, decode_frame, encode_frame
 from ingest.points import PointTable
-from ingest.quality import is_bad, is_good
+from ingest.quality import is_good
 from market.units import NS_PER_S
 from streams.kpis import SourceHealth
 
@@ -96,7 +96,7 @@ class GridImage:
         age_s: (n,) float64, s: tick less source time; for a point told by exception, tick less its source's last sign of life;
             infinite for a point that never had a value.
         good: (n,) bool, the value is GOOD and fresh.
-        usable: (n,) bool, there is a value that is not known to be bad.
+        usable: (n,) bool, there is a value that was good enough when it was measured, however old; intake keeps no other.
         sources: every device.
     """
 
@@ -139,6 +139,6 @@ def image_of(ts_event_ns: int, table: PointTable, snapshots: list[AreaSnapshot])
         value=value,
         age_s=age_s,
         good=have & is_good(quality),
-        usable=have & ~is_bad(quality) & np.isfinite(value),
+        usable=have & np.isfinite(value),
         sources=sources,
     )

@@ -51,20 +51,17 @@ def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, c
     """
     case: RtsCase | None = None
     load_buses: tuple[str, ...]
+    units_off, branches_out = tuple[str, ...](), tuple[str, ...]()
     if network.matpower is not None:
         plain = read_case(Path(network.matpower))
-        grid, units = plain.network, plain.units
+        grid, units, units_off = plain.network, plain.units, tuple(sorted(plain.units_off))
+        branches_out = tuple(sorted(b for b, on in zip(grid.branch_ids, plain.in_service, strict=True) if not on))
         load_buses = tuple(bus for bus, _ in table.named("load", "mw"))
     else:
         case = load(None if network.rts_gmlc == "shipped" else Path(str(network.rts_gmlc)))
         grid, units, load_buses = case.network, case.units, case.load_buses
     bias = _bias(case, control, table.areas)
-    params = ClearingParams(
-        interval_min=float(rules.rt_interval_min),
-        price_floor_per_mwh=rules.price_floor_cny_per_mwh,
-        price_cap_per_mwh=rules.price_cap_cny_per_mwh,
-        offer_cap_per_mwh=rules.price_cap_cny_per_mwh,
-    )
+    params = ClearingParams.from_rules(rules)
     rating_mw = {b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)}
     return MarketModel(
         grid=GridModel(
@@ -74,6 +71,8 @@ def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, c
             rules=rules,
             control=ControlParams(nominal_hz=control.nominal_hz, bias_mw_per_0p1hz=bias, epsilon1_hz=control.epsilon1_hz),
             day_ahead=day_ahead,
+            units_off=units_off,
+            branches_out=branches_out,
         ),
         engine=ClearingEngine(grid, units, params, load_buses=load_buses),
         case=case,

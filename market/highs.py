@@ -1,0 +1,122 @@
+"""The port to the HiGHS solver: a linear program that grows rows between solves.
+
+Official runs must give the same answer on the same inputs, so the options are fixed here: dual simplex, no presolve (the programs
+are small and a start basis is given, with which presolve costs ten times what it saves), one thread, a fixed seed, an iteration
+limit and no limit by the clock. A run that starts from nothing and adds its rows in a fixed order is repeatable to the last bit.
+
+Absent on purpose: integers, quadratic objectives, and any use of the solver's own verdict beyond "optimal": whether an answer is
+one is proven by :mod:`market.certificate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import highspy
+import numpy as np
+
+from market.grid import BoolArray, FloatArray, IndexArray
+
+__all__ = ["SOLVER", "LinearProgram", "Solved"]
+
+SOLVER = f"HiGHS {highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
+"""Name and version; part of the parameters' hash."""
+
+_OPTIONS: dict[str, Any] = {
+    "output_flag": False,
+    "presolve": "off",
+    "solver": "simplex",
+    "simplex_strategy": 1,
+    # With costs from cents to penalties of millions, the solver's clean-up after perturbing them can end without a verdict.
+    "dual_simplex_cost_perturbation_multiplier": 0.0,
+    "parallel": "off",
+    "threads": 1,
+    "random_seed": 0,
+    "simplex_iteration_limit": 1_000_000,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solved:
+    """What the solver says.
+
+    Attributes:
+        optimal: whether it claims an optimum; everything else means nothing otherwise.
+        status: its own word.
+        x: (columns,) values.
+        row_dual: (rows,) change of the objective per unit of the row's bound.
+    """
+
+    optimal: bool
+    status: str
+    x: FloatArray
+    row_dual: FloatArray
+
+
+class LinearProgram:
+    """Minimise cost·x subject to low <= A x <= high and 0 <= x <= upper.
+
+    Args:
+        cost: (n,) objective coefficients.
+        upper: (n,) upper bounds, ``inf`` where there is none.
+        low: (m,) lower row bounds.
+        high: (m,) upper row bounds.
+        rows: the matrix as (start (m,), column (nnz,), value (nnz,)), row by row.
+    """
+
+    def __init__(
+        self, cost: FloatArray, upper: FloatArray, low: FloatArray, high: FloatArray, rows: tuple[IndexArray, IndexArray, FloatArray]
+    ) -> None:
+        self._highs = highspy.Highs()
+        for name, value in _OPTIONS.items():
+            self._highs.setOptionValue(name, value)
+        self.add_columns(cost, upper)
+        self.add_rows(low, high, rows)
+
+    def start_from(self, at_upper: BoolArray, basic: IndexArray) -> None:
+        """Start the next solve from a basis: ``basic`` columns, one per row, the rest at their upper or lower bound."""
+        word = highspy.HighsBasisStatus
+        status = [word.kUpper if full else word.kLower for full in at_upper.tolist()]
+        for column in basic.tolist():
+            status[column] = word.kBasic
+        basis = highspy.HighsBasis()
+        basis.col_status = status
+        basis.row_status = [word.kLower] * len(basic)
+        self._highs.setBasis(basis)
+
+    def add_columns(self, cost: FloatArray, upper: FloatArray, entries: tuple[IndexArray, IndexArray, FloatArray] | None = None) -> None:
+        """Append columns; ``entries`` are (start (n,), row (nnz,), value (nnz,)), none for columns that stand in no row yet."""
+        n = len(cost)
+        nothing = (np.zeros(n, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0))
+        start, row, value = entries or nothing
+        self._highs.addCols(n, cost, np.zeros(n), upper, len(row), start, row, value)
+
+    def add_rows(self, low: FloatArray, high: FloatArray, rows: tuple[IndexArray, IndexArray, FloatArray]) -> None:
+        """Append rows; the solution so far stays the start of the next solve."""
+        start, column, value = rows
+        self._highs.addRows(len(low), low, high, len(column), start, column, value)
+
+    def change_columns(self, column: IndexArray, cost: FloatArray, upper: FloatArray) -> None:
+        """Give some columns another cost and upper bound, in place."""
+        self._highs.changeColsCost(len(column), column, cost)
+        self._highs.changeColsBounds(len(column), column, np.zeros(len(column)), upper)
+
+    def start_from_nothing(self) -> None:
+        """Forget the basis; the rows and columns stay."""
+        self._highs.clearSolver()
+
+    def solve(self) -> Solved:
+        """Solve from the present basis, and once more from nothing where that ends without a verdict."""
+        self._highs.run()
+        if self._highs.getModelStatus() == highspy.HighsModelStatus.kUnknown:
+            self.start_from_nothing()
+            self._highs.run()
+        status = self._highs.getModelStatus()
+        solution = self._highs.getSolution()
+        return Solved(
+            optimal=status == highspy.HighsModelStatus.kOptimal,
+            status=self._highs.modelStatusToString(status),
+            x=np.array(solution.col_value, dtype=np.float64),
+            row_dual=np.array(solution.row_dual, dtype=np.float64),
+        )
