@@ -1,0 +1,57 @@
+"""Take the board's picture: every scene of the test day, in both languages.
+
+    python scripts/screenshot.py OUT_DIR [SCENE …] [--size 1920x1080]
+
+The names of the scenes stand in ``tests/kit/board_feed.py``. The README's picture is ``tripped-en.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.kit.board_feed import SCENES, serving
+from tests.kit.chromium import browser
+
+_READY = "document.querySelector('#frequency .uplot') && !document.body.classList.contains('waiting')"
+
+
+async def take(url: str, language: str, width: int, height: int) -> bytes:
+    """Return the board at an address, as PNG."""
+    async with browser("chromium") as page:
+        await page.open(f"{url}?lang={language}", width=width, height=height, mobile=width < 600)
+        await page.until(_READY)
+        # Two beats of the stream, so that every panel has drawn its second message as well.
+        await page.evaluate("new Promise(resolve => setTimeout(resolve, 2200))")
+        assert not page.complaints, page.complaints
+        return await page.picture(whole=width < 600)
+
+
+async def take_all(out: Path, scenes: list[str], width: int, height: int) -> None:
+    """Write one PNG per scene and language."""
+    for scene in scenes:
+        async with serving(scene) as url:
+            for language in ("en", "zh"):
+                picture = await take(url, language, width, height)
+                (out / f"{scene}-{language}.png").write_bytes(picture)
+                print(out / f"{scene}-{language}.png")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("scenes", nargs="*", default=list(SCENES), metavar="SCENE")
+    parser.add_argument("--size", default="1920x1080")
+    chosen = parser.parse_args()
+    width, height = (int(part) for part in chosen.size.split("x"))
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    asyncio.run(take_all(chosen.out, chosen.scenes, width, height))
+
+
+if __name__ == "__main__":
+    main()
