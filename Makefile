@@ -1,0 +1,61 @@
+# Everything a person does with this project. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit check format bench drills servers up clean
+
+help:  ## List the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Gridfuse needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install -y python3-venv"; exit 1; }
+
+$(STAMP): pyproject.toml $(VENV)/bin/python
+	@echo "Installing into $(VENV) (the first time takes about a minute) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(STAMP)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## The whole service against a simulated field; the live board opens on http://127.0.0.1:8080 (options: DEMO="--speed 10")
+	@$(BIN)/gridfuse demo $(DEMO)
+
+test: $(VENV)/.dev  ## All tests; those that need a server which is not here are skipped with a line saying how to get it
+	@$(BIN)/python -m pytest
+
+unit: $(VENV)/.dev  ## The fast tests only
+	@$(BIN)/python -m pytest tests/unit tests/property tests/test_tidy.py
+
+check: $(VENV)/.dev  ## Formatting, lint, types, who may import whom
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## Format the sources
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+drills: $(STAMP)  ## Play every drill file
+	@$(BIN)/gridfuse drill tests/drills/*.yaml
+
+bench: $(VENV)/.dev  ## Measure; results are ratios to a named reference in the same run
+	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python -m $$(echo $${bench%.py} | tr / .) || exit 1; done
+
+servers:  ## Install the real servers that the integration tests use, into .servers
+	@scripts/servers.sh
+
+up:  ## InfluxDB, Grafana and Gridfuse in containers (needs Docker)
+	@docker compose -f docker/compose.yaml up
+
+clean:  ## Remove the virtual environment, caches and the demo's data
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache gridfuse-demo

@@ -1,0 +1,23 @@
+"""The ``gridfuse`` command: what each subcommand does stands in its own module; here they are put together."""
+
+from __future__ import annotations
+
+import typer
+
+from console import breaker, clear, dashboards, drill, ingest, run, spool
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="gridfuse",
+    help="Real-time grid monitoring, market clearing and the market breaker (熔断), as a stream.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for room in (run, clear, drill, breaker, ingest, spool, dashboards):
+    room.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,178 @@
+"""``gridfuse ingest check`` and ``read``: is a point list right, and do its devices answer?
+
+``check`` connects to nothing. ``read`` runs the real gateway for as long as it takes to hear of every point once, and shows what was
+heard: 0 when every point is good, 1 when one is not, 2 when the list cannot be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ingest.clock import WallClock
+from ingest.devices import Device, Point
+from ingest.frame import TelemetryFrame, point_id
+from ingest.gateway import Gateway
+from ingest.pointlist import PointList, read_point_list
+from ingest.quality import BAD_WAITING_FOR_INITIAL_DATA, quality_name
+from market.errors import ConfigError, Problem
+from market.units import NS_PER_S, instant_text
+
+__all__ = ["PointReading", "ingest_group", "read_once", "register"]
+
+_NOT_GOOD, _UNUSABLE = 1, 2
+_LOOK_S: Final = 0.02
+
+_Config = Annotated[Path, typer.Option("--config", help="The point list, YAML.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``ingest check`` and ``ingest read`` to the command."""
+    group = ingest_group(app)
+    group.command("check")(_check)
+    group.command("read")(_read)
+
+
+def ingest_group(app: typer.Typer) -> typer.Typer:
+    """Return the group ``ingest`` of the command, making it where it is not there yet: several modules add to it."""
+    for known in app.registered_groups:
+        if known.name == "ingest" and known.typer_instance is not None:
+            return known.typer_instance
+    group = typer.Typer(help="Field devices: point lists, reading, simulation.", no_args_is_help=True)
+    app.add_typer(group, name="ingest")
+    return group
+
+
+def _check(config: _Config, as_json: _Json = False) -> None:
+    """Check a point list and report every problem; connects to nothing."""
+    points, problems = _loaded(config)
+    if as_json:
+        counts = {"devices": len(points.devices), "points": sum(len(device.points) for device in points.devices)}
+        typer.echo(json.dumps({"ok": not problems, **counts, "problems": [asdict(problem) for problem in problems]}, ensure_ascii=False))
+    elif problems:
+        _complain(problems)
+    else:
+        typer.echo(f"{config}: {sum(len(device.points) for device in points.devices)} points on {len(points.devices)} devices, no problem")
+    if problems:
+        raise typer.Exit(_UNUSABLE)
+
+
+def _read(
+    config: _Config,
+    as_json: _Json = False,
+    within: Annotated[float, typer.Option(help="Seconds to wait for points that say nothing.", min=0.1)] = 10.0,
+) -> None:
+    """Read every point once and show what came: value, quality, source time and age."""
+    points, problems = _loaded(config)
+    if problems:
+        _complain(problems)
+        raise typer.Exit(_UNUSABLE)
+    try:
+        readings = asyncio.run(read_once(points, within))
+    except ConfigError as exc:
+        _complain(exc.problems)
+        raise typer.Exit(_UNUSABLE) from exc
+    if as_json:
+        typer.echo(json.dumps([asdict(reading) for reading in readings], ensure_ascii=False))
+    else:
+        _show(readings)
+    if any(reading.quality != "Good" for reading in readings):
+        raise typer.Exit(_NOT_GOOD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointReading:
+    """What one point said.
+
+    Attributes:
+        value: engineering units; None where there is none.
+        ts_event: source time, ISO 8601 UTC; None where nothing came.
+        age_s: how old the value is by that time, s; None where nothing came.
+    """
+
+    point: str
+    device: str
+    value: float | None
+    unit: str
+    quality: str
+    ts_event: str | None
+    age_s: float | None
+
+
+async def read_once(points: PointList, within_s: float) -> list[PointReading]:
+    """Read every point of a list once.
+
+    Args:
+        within_s: wall seconds after which a point that said nothing is given up.
+
+    Returns:
+        What each said first, in the order of the list; ``Bad_WaitingForInitialData`` where it said nothing.
+
+    Raises:
+        ConfigError: an address at which devices should dial in cannot be listened at.
+    """
+    clock = WallClock()
+    first: dict[int, tuple[float, int, int]] = {}
+    wanted = {point_id(point.name) for _, point in points.points()}
+
+    async def emit(frame: TelemetryFrame) -> None:
+        columns = (frame.point.tolist(), frame.value.tolist(), frame.quality.tolist(), frame.ts_event_ns.tolist())
+        for number, *said in zip(*columns, strict=True):
+            first.setdefault(number, (said[0], said[1], said[2]))
+
+    gateway = Gateway(points, clock, emit)
+    await gateway.start()
+    try:
+        deadline_ns = clock.now_ns() + int(within_s * NS_PER_S)
+        while len(first) < len(wanted) and clock.now_ns() < deadline_ns:
+            await asyncio.sleep(_LOOK_S)
+    finally:
+        await gateway.stop()
+    now_ns = clock.now_ns()
+    return [_reading(device, point, first.get(point_id(point.name)), now_ns) for device, point in points.points()]
+
+
+def _reading(device: Device, point: Point, said: tuple[float, int, int] | None, now_ns: int) -> PointReading:
+    value, quality, ts_event_ns = said if said is not None else (math.nan, BAD_WAITING_FOR_INITIAL_DATA, None)
+    return PointReading(
+        point=point.name,
+        device=device.name,
+        value=value if math.isfinite(value) else None,
+        unit=point.unit,
+        quality=quality_name(quality),
+        ts_event=None if ts_event_ns is None else instant_text(ts_event_ns),
+        age_s=None if ts_event_ns is None else round((now_ns - ts_event_ns) / NS_PER_S, 3),
+    )
+
+
+def _loaded(config: Path) -> tuple[PointList, Sequence[Problem]]:
+    try:
+        return read_point_list(config), ()
+    except ConfigError as exc:
+        return PointList(()), exc.problems
+
+
+def _complain(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+
+
+def _show(readings: Sequence[PointReading]) -> None:
+    table = Table("point", "device", "value", "unit", "quality", "source time", "age s", box=None)
+    for reading in readings:
+        value = "-" if reading.value is None else f"{reading.value:.6g}"
+        age = "-" if reading.age_s is None else f"{reading.age_s:.1f}"
+        table.add_row(reading.point, reading.device, value, reading.unit, reading.quality, reading.ts_event or "-", age)
+    Console().print(table)
+    good = sum(reading.quality == "Good" for reading in readings)
+    typer.echo(f"{good} of {len(readings)} points good")

@@ -1,0 +1,139 @@
+"""What watches the stream on behalf of people: the board, the spool towards InfluxDB, the ledger, the people on call.
+
+Observers see a record after it was made durable, at least once, and are idempotent on its identity. A store that is away holds up
+its own observer only as long as the topic's buffer lasts; it never holds up a processor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from console.board.state import BoardState
+from ingest.frame import TelemetryFrame
+from market.decisions import Decision
+from market.outcomes import Cleared, ClearingFailed
+from market.prices import PriceInForce
+from market.view import MarketView
+from streams import lineprotocol
+from streams.alerts import Alert
+from streams.errors import SinkUnavailable
+from streams.kpis import KpiFrame
+from streams.ledger import AsyncLedger
+from streams.notify import Dispatcher
+from streams.spool import Spool
+from streams.telemetrylines import TelemetryEncoder
+from streams.topics import Topic
+
+__all__ = ["BoardObserver", "LedgerObserver", "Notifier", "Recorder"]
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Waits between attempts at a store that is away; the last one repeats."""
+
+
+async def _insist(what: str, work: Callable[[], Awaitable[Any]]) -> None:
+    """Try until a store takes a record."""
+    attempt = 0
+    while True:
+        try:
+            await work()
+        except SinkUnavailable as exc:
+            wait_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
+            _log.error("%s: %s; again in %g s", what, exc, wait_s)
+            attempt += 1
+            await asyncio.sleep(wait_s)
+        else:
+            return
+
+
+class BoardObserver:
+    """Shows every record on the live board."""
+
+    def __init__(self, board: BoardState) -> None:
+        self._board = board
+
+    async def see(self, topic: Topic, record: Any) -> None:
+        """Apply what the board shows; it leaves the rest alone."""
+        if isinstance(record, KpiFrame | MarketView | Cleared | ClearingFailed | Decision | PriceInForce | Alert):
+            self._board.apply(record)
+
+
+class Recorder:
+    """Writes every record to the spool as lines.
+
+    Args:
+        telemetry: encodes frames.
+        zone: the market's zone, for texts.
+    """
+
+    def __init__(self, spool: Spool, telemetry: TelemetryEncoder, zone: str) -> None:
+        self._spool = spool
+        self._telemetry = telemetry
+        self._zone = zone
+        self.not_spooled = 0
+        """Records the spool could not take (disk full); they are still on their topics."""
+
+    async def see(self, topic: Topic, record: Any) -> None:
+        """Append the record's lines."""
+        lines = self._lines(record)
+        if not lines:
+            return
+        try:
+            self._spool.append(lines)
+        except SinkUnavailable as exc:
+            # Holding up telemetry would blind the processors that share its partition.
+            self.not_spooled += 1
+            if self.not_spooled == 1 or self.not_spooled % 1000 == 0:
+                _log.error("%s (%d records not spooled so far)", exc, self.not_spooled)
+
+    def _lines(self, record: Any) -> bytes:
+        match record:
+            case TelemetryFrame():
+                return self._telemetry.encode(record).data
+            case KpiFrame():
+                return lineprotocol.encode_kpis(record)
+            case MarketView():
+                return lineprotocol.encode_market(record)
+            case Cleared() | ClearingFailed():
+                return lineprotocol.encode_outcome(record)
+            case PriceInForce():
+                return lineprotocol.encode_price(record)
+            case Decision():
+                return lineprotocol.encode_decision(record, self._zone)
+            case Alert():
+                return lineprotocol.encode_alert(record)
+            case _:
+                return b""
+
+
+class LedgerObserver:
+    """Keeps decisions, prices and outcomes in the ledger."""
+
+    def __init__(self, ledger: AsyncLedger) -> None:
+        self._ledger = ledger
+
+    async def see(self, topic: Topic, record: Any) -> None:
+        """Record what belongs there, however long it takes."""
+        match record:
+            case Decision():
+                await _insist("ledger", lambda: self._ledger.record_decisions([record]))
+            case PriceInForce():
+                await _insist("ledger", lambda: self._ledger.record_prices([record]))
+            case Cleared() | ClearingFailed():
+                await _insist("ledger", lambda: self._ledger.record_outcomes([record]))
+
+
+class Notifier:
+    """Hands alerts to the dispatcher."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def see(self, topic: Topic, record: Any) -> None:
+        """Return once the alert is in the outbox."""
+        if isinstance(record, Alert):
+            await _insist("outbox", lambda: self._dispatcher.put(record))

@@ -1,0 +1,261 @@
+"""The whole service in one process: field gateway, stream processors, sinks, board. The composition root; wiring and life cycle only.
+
+Order of a start: settings are checked, stores opened, the API answers (``/ready`` says what is missing), the processors recover, the
+gateway begins to read, time begins to tick. A stop goes the other way round and leaves nothing half done; a crash is recovered from
+at the next start, because everything accepted is in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from console.api import ApiServer, build_api
+from console.board.state import BoardState
+from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
+from ingest.clock import Clock, WallClock
+from ingest.errors import DeviceError
+from ingest.frame import TelemetryFrame, encode_frame
+from ingest.gateway import Gateway
+from market.errors import ConfigError, GridfuseError, Problem
+from market.facts import CommandGiven
+from streams import topics, wire
+from streams.agents import Hooks, Observer
+from streams.app import build_app
+from streams.errors import DecodeError, SinkUnavailable, StoreError
+from streams.influx import Flusher
+from streams.ledger import AsyncLedger, Ledger
+from streams.model import MarketModel, market_model
+from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
+from streams.outbox import Outbox
+from streams.settings import Settings
+from streams.spool import Spool
+from streams.telemetrylines import TelemetryEncoder
+from streams.ticker import ClockCompare, Ticker
+from streams.topics import Topic
+from streams.transport.reader import LogReader
+
+__all__ = ["Service", "last_event_ns"]
+
+_log = logging.getLogger(__name__)
+
+_BOARD_TOPICS: Final = (topics.KPI, topics.OUTCOMES, topics.DECISIONS, topics.PRICES, topics.ALERTS)
+_BOARD_RECORDS: Final = 20_000
+"""Most records of a topic the board reads back at a start: more than a day of ticks every ten seconds."""
+
+
+def last_event_ns(log_directory: Path) -> int | None:
+    """Return the event time the last run had reached by its embedded log, or None where there was none.
+
+    Raises:
+        StoreError: there is a log, and it cannot be read.
+    """
+    newest = _last_records(log_directory, topics.FACTS, 50)
+    return max((record.ts_event_ns for record in newest), default=None)
+
+
+def _last_records(directory: Path, topic: Topic, most: int) -> list[Any]:
+    """Read back the newest records of a single-partition topic from the embedded log; none where there is no log yet."""
+    records: list[Any] = []
+    try:
+        with LogReader(directory) as log:
+            if topic.name not in log.topics():
+                return []
+            oldest, end = log.bounds(topic.name, 0)
+            for found in log.records(topic.name, 0, max(oldest, end - most), end):
+                with contextlib.suppress(DecodeError):
+                    records.append(wire.decode(topic, found.value or b""))
+    except StoreError:
+        if not any(directory.glob("*")):
+            return []
+        raise
+    return records
+
+
+class Service:
+    """One running Gridfuse.
+
+    Args:
+        settings: what it is told.
+        clock: event time.
+        simulated: whether the field is; the board says so.
+        extra: more observers.
+        hooks: what a simulated field attaches to the processors.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        *,
+        simulated: bool = False,
+        extra: Sequence[Observer] = (),
+        hooks: Hooks | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or WallClock()
+        self.table = settings.points.table()
+        self.model: MarketModel = market_model(settings.network, self.table, settings.rules, settings.control, day_ahead=settings.day_ahead)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        self.board = BoardState(settings.rules, simulated=simulated)
+        self.spool = Spool(settings.data / "spool")
+        self.ledger = Ledger(f"sqlite:///{settings.data / 'ledger.sqlite'}")
+        self.async_ledger = AsyncLedger(self.ledger)
+        self.dispatcher = Dispatcher(Outbox(self.ledger.engine), self._channels())
+        self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
+        recorder = Recorder(self.spool, TelemetryEncoder(self.table), settings.rules.zone)
+        ledger, notifier = LedgerObserver(self.async_ledger), Notifier(self.dispatcher)
+        observers: tuple[Observer, ...] = (BoardObserver(self.board), recorder, ledger, notifier, *extra)
+        self.hooks = replace(hooks or Hooks(), observers=observers)
+        self.hooks.base_points = self._write_base_points if settings.setpoints else None
+        self.app, self.shell = build_app(settings, self.model, self.clock, self.hooks)
+        self.gateway = Gateway(settings.points, self.clock, self._emit)
+        self.ticker: Ticker | None = None
+        self.api: ApiServer | None = None
+        self.samples_in = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._recovered = False
+        self._written_mw: dict[str, float] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def _channels(self) -> list[Channel]:
+        channels: list[Channel] = [LogChannel()]
+        if self.settings.webhook is not None:
+            channels.append(WebhookChannel(self.settings.webhook.url, timeout_s=self.settings.webhook.timeout / 1e9))
+        return channels
+
+    def missing(self) -> Sequence[str]:
+        """Name what is not ready yet (:class:`console.api.HealthSource`)."""
+        return () if self._recovered else ("stream processors: recovering",)
+
+    async def start(self) -> int:
+        """Start everything; returns the port of the API once the processors have recovered.
+
+        Raises:
+            ConfigError: a port is taken, an address cannot be listened at.
+            StoreError: a store is locked or damaged.
+        """
+        for topic in _BOARD_TOPICS:
+            for record in _last_records(self.settings.log_directory, topic, _BOARD_RECORDS):
+                await BoardObserver(self.board).see(topic, record)
+        port = await self._serve()
+        await self.app.start()
+        self._recovered = True
+        await self.gateway.start()
+        self._run(self.dispatcher.run(), "dispatcher")
+        if self.flusher is not None:
+            self._run(self.flusher.run(), "influx")
+        return port
+
+    def start_ticking(self, first_ns: int | None = None) -> None:
+        """Begin to tell the time, from ``first_ns`` on (now by default)."""
+        start_ns = self.clock.now_ns() if first_ns is None else first_ns
+        self.ticker = Ticker(self.shell, self.clock, self.settings.tick_ns, self.table.areas, start_ns)
+        self.hooks.deadline = self.ticker.deadline
+        self._run(self.ticker.run(), "ticker")
+        if isinstance(self.clock, WallClock):
+            self._run(ClockCompare(self.shell, self.clock).run(), "clock-compare")
+
+    async def _serve(self) -> int:
+        http = self.settings.http
+        hosts = ("127.0.0.1", "localhost", "::1", http.host, *http.allowed_hosts)
+        api = build_api(self.board, self._command, self, clock=self.clock, allowed_hosts=hosts)
+        self.api = ApiServer(api, host=http.host, port=http.port)
+        try:
+            return await self.api.start()
+        except OSError as exc:
+            self.api = None
+            what = (
+                f"port {http.port} on {http.host} cannot be used ({exc.strerror}); choose another with --port, or http.port in the settings"
+            )
+            raise ConfigError([Problem("http", what)]) from exc
+
+    def _run(self, work: Awaitable[None], name: str) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+        self._tasks[-1].set_name(name)
+
+    async def wait(self) -> None:
+        """Return when something that must run has stopped.
+
+        Raises:
+            GridfuseError: naming what failed.
+        """
+        while True:
+            if self.app.crashed:
+                raise StoreError(f"the stream processors stopped: {self.app.crash_reason!r}; see the log, then start again")
+            for task in self._tasks:
+                if task.done():
+                    cause = None if task.cancelled() else task.exception()
+                    raise GridfuseError(f"{task.get_name()} stopped: {cause!r}") from cause
+            await asyncio.sleep(0.2)
+
+    async def drained(self, deadline_s: float = 10.0) -> bool:
+        """Wait until every sample sent so far went through intake; whether that happened in time."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + deadline_s
+        while self.shell.counters["samples intake"] < self.samples_in and loop.time() < end_s:
+            await asyncio.sleep(0.02)
+        return self.shell.counters["samples intake"] >= self.samples_in
+
+    async def stop(self) -> None:
+        """Stop everything in order; what was accepted is durable when this returns."""
+        if self.ticker is not None:
+            await self._cancel("ticker", "clock-compare")
+        await self.gateway.stop()
+        await self.drained(2.0)
+        await self.app.stop()
+        for task in self._writing:
+            task.cancel()
+        await self._cancel(*(task.get_name() for task in self._tasks))
+        self.dispatcher.close()
+        await self.async_ledger.close()
+        await asyncio.to_thread(self.spool.close)
+        if self.api is not None:
+            await self.api.stop()
+
+    async def _cancel(self, *names: str) -> None:
+        tasks = [task for task in self._tasks if task.get_name() in names]
+        self._tasks = [task for task in self._tasks if task not in tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _emit(self, frame: TelemetryFrame) -> None:
+        """Put a frame on its topic; the transport says when too much is on its way."""
+        future = asyncio.ensure_future(await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)))
+        # Where the log fails the app crashes and says why; nobody waits for this one frame.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.samples_in += len(frame)
+
+    async def _command(self, command: CommandGiven) -> None:
+        if not self._recovered:
+            raise SinkUnavailable("the stream processors are recovering")
+        await (await self.shell.send(topics.COMMANDS, b"market", wire.encode(command)))
+
+    async def order(self, command: CommandGiven) -> None:
+        """Give an order as the API would: it is on its way when this returns."""
+        await self._command(command)
+
+    async def _write_base_points(self, dispatch_mw: dict[str, float]) -> None:
+        """Send the base points that changed to the units' set-points, without holding up the clearing."""
+        changed = {unit: mw for unit, mw in dispatch_mw.items() if abs(self._written_mw.get(unit, float("inf")) - mw) > 0.05}
+        self._written_mw.update(changed)
+        for unit, mw in changed.items():
+            point = f"unit/{unit}/setpoint_mw"
+            if point in self.table:
+                task = asyncio.create_task(self._write(point, unit, mw))
+                self._writing.add(task)
+                task.add_done_callback(self._writing.discard)
+
+    async def _write(self, point: str, unit: str, mw: float) -> None:
+        try:
+            await self.gateway.write(point, mw)
+        except (DeviceError, GridfuseError) as exc:
+            # The next interval's base point replaces this one; a device that refuses for long shows in its health.
+            self._written_mw.pop(unit, None)
+            _log.warning("base point %s = %.1f MW not written: %s", point, mw, exc)
