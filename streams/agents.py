@@ -25,7 +25,7 @@ from market.prices import settled_price
 from market.rules import MarketRules
 from market.units import day_start_ns
 from streams import breaker, grid, topics
-from streams.alerts import alert_of, source_alert
+from streams.alerts import alerts_of, source_alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, plan_of
 from streams.image import AreaSnapshot, decode_snapshot, encode_snapshot
 from streams.intake import CLOCK_SOURCE, AreaIntake
@@ -62,7 +62,8 @@ class Hooks:
         clearing_fault: a simulated fault of the clearing engine.
         begin_ns: event time at which a breaker without history begins to watch.
         progress: event time the breaker and the grid processor have finished, by processor; read by the simulated clock.
-        clearing: start of the interval that is being cleared now, or None.
+        clearing: start of the interval that is being cleared now (for a day-ahead result the instant it was asked for), or None;
+            read by the simulated clock.
     """
 
     observers: Sequence[Observer] = ()
@@ -191,12 +192,10 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         await shell.emit(_day_ahead_records(wanted, result, start_ns, shell.clock.now_ns()))
 
     async def take(record: Any, event: Any) -> None:
-        if isinstance(record, DayAheadWanted):
-            await day_ahead(record)
-            return
-        hooks.clearing = record.interval_start_ns
+        wanted = isinstance(record, DayAheadWanted)
+        hooks.clearing = record.ts_event_ns if wanted else record.interval_start_ns
         try:
-            await clear(record)
+            await (day_ahead(record) if wanted else clear(record))
         finally:
             hooks.clearing = None
 
@@ -272,8 +271,7 @@ def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks
 
 def _bind_alerts(app: faust.App, shell: Shell, rules: MarketRules) -> None:
     async def decision(record: Any, event: Any) -> None:
-        alert = alert_of(record, rules.zone)
-        await shell.emit([] if alert is None else [alert])
+        await shell.emit(alerts_of(record, rules.zone))
 
     async def finding(record: Any, event: Any) -> None:
         await shell.emit([source_alert(record, rules.zone)])

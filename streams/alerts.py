@@ -11,7 +11,7 @@ from market.decisions import Decision
 from market.units import NS_PER_MIN, clock_text
 from streams.findings import SourceFresh, SourceStale
 
-__all__ = ["Alert", "AlertState", "Priority", "alert_of", "source_alert"]
+__all__ = ["Alert", "AlertState", "Priority", "alerts_of", "source_alert"]
 
 
 class Priority(StrEnum):
@@ -50,29 +50,57 @@ class Alert:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def alert_of(decision: Decision, zone: str = "Asia/Shanghai") -> Alert | None:
-    """Say what a decision means to the people on call, or None where it is no news to them."""
+_ZH: Mapping[str, str] = {
+    "MISSED": "无结果",
+    "FAILED": "失败",
+    "INVALID": "结果无效",
+    "INPUT_MISSING": "输入缺失",
+    "INPUT_STALE": "输入陈旧",
+    "INPUT_INVALID": "输入无效",
+    "TOPOLOGY_CHANGED": "拓扑变化",
+    "SOLVER_TIMEOUT": "求解超时",
+    "SOLVER_STATUS": "求解无解",
+    "KKT_FAILED": "最优性校验未通过",
+    "PRICE_NOT_CREDIBLE": "价格不可信",
+    "SUSPENDED": "已中止",
+    "RT_120": "连续 120 分钟未出清",
+    "TOPOLOGY_HARD": "拓扑重大变化",
+    "SWITCHOVER": "主备调切换",
+    "CHATTERING": "开关位置抖动",
+    "OBSERVABILITY_LOW": "可观测性不足",
+    "CONTROL_CONFLICT": "两个调度中心同时主张控制权",
+    "SWITCHED_BACK": "控制权已切回主调",
+    "EXERCISE": "计划内切换演练",
+    "PROPOSAL_UNANSWERED": "熔断提议无人应答",
+}
+"""Codes as a Chinese message writes them."""
+
+
+def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, ...]:
+    """Say what a decision means to the people on call; nothing where it is no news to them."""
     body = decision.body
     match decision.kind:
         case "Transition":
             return _transition(decision, body, zone)
         case "AnomalyNoted":
-            at = clock_text(body["interval_start_ns"], zone)
+            at, how = clock_text(body["interval_start_ns"], zone), body["how"]
+            code = body["reason"].partition(":")[0]
+            why_zh = f"{_ZH[how]}:{_ZH[code]}" if code in _ZH else _ZH[how]
             return _alert(
                 decision,
                 "clearing_failed",
                 Priority.P3,
-                f"{body['segment']}/{body['interval_start_ns']}",
-                f"Interval {at}: no valid clearing ({body['how']}: {body['reason']})",
-                f"时段 {at} 无有效出清结果({body['how']}:{body['reason']})",
+                f"clearing_failed/{body['segment']}/{body['interval_start_ns']}",
+                f"Interval {at}: no valid clearing ({how}: {body['reason']})",
+                f"时段 {at} 无有效出清结果({why_zh})",
             )
         case "Reminded":
             since = clock_text(body["outage_start_ns"], zone)
             return _alert(
                 decision,
-                "clearing_out",
+                "clearing_failed",
                 Priority.P2,
-                f"{body['segment']}/{body['outage_start_ns']}/{body['minutes']}",
+                f"clearing_out/{body['segment']}/{body['outage_start_ns']}/{body['minutes']}",
                 f"Real-time clearing out for {body['minutes']} min since {since}; breaker in {body['headroom_min']} min",
                 f"实时出清已中断 {body['minutes']} 分钟(自 {since});距熔断 {body['headroom_min']} 分钟",
             )
@@ -80,9 +108,9 @@ def alert_of(decision: Decision, zone: str = "Asia/Shanghai") -> Alert | None:
             minutes = (body["outage_end_ns"] - body["outage_start_ns"]) // NS_PER_MIN
             return _alert(
                 decision,
-                "clearing_out",
+                "clearing_failed",
                 Priority.P3,
-                f"{body['segment']}/{body['outage_start_ns']}/ended",
+                f"clearing_out/{body['segment']}/{body['outage_start_ns']}/ended",
                 f"Real-time clearing is back after {minutes} min",
                 f"实时出清已恢复,中断 {minutes} 分钟",
                 state=AlertState.CLEARED,
@@ -92,23 +120,22 @@ def alert_of(decision: Decision, zone: str = "Asia/Shanghai") -> Alert | None:
                 decision,
                 "recovery_possible",
                 Priority.P2,
-                f"{body['segment']}/{decision.seq}",
+                f"recovery_possible/{body['segment']}/{decision.seq}",
                 f"{body['shadow_ok']} valid shadow clearings in a row: dispatch may recover the market",
                 f"影子出清连续 {body['shadow_ok']} 次有效,调度机构可决定恢复",
             )
         case "FindingNoted":
-            urgent = body["finding"] in ("CONTROL_CONFLICT", "PROPOSAL_UNANSWERED")
-            evidence = "; ".join(body["evidence"])
+            finding, evidence = body["finding"], "; ".join(body["evidence"])
             return _alert(
                 decision,
-                body["finding"].lower(),
-                Priority.P1 if urgent else Priority.P3,
-                f"{decision.seq}",
-                f"{body['finding']}: {evidence}",
-                f"{body['finding']}:{evidence}",
+                finding.lower(),
+                Priority.P1 if finding in ("CONTROL_CONFLICT", "PROPOSAL_UNANSWERED") else Priority.P3,
+                f"{finding.lower()}/{decision.seq}",
+                f"{finding}: {evidence}",
+                f"{_ZH.get(finding, finding)}:{evidence}",
             )
         case _:
-            return None
+            return ()
 
 
 _PHASES: Mapping[str, tuple[str, Priority, str, str]] = {
@@ -119,18 +146,35 @@ _PHASES: Mapping[str, tuple[str, Priority, str, str]] = {
 }
 """Phase entered → alert name, priority, English, Chinese; phases that are not here are no news."""
 
+_SEGMENTS_ZH: Mapping[str, str] = {"RT": "实时市场", "DA": "日前市场"}
 
-def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> Alert | None:
-    segment = body["segment"]
+
+def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple[Alert, ...]:
+    segment, segment_zh = body["segment"], _SEGMENTS_ZH[body["segment"]]
     if body["after"] == "NORMAL" and body["before"] == "RESUMING":
-        text_en, text_zh = f"{segment}: market prices are back in force", f"{segment}:市场价格恢复执行"
-        return _alert(decision, "market_tripped", Priority.P3, f"{segment}/{decision.seq}", text_en, text_zh, state=AlertState.CLEARED)
+        text_en, text_zh = f"{segment}: market prices are back in force", f"{segment_zh}:市场价格恢复执行"
+        # Whatever was said of failing intervals before and during the breaker is over with it.
+        return tuple(
+            alert
+            for name, identity in (("market_tripped", "restored"), ("clearing_failed", "restored/clearing"))
+            for alert in _alert(
+                decision, name, Priority.P3, f"{identity}/{segment}/{decision.seq}", text_en, text_zh, state=AlertState.CLEARED
+            )
+        )
     if body["after"] not in _PHASES:
-        return None
+        return ()
     name, priority, en, zh = _PHASES[body["after"]]
-    met_at = "" if body["condition_met_at_ns"] is None else f", condition met at {clock_text(body['condition_met_at_ns'], zone)}"
-    why = f"{body['basis']}, {body['article']}{met_at}"
-    return _alert(decision, name, priority, f"{segment}/{decision.seq}", f"{segment}: {en} ({why})", f"{segment}:{zh}({why})")
+    met_ns, basis = body["condition_met_at_ns"], body["basis"]
+    met_en = "" if met_ns is None else f", condition met at {clock_text(met_ns, zone)}"
+    met_zh = "" if met_ns is None else f",条件成立时刻 {clock_text(met_ns, zone)}"
+    return _alert(
+        decision,
+        name,
+        priority,
+        f"{name}/{segment}/{decision.seq}",
+        f"{segment}: {en} ({basis}, {body['article']}{met_en})",
+        f"{segment_zh}:{zh}({_ZH.get(basis, body['article'])}{met_zh})",
+    )
 
 
 def _alert(
@@ -142,12 +186,12 @@ def _alert(
     text_zh: str,
     *,
     state: AlertState = AlertState.RAISED,
-) -> Alert:
+) -> tuple[Alert, ...]:
     labels = {"rule_set": decision.rule_set, "decision": str(decision.seq)}
     if "segment" in decision.body:
         labels["segment"] = decision.body["segment"]
-    return Alert(
-        alert_id=f"{name}/{identity}",
+    alert = Alert(
+        alert_id=identity,
         ts_event_ns=decision.ts_event_ns,
         name=name,
         priority=priority,
@@ -156,6 +200,7 @@ def _alert(
         text_zh=text_zh,
         labels=labels,
     )
+    return (alert,)
 
 
 def source_alert(finding: SourceStale | SourceFresh, zone: str = "Asia/Shanghai") -> Alert:

@@ -26,7 +26,7 @@ from market.rules import MarketRules, rules_from
 from market.units import day_start_ns, instant_ns, instant_text
 from market.view import MarketView
 from streams import breaker
-from streams.alerts import Alert, alert_of
+from streams.alerts import Alert, alerts_of
 
 __all__ = ["Check", "DrillResult", "Scenario", "play", "scenario_from"]
 
@@ -365,8 +365,7 @@ class _Player:
                 self.result.prices[effect.interval_start_ns] = effect
             else:
                 self.result.decisions.append(effect)
-                if (alert := alert_of(effect)) is not None:
-                    self._alerts[alert.alert_id] = alert
+                self._alerts |= {alert.alert_id: alert for alert in alerts_of(effect)}
 
     def _advance(self, to_ns: int, *, inclusive: bool) -> None:
         """Send the ticks that fall due before ``to_ns`` (and one at it, where something is looked at there)."""

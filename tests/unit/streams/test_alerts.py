@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from market.decisions import GENESIS, AnomalyNoted, Decision, DecisionBody, DutyOpened, Phase, Transition, chained
 from market.facts import Segment
-from streams.alerts import AlertState, Priority, alert_of, source_alert
+from streams.alerts import AlertState, Priority, alerts_of, source_alert
 from streams.findings import SourceFresh, SourceStale
 from tests.kit.table import at_ns
 
@@ -20,30 +20,29 @@ def transition(before: Phase, after: Phase) -> Decision:
 
 
 def test_trip_is_the_loudest() -> None:
-    alert = alert_of(transition(Phase.DEGRADED, Phase.TRIPPED))
-    assert alert is not None
+    (alert,) = alerts_of(transition(Phase.DEGRADED, Phase.TRIPPED))
     assert (alert.name, alert.priority, alert.labels["segment"]) == ("market_tripped", Priority.P1, "RT")
     assert "12:00" in alert.text_en
     assert "熔断" in alert.text_zh
 
 
 def test_return_to_normal_clears_the_trip() -> None:
-    alert = alert_of(transition(Phase.RESUMING, Phase.NORMAL))
-    assert alert is not None
-    assert (alert.name, alert.state) == ("market_tripped", AlertState.CLEARED)
+    cleared = alerts_of(transition(Phase.RESUMING, Phase.NORMAL))
+    assert [(a.name, a.state) for a in cleared] == [("market_tripped", AlertState.CLEARED), ("clearing_failed", AlertState.CLEARED)]
+    assert len({a.alert_id for a in cleared}) == 2
 
 
 def test_steps_nobody_must_act_on_are_quiet() -> None:
-    assert alert_of(transition(Phase.NORMAL, Phase.DEGRADED)) is None
-    assert alert_of(decided(DutyOpened(duty="explain", segment=Segment.RT, due_ns=1, article="Art. 24"))) is None
+    assert alerts_of(transition(Phase.NORMAL, Phase.DEGRADED)) == ()
+    assert alerts_of(decided(DutyOpened(duty="explain", segment=Segment.RT, due_ns=1, article="Art. 24"))) == ()
 
 
 def test_each_failed_interval_has_its_own_identity() -> None:
-    alerts = [
-        alert_of(decided(AnomalyNoted(segment=Segment.RT, interval_start_ns=at_ns(t), how="FAILED", reason="x"), seq))
+    ids = [
+        alert.alert_id
         for seq, t in enumerate(("10:00", "10:15", "10:00"), start=1)
+        for alert in alerts_of(decided(AnomalyNoted(segment=Segment.RT, interval_start_ns=at_ns(t), how="FAILED", reason="x"), seq))
     ]
-    ids = [a.alert_id for a in alerts if a is not None]
     assert ids[0] == ids[2] != ids[1], "the same interval told twice is one alert"
 
 
@@ -53,3 +52,10 @@ def test_stale_device_and_its_return_share_the_episode() -> None:
     assert stale.alert_id == "device_stale/rtu-1/1"
     assert fresh.alert_id.startswith(stale.alert_id)
     assert (stale.state, fresh.state) == (AlertState.RAISED, AlertState.CLEARED)
+
+
+def test_chinese_texts_carry_no_english_code() -> None:
+    anomaly = AnomalyNoted(segment=Segment.RT, interval_start_ns=at_ns("10:00"), how="FAILED", reason="SOLVER_STATUS: no answer")
+    for decision in (decided(anomaly), transition(Phase.DEGRADED, Phase.TRIPPED), transition(Phase.RESUMING, Phase.NORMAL)):
+        for alert in alerts_of(decision):
+            assert not any(code in alert.text_zh for code in ("SOLVER", "FAILED", "RT_120", "condition"))

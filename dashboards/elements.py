@@ -1,0 +1,213 @@
+"""What is a panel made of, and how is a query written so that it cannot ask for a field that is not written?
+
+Names of measurements and fields, their titles and their units come from :mod:`streams.measurements`; the functions below refuse any
+other.
+
+How a control room's display is drawn (ISA-101): grey is normal, and no colour says "good". Colour is kept for what is abnormal, by
+priority, and never alone: a mark or a word says the same. Series that are only compared are shades of one blue.
+
+Queries are in the part of InfluxQL that InfluxDB 1.8+, 2.x and 3 Core all answer. ``$timeFilter``, ``$__interval`` and variables are
+Grafana's, which replaces them.
+
+Deliberately absent: which panels there are (:mod:`dashboards.panels`) and Grafana's JSON (:mod:`dashboards.build`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from streams.measurements import Field, Measurement, Tag
+
+__all__ = [
+    "GREY",
+    "P1",
+    "P2",
+    "P3",
+    "P4",
+    "UNITS",
+    "Mark",
+    "Panel",
+    "PanelKind",
+    "Query",
+    "Step",
+    "Text",
+    "course",
+    "course_over",
+    "headings",
+    "last",
+    "rows",
+    "select",
+    "title_of",
+]
+
+GREY: Final = "#8E8E8E"
+"""Normal."""
+P1: Final = "#E02020"
+P2: Final = "#F08000"
+P3: Final = "#E8C000"
+P4: Final = "#C050C0"
+"""Abnormal, by priority: red, orange, yellow, magenta."""
+
+UNITS: Final = {
+    "": "none",
+    "MW": "suffix:MW",
+    "MWh": "suffix:MWh",
+    "kV": "kvolt",
+    "Hz": "hertz",
+    "%": "percent",
+    "s": "s",
+    "min": "m",
+    "clock": "dthms",
+    "age": "dateTimeFromNow",
+    "text": "string",
+    "元/MWh": "suffix:元/MWh",
+    "元/h": "suffix:元/h",
+}
+"""Grafana's name of each unit. Its own ``megwatt`` would turn 8,550 MW into 9 GW, and ``currencyCNY`` does not exist: a suffix is exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The same words in both languages."""
+
+    en: str
+    zh: str
+
+
+NO_LABEL: Final = Text("", "")
+
+
+class PanelKind(StrEnum):
+    """Grafana's core panels, as far as they are used."""
+
+    STAT = "stat"
+    BAR_GAUGE = "bargauge"
+    TIME_SERIES = "timeseries"
+    STATE_TIMELINE = "state-timeline"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One InfluxQL query; ``label`` names its series, and may use ``$tag_<name>``."""
+
+    influxql: str
+    label: Text = NO_LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From ``value`` upwards the colour holds; None is from minus infinity."""
+
+    value: float | None
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How one state is drawn: its words with a mark, and its colour."""
+
+    state: str
+    text: Text
+    colour: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One panel.
+
+    Attributes:
+        number: stable id within the dashboard; links and alert rules use it.
+        unit: a key of :data:`UNITS`.
+        at: left edge, top edge, width, height, in Grafana's grid of 24 columns.
+        steps: colours by value; grey without any.
+        marks: colours and words by state.
+        columns: titles of a table's columns, by the name the query gives them.
+        limits: least and greatest value of the axis or bar.
+        stepped: values hold until the next one, as prices of intervals do.
+        stacked: series are parts of a whole.
+        sparkline: the number stands before its recent course.
+    """
+
+    number: int
+    kind: PanelKind
+    title: Text
+    description: Text
+    unit: str
+    at: tuple[int, int, int, int]
+    queries: tuple[Query, ...]
+    decimals: int | None = None
+    steps: tuple[Step, ...] = (Step(None, GREY),)
+    marks: tuple[Mark, ...] = ()
+    columns: dict[str, Text] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
+    stepped: bool = False
+    stacked: bool = False
+    sparkline: bool = False
+
+
+def title_of(item: Measurement | Field | Tag) -> Text:
+    """Return the title the schema gives."""
+    return Text(item.title_en, item.title_zh)
+
+
+def _require(measurement: Measurement, *names: str) -> None:
+    known = {tag.name for tag in measurement.tags} | {column.name for column in measurement.fields}
+    unknown = sorted(set(names) - known)
+    if unknown:
+        raise KeyError(f"measurement {measurement.name} has no {', '.join(unknown)}")
+
+
+def select(what: str, source: Measurement | Query, *, where: str = "", then: str = "", label: Text = NO_LABEL) -> Query:
+    """Write a query of the time shown, from a measurement or from another query; ``where`` narrows it further."""
+    written = f'"{source.name}"' if isinstance(source, Measurement) else f"({source.influxql})"
+    parts = ["SELECT", what, "FROM", written, "WHERE", f"{where} AND $timeFilter" if where else "$timeFilter", then]
+    return Query(" ".join(parts).rstrip(), label)
+
+
+def last(measurement: Measurement, name: str, *, where: str = "", over: float | None = None) -> Query:
+    """Ask for the newest value of a field, divided by ``over`` where it is shown in another unit.
+
+    Raises:
+        KeyError: the measurement has no such field; so may every function here.
+    """
+    _require(measurement, name)
+    return select(f'last("{name}")' + (f" / {over:g}" if over else ""), measurement, where=where)
+
+
+def course(measurement: Measurement, name: str, *, how: str = "mean", where: str = "", by: str = "", label: Text = NO_LABEL) -> Query:
+    """Ask for the course of a field over time, ``how`` summing up each step of it.
+
+    Args:
+        by: tag that each series is of, and is named after; ``label`` names the one series where there is none.
+    """
+    _require(measurement, name, *([by] if by else []))
+    then = "GROUP BY time($__interval)" + (f', "{by}"' if by else "") + " fill(none)"
+    return select(f'{how}("{name}")', measurement, where=where, then=then, label=Text(f"$tag_{by}", f"$tag_{by}") if by else label)
+
+
+def course_over(measurement: Measurement, name: str, by: str, *, how: str, where: str = "", label: Text = NO_LABEL) -> Query:
+    """Ask for the course of one number over all series of a tag, each by the last version of its intervals.
+
+    A plain aggregate would count an interval that was cleared twice with both of its prices.
+    """
+    _require(measurement, name, by)
+    newest = select(f'last("{name}") AS "{name}"', measurement, where=where, then=f'GROUP BY time($__interval), "{by}" fill(none)')
+    return select(f'{how}("{name}")', newest, then="GROUP BY time($__interval) fill(none)", label=label)
+
+
+def rows(measurement: Measurement, *names: str, most: int = 50) -> Query:
+    """Ask for the newest lines, tags and fields beside each other."""
+    _require(measurement, *names)
+    return select(", ".join(f'"{name}"' for name in names), measurement, then=f"ORDER BY time DESC LIMIT {most}")
+
+
+def headings(measurement: Measurement, *names: str) -> dict[str, Text]:
+    """Return the titles of a table's columns, the time first."""
+    _require(measurement, *names)
+    columns: tuple[Tag | Field, ...] = (*measurement.tags, *measurement.fields)
+    titled = {column.name: title_of(column) for column in columns}
+    # Grafana calls the first column so, whatever the server calls it.
+    return {"Time": Text("Time", "时间")} | {name: titled[name] for name in names}

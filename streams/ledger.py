@@ -1,0 +1,315 @@
+"""Which messages of record exist, and can their chain be believed?
+
+A SQL database (SQLite in a file by default, PostgreSQL by URL) holds each decision by its number, each announcement by its own number,
+each price by interval and revision, and each clearing outcome by interval and version. Records arrive at least once; a record that is
+there already is left alone. A record that is there with other content is refused, for then two histories exist and a person must look.
+
+Every function blocks for the time of a commit. The event loop uses :class:`AsyncLedger`, which runs them one after the other in a
+thread of its own.
+
+Deliberately absent: deleting and updating, and the figures, which InfluxDB has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from market.decisions import Announcement, BrokenChain, Decision, first_broken
+from market.errors import ConfigError, Problem
+from market.facts import Segment
+from market.outcomes import Cleared, Outcome
+from market.prices import PriceInForce, Regime
+from streams.errors import SinkError, SinkRejected, SinkUnavailable
+
+__all__ = ["AsyncLedger", "Ledger", "open_engine", "sink_errors"]
+
+_meta = sa.MetaData()
+
+_decisions: Final = sa.Table(
+    "decisions",
+    _meta,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("ts_event_ns", sa.BigInteger, nullable=False),
+    sa.Column("rule_set", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    # Text and not JSON: the chain is over these characters, and a database may write JSON its own way.
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+_announcements: Final = sa.Table(
+    "announcements",
+    _meta,
+    sa.Column("number", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("announcement_kind", sa.Text, nullable=False),
+    sa.Column("segment", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("supersedes", sa.Text, nullable=False),
+    sa.Column("published_at_ns", sa.BigInteger, nullable=False),
+    sa.Column("text_zh", sa.Text, nullable=False),
+    sa.Column("text_en", sa.Text, nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),
+)
+_prices: Final = sa.Table(
+    "prices",
+    _meta,
+    sa.Column("segment", sa.Text, primary_key=True),
+    sa.Column("interval_start_ns", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("rev", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("ts_event_ns", sa.BigInteger, nullable=False),
+    sa.Column("regime", sa.Text, nullable=False),
+    sa.Column("price_cny_per_mwh", sa.Double, nullable=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("provisional", sa.Boolean, nullable=False),
+    sa.Column("rule_set", sa.Text, nullable=False),
+)
+_outcomes: Final = sa.Table(
+    "outcomes",
+    _meta,
+    sa.Column("interval_start_ns", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("completed_at_ns", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("uniform_price_cny_per_mwh", sa.Double, nullable=True),
+    sa.Column("objective_cny_per_h", sa.Double, nullable=True),
+    sa.Column("certified", sa.Boolean, nullable=False),
+    sa.Column("hashes", sa.Text, nullable=False),
+)
+
+_Row = dict[str, Any]
+_T = TypeVar("_T")
+
+
+def _text(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, sort_keys=True)
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Connect to a database.
+
+    Args:
+        url: as SQLAlchemy writes it: ``sqlite:////var/lib/gridfuse/ledger.db``, ``postgresql+psycopg://user@host/db``.
+
+    Raises:
+        ConfigError: not a URL, no driver for it, or a database that cannot leave a record alone that is already there.
+    """
+    try:
+        engine = sa.create_engine(url)
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as exc:
+        # The rest of the URL may hold a password.
+        what = (
+            f"'{url.partition(':')[0]}:…' cannot be used ({type(exc).__name__}); write sqlite:///path or postgresql+driver://user@host/db"
+        )
+        raise ConfigError([Problem("ledger URL", what)]) from exc
+    if engine.dialect.name not in {"sqlite", "postgresql"}:
+        raise ConfigError([Problem("ledger URL", f"{engine.dialect.name} is not supported; use sqlite or postgresql")])
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    # WAL lets people read while the service writes; FULL brings every commit to the disk before it is called one.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def sink_errors(exc: SQLAlchemyError, engine: sa.Engine) -> SinkError:
+    """Say of a database's error whether it is worth trying again."""
+    where = engine.url.render_as_string(hide_password=True)
+    if isinstance(exc, sa.exc.OperationalError | sa.exc.InterfaceError):
+        return SinkUnavailable(f"database {where}: {exc.orig}; it must be reachable, writable and not full")
+    said = exc.orig if isinstance(exc, DBAPIError) else exc
+    return SinkRejected(f"database {where} refuses: {said}")
+
+
+class Ledger:
+    """Messages of record.
+
+    Args:
+        url: see :func:`open_engine`.
+
+    Raises:
+        ConfigError: the URL cannot be used.
+        SinkUnavailable: the database cannot be reached or written.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url)
+        self._try(_meta.create_all)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    def record_decisions(self, decisions: Iterable[Decision]) -> int:
+        """Record decisions, and the announcements among them, in one commit.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            SinkRejected: a decision or announcement of that number is recorded with other content; nothing of this call is recorded.
+            SinkUnavailable: the database did not answer; try again.
+        """
+        rows, notices = [], []
+        for decision in decisions:
+            rows.append(asdict(decision) | {"body": _text(decision.body)})
+            if decision.kind == Announcement.__name__:
+                body = decision.body
+                notices.append({name: body[name] for name in _NOTICE} | {"seq": decision.seq, "facts": _text(body["facts"])})
+
+        def write(connection: sa.Connection) -> int:
+            new = self._add(connection, _decisions, rows)
+            self._add(connection, _announcements, notices)
+            return new
+
+        return self._try(write)
+
+    def record_prices(self, prices: Iterable[PriceInForce]) -> int:
+        """Record prices in force; returns how many were new. Raises as :meth:`record_decisions`."""
+        rows = [asdict(price) | {"segment": price.segment.value, "regime": price.regime.value} for price in prices]
+        return self._try(lambda connection: self._add(connection, _prices, rows))
+
+    def record_outcomes(self, outcomes: Iterable[Outcome]) -> int:
+        """Record how intervals were cleared; returns how many were new. Raises as :meth:`record_decisions`."""
+        rows = [_outcome_row(outcome) for outcome in outcomes]
+        return self._try(lambda connection: self._add(connection, _outcomes, rows))
+
+    def last_seq(self) -> int:
+        """Return the number of the last decision recorded, 0 before the first."""
+        return self._try(lambda connection: connection.execute(sa.select(sa.func.max(_decisions.c.seq))).scalar()) or 0
+
+    def decisions(self, first_seq: int = 1) -> list[Decision]:
+        """Return the decisions from ``first_seq`` on, in their order."""
+        query = sa.select(_decisions).where(_decisions.c.seq >= first_seq).order_by(_decisions.c.seq)
+        return [Decision(**(row | {"body": json.loads(row["body"])})) for row in self._rows(query)]
+
+    def broken_at(self) -> BrokenChain | None:
+        """Verify the whole chain as it is stored; None where it holds."""
+        return first_broken(self.decisions())
+
+    def announcements(self, last: int = 20) -> list[Announcement]:
+        """Return the last announcements, the newest first."""
+        query = sa.select(*(_announcements.c[name] for name in (*_NOTICE, "facts"))).order_by(_announcements.c.seq.desc()).limit(last)
+        rows = self._rows(query)
+        return [Announcement(**(row | {"segment": Segment(row["segment"]), "facts": json.loads(row["facts"])})) for row in rows]
+
+    def prices(self, segment: Segment, from_ns: int, to_ns: int) -> list[PriceInForce]:
+        """Return the last price of each interval that starts in ``[from_ns, to_ns)``, by interval."""
+        mine = (_prices.c.segment == segment.value) & (_prices.c.interval_start_ns >= from_ns) & (_prices.c.interval_start_ns < to_ns)
+        last = (
+            sa.select(_prices.c.interval_start_ns, sa.func.max(_prices.c.rev).label("rev"))
+            .where(mine)
+            .group_by(_prices.c.interval_start_ns)
+            .subquery()
+        )
+        joined = _prices.join(last, (_prices.c.interval_start_ns == last.c.interval_start_ns) & (_prices.c.rev == last.c.rev))
+        query = sa.select(_prices).select_from(joined).where(mine).order_by(_prices.c.interval_start_ns)
+        return [PriceInForce(**(row | {"segment": Segment(row["segment"]), "regime": Regime(row["regime"])})) for row in self._rows(query)]
+
+    def outcome_counts(self, from_ns: int, to_ns: int) -> dict[str, int]:
+        """Return, by status, how many outcomes are recorded for intervals that start in ``[from_ns, to_ns)``."""
+        column = _outcomes.c.interval_start_ns
+        query = sa.select(_outcomes.c.status, sa.func.count().label("n")).where(column >= from_ns, column < to_ns)
+        return {row["status"]: row["n"] for row in self._rows(query.group_by(_outcomes.c.status))}
+
+    def _add(self, connection: sa.Connection, table: sa.Table, rows: Sequence[_Row]) -> int:
+        """Insert the rows that are not there yet; a row that is there must be the same."""
+        if not rows:
+            return 0
+        insert = (sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert)(table).on_conflict_do_nothing()
+        new = 0
+        for row in rows:
+            if connection.execute(insert, row).rowcount:
+                new += 1
+                continue
+            key = sa.and_(*(column == row[column.name] for column in table.primary_key.columns))
+            stored = connection.execute(sa.select(table).where(key)).mappings().first()
+            if stored is None or dict(stored) != row:
+                name = ", ".join(f"{column.name} {row[column.name]}" for column in table.primary_key.columns)
+                raise SinkRejected(f"{table.name}: {name} is recorded already, with other content; two histories exist: compare them")
+        return new
+
+    def _rows(self, query: sa.Select[Any]) -> list[_Row]:
+        return self._try(lambda connection: [dict(row) for row in connection.execute(query).mappings()])
+
+    def _try(self, work: Callable[[sa.Connection], _T]) -> _T:
+        try:
+            with self.engine.begin() as connection:
+                return work(connection)
+        except SQLAlchemyError as exc:
+            raise sink_errors(exc, self.engine) from exc
+
+
+_NOTICE: Final = ("number", "announcement_kind", "segment", "subject", "supersedes", "published_at_ns", "text_zh", "text_en")
+
+
+def _outcome_row(outcome: Outcome) -> _Row:
+    row: _Row = {
+        "interval_start_ns": outcome.interval_start_ns,
+        "version": outcome.version,
+        "completed_at_ns": outcome.completed_at_ns,
+    }
+    if isinstance(outcome, Cleared):
+        return row | {
+            "status": outcome.status.value,
+            "reason": "",
+            "detail": "",
+            "uniform_price_cny_per_mwh": outcome.uniform_price_per_mwh,
+            "objective_cny_per_h": outcome.objective_per_h,
+            "certified": outcome.certificate.passed,
+            "hashes": _text(outcome.hashes),
+        }
+    return row | {
+        "status": "FAILED",
+        "reason": outcome.reason.value,
+        "detail": outcome.detail,
+        "uniform_price_cny_per_mwh": None,
+        "objective_cny_per_h": None,
+        "certified": False,
+        "hashes": "{}",
+    }
+
+
+class AsyncLedger:
+    """The ledger for the event loop: the same functions, awaited, run one after the other in one thread."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+
+    async def do(self, work: Callable[[Ledger], _T]) -> _T:
+        """Run ``work`` with the ledger, as ``await ledger.do(lambda book: book.announcements(5))``."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._ledger)
+
+    async def record_decisions(self, decisions: Sequence[Decision]) -> int:
+        """See :meth:`Ledger.record_decisions`."""
+        return await self.do(lambda book: book.record_decisions(decisions))
+
+    async def record_prices(self, prices: Sequence[PriceInForce]) -> int:
+        """See :meth:`Ledger.record_prices`."""
+        return await self.do(lambda book: book.record_prices(prices))
+
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> int:
+        """See :meth:`Ledger.record_outcomes`."""
+        return await self.do(lambda book: book.record_outcomes(outcomes))
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of the database."""
+        await self.do(Ledger.close)
+        self._thread.shutdown()

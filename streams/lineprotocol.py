@@ -1,0 +1,273 @@
+"""How does a record become lines of InfluxDB line protocol?
+
+Every record goes through :func:`_line`, which writes what :mod:`streams.measurements` declares and nothing else: tags in order and
+all of them, fields by their declared type, values that are not finite left out. One such value would make InfluxDB 2 refuse every
+line of its request. Telemetry, a thousand times as much data, has an encoder of its own (:mod:`streams.telemetrylines`).
+
+Escaping follows what the servers accept, not only what they document: a tag value cannot be empty, hold a line break or end in a
+backslash, so these are replaced; text fields lose their line breaks, because a line is also the unit in which the flusher looks for
+what a server refuses.
+
+Deliberately absent: buffering and sending; rounding (a float is written in the shortest form that reads back the same).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
+from typing import Any, Final
+from zlib import crc32
+
+from market.decisions import Decision
+from market.facts import Segment
+from market.outcomes import Cleared, ClearingFailed, Outcome
+from market.prices import PriceInForce
+from market.units import NS_PER_MS, NS_PER_S, floor_ns, instant_text
+from market.view import MarketView, SegmentView
+from streams import measurements as m
+from streams.alerts import Alert
+from streams.kpis import KpiFrame
+
+__all__ = [
+    "encode_alert",
+    "encode_decision",
+    "encode_kpis",
+    "encode_market",
+    "encode_outcome",
+    "encode_price",
+    "tag_value",
+]
+
+_TEXT_MAX: Final = 8_000
+"""Characters of a text field; a server's own limit is 64 KiB. A longer text is cut and ends in an ellipsis."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_Values = Mapping[str, float | int | str | None]
+_TAG_ESCAPES: Final = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
+
+
+def tag_value(text: str) -> str:
+    r"""Escape a tag value; what line protocol cannot hold becomes ``_``.
+
+    >>> tag_value("A, B=1"), tag_value("C:" + chr(92)), tag_value("")
+    ('A\\,\\ B\\=1', 'C:_', 'none')
+    """
+    clean = _CONTROL.sub("_", text) or m.NONE
+    if clean.endswith("\\"):
+        clean = clean.rstrip("\\") + "_" * (len(clean) - len(clean.rstrip("\\")))
+    return clean.translate(_TAG_ESCAPES)
+
+
+def _text_value(text: str) -> str:
+    clean = _CONTROL.sub(" ", text)
+    if len(clean) > _TEXT_MAX:
+        clean = clean[: _TEXT_MAX - 1] + "…"
+    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _field_value(kind: m.FieldType, value: Any) -> str | None:
+    """Write one value as its declared type, or nothing where there is no value to write."""
+    if value is None:
+        return None
+    if kind is m.FieldType.FLOAT:
+        return repr(float(value)) if isfinite(value) else None
+    if kind is m.FieldType.INT:
+        return f"{int(value)}i"
+    return _text_value(value)
+
+
+def _line(measurement: m.Measurement, ts_ns: int, tags: Mapping[str, str], values: _Values) -> bytes:
+    """Write one line, or nothing where no field has a value.
+
+    Raises:
+        KeyError: a tag is missing, or a field is not declared; the schema and the record have come apart.
+    """
+    fields = []
+    for name, value in values.items():
+        text = _field_value(measurement.field(name).type, value)
+        if text is not None:
+            fields.append(f"{name}={text}")
+    if not fields:
+        return b""
+    key = "".join(f",{tag.name}={tag_value(tags[tag.name])}" for tag in measurement.tags)
+    return f"{measurement.name}{key} {','.join(fields)} {ts_ns}\n".encode()
+
+
+def _ms(ts_ns: int) -> int:
+    return floor_ns(ts_ns, NS_PER_MS)
+
+
+def encode_kpis(frame: KpiFrame) -> bytes:
+    """Encode key figures: system, areas, fuels, the most loaded branches and the health of the sources."""
+    ts_ns = _ms(frame.ts_event_ns)
+    lines = [_line(m.KPI, ts_ns, {}, {**frame.system, "lines_open": len(frame.lines_open)})]
+    lines += [_line(m.KPI_AREA, ts_ns, {"area": area}, figures) for area, figures in frame.areas.items()]
+    lines += [_line(m.FUEL, ts_ns, {"fuel": fuel}, {"generation_mw": mw}) for fuel, mw in frame.generation_mw_by_fuel.items()]
+    lines += [
+        _line(m.LINE_LOADING, ts_ns, {"branch": line.branch}, {"flow_mw": line.flow_mw, "loading_pct": line.loading_pct})
+        for line in frame.worst_lines
+    ]
+    lines += [
+        _line(
+            m.SOURCE,
+            ts_ns,
+            {"area": source.area, "dev": source.source},
+            {"state": source.state, "age_s": source.age_s, "points": source.points, "good": source.good},
+        )
+        for source in frame.sources
+    ]
+    return b"".join(lines)
+
+
+def _since_s(ts_ns: int, since_ns: int | None) -> float | None:
+    return None if since_ns is None else max(0.0, (ts_ns - since_ns) / NS_PER_S)
+
+
+def encode_market(view: MarketView) -> bytes:
+    """Encode the state of each segment; the price in force stands on the line of the real-time segment."""
+
+    def values(segment: SegmentView) -> _Values:
+        own: dict[str, float | int | str | None] = {
+            "phase": segment.phase,
+            "basis": segment.basis,
+            # No outage is a known 0 s, so that a bar goes back to empty when clearing returns.
+            "outage_s": _since_s(view.ts_event_ns, segment.outage_start_ns) or 0.0,
+            "headroom_s": segment.headroom_s,
+            "breaker_s": _since_s(view.ts_event_ns, segment.tripped_at_ns) or 0.0,
+            "failed_intervals": segment.failed_intervals,
+            "shadow_ok": segment.shadow_ok,
+            "flags": ",".join(segment.flags),
+        }
+        if segment.segment is Segment.RT:
+            own |= {
+                "regime": view.regime,
+                "price_cny_per_mwh": view.price_cny_per_mwh,
+                "last_valid_age_s": _since_s(view.ts_event_ns, view.last_valid_at_ns),
+            }
+        return own
+
+    return b"".join(_line(m.MARKET, _ms(view.ts_event_ns), {"segment": s.segment}, values(s)) for s in view.segments)
+
+
+def encode_outcome(outcome: Outcome, segment: Segment = Segment.RT) -> bytes:
+    """Encode how an interval was cleared: its status, and for a result the price of every bus and the limits that bind."""
+    ts_ns = outcome.interval_start_ns + outcome.version - 1
+    common: _Values = {
+        "version": outcome.version,
+        "margin_s": (outcome.interval_start_ns - outcome.completed_at_ns) / NS_PER_S,
+    }
+    match outcome:
+        case ClearingFailed():
+            failed: _Values = {"status": "FAILED", "valid": 0, "reason": outcome.reason, "detail": outcome.detail}
+            return _line(m.CLEARING, ts_ns, {"segment": segment}, {**failed, **common})
+        case Cleared():
+            return b"".join(_cleared_lines(outcome, segment, ts_ns, common))
+
+
+def _cleared_lines(outcome: Cleared, segment: Segment, ts_ns: int, common: _Values) -> Iterable[bytes]:
+    cleared: _Values = {
+        "status": outcome.status,
+        "valid": 1,
+        "reason": "",
+        "uniform_price_cny_per_mwh": outcome.uniform_price_per_mwh,
+        "energy_cny_per_mwh": outcome.energy_per_mwh,
+        "objective_cny_per_h": outcome.objective_per_h,
+        "penalty_cny_per_h": outcome.penalty_per_h,
+        "binding": len(outcome.binding),
+        "violations": len(outcome.violations),
+        "violation_mw": sum(violation.mw for violation in outcome.violations),
+        "certified": outcome.certificate.passed,
+    }
+    yield _line(m.CLEARING, ts_ns, {"segment": segment}, {**cleared, **common})
+    for bus, price in outcome.lmp_per_mwh.items():
+        parts: _Values = {"price_cny_per_mwh": price, "congestion_cny_per_mwh": outcome.congestion_per_mwh.get(bus)}
+        yield _line(m.LMP, ts_ns, {"bus": bus, "segment": segment}, parts)
+    for limit in outcome.binding:
+        tags = {"branch": limit.id, "kind": limit.kind, "outage": limit.outage or m.NONE, "segment": segment}
+        shadow: _Values = {"flow_mw": limit.flow_mw, "limit_mw": limit.limit_mw, "shadow_price_cny_per_mwh": limit.shadow_price}
+        yield _line(m.BINDING, ts_ns, tags, shadow)
+
+
+def encode_price(price: PriceInForce) -> bytes:
+    """Encode the price in force; a revision is appended after the price it replaces."""
+    values: _Values = {
+        "price_cny_per_mwh": price.price_cny_per_mwh,
+        "regime": price.regime,
+        "rev": price.rev,
+        "provisional": price.provisional,
+        "source": price.source,
+    }
+    return _line(m.PRICE, price.interval_start_ns + price.rev, {"segment": price.segment}, values)
+
+
+def encode_alert(alert: Alert) -> bytes:
+    """Encode an alert; two alerts of one millisecond stay apart by their identity."""
+    tags = {
+        "area": alert.labels.get("area", m.NONE),
+        "dev": alert.labels.get("device", m.NONE),
+        "name": alert.name,
+        "priority": alert.priority,
+        "segment": alert.labels.get("segment", m.NONE),
+        "state": alert.state,
+    }
+    values: _Values = {"alert_id": alert.alert_id, "text_en": alert.text_en, "text_zh": alert.text_zh}
+    return _line(m.ALERT, _ms(alert.ts_event_ns) + crc32(alert.alert_id.encode()) % NS_PER_MS, tags, values)
+
+
+def encode_decision(decision: Decision, zone: str = "Asia/Shanghai") -> bytes:
+    """Encode a decision with one sentence in each language; decisions of one millisecond stay apart by their number.
+
+    Args:
+        decision: a link of the audit chain.
+        zone: the market's zone, in which instants are written out for people.
+    """
+    text_en, text_zh = _SENTENCES[decision.kind](decision.body, lambda ns: instant_text(ns, zone))
+    values: _Values = {"seq": decision.seq, "text_en": text_en, "text_zh": text_zh, "rule_set": decision.rule_set, "hash": decision.hash}
+    tags = {"kind": decision.kind, "segment": decision.body.get("segment", m.NONE)}
+    return _line(m.EVENT, _ms(decision.ts_event_ns) + decision.seq % NS_PER_MS, tags, values)
+
+
+_Body = dict[str, Any]
+_Clock = Callable[[int], str]
+
+_SENTENCES: Final[dict[str, Callable[[_Body, _Clock], tuple[str, str]]]] = {
+    "Transition": lambda b, _: (
+        f"{b['segment']} {b['before']} → {b['after']}: {b['basis']} ({b['article']}); {'; '.join(b['evidence'])}",
+        f"{b['segment']} {b['before']} → {b['after']}：{b['basis']}（{b['article']}）；{'；'.join(b['evidence'])}",
+    ),
+    "Announcement": lambda b, _: (f"{b['number']}: {b['text_en']}", f"{b['number']}：{b['text_zh']}"),
+    "AnomalyNoted": lambda b, at: (
+        f"{b['segment']} interval {at(b['interval_start_ns'])} has no valid result: {b['how']} {b['reason']} ({b['article']})",
+        f"{b['segment']} 时段 {at(b['interval_start_ns'])} 无有效出清结果：{b['how']} {b['reason']}（{b['article']}）",
+    ),
+    "OutageEnded": lambda b, at: (
+        f"{b['segment']} cleared again at {at(b['outage_end_ns'])} after {b['failed_intervals']} intervals without a result",
+        f"{b['segment']} 于 {at(b['outage_end_ns'])} 恢复出清，共 {b['failed_intervals']} 个时段无结果",
+    ),
+    "Reminded": lambda b, _: (
+        f"{b['segment']} has been out for {b['minutes']} min; {b['headroom_min']} min to the limit",
+        f"{b['segment']} 出清已中断 {b['minutes']} 分钟，距熔断限值 {b['headroom_min']} 分钟",
+    ),
+    "FindingNoted": lambda b, _: (
+        f"{b['finding']} ({b['article']}); {'; '.join(b['evidence'])}",
+        f"{b['finding']}（{b['article']}）；{'；'.join(b['evidence'])}",
+    ),
+    "RecoveryProposed": lambda b, _: (
+        f"{b['segment']}: {b['shadow_ok']} valid shadow clearings in a row; recovery may be confirmed",
+        f"{b['segment']}：试算连续成功 {b['shadow_ok']} 次，可确认恢复",
+    ),
+    "DutyOpened": lambda b, at: (
+        f"{b['segment']} duty '{b['duty']}' is due at {at(b['due_ns'])} ({b['article']})",
+        f"{b['segment']} 义务 {b['duty']} 须于 {at(b['due_ns'])} 前完成（{b['article']}）",
+    ),
+    "DutySettled": lambda b, _: (
+        f"{b['segment']} duty '{b['duty']}': {b['outcome']}, margin {b['margin_s']:.0f} s",
+        f"{b['segment']} 义务 {b['duty']}：{b['outcome']}，余量 {b['margin_s']:.0f} 秒",
+    ),
+    "Refused": lambda b, _: (
+        f"{b['action']} by {b['by']} ({b['role']}) refused: {b['why']} ({b['rule']})",
+        f"{b['by']}（{b['role']}）的 {b['action']} 被拒绝：{b['why']}（{b['rule']}）",
+    ),
+}
+"""One sentence in English and Chinese for each kind of decision, from its body."""

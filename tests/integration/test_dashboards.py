@@ -1,0 +1,174 @@
+"""Every panel shows something: its query, as Grafana would send it, is answered by a real server that holds an hour of real lines."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from console.dashboards import register
+from dashboards.elements import Panel, Query
+from dashboards.panels import AREA_VALUES, EVENT_MARKS, PANELS
+from market.units import NS_PER_MIN, NS_PER_S
+from streams.influx import Flusher, InfluxTarget
+from streams.spool import Spool
+from tests.kit.influx import Influxd, influxd
+from tests.kit.market_hour import BUSES, END_NS, START_NS, hour, lmp_cny_per_mwh, load_mw
+
+pytestmark = pytest.mark.integration
+
+STEP_S = 300
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    home = tmp_path_factory.mktemp("dashboards")
+    with influxd(home / "influx") as running:
+        running.create("grid")
+        spool = Spool(home / "spool")
+        spool.append(hour())
+        flusher = Flusher(spool, InfluxTarget(url=running.url, org="grid", bucket="grid"))
+        asyncio.run(flusher.drain())
+        spool.close()
+        assert flusher.status.lines_rejected == 0
+        yield running
+
+
+def as_grafana_sends(influxql: str) -> str:
+    """Fill in what Grafana fills in: the time shown, the step, and "all" for a variable."""
+    filled = influxql.replace("$timeFilter", f"time >= {START_NS}ns AND time < {END_NS}ns").replace("$__interval", f"{STEP_S}s")
+    filled = filled.replace("$area", ".*")
+    assert not re.search(r"\$\w", filled), filled
+    return filled
+
+
+def ask(server: Influxd, query: Query) -> list[dict[str, Any]]:
+    return server.query(as_grafana_sends(query.influxql), "grid")
+
+
+def values(series: dict[str, Any]) -> list[Any]:
+    """Everything but the time."""
+    return [value for row in series["values"] for value in row[1:]]
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: f"{panel.number}-{panel.title.en}")
+def test_every_query_of_every_panel_is_answered(server: Influxd, panel: Panel) -> None:
+    for query in panel.queries:
+        began_s = time.perf_counter()
+        found = ask(server, query)
+        took_s = time.perf_counter() - began_s
+        assert found, query.influxql
+        assert any(value is not None for series in found for value in values(series)), query.influxql
+        assert took_s < 0.2, f"{took_s:.3f} s: {query.influxql}"
+
+
+@pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.columns], ids=lambda panel: panel.title.en)
+def test_tables_have_the_columns_they_name(server: Influxd, panel: Panel) -> None:
+    found = ask(server, panel.queries[0])
+    # Grafana calls the time column "Time" and shows the tags of a GROUP BY as columns.
+    shown = {"Time"} | set(found[0].get("tags", {})) | set(found[0]["columns"][1:])
+    assert set(panel.columns) == shown
+
+
+@pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.marks and not panel.columns], ids=lambda panel: panel.title.en)
+def test_every_state_that_occurs_has_a_mark(server: Influxd, panel: Panel) -> None:
+    occurring = {value for series in ask(server, panel.queries[0]) for value in values(series)}
+    assert occurring <= {mark.state for mark in panel.marks}
+
+
+def test_the_variable_and_the_marks_are_answered(server: Influxd) -> None:
+    assert [row[1] for row in server.query(AREA_VALUES, "grid")[0]["values"]] == ["1", "2", "3"]
+    (marks,) = ask(server, EVENT_MARKS)
+    # Both were decided in the same millisecond, and both are there.
+    assert [row[2] for row in marks["values"]] == [
+        "RT NORMAL → DEGRADED：RESULT_MISSING（Art. 9(2)）；",
+        "RT-2026-06-10-01：演练公告",
+    ]
+
+
+def panel(number: int) -> Panel:
+    return next(candidate for candidate in PANELS if candidate.number == number)
+
+
+def course(series: dict[str, Any]) -> dict[int, float]:
+    return {row[0]: row[1] for row in series["values"]}
+
+
+def test_load_is_the_mean_of_each_step(server: Influxd) -> None:
+    (series,) = ask(server, panel(19).queries[0])
+    samples = np.array([load_mw(ts_ns) for ts_ns in range(START_NS, END_NS, 10 * NS_PER_S)])
+    expected = samples.reshape(-1, STEP_S // 10).mean(axis=1)
+    assert list(course(series).values()) == pytest.approx(expected.tolist(), rel=1e-12)
+
+
+def test_prices_over_all_buses_are_those_of_the_last_version(server: Influxd) -> None:
+    highest, mean, lowest = (course(ask(server, query)[0]) for query in panel(18).queries)
+    minutes = [minute for minute in range(0, 60, 5) if not 30 <= minute < 45]
+    assert [(ts_ns - START_NS) // NS_PER_MIN for ts_ns in highest] == minutes
+    for minute, version in ((5, 1), (50, 2)):
+        at_ns = START_NS + minute * NS_PER_MIN
+        prices = [lmp_cny_per_mwh(bus, at_ns, version) for bus in BUSES]
+        assert (highest[at_ns], mean[at_ns], lowest[at_ns]) == (max(prices), np.mean(prices), min(prices))
+
+
+def test_the_last_revision_of_an_interval_is_shown(server: Influxd) -> None:
+    uniform, in_force = (course(ask(server, query)[0]) for query in panel(17).queries)
+    again_ns = START_NS + 50 * NS_PER_MIN
+    assert uniform[again_ns] == lmp_cny_per_mwh("102", again_ns, version=2)
+    assert (in_force[again_ns], in_force[again_ns - 5 * NS_PER_MIN]) == (405.0, 305.0)
+    first = server.query(f"SELECT price_cny_per_mwh, rev FROM price WHERE time >= {again_ns}ns AND time < {again_ns + 1000}ns", "grid")
+    assert [row[1:] for row in first[0]["values"]] == [[305.0, 0], [405.0, 1]]
+
+
+def test_outage_minutes_and_phase_at_the_end(server: Influxd) -> None:
+    assert values(ask(server, panel(3).queries[0])[0]) == [0.0]
+    assert values(ask(server, panel(1).queries[0])[0]) == ["NORMAL"]
+    during = panel(3).queries[0].influxql.replace("$timeFilter", f"time < {START_NS + 40 * NS_PER_MIN}ns")
+    assert values(server.query(during, "grid")[0]) == [pytest.approx((600 - 10) / 60)]
+
+
+def test_failed_intervals_are_seen_as_failed(server: Influxd) -> None:
+    (series,) = ask(server, panel(16).queries[0])
+    failed = [(row[0] - START_NS) // NS_PER_MIN for row in series["values"] if row[1] == "FAILED"]
+    assert failed == [30, 35, 40]
+
+
+def test_fuels_add_up(server: Influxd) -> None:
+    found = ask(server, panel(21).queries[0])
+    assert {series["tags"]["fuel"]: set(values(series)) for series in found} == {"coal": {5_000.0}, "hydro": {1_000.0}, "wind": {2_000.0}}
+
+
+def test_the_highest_loadings_are_the_ten_highest(server: Influxd) -> None:
+    (series,) = ask(server, panel(25).queries[0])
+    assert sorted(row[1:] for row in series["values"]) == sorted([70.0 + n, f"L{n}"] for n in range(10))
+
+
+def test_alerts_of_one_millisecond_are_all_listed(server: Influxd) -> None:
+    (series,) = ask(server, panel(29).queries[0])
+    assert sorted(row[1] for row in series["values"]) == ["P1", "P2", "P3", "P4"]
+
+
+def test_every_line_of_the_hour_was_stored(server: Influxd) -> None:
+    """What the encoder wrote is what the server counts, by measurement: nothing collapsed into one point."""
+    written: dict[str, set[str]] = {}
+    for line in hour().decode().splitlines():
+        head, instant = re.split(r"(?<!\\) ", line, maxsplit=1)[0], line.rsplit(" ", 1)[1]
+        written.setdefault(head.split(",")[0], set()).add(f"{head} {instant}")
+    for measurement, points in written.items():
+        counted = server.query(f'SELECT count(*) FROM "{measurement}"', "grid")[0]["values"][0][1:]
+        assert max(counted) == len(points), measurement
+    assert sum(len(points) for points in written.values()) == hour().count(b"\n")
+
+
+def test_gridfuse_dashboards_build_check() -> None:
+    """The command runs the renderer and passes its exit code on; the committed files are current."""
+    app = typer.Typer()
+    register(app)
+    assert CliRunner().invoke(app, ["dashboards", "build", "--check"]).exit_code == 0
