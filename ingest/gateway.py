@@ -1,0 +1,232 @@
+"""Who reads every device of a point list, and how do their frames leave without one holding up another?
+
+The gateway runs one reader per polled device and OPC UA server, and one listener per address at which devices dial in. Devices
+behind the same Modbus address share one connection. Each reader puts its frames into its own lane, a short queue, and never waits;
+one forwarder takes them in turn, a frame from each lane that has any, and awaits ``emit``. When ``emit`` is slow, a full lane
+loses its oldest frame, which is counted: the newest data are the ones a control room needs.
+
+A reader that fails by a fault of ours is logged, restarted after a back-off, and affects no other device.
+
+Absent for now: a spool that survives a crash, and reloading one device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, Protocol
+
+from ingest.backoff import Backoff
+from ingest.clock import Clock
+from ingest.devices import ModbusDevice, PushDevice, UaDevice
+from ingest.errors import DeviceError
+from ingest.frame import TelemetryFrame
+from ingest.modbus.link import ModbusLink
+from ingest.modbus.listener import PushListener
+from ingest.modbus.poller import ModbusPoller
+from ingest.opcua.session import UaSession
+from ingest.pointlist import PointList
+from ingest.source import DeviceHealth, Source
+from market.errors import GridfuseError
+
+__all__ = ["Gateway"]
+
+_log: Final = logging.getLogger(__name__)
+
+_LANE_FRAMES_MAX: Final = 256
+_DRAIN_S: Final = 0.5
+"""Wall seconds that stopping gives the forwarder to send what is left."""
+
+
+class _Reader(Protocol):
+    async def run(self) -> None: ...
+
+
+class Gateway:
+    """All devices of a point list, read into frames.
+
+    Args:
+        points: what is read.
+        clock: event time.
+        emit: takes each frame; frames of one device arrive in their order.
+    """
+
+    def __init__(self, points: PointList, clock: Clock, emit: Callable[[TelemetryFrame], Awaitable[None]]) -> None:
+        self._clock = clock
+        self._outbox = _Outbox(emit)
+        self._sources: list[Source] = []
+        self._readers: list[tuple[Source, _Reader]] = []
+        self._writers: dict[str, Callable[[float], Awaitable[None]]] = {}
+        self._links: dict[tuple[str, int], ModbusLink] = {}
+        self._listeners: list[PushListener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        dialling_in: dict[tuple[str, int], list[PushDevice]] = {}
+        for device in points.devices:
+            match device:
+                case ModbusDevice():
+                    link = self._links.setdefault((device.host, device.port), ModbusLink(device.host, device.port, clock.speed))
+                    source = self._source(device.name, device.area)
+                    poller = ModbusPoller(device, link, source, clock)
+                    self._readers.append((source, poller))
+                    self._writers |= {point.name: partial(poller.write, point) for point in device.points if point.writable}
+                case UaDevice():
+                    source = self._source(device.name, device.area)
+                    session = UaSession(device, source, clock)
+                    self._readers.append((source, session))
+                    self._writers |= {point.name: partial(session.write, point) for point in device.points if point.writable}
+                case PushDevice():
+                    dialling_in.setdefault((device.host, device.port), []).append(device)
+        for (host, port), devices in dialling_in.items():
+            sources = {device.name: self._source(device.name, device.area) for device in devices}
+            own = self._source(f"modbus+listen://{host}:{port}", "")
+            listener = PushListener(devices, sources, own, clock)
+            self._listeners.append(listener)
+            self._readers.append((own, listener))
+
+    def _source(self, name: str, area: str) -> Source:
+        source = Source(name, area, self._clock, lambda frame: self._outbox.put(source, frame))
+        self._sources.append(source)
+        return source
+
+    async def start(self) -> None:
+        """Begin to read; returns at once, whether devices answer or not.
+
+        Raises:
+            ConfigError: an address at which devices should dial in cannot be listened at.
+        """
+        assert not self._tasks, "the gateway is running"
+        try:
+            for listener in self._listeners:
+                await listener.open()
+        except GridfuseError:
+            self._close()
+            raise
+        self._tasks = [asyncio.create_task(self._outbox.run(), name="ingest-forwarder")]
+        self._tasks += [
+            asyncio.create_task(_keep_running(source, reader), name=f"ingest-{source.name}") for source, reader in self._readers
+        ]
+
+    async def stop(self) -> None:
+        """Stop reading, close every connection, and send what was read, within two seconds."""
+        forwarder, readers = self._tasks[:1], self._tasks[1:]
+        self._tasks = []
+        for task in readers:
+            task.cancel()
+        self._close()
+        await asyncio.gather(*readers, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await self._outbox.drained()
+        except TimeoutError:
+            self._outbox.abandon()
+        for task in forwarder:
+            task.cancel()
+        await asyncio.gather(*forwarder, return_exceptions=True)
+
+    async def wait(self) -> None:
+        """Return when the gateway has been stopped.
+
+        Raises:
+            Exception: what ``emit`` raised that was no :class:`market.errors.GridfuseError`; nothing is sent any more.
+        """
+        if self._tasks:
+            done, _ = await asyncio.wait(self._tasks[:1])
+            for task in done:
+                if not task.cancelled():
+                    task.result()
+
+    async def write(self, point: str, value: float) -> None:
+        """Write a set-point, once.
+
+        Args:
+            point: its full name.
+            value: engineering units.
+
+        Raises:
+            DeviceError: there is no such set-point.
+            UnitError: the value cannot be written to it.
+            DeviceSilent: it is not known whether the device took it.
+            DeviceRefused: it did not.
+        """
+        if point not in self._writers:
+            raise DeviceError(f"{point}: not a set-point of the point list; give its point `write: true`")
+        await self._writers[point](value)
+
+    def health(self) -> tuple[DeviceHealth, ...]:
+        """Return the counters of every device, and of every address at which devices dial in."""
+        return tuple(source.health() for source in self._sources)
+
+    def _close(self) -> None:
+        for link in self._links.values():
+            link.close()
+        for listener in self._listeners:
+            listener.close()
+
+
+async def _keep_running(source: Source, reader: _Reader) -> None:
+    """Run a reader until cancelled; a fault of ours in it stays with its device."""
+    backoff = Backoff(first_s=1.0)
+    while True:
+        try:
+            await reader.run()
+        except Exception:
+            _log.exception("%s: its reader failed by a fault of this program; it is started again", source.name)
+            source.unavailable("its reader failed; see the log")
+        await asyncio.sleep(backoff.failed())
+
+
+class _Outbox:
+    """The lanes, and the forwarder that empties them in turn."""
+
+    def __init__(self, emit: Callable[[TelemetryFrame], Awaitable[None]]) -> None:
+        self._emit = emit
+        self._lanes: dict[Source, deque[TelemetryFrame]] = {}
+        self._ready: deque[Source] = deque()
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def put(self, source: Source, frame: TelemetryFrame) -> None:
+        lane = self._lanes.setdefault(source, deque())
+        if not lane:
+            self._ready.append(source)
+        elif len(lane) >= _LANE_FRAMES_MAX:
+            lane.popleft()
+            source.drop("queue_full")
+        lane.append(frame)
+        self._work.set()
+        self._idle.clear()
+
+    async def run(self) -> None:
+        while True:
+            await self._work.wait()
+            while self._ready:
+                source = self._ready.popleft()
+                lane = self._lanes[source]
+                frame = lane.popleft()
+                if lane:
+                    self._ready.append(source)
+                try:
+                    await self._emit(frame)
+                except asyncio.CancelledError:
+                    source.drop("stopped")
+                    raise
+                except GridfuseError as exc:
+                    _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc)
+                    source.drop("not_taken")
+            self._work.clear()
+            self._idle.set()
+
+    async def drained(self) -> None:
+        await self._idle.wait()
+
+    def abandon(self) -> None:
+        """Count what is left as lost."""
+        for source, lane in self._lanes.items():
+            for _ in lane:
+                source.drop("stopped")
+            lane.clear()
+        self._ready.clear()

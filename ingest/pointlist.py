@@ -1,0 +1,358 @@
+r"""Which points are there, on which devices, and how is each read?
+
+A point list is a YAML file of maps and devices. A map lays out one make of device; a device says where it is and which map it has.
+Names in a map hold placeholders, and each device fills them in, so that one map serves any number of plants::
+
+    maps:
+      feeder:
+        order: CDAB                 # ABCD (default) DCBA BADC CDAB; a point may have its own
+        base: 1                     # what the maker calls its first register: 0 (default, as on the wire) or 1
+        every: 4s                   # period of the points that give none
+        points:
+          unit/{unit}/mw:          {reg: input 1, type: float32, unit: MW, range: [-10, 500]}
+          unit/{unit}/mwh:         {reg: input 3, type: uint64, scale: 0.001, unit: MWh, every: 1m}
+          unit/{unit}/setpoint_mw: {reg: holding 1, type: float32, unit: MW, range: [0, 500], write: true}
+          switch/{branch}/from:    {reg: holding 9, type: uint16}
+          switch/{branch}/alarm:   {reg: holding 10, type: bool, bit: 3}
+      pushed:
+        every: 10s
+        clock: {reg: holding 0, type: uint64, tick: 1ms}    # the device's own time, if it writes it
+        points:
+          bus/{bus}/kv: {reg: holding 4, scale: 0.01, unit: kV}
+      ems:
+        every: 2s
+        publish: 1s                 # OPC UA: time between publishes; the shortest `every` where not given
+        points:
+          load/{bus}/mw: {node: "nsu=urn:example:ems;s=Load/{bus}/P", unit: MW}
+    devices:
+      - {name: rtu-1, area: 1, url: "modbus+tcp://10.0.0.7:502", unit: 1, map: feeder, vars: {unit: 101_CT_1, branch: A1}}
+      - {name: "f-{01..12}", area: 1, url: "modbus+tcp://10.0.1.{1..12}", map: feeder, vars: {unit: "u{1..12}", branch: "b{1..12}"}}
+      - {name: dtu-7, area: 2, url: "modbus+listen://0.0.0.0:9100", map: pushed, vars: {bus: 215}}
+      - {name: ems-1, area: 2, url: "opc.tcp://10.0.2.1:4840", map: ems, vars: {bus: 215}}
+
+``reg`` is a table (``coil``, ``discrete``, ``holding``, ``input``) and an address; ``type`` is bool, int16, uint16 (default), int32,
+uint32, int64, uint64, float32 or float64; the value is raw x ``scale`` + ``offset``. ``{device}`` and ``{area}`` are filled in
+without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all ranges of one entry run together. ``timeout``
+is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
+
+A device that dials in (``modbus+listen``) writes holding registers to us. It may give ``register``, the regular expression of the
+line it sends first, up to and with what ends the line, whose group ``name`` is the device's name (default
+``RTU (?P<name>\S+)\r\n``), and ``heartbeat``, the text it sends when it has nothing to say.
+
+Every problem is found before anything connects, and all of them are reported together, each with its line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from ingest.devices import ClockRegister, Device, Kind, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
+from ingest.frame import point_id
+from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, UaPointModel
+from ingest.points import PointSpec, PointTable
+from ingest.yamlfile import Located, load_yaml
+from market.errors import ConfigError, Problem
+from market.units import NS_PER_S
+
+__all__ = ["PointList", "read_point_list"]
+
+_ADDRESSES: Final = 65_536
+_MODBUS_PORT: Final = 502
+_REGISTER: Final = r"RTU (?P<name>\S+)\r\n"
+_RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
+_PLAIN_NAME: Final = re.compile(r"[^\s{}]+")
+_DEVICES_MAX: Final = 100_000
+"""Most devices one entry may stand for: more is a slip of the finger in a range."""
+
+_TIMEOUT_NS: Final = {"modbus+tcp": NS_PER_S, "modbus+listen": NS_PER_S, "opc.tcp": 4 * NS_PER_S}
+_SCHEMES: Final = tuple(_TIMEOUT_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class PointList:
+    """Every device with its points, in the order of the file."""
+
+    devices: tuple[Device, ...]
+
+    def table(self) -> PointTable:
+        """Return the table of all points.
+
+        Raises:
+            ConfigError: two points with the same name or id; a list that was read from a file has none.
+        """
+        return PointTable(
+            PointSpec(
+                name=point.name,
+                area=device.area,
+                device=device.name,
+                # A server that has nothing to report still publishes, empty: that is its sign of life.
+                period_ns=max(point.period_ns, device.publish_ns) if isinstance(device, UaDevice) else point.period_ns,
+                by_exception=isinstance(device, UaDevice),
+                unit=point.unit,
+                low=point.low,
+                high=point.high,
+            )
+            for device, point in self.points()
+        )
+
+    def points(self) -> Iterator[tuple[Device, Point]]:
+        """Yield every point with its device."""
+        for device in self.devices:
+            for point in device.points:
+                yield device, point
+
+
+def read_point_list(path: str | Path) -> PointList:
+    """Read a point list; nothing is connected to.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    located = load_yaml(path)
+    model = located.validate(FileModel)
+    return _Builder(located, model).build()
+
+
+class _Builder:
+    """Fills in templates and checks what a single entry cannot know; collects every problem."""
+
+    def __init__(self, located: Located, model: FileModel) -> None:
+        self._located = located
+        self._model = model
+        self._problems: dict[Problem, int] = {}
+        self._index_of_device: dict[str, int] = {}
+        self._device_of_point: dict[int, tuple[str, str]] = {}
+        self._greeting_at: dict[tuple[str, int], tuple[str, bytes]] = {}
+
+    def build(self) -> PointList:
+        for name, layout in self._model.maps.items():
+            self._check_map(name, layout)
+        devices = [device for index, entry in enumerate(self._model.devices) for device in self._devices(index, entry)]
+        if self._problems:
+            raise ConfigError(sorted(self._problems, key=lambda problem: self._problems[problem]))
+        return PointList(tuple(devices))
+
+    def _complain(self, what: str, *place: str | int) -> None:
+        self._problems[self._located.problem(what, *place)] = self._located.line(*place)
+
+    def _check_map(self, name: str, layout: MapModel) -> None:
+        for point_name, point in layout.points.items():
+            place = ("maps", name, "points", point_name)
+            if isinstance(point, UaPointModel) != layout.is_ua:
+                self._complain("a map is for Modbus (`reg`) or for OPC UA (`node`), not for both; make two maps", *place)
+            if point.every is None and layout.every is None:
+                self._complain("has no period; give `every` here or for the whole map", *place)
+            if isinstance(point, ModbusPointModel):
+                self._check_address(point.reg[1], point.data_type.registers, layout.base, *place, "reg")
+        if layout.clock is not None:
+            self._check_address(layout.clock.reg[1], layout.clock.type.registers, layout.base, "maps", name, "clock", "reg")
+        unfit = ("order", "base", "clock") if layout.is_ua else ("publish",)
+        for key in unfit:
+            if key in layout.model_fields_set:
+                self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
+
+    def _check_address(self, address: int, registers: int, base: int, *place: str | int) -> None:
+        if not base <= address <= _ADDRESSES - registers + base:
+            self._complain(f"address {address} is outside {base}..{_ADDRESSES - registers + base}; see `base`", *place)
+
+    def _devices(self, index: int, entry: DeviceModel) -> Iterator[Device]:
+        """Yield the devices one entry stands for; nothing where it is wrong."""
+        layout = self._model.maps.get(entry.map)
+        if layout is None:
+            near = difflib.get_close_matches(entry.map, self._model.maps, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "add it under `maps`"
+            self._complain(f"there is no map {entry.map!r}; {remedy}", "devices", index, "map")
+            return
+        texts = [entry.name, entry.area, entry.url, str(entry.unit), *entry.vars.values()]
+        counts = {len(_span(found)) for text in texts for found in _RANGE.finditer(text)}
+        if len(counts) > 1:
+            self._complain(f"ranges of {_listed(counts)} entries in one device; make them equally long", "devices", index)
+            return
+        if not counts <= set(range(1, _DEVICES_MAX + 1)):
+            what = f"a range of {_listed(counts)} devices; write {{first..last}}, at most {_DEVICES_MAX} of them"
+            self._complain(what, "devices", index)
+            return
+        for step in range(max(counts, default=1)):
+            device = self._device(index, entry, layout, step)
+            if device is not None:
+                yield device
+
+    def _device(self, index: int, entry: DeviceModel, layout: MapModel, step: int) -> Device | None:
+        found = len(self._problems)
+        name, area = _stepped(entry.name, step), _stepped(entry.area, step)
+        if not _PLAIN_NAME.fullmatch(name):
+            self._complain(f"{name!r} cannot be a name; use no spaces and no braces", "devices", index, "name")
+        if self._index_of_device.setdefault(name, index) != index:
+            first = self._located.where("devices", self._index_of_device[name])
+            self._complain(f"{name} is listed twice, first at {first}; rename one", "devices", index, "name")
+        unit_id = _unit_id(_stepped(str(entry.unit), step))
+        if unit_id is None:
+            self._complain(f"{entry.unit!r} is not a unit id; give a number from 0 to 255", "devices", index, "unit")
+        names = {key: _stepped(value, step) for key, value in entry.vars.items()} | {"device": name, "area": area}
+        points = tuple(self._points(index, entry, layout, names))
+        url = self._url(index, entry, layout, _stepped(entry.url, step))
+        if len(self._problems) > found or url is None or unit_id is None:
+            return None
+        scheme, host, port, text = url
+        timeout_s = (entry.timeout or _TIMEOUT_NS[scheme]) / NS_PER_S
+        if scheme == "opc.tcp":
+            ua_points = tuple(point for point in points if isinstance(point, UaPoint))
+            publish_ns = layout.publish or min(point.period_ns for point in ua_points)
+            return UaDevice(name=name, area=area, url=text, publish_ns=publish_ns, timeout_s=timeout_s, points=ua_points)
+        modbus_points = tuple(point for point in points if isinstance(point, ModbusPoint))
+        if scheme == "modbus+tcp":
+            return ModbusDevice(name=name, area=area, host=host, port=port, unit_id=unit_id, timeout_s=timeout_s, points=modbus_points)
+        return PushDevice(
+            name=name,
+            area=area,
+            host=host,
+            port=port,
+            unit_id=unit_id,
+            register=entry.register_ or _REGISTER,
+            heartbeat=(entry.heartbeat or "").encode(),
+            clock=_clock(layout),
+            points=modbus_points,
+        )
+
+    def _url(self, index: int, entry: DeviceModel, layout: MapModel, text: str) -> tuple[str, str, int, str] | None:
+        """Check a device's address against its map; return scheme, host, port and the whole."""
+        place = ("devices", index, "url")
+        try:
+            url = urlsplit(text)
+            host, port = url.hostname, url.port
+        except ValueError as exc:
+            self._complain(f"{text!r} is not an address ({exc}); write modbus+tcp://host:port", *place)
+            return None
+        if url.scheme not in _SCHEMES or host is None:
+            self._complain(f"{text!r} is not an address; write {', '.join(f'{s}://host:port' for s in _SCHEMES)}", *place)
+            return None
+        if (url.scheme == "opc.tcp") != layout.is_ua:
+            other = "OPC UA (`node`)" if layout.is_ua else "Modbus (`reg`)"
+            self._complain(f"{url.scheme} cannot read map {entry.map!r}, which is for {other}; change one", *place)
+            return None
+        if url.scheme == "modbus+tcp":
+            port = port if port is not None else _MODBUS_PORT
+        if port is None:
+            self._complain(f"{text!r} has no port; write {url.scheme}://{host}:port", *place)
+            return None
+        self._check_extras(index, entry, layout, url.scheme, (host, port))
+        return url.scheme, host, port, text
+
+    def _check_extras(self, index: int, entry: DeviceModel, layout: MapModel, scheme: str, at: tuple[str, int]) -> None:
+        """Check the keys that only some kinds of device have."""
+        dials_in = scheme == "modbus+listen"
+        unfit = {"timeout"} if dials_in else {"register", "heartbeat"}
+        unfit |= {"unit"} if scheme == "opc.tcp" else set()
+        for key in sorted(unfit):
+            if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
+                self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)
+        if not dials_in:
+            if layout.clock is not None:
+                self._complain(f"map {entry.map!r} has a `clock`, which is for devices that dial in", "devices", index, "map")
+            return
+        greeting = (entry.register_ or _REGISTER, (entry.heartbeat or "").encode())
+        if self._greeting_at.setdefault(at, greeting) != greeting:
+            what = "devices at one listener must have the same `register` and `heartbeat`; use another port"
+            self._complain(what, "devices", index, "url")
+        for name, point in layout.points.items():
+            if isinstance(point, ModbusPointModel) and (point.write or point.reg[0] is not Kind.HOLDING):
+                what = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
+                self._complain(what, "maps", entry.map, "points", name)
+
+    def _points(self, index: int, entry: DeviceModel, layout: MapModel, names: Mapping[str, str]) -> Iterator[Point]:
+        used: set[str] = set()
+        for template, model in layout.points.items():
+            wanted = set(_PLACEHOLDER.findall(template + (model.node if isinstance(model, UaPointModel) else "")))
+            used |= wanted
+            if missing := wanted - set(names):
+                what = f"map {entry.map!r} needs {_listed(missing)} for {template}; add to `vars`"
+                self._complain(what, "devices", index)
+                continue
+            name = _filled(template, names)
+            if not _PLAIN_NAME.fullmatch(name):
+                what = f"{name!r} cannot be a point's name; use no spaces, and braces for placeholders only"
+                self._complain(what, "maps", entry.map, "points", template)
+                continue
+            self._claim(index, names["device"], name)
+            yield _point(name, model, layout, names)
+        for unused in sorted(set(entry.vars) - used):
+            self._complain(f"map {entry.map!r} has no placeholder {{{unused}}}; remove or correct it", "devices", index, "vars", unused)
+
+    def _claim(self, index: int, device: str, name: str) -> None:
+        """Note whose point a name is; two points of one name, or of one id, cannot be told apart downstream."""
+        number = point_id(name)
+        if number not in self._device_of_point:
+            self._device_of_point[number] = (device, name)
+            return
+        owner, twin = self._device_of_point[number]
+        what = f"is already on device {owner}" if twin == name else f"has the same id as {twin} on device {owner}"
+        self._complain(f"point {name} {what}; rename one", "devices", index)
+
+
+def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, names: Mapping[str, str]) -> Point:
+    low, high = model.range if model.range is not None else (None, None)
+    # A map without a period has been complained about; its points are never used.
+    period_ns = model.every or layout.every or NS_PER_S
+    if isinstance(model, UaPointModel):
+        return UaPoint(
+            name=name,
+            unit=model.unit,
+            scale=model.scale,
+            offset=model.offset,
+            low=low,
+            high=high,
+            period_ns=period_ns,
+            writable=model.write,
+            node=_filled(model.node, names),
+        )
+    kind, address = model.reg
+    return ModbusPoint(
+        name=name,
+        unit=model.unit,
+        scale=model.scale,
+        offset=model.offset,
+        low=low,
+        high=high,
+        period_ns=period_ns,
+        writable=model.write,
+        kind=kind,
+        address=address - layout.base,
+        type=model.data_type,
+        bit=model.bit,
+        order=model.order or layout.order,
+    )
+
+
+def _clock(layout: MapModel) -> ClockRegister | None:
+    clock = layout.clock
+    if clock is None:
+        return None
+    return ClockRegister(address=clock.reg[1] - layout.base, type=clock.type, order=layout.order, tick_ns=clock.tick)
+
+
+def _filled(template: str, names: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda found: names[found[1]], template)
+
+
+def _span(found: re.Match[str]) -> range:
+    return range(int(found[1]), int(found[2]) + 1)
+
+
+def _stepped(text: str, step: int) -> str:
+    """Put the ``step``-th entry of every range into a text, as wide as the range's first number is written."""
+    return _RANGE.sub(lambda found: str(_span(found)[step]).zfill(len(found[1])), text)
+
+
+def _unit_id(text: str) -> int | None:
+    return int(text) if text.isdecimal() and int(text) <= 255 else None
+
+
+def _listed(items: Iterable[object]) -> str:
+    return ", ".join(sorted(str(item) for item in items))

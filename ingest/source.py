@@ -1,0 +1,181 @@
+"""One device's way out: what it said becomes frames, and what became of it is counted.
+
+Every reader of a device (poller, listener, subscription) publishes through its :class:`Source`. The source numbers the frames,
+counts samples by quality and refusals by reason, and writes the two lines a log needs: one when a device becomes unavailable, one
+when it is back. Nothing is dropped without a count.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.clock import Clock
+from ingest.frame import SAMPLES_MAX, TelemetryFrame, heartbeat
+from ingest.quality import Flag, is_bad, is_good
+from market.units import NS_PER_S
+
+__all__ = ["DeviceHealth", "Source"]
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceHealth:
+    """What became of one device so far; counters run from the start of the process.
+
+    Attributes:
+        device: as the point list names it; a listener's address for what reached no device.
+        available: whether it answers; None before the first answer or failure.
+        polls: polls, publishes or pushes that were taken.
+        skipped: periods in which no poll was made because the one before had not ended.
+        good: samples published with a good quality; likewise ``uncertain`` and ``bad``.
+        refused: replies, frames and connections not taken, by reason.
+        dropped: frames lost after they were built, by reason.
+        reconnects: connections made after the first.
+        kicks: times a subscription that had gone quiet was asked again, before it was built anew.
+        last_good_ns: event time of the last good sample, or None.
+        why: the last reason it was unavailable, empty if it never was.
+    """
+
+    device: str
+    area: str
+    available: bool | None
+    polls: int
+    skipped: int
+    good: int
+    uncertain: int
+    bad: int
+    refused: Mapping[str, int]
+    dropped: Mapping[str, int]
+    reconnects: int
+    kicks: int
+    last_good_ns: int | None
+    why: str
+
+
+class Source:
+    """One device's way out.
+
+    Args:
+        put: takes each frame; must not block.
+    """
+
+    def __init__(self, name: str, area: str, clock: Clock, put: Callable[[TelemetryFrame], None]) -> None:
+        self.name = name
+        self.area = area
+        self.available: bool | None = None
+        self.polls = 0
+        self.skipped = 0
+        self.reconnects = 0
+        self.kicks = 0
+        self.refused: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self._clock = clock
+        self._put = put
+        self._seq = 0
+        self._good = self._uncertain = self._bad = 0
+        self._last_good_ns: int | None = None
+        self._why = ""
+        self._since_ns = 0
+
+    def publish(
+        self,
+        point: NDArray[np.uint64],
+        ts_event_ns: NDArray[np.int64],
+        value: NDArray[np.float64],
+        quality: NDArray[np.uint32],
+        flags: NDArray[np.uint16],
+    ) -> None:
+        """Send samples received together, now; all columns (n,)."""
+        now_ns = self._clock.now_ns()
+        good, bad = len(quality), 0
+        if quality.any():
+            good, bad = int(np.count_nonzero(is_good(quality))), int(np.count_nonzero(is_bad(quality)))
+        self._good += good
+        self._bad += bad
+        self._uncertain += len(quality) - good - bad
+        if good:
+            self._last_good_ns = now_ns
+        for start in range(0, len(point), SAMPLES_MAX):
+            part = slice(start, start + SAMPLES_MAX)
+            frame = TelemetryFrame(
+                source=self.name,
+                area=self.area,
+                seq=self._seq,
+                ts_ingest_ns=now_ns,
+                point=point[part],
+                ts_event_ns=ts_event_ns[part],
+                value=value[part],
+                quality=quality[part],
+                flags=flags[part],
+            )
+            self._seq += 1
+            self._put(frame)
+
+    def publish_bad(self, point: NDArray[np.uint64], quality: int) -> None:
+        """Send that these points have no value, and why."""
+        n = len(point)
+        self.publish(
+            point,
+            np.full(n, self._clock.now_ns(), dtype=np.int64),
+            np.full(n, np.nan),
+            np.full(n, quality, dtype=np.uint32),
+            np.full(n, int(Flag.TS_ESTIMATED), dtype=np.uint16),
+        )
+
+    def beat(self) -> None:
+        """Send that the device lives and has nothing to report."""
+        self._put(heartbeat(self.name, self.area, self._seq, self._clock.now_ns()))
+        self._seq += 1
+
+    def heard(self) -> None:
+        """Note that the device answers."""
+        if self.available is False:
+            _log.info("%s: back after %.0f s", self.name, (self._clock.now_ns() - self._since_ns) / NS_PER_S)
+        self.available = True
+
+    def unavailable(self, why: str) -> None:
+        """Note that the device does not answer."""
+        if self.available is not False:
+            self._since_ns = self._clock.now_ns()
+            _log.warning("%s: unavailable: %s", self.name, why)
+        self.available = False
+        self._why = why
+
+    def refuse(self, reason: str, detail: str) -> None:
+        """Count something that was not taken; the first of each reason is logged."""
+        self.refused[str(reason)] += 1
+        if self.refused[reason] == 1:
+            _log.warning("%s: refused (%s): %s; further ones are counted only", self.name, reason, detail)
+
+    def drop(self, reason: str) -> None:
+        """Count a frame that was built and lost; the first of each reason is logged."""
+        self.dropped[reason] += 1
+        if self.dropped[reason] == 1:
+            _log.warning("%s: frame dropped (%s); further ones are counted only", self.name, reason)
+
+    def health(self) -> DeviceHealth:
+        """Return the counters as they stand."""
+        return DeviceHealth(
+            device=self.name,
+            area=self.area,
+            available=self.available,
+            polls=self.polls,
+            skipped=self.skipped,
+            good=self._good,
+            uncertain=self._uncertain,
+            bad=self._bad,
+            refused=dict(self.refused),
+            dropped=dict(self.dropped),
+            reconnects=self.reconnects,
+            kicks=self.kicks,
+            last_good_ns=self._last_good_ns,
+            why=self._why,
+        )

@@ -1,0 +1,116 @@
+"""One device's trouble stays its own, and nothing is lost without a count."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from ingest.clock import WallClock
+from ingest.errors import DeviceError, FrameError
+from ingest.frame import TelemetryFrame
+from ingest.gateway import Gateway
+from ingest.modbus.poller import ModbusPoller
+from market.units import NS_PER_MS
+from tests.kit.field import Collector, free_port, modbus_device, modbus_point
+
+Emit = Callable[[TelemetryFrame], Awaitable[None]]
+
+
+def two_devices() -> Collector:
+    """Devices nobody answers for: their frames are bad, and come all the same."""
+    fast = {"period_ns": 5 * NS_PER_MS}
+    return Collector(
+        modbus_device(free_port(), modbus_point("a/p", 0, **fast), name="a"),
+        modbus_device(free_port(), modbus_point("b/p", 0, **fast), name="b"),
+    )
+
+
+def test_frames_that_are_not_taken_are_counted() -> None:
+    out = two_devices()
+
+    async def emit(frame: TelemetryFrame) -> None:
+        await out.emit(frame)
+        if frame.source == "a":
+            raise FrameError("a: not now")
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), emit)
+        await gateway.start()
+        await out.until(lambda: len(out.samples["a/p"]) > 3 and len(out.samples["b/p"]) > 3, "frames of both")
+        await gateway.stop()
+        assert [health.dropped for health in gateway.health()] == [{"not_taken": len(out.samples["a/p"])}, {}]
+
+    asyncio.run(main())
+
+
+def test_a_sink_with_a_fault_of_its_own_is_not_hidden() -> None:
+    out = two_devices()
+
+    async def emit(frame: TelemetryFrame) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), emit)
+        await gateway.start()
+        with pytest.raises(ZeroDivisionError):
+            await gateway.wait()
+        await gateway.stop()
+
+    asyncio.run(main())
+
+
+def test_a_reader_with_a_fault_of_ours_stays_with_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = two_devices()
+    run = ModbusPoller.run
+
+    async def fails_for_a(self: ModbusPoller) -> None:
+        if self._device.name == "a":
+            raise ZeroDivisionError
+        await run(self)
+
+    monkeypatch.setattr(ModbusPoller, "run", fails_for_a)
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), out.emit)
+        await gateway.start()
+        await out.until(lambda: len(out.samples["b/p"]) > 3, "the other device is read")
+        assert gateway.health()[0].why == "its reader failed; see the log"
+        await gateway.stop()
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_sent_before_the_end_is_counted() -> None:
+    out = two_devices()
+    held = asyncio.Event()
+
+    async def emit(frame: TelemetryFrame) -> None:
+        await held.wait()
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), emit)
+        await gateway.start()
+        await out.until(lambda: all(health.bad > 3 for health in gateway.health()), "frames pile up")
+        await gateway.stop()
+        assert [health.dropped["stopped"] for health in gateway.health()] == [health.bad for health in gateway.health()]
+
+    asyncio.run(main())
+
+
+def test_waiting_ends_with_stopping() -> None:
+    out = two_devices()
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), out.emit)
+        await gateway.start()
+        waiting = asyncio.create_task(gateway.wait())
+        await asyncio.sleep(0)
+        await gateway.stop()
+        async with asyncio.timeout(5):
+            await waiting
+        with pytest.raises(DeviceError, match="a/p: not a set-point"):
+            await gateway.write("a/p", 1.0)
+
+    asyncio.run(main())
