@@ -14,7 +14,8 @@ from rich.table import Table
 from ingest.yamlfile import load_yaml
 from market.errors import ConfigError
 from market.units import instant_text
-from streams.drill import DrillResult, play, scenario_from
+from streams.drill import DrillResult, play
+from streams.drillfile import scenario_from
 
 __all__ = ["register"]
 

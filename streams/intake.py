@@ -106,7 +106,8 @@ class AreaIntake:
         taken = Taken()
         if self._began_ns is None:
             self._began_ns = frame.ts_ingest_ns
-        if frame.source in self._place:
+        # An empty frame is a heartbeat; one that says only that nothing could be read is none.
+        if frame.source in self._place and (not len(frame) or not is_bad(frame.quality).all()):
             self._alive_ns[self._place[frame.source]] = frame.ts_ingest_ns
         rows = self.table.rows(frame.point)
         known = rows >= 0

@@ -8,7 +8,8 @@ import pytest
 
 from ingest.yamlfile import load_yaml
 from market.errors import ConfigError
-from streams.drill import play, scenario_from
+from streams.drill import play
+from streams.drillfile import scenario_from
 
 DRILLS = Path(__file__).parents[2] / "drills"
 

@@ -1,0 +1,96 @@
+"""Which transport carries the app, and with which settings does Faust run on it?
+
+Chosen by a URL: ``embedded://DIR`` is the durable log of this machine (:mod:`streams.transport.embedded`), ``kafka://host:port`` an
+Apache Kafka cluster (:mod:`streams.transport.kafka`). Faust finds both drivers through the entry points of ``pyproject.toml``.
+
+Faust's own defaults are for other work than ours; each setting given here says why.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from market.errors import ConfigError, Problem
+
+__all__ = ["broker_url", "faust_settings", "log_directory"]
+
+_EMBEDDED = "embedded://"
+_KAFKA = ("kafka://", "gridkafka://")
+
+
+def log_directory(broker: str) -> Path | None:
+    """Return the absolute directory of an ``embedded://`` URL, None for any other.
+
+    >>> log_directory("embedded:///var/lib/gridfuse/log")
+    PosixPath('/var/lib/gridfuse/log')
+    """
+    return Path(unquote(broker.removeprefix(_EMBEDDED))).absolute() if broker.startswith(_EMBEDDED) else None
+
+
+def broker_url(broker: str) -> str:
+    """Return what Faust is told for a broker as people write it.
+
+    Args:
+        broker: ``embedded://DIR``, where a relative DIR is taken from the working directory; or ``kafka://host:port``, several
+            separated by ``;``.
+
+    Raises:
+        ConfigError: neither of the two.
+
+    >>> broker_url("kafka://a:9092;b:9092")
+    'gridkafka://a:9092;b:9092'
+    """
+    directory = log_directory(broker)
+    if directory is not None and broker != _EMBEDDED:
+        return _EMBEDDED + quote(str(directory))
+    for scheme in _KAFKA:
+        rest = broker.removeprefix(scheme)
+        if rest not in (broker, ""):
+            return f"gridkafka://{rest}"
+    raise ConfigError([Problem("broker", f"{broker!r} names no transport; write embedded://DIR or kafka://host:port")])
+
+
+def faust_settings(broker: str, data_dir: Path, instance_id: str) -> dict[str, Any]:
+    """Return the settings that the app is built with, on either transport.
+
+    Args:
+        broker: as for :func:`broker_url`.
+        data_dir: where Faust may keep files of its own.
+        instance_id: names this worker; unique among the workers of one app, and the same after a restart.
+
+    Raises:
+        ConfigError: see :func:`broker_url`.
+    """
+    return {
+        "broker": broker_url(broker),
+        "datadir": str(data_dir / "faust"),
+        # State is small and is rebuilt from its changelog; a store on disk can be ahead of the effects that belong to it.
+        "store": "memory://",
+        # exactly_once loses table updates in a crash on Kafka; effects carry identities instead.
+        "processing_guarantee": "at_least_once",
+        # A stop waits for events in work, so that none of them is done twice.
+        "stream_wait_empty": True,
+        # Bounds how much is done again after a crash; the default is 2.8 s.
+        "broker_commit_interval": 1.0,
+        # A buffer of 4096 fills at once behind an agent that sends, and fetching stops and starts.
+        "stream_buffer_maxsize": 32_768,
+        # Frames of 64 KiB come in batches, which the defaults of 1 MB would cut short.
+        "consumer_max_fetch_size": 8 << 20,
+        "producer_max_request_size": 4 << 20,
+        # A dead worker's partitions move after 10 s instead of a minute.
+        "broker_session_timeout": 10.0,
+        "broker_heartbeat_interval": 3.0,
+        "broker_rebalance_timeout": 15.0,
+        # Static membership: a worker that comes back at once gets its partitions back without a rebalance.
+        "consumer_group_instance_id": instance_id,
+        # A worker that takes over reads the changelog; keeping it short is cheaper than keeping every state twice.
+        "table_standby_replicas": 0,
+        # Topics and tables say how many partitions they have; one that forgets gets a single order, not eight of them.
+        "topic_partitions": 1,
+        # Faust's own waits a second for tables that are declared late; ours are all there.
+        "TableManager": "streams.transport.tables:PromptTableManager",
+        # Faust would listen on every address of the machine; the service has an API of its own.
+        "web_enabled": False,
+    }

@@ -1,0 +1,142 @@
+"""How do the log's writer thread and Faust's event loop meet?
+
+The writer says "something moved" from its own thread, at most once until the loop has looked; the loop then resolves every send
+whose ticket is on disk, in order, and wakes whoever waits for records or for room. When the log has failed, every send that waits
+fails with the reason, and the app is told once.
+
+All of it runs on the event loop, except the one wake-up call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from aiokafka.partitioner import murmur2
+
+from streams.errors import StoreError
+from streams.transport.log import Log
+
+__all__ = ["Link"]
+
+_BACKLOG_BYTES_MAX: Final = 32 << 20
+"""Senders wait while more than this is on its way to disk: memory stays bounded when the disk is slower than the field."""
+
+
+class _Waiter(NamedTuple):
+    """A future that gets ``result`` when the log is durable up to ``ticket``."""
+
+    ticket: int
+    future: asyncio.Future[Any]
+    result: object
+
+
+@lru_cache(maxsize=8192)
+def _partition_of(key: bytes, partitions: int) -> int:
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+class Link:
+    """The open log of one app.
+
+    Args:
+        directory: where the log is.
+        on_failure: called once, on the event loop, when the log can no longer be written.
+
+    Raises:
+        StoreLocked: another process owns the directory.
+        StoreError: the directory cannot be used.
+    """
+
+    def __init__(self, directory: Path, on_failure: Callable[[StoreError], Any]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_failure: Callable[[StoreError], Any] | None = on_failure
+        self._waiters: deque[_Waiter] = deque()
+        self._scheduled = False
+        self._moved = asyncio.Event()
+        self._turns: dict[str, int] = {}
+        self.log = Log(directory, on_progress=self._wake)
+
+    def _wake(self) -> None:
+        # On the writer's thread. One call stands for all that moved until the loop looks.
+        if not self._scheduled:
+            self._scheduled = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        self._scheduled = False  # before looking: what moves from here on calls again
+        durable, failure = self.log.durable, self.log.failure
+        while self._waiters and self._waiters[0].ticket <= durable:
+            _, future, result = self._waiters.popleft()
+            if not future.done():
+                future.set_result(result)
+        self._moved.set()
+        if failure is not None:
+            while self._waiters:
+                future = self._waiters.popleft().future
+                if not future.done():
+                    future.set_exception(StoreError(str(failure)))
+                    future.exception()  # seen: a table's change has nobody who would ask
+            if self._on_failure is not None:
+                on_failure, self._on_failure = self._on_failure, None
+                on_failure(failure)
+
+    def resolve(self, ticket: int, future: asyncio.Future[Any], result: object) -> None:
+        """Give ``future`` its result when the log is durable up to ``ticket``, or a StoreError when it fails first."""
+        self._waiters.append(_Waiter(ticket, future, result))
+        if self.log.durable >= ticket or self.log.failure is not None:
+            self._settle()
+
+    async def durable(self, ticket: int) -> None:
+        """Return when the log is durable up to ``ticket``.
+
+        Raises:
+            StoreError: the log failed first.
+        """
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.resolve(ticket, future, None)
+        await future
+
+    async def moved(self, timeout_s: float) -> None:
+        """Return when something came to disk, on :meth:`nudge`, or after ``timeout_s``."""
+        self._moved.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._moved.wait(), timeout_s)
+
+    def nudge(self) -> None:
+        """Let whoever waits look again."""
+        self._moved.set()
+
+    async def ebb(self) -> None:
+        """Return when little enough is on its way to disk to send more."""
+        while self.log.backlog_bytes > _BACKLOG_BYTES_MAX and self.log.failure is None:
+            await self.moved(1.0)
+
+    def partition_for(self, topic: str, key: bytes | None, partition: int | None) -> int:
+        """Return the partition that a record goes to: the one asked for, the key's, or without a key each in turn.
+
+        Keys are spread as by Kafka's own clients (murmur2).
+
+        Raises:
+            StoreError: the topic is not declared.
+        """
+        if partition is not None:
+            return partition
+        partitions = self.log.partitions(topic)
+        if not partitions:
+            raise StoreError(f"topic {topic} is not declared; declare it (internal=True, partitions=…) before sending to it")
+        if key is not None:
+            return _partition_of(key, partitions)
+        turn = self._turns[topic] = (self._turns.get(topic, -1) + 1) % partitions
+        return turn
+
+    def close(self) -> None:
+        """Bring everything to disk, resolve what waits, and let the directory go."""
+        self.log.close()
+        self._settle()

@@ -1,0 +1,260 @@
+"""Where does the embedded transport keep its records, so that nothing it took is lost?
+
+:class:`Log` is the one owner of a directory. Appends, declarations and consumer offsets go through one ordered queue to one thread
+(:mod:`streams.transport.writer`), and from that order follows what Faust needs:
+
+* a record can be read only once it is on disk, so nobody acts on what a power cut could take back;
+* a consumer's offset is on disk only after everything that was sent before it was committed;
+* after a crash the log is a prefix of what was queued.
+
+Newest records are read from memory, older ones from disk (:mod:`streams.transport.partition`, :mod:`streams.transport.reader`).
+
+When the disk is full or fails, :attr:`Log.failure` is set for good, every later call that would write raises it, and the owner is
+told: the service stops with a reason instead of going on without a record.
+
+Absent on purpose: transactions across an event's reads and writes (effects carry identities instead, as on Kafka), and more than
+one process (Kafka is there for that).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from streams.errors import StoreError, StoreLocked
+from streams.transport.partition import RECORD_OVERHEAD_BYTES, Partition
+from streams.transport.reader import LogReader, read_slice
+from streams.transport.records import Headers, Record
+from streams.transport.schema import LOCK_NAME, UNREADABLE, Declaration, Place, connect_reader
+from streams.transport.store import StoreFile
+from streams.transport.writer import Operation, Writer
+
+__all__ = ["RECORD_BYTES_MAX", "Appended", "Log", "LogReader"]
+
+RECORD_BYTES_MAX: Final = 1_000_000
+"""Largest key plus value plus headers, bytes. A Kafka broker refuses more by default, and the transports carry the same records."""
+
+_log = logging.getLogger(__name__)
+
+
+class Appended(NamedTuple):
+    """Where a record will stand; it stands there once :attr:`Log.durable` has reached ``ticket``."""
+
+    offset: int
+    ts_write_ms: int
+    ticket: int
+
+
+class Log:
+    """The embedded transport's records, in a directory that this process owns.
+
+    Methods may be called from any thread. None of them waits for the disk except :meth:`wait`, :meth:`close` and a :meth:`read` of
+    records older than the tail.
+
+    Args:
+        directory: on a local disk; created where it is not there.
+        on_progress: called on the writer thread after each batch, and once when the log fails.
+
+    Raises:
+        StoreLocked: another process, or another log of this one, owns the directory.
+        StoreError: the directory cannot be used.
+    """
+
+    def __init__(self, directory: Path, *, on_progress: Callable[[], None] = lambda: None) -> None:
+        self.directory = directory
+        self._lock_fd = _own(directory)
+        try:
+            self._file = StoreFile(directory)
+            self._reader = connect_reader(directory)
+            self._declarations = self._file.declarations
+            self._partitions: dict[tuple[str, int], Partition] = {}
+            for topic in self._declarations:
+                for place in self._file.places(topic):
+                    oldest, end, ts_write_ms = self._file.bounds(place)
+                    self._partitions[topic, place.partition] = Partition(place, oldest, end, ts_write_ms, end)
+            self._committed = self._file.committed()
+        except UNREADABLE as exc:
+            os.close(self._lock_fd)
+            raise StoreError(f"the log in {directory} cannot be opened: {exc}; restore it from a copy") from exc
+        except StoreError:
+            os.close(self._lock_fd)
+            raise
+        self._next_place = 1 + max((partition.place.id for partition in self._partitions.values()), default=0)
+        self._reading = threading.Lock()
+        self._writer = Writer(directory, self._file, self._partitions, self._committed, on_progress)
+
+    # What topics there are
+
+    def declare(self, topic: str, *, partitions: int, retention_ms: int | None = None, compacted: bool = False) -> None:
+        """Make sure a topic exists; its retention follows the newest declaration.
+
+        Raises:
+            StoreError: it exists with another number of partitions or was compacted otherwise, or the log has failed.
+        """
+        declaration = Declaration(partitions, retention_ms, compacted)
+        with self._writer.lock:
+            known = self._declarations.get(topic)
+            if known == declaration:
+                return
+            if known is None:
+                places = self._new_places(topic, partitions)
+            elif known.partitions == partitions and known.compacted == compacted:
+                places = tuple(self._partitions[topic, number].place for number in range(partitions))
+            else:
+                # Keys would change partition; and gaps that compaction left would look like losses.
+                raise StoreError(
+                    f"topic {topic} in {self.directory} has {known.partitions} partitions, compacted: {known.compacted}; "
+                    f"wanted are {partitions}, compacted: {compacted}; give the topic a new name, or start with an empty directory"
+                )
+            self._declarations[topic] = declaration
+            self._writer.put(Operation(declared=(topic, declaration, places)))
+
+    def _new_places(self, topic: str, partitions: int) -> tuple[Place, ...]:
+        places = tuple(Place(topic, number, self._next_place + number) for number in range(partitions))
+        self._next_place += partitions
+        for place in places:
+            self._partitions[topic, place.partition] = Partition(place, 0, 0, 0, 0)
+        return places
+
+    def partitions(self, topic: str) -> int | None:
+        """Return how many partitions a topic has, None where it is not declared."""
+        declaration = self._declarations.get(topic)
+        return None if declaration is None else declaration.partitions
+
+    def _partition(self, topic: str, partition: int) -> Partition:
+        found = self._partitions.get((topic, partition))
+        if found is None:
+            known = self.partitions(topic)
+            what = "is not declared; declare it (internal=True, partitions=…)" if known is None else f"has partitions 0 to {known - 1}"
+            raise StoreError(f"there is no {topic}[{partition}] in {self.directory}: the topic {what}")
+        return found
+
+    # Writing
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> Appended:
+        """Queue one record; its offset is settled now, it is on disk once :attr:`durable` has reached its ticket.
+
+        Raises:
+            StoreError: no such partition, or the log has failed.
+            ValueError: the record is larger than :data:`RECORD_BYTES_MAX`.
+        """
+        size = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
+        if size > RECORD_BYTES_MAX:
+            raise ValueError(f"a record for {topic} has {size} bytes, at most {RECORD_BYTES_MAX} are carried; split it")
+        target = self._partition(topic, partition)
+        now_ms = time.time_ns() // 1_000_000
+        with self._writer.lock:
+            self._writer.check()
+            record = target.add(now_ms, key, value, headers)
+            ticket = self._writer.put(Operation(appended=(target, record), size=size + RECORD_OVERHEAD_BYTES))
+        return Appended(record.offset, record.ts_write_ms, ticket)
+
+    def commit(self, consumer: str, offsets: Mapping[tuple[str, int], int]) -> int:
+        """Queue a consumer's offsets behind everything sent so far.
+
+        Args:
+            consumer: an app's id.
+            offsets: (topic, partition) → the next offset to read after a restart.
+
+        Returns:
+            The ticket of the commit.
+
+        Raises:
+            StoreError: the log has failed.
+        """
+        with self._writer.lock:
+            return self._writer.put(Operation(committed=(consumer, dict(offsets))))
+
+    @property
+    def last_ticket(self) -> int:
+        """The ticket of the newest operation; when :attr:`durable` reaches it, all that was queued so far is on disk."""
+        return self._writer.queued
+
+    @property
+    def durable(self) -> int:
+        """Every operation with a ticket up to this one is on disk."""
+        return self._writer.durable
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes queued and not yet on disk; whoever sends waits while it is high."""
+        return self._writer.backlog_bytes
+
+    @property
+    def failure(self) -> StoreError | None:
+        """Why the log takes nothing more; None while it does."""
+        return self._writer.failure
+
+    def wait(self, ticket: int, timeout_s: float | None = None) -> None:
+        """Block until an operation is on disk.
+
+        Raises:
+            StoreError: the log failed first, or the disk took longer than ``timeout_s``.
+        """
+        self._writer.wait(ticket, timeout_s)
+
+    # Reading
+
+    def read(self, topic: str, partition: int, start: int, *, records_max: int = 1000, bytes_max: int = 1 << 20) -> list[Record]:
+        """Return records on disk from offset ``start``, in order; none where it is at the end.
+
+        Raises:
+            RecordDamaged: the record at ``start`` is damaged; go on behind it.
+            StoreError: no such partition, or the disk cannot be read.
+        """
+        source = self._partition(topic, partition)
+        with self._writer.lock:
+            end = source.end
+            hot = source.hot(start, records_max, bytes_max) if start < end else []
+        if hot is not None:
+            return hot
+        with self._reading:
+            dense = not self._declarations[topic].compacted
+            return read_slice(self._reader, source.place, start, end, dense=dense, records_max=records_max, bytes_max=bytes_max)
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the oldest offset that is there and the offset behind the newest record on disk."""
+        source = self._partition(topic, partition)
+        return source.oldest, source.end
+
+    def committed(self, consumer: str) -> dict[tuple[str, int], int]:
+        """Return (topic, partition) → next offset of a consumer, as on disk."""
+        with self._writer.lock:
+            return {(topic, partition): offset for (who, topic, partition), offset in self._committed.items() if who == consumer}
+
+    def close(self) -> None:
+        """Bring what is queued to disk, then let the directory go. What could not be written stays in :attr:`failure`."""
+        self._writer.close()
+        self._reader.close()
+        try:
+            self._file.close()
+        except sqlite3.Error as exc:
+            _log.warning("closing the log in %s: %s", self.directory, exc)
+        os.close(self._lock_fd)
+
+
+def _own(directory: Path) -> int:
+    """Lock a directory for this process, and write its number where a second one finds it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as exc:
+        raise StoreError(f"the log's directory {directory} cannot be used: {exc.strerror}; check the path and its permissions") from exc
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise StoreLocked(
+            f"the log in {directory} is in use by process {holder}; stop that service, or start this one with another directory"
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

@@ -1,0 +1,81 @@
+"""What does the owner of the log keep in memory about one partition?
+
+Where its offsets stand, and its *tail*: the newest records, from which a consumer that keeps up reads without touching the disk.
+The tail is bounded by bytes. It also holds records on their way to disk, which nobody may read yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from streams.transport.records import Record
+from streams.transport.schema import Place
+
+__all__ = ["RECORD_OVERHEAD_BYTES", "Partition"]
+
+RECORD_OVERHEAD_BYTES: Final = 200
+"""What a record costs in memory beside its key and value."""
+
+_TAIL_BYTES: Final = 8 << 20
+
+
+@dataclass(slots=True)
+class Partition:
+    """One partition as its owner sees it.
+
+    Attributes:
+        oldest: offset of the oldest record that is still there.
+        next_offset: the offset that the next record will get.
+        ts_write_ms: write time of the newest record, UTC ms.
+        end: records below this offset are on disk and may be read.
+    """
+
+    place: Place
+    oldest: int
+    next_offset: int
+    ts_write_ms: int
+    end: int
+    _tail: list[Record] = field(default_factory=list)
+    _tail_bytes: int = 0
+
+    def add(self, now_ms: int, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...]) -> Record:
+        """Give a record its offset and keep it.
+
+        Args:
+            now_ms: this machine's clock. Held still when it is set back: retention and searches by time rely on write times that
+                ascend.
+        """
+        self.ts_write_ms = max(now_ms, self.ts_write_ms)
+        record = Record(self.next_offset, self.ts_write_ms, key, value, headers)
+        self.next_offset += 1
+        self._tail.append(record)
+        self._tail_bytes += _size(record)
+        if self._tail_bytes > _TAIL_BYTES:
+            self._forget()
+        return record
+
+    def _forget(self) -> None:
+        """Drop the older part of the tail, as far as it is on disk."""
+        drop = 0
+        while self._tail_bytes > _TAIL_BYTES * 3 // 4 and drop < len(self._tail) and self._tail[drop].offset < self.end:
+            self._tail_bytes -= _size(self._tail[drop])
+            drop += 1
+        del self._tail[:drop]
+
+    def hot(self, start: int, records_max: int, bytes_max: int) -> list[Record] | None:
+        """Return readable records from the tail, in order; None when ``start`` is older than the tail."""
+        if not self._tail or start < self._tail[0].offset:
+            return None
+        base = self._tail[0].offset
+        found = self._tail[start - base : min(start - base + records_max, self.end - base)]
+        size = 0
+        for number, record in enumerate(found):
+            size += _size(record)
+            if size >= bytes_max:
+                return found[: number + 1]
+        return found
+
+
+def _size(record: Record) -> int:
+    return len(record.key or b"") + len(record.value or b"") + RECORD_OVERHEAD_BYTES

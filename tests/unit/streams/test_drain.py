@@ -1,0 +1,191 @@
+"""The fetch loop: what it hands to the driver, when it looks again, and that a stop cuts a waiting delivery short."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
+from mode.utils.queues import FlowControlEvent
+
+from streams.transport.drain import Drain
+
+_A, _B = TP("t", 0), TP("t", 1)
+
+
+class _Consumer:
+    """As much of Faust's consumer as the loop touches."""
+
+    def __init__(self, callback: Callable[[Any], Awaitable[None]]) -> None:
+        self.callback = callback
+        self.fetched: list[Any] = []
+        self.replies: list[dict[TP, list[int]]] = []
+        self.active: set[TP] = {_A, _B}
+        self.flow_active = True
+        self.should_stop = False
+        self.suspend_flow = asyncio.Event()
+        self.rewound = 0
+        self.fast = 0
+        self.scheduler = DefaultSchedulingStrategy()
+        self._buffered_partitions: set[TP] = set()
+        self._read_offset: dict[TP, int | None] = {_A: None, _B: None}
+        self._commit_every = None
+        flow = FlowControlEvent(initially_suspended=False)
+        self.app = SimpleNamespace(
+            client_only=False,
+            consumer_generation_id=1,
+            flow_control=flow,
+            monitor=SimpleNamespace(track_tp_end_offset=lambda tp, offset: None),
+            producer=SimpleNamespace(buffer=SimpleNamespace(pending=asyncio.Queue(), max_messages=100)),
+            topics=SimpleNamespace(_tp_to_callback_lock=asyncio.Lock(), acks_enabled_for=lambda topic: True),
+        )
+
+    def highwater(self, tp: TP) -> int:
+        return 10
+
+    def _get_active_partitions(self) -> set[TP]:
+        return self.active
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        self.active.add(tp)
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[int]]:  # noqa: ASYNC109
+        self.fetched.append(active_partitions)
+        return self.replies.pop(0) if self.replies else {}
+
+    def _to_message(self, tp: TP, offset: int) -> Any:
+        return SimpleNamespace(tp=tp, topic=tp.topic, offset=offset)
+
+    async def perform_seek(self) -> None:
+        self.rewound += 1
+
+    async def wait_first(self, *waits: Awaitable[Any]) -> None:
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
+
+class _Drained(Drain, _Consumer):
+    pass
+
+
+def drained(replies: list[dict[TP, list[int]]], steps: int = 1, prepare: Callable[[Any], None] = lambda _: None) -> tuple[Any, list[Any]]:
+    """Run the loop ``steps`` times over what the driver answers; returns the consumer and what was delivered."""
+
+    async def main() -> tuple[Any, list[Any]]:
+        delivered: list[Any] = []
+
+        async def callback(message: Any) -> None:
+            delivered.append((message.tp, message.offset))
+
+        consumer: Any = _Drained(callback)
+        consumer.replies = replies
+        prepare(consumer)
+        for _ in range(steps):
+            await consumer._drain_once()
+        return consumer, delivered
+
+    return asyncio.run(main())
+
+
+def test_records_of_all_partitions_are_delivered_in_their_order() -> None:
+    _, delivered = drained([{_A: [0, 1], _B: [5]}])
+    assert sorted(delivered) == [(_A, 0), (_A, 1), (_B, 5)]
+    assert delivered.index((_A, 0)) < delivered.index((_A, 1))
+
+
+def test_the_driver_gets_a_copy_of_the_set_that_a_pause_may_empty() -> None:
+    consumer, _ = drained([{}])
+    consumer.active.clear()
+    assert consumer.fetched == [{_A, _B}]
+
+
+def test_without_a_readable_partition_the_driver_is_not_asked_for_all_of_them() -> None:
+    async def main() -> None:
+        consumer: Any = _Drained(lambda _: asyncio.sleep(0))
+        consumer.active = set()
+        waiting = asyncio.create_task(consumer._drain_once())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        consumer.on_buffer_drop(_A)  # an agent has room again
+        started = asyncio.get_running_loop().time()
+        await waiting
+        assert asyncio.get_running_loop().time() - started < 0.5, "Faust would sleep for the rest of a second"
+        assert consumer.fetched == []
+        await consumer._drain_once()
+        assert consumer.fetched == [{_A}]
+
+    asyncio.run(main())
+
+
+def test_records_fetched_while_the_flow_was_stopped_are_read_again_later() -> None:
+    async def main() -> None:
+        consumer: Any = _Drained(lambda _: asyncio.sleep(0))
+        fetch = consumer._getmany
+
+        async def stopped_meanwhile(**arguments: Any) -> Any:
+            consumer.flow_active = False
+            return await fetch(**arguments)
+
+        consumer._getmany = stopped_meanwhile
+        consumer.replies = [{_A: [0]}]
+        await consumer._drain_once()
+        assert consumer.rewound == 1
+
+    asyncio.run(main())
+
+
+def test_records_of_an_earlier_assignment_are_dropped() -> None:
+    def reassign(consumer: Any) -> None:
+        fetch = consumer._getmany
+
+        async def later(**arguments: Any) -> Any:
+            consumer.app.consumer_generation_id += 1
+            return await fetch(**arguments)
+
+        consumer._getmany = later
+
+    _, delivered = drained([{_A: [0]}], prepare=reassign)
+    assert delivered == []
+
+
+def test_a_record_from_before_a_seek_is_not_delivered_again() -> None:
+    def seek(consumer: Any) -> None:
+        consumer._read_offset[_A] = 5
+
+    _, delivered = drained([{_A: [3, 4, 5, 6]}], prepare=seek)
+    assert delivered == [(_A, 5), (_A, 6)]
+
+
+def test_a_gap_that_compaction_left_counts_as_processed() -> None:
+    gaps: list[tuple[TP, int, int]] = []
+
+    def note(consumer: Any) -> None:
+        async def add(tp: TP, first: int, last: int) -> None:
+            gaps.append((tp, first, last))
+
+        consumer._add_gap = add
+        consumer._read_offset[_A] = 3
+
+    _, delivered = drained([{_A: [3, 9]}], prepare=note)
+    assert delivered == [(_A, 3), (_A, 9)]
+    assert gaps == [(_A, 4, 9)]
+
+
+def test_a_delivery_that_waits_is_cut_short_when_the_flow_stops() -> None:
+    async def main() -> None:
+        consumer: Any = _Drained(lambda message: consumer.app.flow_control.acquire())
+        consumer.replies = [{_A: [0]}]
+        consumer.app.flow_control.suspend()
+        draining = asyncio.create_task(consumer._drain_once())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not draining.done()
+        consumer.suspend_flow.set()
+        await asyncio.wait_for(draining, 1)
+
+    asyncio.run(main())
