@@ -1,0 +1,146 @@
+"""How many events per second does the app get through on the embedded log, and how much of that is our fetch loop?
+
+Run with ``python -m tests.bench.bench_transport``. First the log alone, then Faust on it: an agent that does nothing, one that writes
+a table, one that awaits an output, each on small records and on frames of 64 KiB, with our fetch loop and with Faust's own in turn.
+Every run is a process of its own on a log of its own; the best of several rounds counts. Times include reading from disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from streams.transport.log import Log
+
+ROUNDS = 3
+SMALL, FRAME = 75, 65_536
+_CHECKOUT = Path(__file__).parents[2]
+_BACKLOG_BYTES = 64 << 20
+
+CASES = (
+    ("raw bytes, agent does nothing", "nothing", SMALL, 40_000),
+    ("one table write per event", "table", SMALL, 15_000),
+    ("one awaited output per event", "output", SMALL, 3_000),
+    ("frames of 64 KiB, agent does nothing", "nothing", FRAME, 4_000),
+)
+
+
+def fill(directory: Path, records: int, size: int) -> None:
+    """Write the inputs of one run."""
+    log = Log(directory)
+    log.declare("in", partitions=1)
+    value = os.urandom(size)
+    for number in range(records):
+        ticket = log.append("in", 0, b"k%d" % (number % 50), value).ticket
+        if log.backlog_bytes > _BACKLOG_BYTES:
+            log.wait(ticket)
+    log.close()
+
+
+def run_app(directory: str, work: str, records: int, loop: str) -> None:
+    """Process the inputs and print what it took; runs in a process of its own."""
+    import faust
+    from faust.transport.consumer import Consumer as FaustConsumer
+    from faust.transport.drivers import TRANSPORTS
+
+    from streams.transport import embedded, faust_settings
+
+    class FaustsLoop(embedded.Consumer):
+        _drain_messages = FaustConsumer._drain_messages
+        _wait_next_records = FaustConsumer._wait_next_records
+
+    if loop == "faust":
+        embedded.Transport.Consumer = FaustsLoop
+    TRANSPORTS.data.update(embedded="streams.transport.embedded:Transport")
+    app = faust.App("bench", **faust_settings(f"embedded://{directory}", Path(directory), "bench"))
+    raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+    inputs = app.topic("in", internal=True, partitions=1, **raw)
+    outputs = app.topic("out", internal=True, partitions=1, **raw)
+    table = app.Table("table", partitions=1, key_type=bytes, value_type=bytes)
+    started_s = time.perf_counter()
+
+    @app.agent(inputs, name="bench")
+    async def bench(stream: Any) -> None:
+        await outputs.declare()
+        done = 0
+        async for event in stream.events():
+            if done == 0:
+                first_s = time.perf_counter()
+            done += 1
+            if work == "table":
+                table[event.key] = b"%d" % done
+            elif work == "output":
+                await (await outputs.send(key=event.key, value=event.value))
+            if done == records:
+                took_s = time.perf_counter() - first_s
+                print(json.dumps({"events_per_s": (records - 1) / took_s, "start_s": first_s - started_s}), flush=True)  # noqa: T201
+                asyncio.get_running_loop().create_task(worker.stop())
+
+    worker = faust.Worker(app, loglevel="ERROR", redirect_stdouts=False, quiet=True)
+    worker.execute_from_commandline()
+
+
+def measure(work: str, size: int, records: int, loop: str) -> dict[str, float]:
+    """Run one case once."""
+    with tempfile.TemporaryDirectory() as name:
+        fill(Path(name), records, size)
+        command = [sys.executable, "-m", "tests.bench.bench_transport", name, work, str(records), loop]
+        out = subprocess.run(command, cwd=_CHECKOUT, check=True, capture_output=True, text=True).stdout
+    found: dict[str, float] = json.loads(out[out.index("{") : out.rindex("}") + 1])  # Faust draws a spinner around it
+    return found
+
+
+def bench_log() -> None:
+    """The log without Faust."""
+    with tempfile.TemporaryDirectory() as name:
+        log = Log(Path(name))
+        log.declare("t", partitions=1)
+        waits = []
+        for _ in range(1000):
+            started_s = time.perf_counter()
+            log.wait(log.append("t", 0, b"key", b"x" * 200).ticket)
+            waits.append(time.perf_counter() - started_s)
+        print(f"one append until it is on disk   p50 {statistics.median(waits) * 1e3:.2f} ms   p99 {sorted(waits)[990] * 1e3:.2f} ms")  # noqa: T201
+        for size, records in ((200, 100_000), (FRAME, 4_000)):
+            value = os.urandom(size)
+            started_s = time.perf_counter()
+            for _ in range(records):
+                ticket = log.append("t", 0, b"key", value).ticket
+                if log.backlog_bytes > _BACKLOG_BYTES:
+                    log.wait(ticket)
+            log.wait(ticket)
+            took_s = time.perf_counter() - started_s
+            print(f"appends of {size:>6} B                {records / took_s:>9,.0f} /s   {records * size / took_s / 1e6:>6.0f} MB/s")  # noqa: T201
+        log.close()
+
+
+def main() -> None:
+    """Print the figures, and for each case the ratio to Faust's own loop in the same run."""
+    bench_log()
+    for title, work, size, records in CASES:
+        best = {"ours": 0.0, "faust": 0.0}
+        starts = []
+        for _ in range(ROUNDS):
+            for loop in best:
+                found = measure(work, size, records, loop)
+                best[loop] = max(best[loop], found["events_per_s"])
+                starts.append(found["start_s"])
+        print(  # noqa: T201
+            f"{title:<38} {best['ours']:>8,.0f} /s  {best['ours'] * size / 1e6:>6.1f} MB/s"
+            f"   Faust's loop {best['faust']:>8,.0f} /s   ratio {best['ours'] / best['faust']:.2f}   first event after {min(starts):.2f} s"
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        run_app(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    else:
+        main()

@@ -1,0 +1,49 @@
+"""Notices: complete in both languages, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from market.announcements import CAUSES, notice_text
+
+FACTS = {
+    "number": "RT-2026-06-10-01",
+    "supersedes": "–",
+    "article": "Art. 23(1)",
+    "condition_met_at": "2026-06-10T12:00:00+08:00",
+    "tripped_at": "2026-06-10T12:00:30+08:00",
+    "first_interval": "2026-06-10T12:00:00+08:00",
+    "limit_min": "120",
+    "pricing_zh": "日前价格",
+    "pricing_en": "day-ahead price",
+    "next_update": "2026-06-10T13:00:30+08:00",
+    "by": "chen",
+    "published_at": "2026-06-10T15:25:00+08:00",
+    "effective_from": "2026-06-10T16:00:00+08:00",
+}
+
+
+@pytest.mark.parametrize("basis", sorted(CAUSES))
+def test_trip_notice_names_every_mandatory_fact(basis: str) -> None:
+    for text in notice_text("TRIP", "RT", basis, FACTS):
+        for fact in ("number", "condition_met_at", "tripped_at", "first_interval", "next_update"):
+            assert FACTS[fact] in text
+        assert "{" not in text
+    zh, en = notice_text("TRIP", "RT", basis, FACTS)
+    assert "实时市场" in zh
+    assert "第二十三条" in zh
+    assert "Art. 23(1)" in en
+
+
+def test_recovery_notice_names_who_and_from_when() -> None:
+    zh, en = notice_text("RECOVERY", "RT", "", {**FACTS, "article": "Art. 29"})
+    for text in (zh, en):
+        assert "chen" in text
+        assert FACTS["effective_from"] in text
+    assert "第二十九条" in zh
+
+
+@pytest.mark.parametrize("missing", ["tripped_at", "number", "next_update", "pricing_zh"])
+def test_missing_fact_is_an_error_not_a_blank(missing: str) -> None:
+    with pytest.raises(KeyError, match=missing):
+        notice_text("TRIP", "RT", "RT_120", {k: v for k, v in FACTS.items() if k != missing})

@@ -1,0 +1,87 @@
+"""Which price is in force, by which rule."""
+
+from __future__ import annotations
+
+import pytest
+
+from market.prices import Regime
+from market.regimes import DayAheadPrices, PriceBook, book_from, priced, with_day_ahead, with_result
+from market.rules import GUANGDONG_2023
+from market.units import NS_PER_MIN, NS_PER_S
+from tests.kit.table import DAY_NS, at_ns
+
+RULES = GUANGDONG_2023
+QUARTER = 15 * NS_PER_MIN
+
+
+def run(book: PriceBook, clock: str, out_from: str = "", back_from: str = "") -> tuple[PriceBook, list[tuple[str, float | None, int]]]:
+    book, records = priced(
+        book,
+        at_ns(clock),
+        RULES,
+        substituted_from_ns=at_ns(out_from) if out_from else None,
+        effective_from_ns=at_ns(back_from) if back_from else None,
+    )
+    return book, [(str(r.regime), r.price_cny_per_mwh, r.rev) for r in records]
+
+
+def test_market_price_at_the_start_of_the_interval() -> None:
+    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
+    book, early = run(book, "09:59:59")
+    assert early == []
+    book, at_start = run(book, "10:00")
+    assert at_start == [("MARKET", 388.0, 0)]
+    assert book.last_valid == (at_ns("10:00"), 388.0)
+
+
+def test_gap_waits_for_the_grace_and_takes_the_last_valid_price() -> None:
+    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
+    book, _ = run(book, "10:00")
+    book, none_yet = run(book, "10:15:29")
+    assert none_yet == []
+    book, gap = run(book, "10:15:30")
+    assert gap == [("GAP", 388.0, 0)]
+    assert book.current is not None
+    assert (book.current.source, book.current.provisional) == ("last_valid:10:00", True)
+
+
+def test_gap_without_any_valid_price_has_none() -> None:
+    _, records = run(book_from(at_ns("10:00"), RULES), "10:00:30")
+    assert records == [("GAP", None, 0)]
+
+
+@pytest.mark.parametrize(("count", "clock", "price"), [(24, "13:59", 113.0), (96, "13:59", 155.0), (1, "13:59", 100.0)])
+def test_day_ahead_price_of_the_same_period(count: int, clock: str, price: float) -> None:
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, tuple(100.0 + i for i in range(count)), RULES)
+    assert book.day_ahead[0].at(at_ns(clock)) == price
+
+
+def test_day_ahead_prices_end_with_the_day() -> None:
+    day = DayAheadPrices(day_start_ns=DAY_NS, period_min=60, price_cny_per_mwh=(1.0,) * 24)
+    assert day.at(DAY_NS) == 1.0
+    assert day.at(DAY_NS - 1) is None
+    assert day.at(DAY_NS + 24 * 3600 * NS_PER_S) is None
+
+
+def test_substitution_from_the_trip_until_the_market_is_back() -> None:
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, RULES)
+    for i in range(6):
+        book = with_result(book, at_ns("12:00") + i * QUARTER, 500.0, 1)
+    _, records = run(book, "13:15", out_from="12:15", back_from="13:00")
+    assert records == [("MARKET", 500.0, 0), *[("ART27_2", 420.0, 0)] * 3, *[("MARKET", 500.0, 0)] * 2]
+
+
+def test_gap_of_the_trip_interval_is_replaced_and_a_market_price_never() -> None:
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, RULES)
+    book, gap = run(book, "12:00:30")
+    assert gap == [("GAP", None, 0)]
+    book, replaced = run(book, "12:01", out_from="12:00")
+    assert replaced == [("ART27_2", 420.0, 1)]
+    book = with_result(book, at_ns("12:00"), 500.0, 1)
+    book, later = run(book, "12:02", out_from="12:00")
+    assert later == []
+
+
+def test_both_markets_out_is_named_and_has_no_price_yet() -> None:
+    _, records = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
+    assert records == [(str(Regime.ART27_3), None, 0)]
