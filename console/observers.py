@@ -23,6 +23,7 @@ from streams.errors import SinkUnavailable
 from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger
 from streams.notify import Dispatcher
+from streams.preview import Preview
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -51,13 +52,30 @@ async def _insist(what: str, work: Callable[[], Awaitable[Any]]) -> None:
 
 
 class BoardObserver:
-    """Shows every record on the live board."""
+    """Shows every record on the live board.
 
-    def __init__(self, board: BoardState) -> None:
+    Args:
+        preview: computes figures between two ticks, or None where ticks are fast enough for the eye.
+    """
+
+    def __init__(self, board: BoardState, preview: Preview | None = None) -> None:
         self._board = board
+        self._preview = preview
+        self._last_tick: KpiFrame | None = None
+
+    def refresh(self, now_ns: int) -> None:
+        """Show what telemetry has brought since the last tick."""
+        if self._preview is not None and (frame := self._preview.figures(now_ns, self._last_tick)) is not None:
+            self._board.apply(frame)
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Apply what the board shows; it leaves the rest alone."""
+        if isinstance(record, TelemetryFrame):
+            if self._preview is not None:
+                self._preview.take(record)
+            return
+        if isinstance(record, KpiFrame):
+            self._last_tick = record
         if isinstance(record, KpiFrame | MarketView | Cleared | ClearingFailed | Decision | PriceInForce | Alert):
             self._board.apply(record)
 

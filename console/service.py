@@ -24,6 +24,7 @@ from ingest.frame import TelemetryFrame, encode_frame
 from ingest.gateway import Gateway
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import CommandGiven
+from market.units import NS_PER_S
 from streams import topics, wire
 from streams.agents import Hooks, Observer
 from streams.app import build_app
@@ -33,6 +34,7 @@ from streams.ledger import AsyncLedger, Ledger
 from streams.model import MarketModel, market_model
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
+from streams.preview import Preview
 from streams.settings import Settings
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
@@ -77,6 +79,12 @@ def _last_records(directory: Path, topic: Topic, most: int) -> list[Any]:
     return records
 
 
+_TICK_WALL_S: Final = 0.5
+"""With ticks further apart than this in wall time, the board is refreshed between them."""
+
+_REFRESH_S: Final = 0.1
+
+
 class Service:
     """One running Gridfuse.
 
@@ -110,7 +118,9 @@ class Service:
         self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
         recorder = Recorder(self.spool, TelemetryEncoder(self.table), settings.rules.zone)
         ledger, notifier = LedgerObserver(self.async_ledger), Notifier(self.dispatcher)
-        observers: tuple[Observer, ...] = (BoardObserver(self.board), recorder, ledger, notifier, *extra)
+        tick_wall_s = settings.tick_ns / NS_PER_S / self.clock.speed
+        self._on_board = BoardObserver(self.board, Preview(self.model) if tick_wall_s > _TICK_WALL_S else None)
+        observers: tuple[Observer, ...] = (self._on_board, recorder, ledger, notifier, *extra)
         self.hooks = replace(hooks or Hooks(), observers=observers)
         self.hooks.base_points = self._write_base_points if settings.setpoints else None
         self.app, self.shell = build_app(settings, self.model, self.clock, self.hooks)
@@ -126,7 +136,7 @@ class Service:
     def _channels(self) -> list[Channel]:
         channels: list[Channel] = [LogChannel()]
         if self.settings.webhook is not None:
-            channels.append(WebhookChannel(self.settings.webhook.url, timeout_s=self.settings.webhook.timeout / 1e9))
+            channels.append(WebhookChannel(self.settings.webhook.url, timeout_s=self.settings.webhook.timeout / NS_PER_S))
         return channels
 
     def missing(self) -> Sequence[str]:
@@ -142,7 +152,7 @@ class Service:
         """
         for topic in _BOARD_TOPICS:
             for record in _last_records(self.settings.log_directory, topic, _BOARD_RECORDS):
-                await BoardObserver(self.board).see(topic, record)
+                await self._on_board.see(topic, record)
         port = await self._serve()
         await self.app.start()
         self._recovered = True
@@ -158,8 +168,15 @@ class Service:
         self.ticker = Ticker(self.shell, self.clock, self.settings.tick_ns, self.table.areas, start_ns)
         self.hooks.deadline = self.ticker.deadline
         self._run(self.ticker.run(), "ticker")
+        self._run(self._refresh(), "refresh")
         if isinstance(self.clock, WallClock):
             self._run(ClockCompare(self.shell, self.clock).run(), "clock-compare")
+
+    async def _refresh(self) -> None:
+        """Keep the board fresh between ticks until cancelled."""
+        while True:
+            self._on_board.refresh(self.clock.now_ns())
+            await asyncio.sleep(_REFRESH_S)
 
     async def _serve(self) -> int:
         http = self.settings.http

@@ -15,7 +15,7 @@ from market.matpower import read_case
 from market.rts_gmlc import RtsCase, load
 from market.rules import MarketRules
 from market.sced import ClearingParams
-from streams.grid import GridModel
+from streams.figures import GridModel
 from streams.kpis import ControlParams
 from streams.settings import ControlModel, NetworkModel
 

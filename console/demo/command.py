@@ -29,9 +29,13 @@ from console.service import Service, last_event_ns
 from ingest.clock import SimulatedClock
 from ingest.simulator.faults import read_script
 from ingest.simulator.field import SimulatedField, field_targets
+from market.day_ahead import DayAhead, clear_day_ahead
 from market.decisions import Decision
 from market.facts import CommandGiven
-from market.rts_gmlc import load
+from market.rts_gmlc import RtsCase, load
+from market.rules import MarketRules
+from market.sced import ClearingParams
+from market.units import NS_PER_H, civil_day, day_start_ns
 from market.view import MarketView
 from streams.agents import Hooks
 from streams.kpis import KpiFrame
@@ -113,6 +117,7 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
         script=read_script(_SCRIPT, origin_ns, field_targets(case)),
         push_target=("127.0.0.1", _free_port()),
         data_dir=options.data,
+        base_points_mw=_dispatch_at(case, origin_ns),
     )
     await field.start()
     try:
@@ -259,6 +264,15 @@ class _Demo:
         finally:
             if listening:
                 loop.remove_reader(sys.stdin)
+
+
+def _dispatch_at(case: RtsCase, ts_ns: int) -> dict[str, float]:
+    """Return the day-ahead dispatch of the hour: where the units of a grid that is being looked at for the first time stand."""
+    rules = MarketRules(rt_interval_min=5)
+    start_ns = day_start_ns(civil_day(ts_ns, rules.zone), rules.zone)
+    day = clear_day_ahead(case, ClearingParams.from_rules(rules), start_ns=start_ns, completed_at_ns=ts_ns)
+    assert isinstance(day, DayAhead), "the shipped day clears; a test holds it"
+    return dict(zip(day.unit_ids, day.dispatch_mw[(ts_ns - start_ns) // NS_PER_H].tolist(), strict=True))
 
 
 def _remembered(options: DemoOptions) -> tuple[int, int]:

@@ -1,0 +1,60 @@
+"""The grid between two ticks, for eyes that should not wait for one.
+
+Decisions and records go by the tick. A person at the board should see a register that changed within the second, so the preview
+keeps its own last values, fed by the same frames, and computes the same key figures whenever it is asked and something is new. What
+needs more than telemetry (prices, schedules, control errors) it leaves out; the tick brings it. Nothing here reaches a topic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ingest.frame import TelemetryFrame
+from streams.figures import KeyFigures
+from streams.image import image_of
+from streams.intake import CLOCK_SOURCE, AreaIntake
+from streams.kpis import KpiFrame
+from streams.model import MarketModel
+
+__all__ = ["Preview"]
+
+
+class Preview:
+    """Key figures of the latest telemetry.
+
+    Args:
+        model: the grid.
+    """
+
+    def __init__(self, model: MarketModel) -> None:
+        grid = model.grid
+        self._table = grid.table
+        self._figures = KeyFigures(grid)
+        self._areas = {area: AreaIntake(area, grid.table.of_area(area), model.rating_mw, grid.rules.dead_flow_pct) for area in grid.areas}
+        self._dirty = False
+
+    def take(self, frame: TelemetryFrame) -> None:
+        """Take in a frame."""
+        if frame.area in self._areas and frame.source != CLOCK_SOURCE and len(frame):
+            self._areas[frame.area].take(frame)
+            self._dirty = True
+
+    def figures(self, now_ns: int, last: KpiFrame | None) -> KpiFrame | None:
+        """Return the figures of now, or None where nothing is new since the last call.
+
+        Args:
+            now_ns: event time.
+            last: the figures of the last tick; what only a tick can know is kept from them.
+        """
+        if not self._dirty or last is None or now_ns <= last.ts_event_ns:
+            return None
+        self._dirty = False
+        snapshots = [snapshot for area in self._areas.values() if (snapshot := area.tick(now_ns).snapshot) is not None]
+        frame, _ = self._figures.of(image_of(now_ns, self._table, snapshots))
+        # Reserve counts committed units, which only the tick knows.
+        frame.system.pop("reserve_margin_pct", None)
+        return replace(
+            frame,
+            system=last.system | frame.system,
+            areas={area: last.areas.get(area, {}) | figures for area, figures in frame.areas.items()},
+        )
