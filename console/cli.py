@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console import breaker, clear, dashboards, drill, ingest, run, spool
+from console import breaker, clear, dashboards, drill, ingest, run, simulate, spool
 
 __all__ = ["app", "main"]
 
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 for room in (run, clear, drill, breaker, ingest, spool, dashboards):
     room.register(app)
+simulate.register(ingest.ingest_group(app))
 
 
 def main() -> None:

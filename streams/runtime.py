@@ -35,6 +35,7 @@ from streams.findings import SourceFresh, SourceStale
 from streams.image import AreaSnapshot
 from streams.kpis import KpiFrame
 from streams.topics import Topic
+from streams.transport.records import raise_if_damaged
 from streams.wire import DeadLetter
 
 __all__ = ["EXIT_INVARIANT", "Shell"]
@@ -131,6 +132,8 @@ class Shell:
         """
         async for event in stream.events():
             try:
+                message = event.message
+                raise_if_damaged(message.topic, message.partition, message.offset, event.headers, event.value)
                 record = wire.decode(topic, event.value)
             except DecodeError as exc:
                 await self._bury(topic, event, "decode", str(exc))

@@ -29,13 +29,10 @@ from console.service import Service, last_event_ns
 from ingest.clock import SimulatedClock
 from ingest.simulator.faults import read_script
 from ingest.simulator.field import SimulatedField, field_targets
-from market.day_ahead import DayAhead, clear_day_ahead
 from market.decisions import Decision
 from market.facts import CommandGiven
-from market.rts_gmlc import RtsCase, load
-from market.rules import MarketRules
-from market.sced import ClearingParams
-from market.units import NS_PER_H, civil_day, day_start_ns
+from market.rts_gmlc import load
+from market.units import NS_PER_MIN, NS_PER_S
 from market.view import MarketView
 from streams.agents import Hooks
 from streams.kpis import KpiFrame
@@ -47,7 +44,13 @@ __all__ = ["DemoOptions", "run_demo"]
 _SCRIPT: Final = Path(__file__).with_name("script.yaml")
 _LOOK_S: Final = 0.05
 _FIRST_DATA_S: Final = 15.0
-"""Longest wall time to wait for every device before the clock is let go."""
+"""Longest wall time to wait for every device before time begins to be told."""
+
+_LEAD_IN_NS: Final = NS_PER_MIN
+"""A new demo wakes this long before its beginning, so that its first interval has inputs to be cleared from."""
+
+_WARM_UP_NS: Final = 20 * NS_PER_S
+"""Event time that may pass while devices are heard for the first time: more than the slowest of their first polls."""
 
 _OPERATOR: Final = "demo operator"
 
@@ -106,7 +109,7 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
     options.data.mkdir(parents=True, exist_ok=True)
     log_to(options.data / "gridfuse.log")
     origin_ns, seed = _remembered(options)
-    begin_ns = max(origin_ns, last_event_ns(options.data / "log") or origin_ns)
+    begin_ns = last_event_ns(options.data / "log") or origin_ns - _LEAD_IN_NS
     clock = SimulatedClock(begin_ns, options.speed)
     clock.run_until(begin_ns)
     case = load()
@@ -117,7 +120,6 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
         script=read_script(_SCRIPT, origin_ns, field_targets(case)),
         push_target=("127.0.0.1", _free_port()),
         data_dir=options.data,
-        base_points_mw=_dispatch_at(case, origin_ns),
     )
     await field.start()
     try:
@@ -202,7 +204,8 @@ class _Demo:
         return 130 if self._interrupted and options.headless else 0
 
     async def _first_data(self) -> None:
-        """Hold the clock until every device has been heard, so that the day does not begin with devices still being dialled."""
+        """Wait until every device has been heard, so that the day does not begin with devices still being dialled."""
+        self._clock.run_until(self._clock.now_ns() + _WARM_UP_NS)
         end_s = time.monotonic() + _FIRST_DATA_S
         while time.monotonic() < end_s and not self._interrupted:
             health = [device for device in self._service.gateway.health() if device.area]
@@ -264,15 +267,6 @@ class _Demo:
         finally:
             if listening:
                 loop.remove_reader(sys.stdin)
-
-
-def _dispatch_at(case: RtsCase, ts_ns: int) -> dict[str, float]:
-    """Return the day-ahead dispatch of the hour: where the units of a grid that is being looked at for the first time stand."""
-    rules = MarketRules(rt_interval_min=5)
-    start_ns = day_start_ns(civil_day(ts_ns, rules.zone), rules.zone)
-    day = clear_day_ahead(case, ClearingParams.from_rules(rules), start_ns=start_ns, completed_at_ns=ts_ns)
-    assert isinstance(day, DayAhead), "the shipped day clears; a test holds it"
-    return dict(zip(day.unit_ids, day.dispatch_mw[(ts_ns - start_ns) // NS_PER_H].tolist(), strict=True))
 
 
 def _remembered(options: DemoOptions) -> tuple[int, int]:

@@ -91,8 +91,10 @@ class Drain:
     async def _drain_once(self: Any) -> None:
         """Fetch once and deliver what came, as long as nobody stops the flow or takes the partitions away."""
         app = self.app
-        generation = app.consumer_generation_id
         records, active = await self._wait_next_records(_FETCH_S)
+        # Read after the fetch: one that waited through a whole rebalance brings records from behind the new positions, and those
+        # that it brings from before it find the flow stopped.
+        generation = app.consumer_generation_id
         if not records or self.should_stop:
             return
         if not self.flow_active:

@@ -10,26 +10,65 @@ same records:
 * A compacted topic's segments are closed after an hour or 64 MiB. The broker compacts closed segments only, and by default closes
   them after a week; a table would be recovered from every change it ever made.
 
+A broker may confirm that a topic was created before it lists it, and Faust reads only what is listed when it subscribes: an app
+that just declared its topics would say that it is ready and read nothing for five minutes. So subscribing waits until every topic
+is listed, and fails where one is not.
+
 ``exactly_once`` is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import asyncio
+from collections.abc import Iterable, MutableMapping
 from typing import Any, Final
 
 from faust.transport.drivers import aiokafka
 
+from market.errors import ConfigError, Problem
 from streams.transport.drain import Drain
 from streams.transport.guard import refuse_exactly_once
 
-__all__ = ["Consumer", "Transport"]
+__all__ = ["Consumer", "Transport", "until_listed"]
+
+_LISTED_WITHIN_S: Final = 30.0
+_LOOK_EVERY_S: Final = 0.1
 
 _COMPACTED: Final = {"segment.ms": "3600000", "segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.1"}
 
 
+async def until_listed(client: Any, topics: Iterable[str], within_s: float = _LISTED_WITHIN_S) -> None:
+    """Return once a broker lists every topic.
+
+    Args:
+        client: aiokafka's; runs on the event loop of this coroutine.
+
+    Raises:
+        ConfigError: a topic is not listed in time.
+    """
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + within_s
+    await client.set_topics(topics)
+    while missing := sorted(topic for topic in topics if not client.cluster.partitions_for_topic(topic)):
+        if loop.time() > deadline_s:
+            raise ConfigError([Problem(topic, "is not on the broker; give it internal=True, or create it there") for topic in missing])
+        await asyncio.sleep(_LOOK_EVERY_S)
+        await client.force_metadata_update()
+
+
 class Consumer(Drain, aiokafka.Consumer):  # type: ignore[misc]
     """Faust's aiokafka consumer with our fetch loop."""
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Faust: these are the topics to read.
+
+        Raises:
+            ConfigError: one of them is not on the broker.
+        """
+        wanted = set(topics)
+        thread = self._thread
+        await thread.call_thread(until_listed, thread._ensure_consumer()._client, wanted)
+        await super().subscribe(wanted)
 
 
 class Transport(aiokafka.Transport):  # type: ignore[misc]

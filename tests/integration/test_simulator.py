@@ -276,7 +276,8 @@ def test_base_points_are_taken_whole_or_not_at_all(tmp_path: Path) -> None:
             assert (await client.read_input_registers(40, count=1, device_id=wide.unit_id)).exception_code == 2, "a hole"
         async with AsyncModbusTcpClient(narrow.host, port=narrow.port) as client:
             count = round(20.0 / narrow_point.scale)
-            assert not (await client.write_register(narrow_point.address, count, device_id=narrow.unit_id)).isError()
+            echo = await client.write_register(narrow_point.address, count, device_id=narrow.unit_id)
+            assert (echo.isError(), echo.registers) == (False, [count])
         locked, measured = next(
             (d, p)
             for s in field.devices.modbus

@@ -144,6 +144,9 @@ def running(job: Job) -> Iterator[Worker]:
     worker = Worker(job)
     try:
         yield worker
+    except BaseException as exc:
+        exc.add_note(f"the worker wrote:\n{worker.log.read_text()[-5000:]}")
+        raise
     finally:
         if worker.process.poll() is None:
             worker.kill()
@@ -219,7 +222,8 @@ def build(job: Job) -> Any:
         @Service.timer(0.1)
         async def _tell(self) -> None:
             draft = notes / "state.draft"
-            draft.write_text(json.dumps({**count, "totals": {key.decode(): value.decode() for key, value in totals.items()}}))
+            sums = {key.decode(): value.decode() for key, value in totals.items()}
+            draft.write_text(json.dumps({**count, "generation": app.consumer_generation_id, "totals": sums}))
             draft.replace(notes / "state.json")
 
     return app

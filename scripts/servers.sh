@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Get the real servers that the integration tests run against, into .servers/ of this checkout.
+#
+#   scripts/servers.sh                    all of them
+#   scripts/servers.sh kafka influxdb     some of them
+#
+#   kafka     Apache Kafka, as Maven artefacts              needs java 17 or newer, mvn
+#   influxdb  InfluxDB 1.x, built from its Go module        needs go, cargo, a C compiler; some five minutes the first time
+#   peers     field-bus peers, a browser and a CJK font     Debian packages; installs them when it is run as root
+#
+# What is there already is left alone, so it can be run again at any time. It ends with an error if anything asked for is missing.
+set -uo pipefail
+
+readonly KAFKA_VERSION=4.1.2
+readonly INFLUXDB_VERSION=v1.13.2
+readonly INFLUXDB_PKG_CONFIG_VERSION=v0.3.0
+readonly PEERS="mbpoll libmodbus-dev socat chromium fonts-noto-cjk"
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+servers=$root/.servers
+missing=()
+
+say() { printf '%-9s %s\n' "$1" "$2"; }
+lack() { say "$1" "MISSING: $2"; missing+=("$1"); }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+kafka() {
+    local home=$servers/kafka
+    local libs=$home/libs-$KAFKA_VERSION
+    if [[ -e $libs/.complete ]]; then
+        say kafka "$KAFKA_VERSION is in $libs"
+        return
+    fi
+    have java || { lack kafka "java is not here; install a JRE of version 17 or newer (apt-get install openjdk-17-jre-headless)"; return; }
+    have mvn || { lack kafka "mvn is not here; install Maven (apt-get install maven)"; return; }
+    mkdir -p "$home"
+    cat >"$home/pom.xml" <<EOF
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>gridfuse</groupId><artifactId>kafka-for-tests</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$KAFKA_VERSION</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+EOF
+    rm -rf "$libs"
+    if ! mvn -q -B -f "$home/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$libs" -DincludeScope=runtime; then
+        lack kafka "Maven could not fetch org.apache.kafka:kafka_2.13:$KAFKA_VERSION; see its message above"
+        return
+    fi
+    # Another binding of slf4j would win over slf4j-simple, and the broker would log nothing.
+    rm -f "$libs"/slf4j-reload4j-*.jar
+    touch "$libs/.complete"
+    say kafka "$KAFKA_VERSION: $(find "$libs" -name '*.jar' | wc -l) jars in $libs"
+}
+
+influxdb() {
+    local bin=$servers/bin
+    if [[ -x $bin/influxd ]]; then
+        say influxdb "$bin/influxd"
+        return
+    fi
+    local tool
+    for tool in go cargo cc; do
+        have "$tool" || { lack influxdb "$tool is not here; the build needs Go, Rust and a C compiler"; return; }
+    done
+    mkdir -p "$bin"
+    # flux, a part of InfluxDB, builds a Rust library and asks for one certain toolchain; the one that is installed does as well.
+    if have rustup && [[ -z ${RUSTUP_TOOLCHAIN:-} ]]; then
+        RUSTUP_TOOLCHAIN=$(rustup default 2>/dev/null | cut -d ' ' -f 1)
+        export RUSTUP_TOOLCHAIN
+    fi
+    # Its own pkg-config tells Go where that library is; it stands in for the system's, which it calls in turn.
+    if ! GOBIN=$bin go install "github.com/influxdata/pkg-config@$INFLUXDB_PKG_CONFIG_VERSION"; then
+        lack influxdb "go could not build github.com/influxdata/pkg-config; see its message above"
+        return
+    fi
+    mv -f "$bin/pkg-config" "$bin/pkg-config-flux"
+    if ! PKG_CONFIG=$bin/pkg-config-flux GOBIN=$bin go install "github.com/influxdata/influxdb/cmd/influxd@$INFLUXDB_VERSION"; then
+        lack influxdb "go could not build influxd $INFLUXDB_VERSION; see its message above"
+        return
+    fi
+    say influxdb "$bin/influxd"
+}
+
+peers() {
+    local package wanted=()
+    have dpkg-query || { lack peers "this is no Debian; install by hand: $PEERS"; return; }
+    for package in $PEERS; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || wanted+=("$package")
+    done
+    if ((${#wanted[@]} > 0)); then
+        if ((EUID != 0)); then
+            lack peers "run as root: apt-get install -y ${wanted[*]}"
+            return
+        fi
+        if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${wanted[@]}"; }; then
+            lack peers "apt-get could not install ${wanted[*]}; see its message above"
+            return
+        fi
+    fi
+    say peers "$PEERS"
+}
+
+(($# > 0)) || set -- kafka influxdb peers
+for server in "$@"; do
+    case $server in
+        kafka | influxdb | peers) "$server" ;;
+        *)
+            echo "servers.sh: unknown server '$server'; know kafka, influxdb and peers" >&2
+            exit 2
+            ;;
+    esac
+done
+if ((${#missing[@]} > 0)); then
+    echo "servers.sh: not to be had: ${missing[*]}" >&2
+    exit 1
+fi
