@@ -1,6 +1,7 @@
-"""Take the board's picture: every scene of the test day, in both languages.
+"""Take the board's picture: every scene of the test day, or a running service, in both languages.
 
     python scripts/screenshot.py OUT_DIR [SCENE …] [--size 1920x1080]
+    python scripts/screenshot.py OUT_DIR --url http://127.0.0.1:8080/
 
 The names of the scenes stand in ``tests/kit/board_feed.py``. The README's picture is ``tripped-en.png``.
 """
@@ -31,14 +32,19 @@ async def take(url: str, language: str, width: int, height: int) -> bytes:
         return await page.picture(whole=width < 600)
 
 
+async def take_both(out: Path, name: str, url: str, width: int, height: int) -> None:
+    """Write one PNG per language of the board at an address."""
+    for language in ("en", "zh"):
+        picture = await take(url, language, width, height)
+        (out / f"{name}-{language}.png").write_bytes(picture)
+        print(out / f"{name}-{language}.png")
+
+
 async def take_all(out: Path, scenes: list[str], width: int, height: int) -> None:
     """Write one PNG per scene and language."""
     for scene in scenes:
         async with serving(scene) as url:
-            for language in ("en", "zh"):
-                picture = await take(url, language, width, height)
-                (out / f"{scene}-{language}.png").write_bytes(picture)
-                print(out / f"{scene}-{language}.png")
+            await take_both(out, scene, url, width, height)
 
 
 def main() -> None:
@@ -47,10 +53,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("scenes", nargs="*", default=list(SCENES), metavar="SCENE")
     parser.add_argument("--size", default="1920x1080")
+    parser.add_argument("--url", help="a running service, instead of the scenes")
     chosen = parser.parse_args()
     width, height = (int(part) for part in chosen.size.split("x"))
     chosen.out.mkdir(parents=True, exist_ok=True)
-    asyncio.run(take_all(chosen.out, chosen.scenes, width, height))
+    if chosen.url:
+        asyncio.run(take_both(chosen.out, "board", chosen.url, width, height))
+    else:
+        asyncio.run(take_all(chosen.out, chosen.scenes, width, height))
 
 
 if __name__ == "__main__":

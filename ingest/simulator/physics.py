@@ -241,7 +241,8 @@ class Physics:
             capped=capped,
             share_mw=np.zeros_like(state.share_mw),
             regulation_mw=np.zeros_like(state.regulation_mw),
-            schedule_due=True,
+            # The exchange the market last scheduled stands: it was agreed between the areas, and this plan serves it.
+            schedule_due=False,
             planned_at_ns=state.ts_ns,
         )
 
