@@ -22,3 +22,7 @@ simulate.register(ingest.ingest_group(app))
 def main() -> None:
     """Run the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()
