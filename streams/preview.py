@@ -44,13 +44,15 @@ class Preview:
 
         Args:
             now_ns: event time.
-            last: the figures of the last tick; what only a tick can know is kept from them.
+            last: the figures of the last tick, if there was one; what only a tick can know is kept from them.
         """
-        if not self._dirty or last is None or now_ns <= last.ts_event_ns:
+        if not self._dirty or (last is not None and now_ns <= last.ts_event_ns):
             return None
         self._dirty = False
         snapshots = [snapshot for area in self._areas.values() if (snapshot := area.tick(now_ns).snapshot) is not None]
         frame, _ = self._figures.of(image_of(now_ns, self._table, snapshots))
+        if last is None:
+            return frame
         # Reserve counts committed units, which only the tick knows.
         frame.system.pop("reserve_margin_pct", None)
         return replace(

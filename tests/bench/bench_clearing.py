@@ -40,7 +40,7 @@ def median_ms(work: Callable[[], object]) -> float:
 
 def pglib() -> None:
     """Print ours, theirs and the ratio for each case."""
-    print(f"{'case':<14}{'clear ms':>10}{'B-theta ms':>12}{'ratio':>8}{'worst LMP difference':>23}")  # noqa: T201
+    print(f"{'case':<14}{'clear ms':>10}{'B-theta ms':>12}{'ratio':>8}{'worst LMP difference':>23}")
     for name in CASES:
         case = matpower.read_case(DATA / f"pglib_opf_case{name}.m.gz")
         ours, theirs = clear_case(case), btheta.solve(case)
@@ -49,21 +49,21 @@ def pglib() -> None:
         assert abs(ours.objective_per_h / theirs.objective_per_h - 1) < 1e-9
         apart = np.abs(np.array(list(ours.lmp_per_mwh.values())) - theirs.lmp_per_mwh).max()
         mine, other = median_ms(lambda case=case: clear_case(case)), median_ms(lambda case=case: btheta.solve(case))
-        print(f"{name:<14}{mine:>10.2f}{other:>12.2f}{other / mine:>8.1f}{apart:>23.1e}")  # noqa: T201
+        print(f"{name:<14}{mine:>10.2f}{other:>12.2f}{other / mine:>8.1f}{apart:>23.1e}")
 
 
 def demonstration_grid() -> None:
     """Print what one switch, one interval and one day cost on RTS-GMLC."""
     case, params = rts_gmlc.load(), ClearingParams()
     closed = np.ones(case.network.n_branches, dtype=np.bool_)
-    print(f"topology, 73 buses      {median_ms(lambda: Topology(case.network, closed)):>8.2f} ms")  # noqa: T201
+    print(f"topology, 73 buses      {median_ms(lambda: Topology(case.network, closed)):>8.2f} ms")
 
     def ahead() -> DayAhead:
         day = clear_day_ahead(case, params, start_ns=0, completed_at_ns=0)
         assert isinstance(day, DayAhead)
         return day
 
-    print(f"day ahead, 24 hours     {median_ms(ahead):>8.2f} ms")  # noqa: T201
+    print(f"day ahead, 24 hours     {median_ms(ahead):>8.2f} ms")
     day, engine = ahead(), ClearingEngine(case.network, case.units, params, load_buses=case.load_buses)
     period = 200
     inputs = ClearingInputs(
@@ -74,7 +74,7 @@ def demonstration_grid() -> None:
         available_mw=case.available_mw(case.real_time, period),
         units_off=day.units_off(16),
     )
-    print(f"one real-time interval  {median_ms(lambda: engine.clear(inputs, completed_at_ns=0)):>8.2f} ms")  # noqa: T201
+    print(f"one real-time interval  {median_ms(lambda: engine.clear(inputs, completed_at_ns=0)):>8.2f} ms")
 
 
 if __name__ == "__main__":

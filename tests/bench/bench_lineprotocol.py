@@ -81,7 +81,7 @@ def main() -> None:
     plain = frame(decimals=None, instants=1)
     assert parsed(encoder.encode(plain).data.decode().splitlines()) == parsed(by_points(plain)), "the two ways do not write the same"
     points = values_per_s(lambda: by_points(plain), 10)
-    print(f"influxdb_client.Point           {points:12,.0f} values/s   1.0 x")  # noqa: T201
+    print(f"influxdb_client.Point           {points:12,.0f} values/s   1.0 x")
     for title, batch in (
         ("one instant", plain),
         ("one instant, 2 decimals", frame(decimals=2, instants=1)),
@@ -89,7 +89,7 @@ def main() -> None:
         ("one instant, 5 % bad", frame(decimals=None, instants=1, bad_share=0.05)),
     ):
         rate = values_per_s(lambda: encoder.encode(batch), 300)  # noqa: B023
-        print(f"TelemetryEncoder, {title:<24}{rate:12,.0f} values/s {rate / points:5.1f} x")  # noqa: T201
+        print(f"TelemetryEncoder, {title:<24}{rate:12,.0f} values/s {rate / points:5.1f} x")
 
 
 if __name__ == "__main__":

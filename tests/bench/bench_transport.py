@@ -81,7 +81,7 @@ def run_app(directory: str, work: str, records: int, loop: str) -> None:
                 await (await outputs.send(key=event.key, value=event.value))
             if done == records:
                 took_s = time.perf_counter() - first_s
-                print(json.dumps({"events_per_s": (records - 1) / took_s, "start_s": first_s - started_s}), flush=True)  # noqa: T201
+                print(json.dumps({"events_per_s": (records - 1) / took_s, "start_s": first_s - started_s}), flush=True)
                 asyncio.get_running_loop().create_task(worker.stop())
 
     worker = faust.Worker(app, loglevel="ERROR", redirect_stdouts=False, quiet=True)
@@ -108,7 +108,7 @@ def bench_log() -> None:
             started_s = time.perf_counter()
             log.wait(log.append("t", 0, b"key", b"x" * 200).ticket)
             waits.append(time.perf_counter() - started_s)
-        print(f"one append until it is on disk   p50 {statistics.median(waits) * 1e3:.2f} ms   p99 {sorted(waits)[990] * 1e3:.2f} ms")  # noqa: T201
+        print(f"one append until it is on disk   p50 {statistics.median(waits) * 1e3:.2f} ms   p99 {sorted(waits)[990] * 1e3:.2f} ms")
         for size, records in ((200, 100_000), (FRAME, 4_000)):
             value = os.urandom(size)
             started_s = time.perf_counter()
@@ -118,7 +118,7 @@ def bench_log() -> None:
                     log.wait(ticket)
             log.wait(ticket)
             took_s = time.perf_counter() - started_s
-            print(f"appends of {size:>6} B                {records / took_s:>9,.0f} /s   {records * size / took_s / 1e6:>6.0f} MB/s")  # noqa: T201
+            print(f"appends of {size:>6} B                {records / took_s:>9,.0f} /s   {records * size / took_s / 1e6:>6.0f} MB/s")
         log.close()
 
 
@@ -133,7 +133,7 @@ def main() -> None:
                 found = measure(work, size, records, loop)
                 best[loop] = max(best[loop], found["events_per_s"])
                 starts.append(found["start_s"])
-        print(  # noqa: T201
+        print(
             f"{title:<38} {best['ours']:>8,.0f} /s  {best['ours'] * size / 1e6:>6.1f} MB/s"
             f"   Faust's loop {best['faust']:>8,.0f} /s   ratio {best['ours'] / best['faust']:.2f}   first event after {min(starts):.2f} s"
         )
