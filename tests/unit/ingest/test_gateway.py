@@ -45,6 +45,12 @@ def test_frames_that_are_not_taken_are_counted() -> None:
     asyncio.run(main())
 
 
+@pytest.fixture
+def short_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.gateway._DRAIN_S", 0.02)
+
+
+@pytest.mark.usefixtures("short_drain")
 def test_a_sink_with_a_fault_of_its_own_is_not_hidden() -> None:
     out = two_devices()
 
@@ -82,6 +88,7 @@ def test_a_reader_with_a_fault_of_ours_stays_with_its_device(monkeypatch: pytest
     asyncio.run(main())
 
 
+@pytest.mark.usefixtures("short_drain")
 def test_what_cannot_be_sent_before_the_end_is_counted() -> None:
     out = two_devices()
     held = asyncio.Event()

@@ -11,7 +11,7 @@ from ingest.simulator.gridstate import GridState
 from ingest.simulator.physics import Physics
 from ingest.simulator.regulation import BIAS_MW_PER_0P1HZ
 from ingest.simulator.swing import LIMIT_HZ
-from market.units import NS_PER_MIN, NS_PER_S, instant_ns
+from market.units import NS_PER_S, instant_ns
 from tests.kit.simulated_grid import MORNING_NS, SEED, all_closed, balance_error_mw, opened, physics, run, stepped
 
 TIES = ("AB1", "AB2", "AB3", "CA-1", "CB-1")
@@ -195,29 +195,3 @@ def test_an_unknown_unit_is_refused() -> None:
     grid = physics()
     with pytest.raises(KeyError, match="nobody"):
         grid.with_base_points(grid.start(MORNING_NS, all_closed()), {"nobody": 1.0})
-
-
-@pytest.mark.slow  # three hours are 10800 steps
-def test_three_hours_without_a_market_leave_the_frequency_sane() -> None:
-    """Base points once, then none: first regulation carries the day, later the operators' own merit order."""
-    grid = physics()
-    start = grid.start(instant_ns("2026-06-10T15:00:00+08:00"), all_closed())
-    base = {u.id: float(start.base_mw[k]) for k, u in enumerate(grid.case.units)}
-    states = run(grid, grid.with_base_points(start, base), 180 * 60)
-    deviation = np.array([grid.area_deviation_hz(s) for s in states])
-    assert np.abs(deviation.mean(axis=0)).max() < 0.1
-    assert np.abs(deviation).max() < 0.5
-    assert states[-1].served.min() == 1.0
-    assert states[-1].planned_at_ns > start.ts_ns + 170 * NS_PER_MIN
-
-
-@pytest.mark.parametrize("clock", ["04:15", "07:30", "15:00", "23:45"])
-def test_without_any_market_the_hard_half_hours_of_the_day_pass(clock: str) -> None:
-    """Morning rise, sunrise, sunset, and the seam between two days: nobody gives a base point."""
-    grid = physics()
-    start_ns = instant_ns(f"2026-06-10T{clock}:00+08:00")
-    states = run(grid, grid.start(start_ns, all_closed()), 1800)
-    deviation = np.array([grid.area_deviation_hz(s)[0] for s in states])
-    assert abs(deviation.mean()) < 0.1
-    assert np.abs(deviation).max() < 0.3
-    assert states[-1].served.min() == 1.0
