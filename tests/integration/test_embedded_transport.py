@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import sqlite3
@@ -9,16 +10,18 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
+import faust
 import pytest
 
-from streams.transport import broker_url
+from streams.transport import broker_url, faust_settings
 from streams.transport.log import Log, LogReader
 from streams.transport.records import Record
 from streams.transport.schema import FILE_NAME
-from tests.kit.eventually import eventually
+from tests.kit.eventually import eventually, eventually_async
 from tests.kit.workers import (
     APP_ID,
     CHANGELOG,
@@ -261,3 +264,58 @@ def test_the_project_registers_both_drivers_under_the_names_that_broker_urls_use
     names = project["project"]["entry-points"]["faust.transports"]
     assert names == {"embedded": "streams.transport.embedded:Transport", "gridkafka": "streams.transport.kafka:Transport"}
     assert {broker_url(text).partition(":")[0] for text in ("embedded:///x", "kafka://h:1", "gridkafka://h:1")} == set(names)
+
+
+class Pair:
+    """Two agents that read one topic: one writes down what it sees, the other waits to be let go on each record."""
+
+    def __init__(self, directory: Path) -> None:
+        self.quick: list[bytes] = []
+        self.slow: list[bytes] = []
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.app = faust.App("pair", **faust_settings(f"embedded://{directory}/log", directory, "one"))
+        self.topic = self.app.topic("shared", value_type=bytes, value_serializer="raw", partitions=1, internal=True)
+        self.app.agent(self.topic, name="quick", concurrency=1)(self._quick)
+        self.app.agent(self.topic, name="slow", concurrency=1)(self._slow)
+
+    async def _quick(self, stream: Any) -> AsyncIterator[bytes]:
+        async for value in stream:
+            self.quick.append(value)
+            yield value
+
+    async def _slow(self, stream: Any) -> AsyncIterator[bytes]:
+        async for value in stream:
+            self.begun.set()
+            await self.go_on.wait()
+            self.slow.append(value)
+            yield value
+
+
+def test_a_stop_waits_for_the_record_in_work_and_not_for_those_nobody_began(tmp_path: Path) -> None:
+    """One agent is ahead of the other, which is what Faust's own stop waits for without end."""
+    sent = [b"1", b"2", b"3"]
+
+    async def stopped_behind() -> None:
+        pair = Pair(tmp_path)
+        await pair.app.start()
+        for value in sent:
+            await (await pair.topic.send(value=value))
+        await asyncio.wait_for(pair.begun.wait(), 10)
+        await eventually_async("the quick agent to be done", lambda: pair.quick == sent)
+        stopping = asyncio.create_task(pair.app.stop())
+        await asyncio.sleep(0.2)
+        assert not stopping.done(), "a record is in work"
+        pair.go_on.set()
+        await asyncio.wait_for(stopping, 5)
+        assert pair.slow == sent[:1]
+
+    async def goes_on() -> None:
+        pair = Pair(tmp_path)
+        pair.go_on.set()
+        await pair.app.start()
+        await eventually_async("the slow agent to catch up", lambda: pair.slow[-2:] == sent[1:])
+        await asyncio.wait_for(pair.app.stop(), 5)
+
+    asyncio.run(stopped_behind())
+    asyncio.run(goes_on())
