@@ -165,7 +165,7 @@ class Service:
     def start_ticking(self, first_ns: int | None = None) -> None:
         """Begin to tell the time, from ``first_ns`` on (now by default)."""
         start_ns = self.clock.now_ns() if first_ns is None else first_ns
-        self.ticker = Ticker(self.shell, self.clock, self.settings.tick_ns, self.table.areas, start_ns)
+        self.ticker = Ticker(self.shell, self.gateway.beat, self.clock, self.settings.tick_ns, self.table.areas, start_ns)
         self.hooks.deadline = self.ticker.deadline
         self._run(self.ticker.run(), "ticker")
         self._run(self._refresh(), "refresh")

@@ -54,9 +54,9 @@ _STATUSES: Final = (
 _REGIMES: Final = (
     Mark("MARKET", Text("○ market", "○ 市场"), GREY),
     Mark("GAP", Text("△ last valid price", "△ 沿用上一有效价格"), P3),
-    Mark("ART27_1", Text("■ Art. 27(1): real-time", "■ 第二十七条(一):实时"), P2),
-    Mark("ART27_2", Text("■ Art. 27(2): day-ahead", "■ 第二十七条(二):日前"), P2),
-    Mark("ART27_3", Text("■ Art. 27(3): 30-day mean", "■ 第二十七条(三):三十日均价"), P2),
+    Mark("ART27_1", Text("■ Art. 27(1): real-time", "■ 第二十七条（一）：实时"), P2),
+    Mark("ART27_2", Text("■ Art. 27(2): day-ahead", "■ 第二十七条（二）：日前"), P2),
+    Mark("ART27_3", Text("■ Art. 27(3): 30-day mean", "■ 第二十七条（三）：三十日均价"), P2),
 )
 _HEALTH: Final = (
     Mark("ok", Text("○ ok", "○ 正常"), GREY),

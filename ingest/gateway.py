@@ -5,6 +5,9 @@ behind the same Modbus address share one connection. Each reader puts its frames
 one forwarder takes them in turn, a frame from each lane that has any, and awaits ``emit``. When ``emit`` is slow, a full lane
 loses its oldest frame, which is counted: the newest data are the ones a control room needs.
 
+Heartbeats, which say that time has passed, leave behind every frame that was read before them: a queue of ours that is long makes
+no device look silent.
+
 A reader that fails by a fault of ours is logged, restarted after a back-off, and affects no other device.
 
 Absent for now: a spool that survives a crash, and reloading one device.
@@ -15,7 +18,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -126,6 +130,10 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*forwarder, return_exceptions=True)
 
+    def beat(self, heartbeats: Sequence[TelemetryFrame]) -> None:
+        """Have heartbeats sent once everything read before this call was."""
+        self._outbox.beat(heartbeats)
+
     async def wait(self) -> None:
         """Return when the gateway has been stopped.
 
@@ -178,13 +186,21 @@ async def _keep_running(source: Source, reader: _Reader) -> None:
         await asyncio.sleep(backoff.failed())
 
 
+@dataclass(slots=True)
+class _Beat:
+    """Heartbeats that wait until every lane had as many turns as the longest one needs."""
+
+    frames: Sequence[TelemetryFrame]
+    turns: int
+
+
 class _Outbox:
     """The lanes, and the forwarder that empties them in turn."""
 
     def __init__(self, emit: Callable[[TelemetryFrame], Awaitable[None]]) -> None:
         self._emit = emit
         self._lanes: dict[Source, deque[TelemetryFrame]] = {}
-        self._ready: deque[Source] = deque()
+        self._ready: deque[Source | _Beat] = deque()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -192,11 +208,17 @@ class _Outbox:
     def put(self, source: Source, frame: TelemetryFrame) -> None:
         lane = self._lanes.setdefault(source, deque())
         if not lane:
-            self._ready.append(source)
+            self._enlist(source)
         elif len(lane) >= _LANE_FRAMES_MAX:
             lane.popleft()
             source.drop("queue_full")
         lane.append(frame)
+
+    def beat(self, frames: Sequence[TelemetryFrame]) -> None:
+        self._enlist(_Beat(frames, max((len(lane) for lane in self._lanes.values()), default=0)))
+
+    def _enlist(self, turn: Source | _Beat) -> None:
+        self._ready.append(turn)
         self._work.set()
         self._idle.clear()
 
@@ -204,21 +226,38 @@ class _Outbox:
         while True:
             await self._work.wait()
             while self._ready:
-                source = self._ready.popleft()
-                lane = self._lanes[source]
-                frame = lane.popleft()
-                if lane:
-                    self._ready.append(source)
-                try:
-                    await self._emit(frame)
-                except asyncio.CancelledError:
-                    source.drop("stopped")
-                    raise
-                except GridfuseError as exc:
-                    _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc)
-                    source.drop("not_taken")
+                match self._ready.popleft():
+                    case _Beat() as beat:
+                        await self._turn_of_beat(beat)
+                    case source:
+                        await self._turn_of(source)
             self._work.clear()
             self._idle.set()
+
+    async def _turn_of(self, source: Source) -> None:
+        lane = self._lanes[source]
+        frame = lane.popleft()
+        if lane:
+            self._ready.append(source)
+        try:
+            await self._emit(frame)
+        except asyncio.CancelledError:
+            source.drop("stopped")
+            raise
+        except GridfuseError as exc:
+            _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc)
+            source.drop("not_taken")
+
+    async def _turn_of_beat(self, beat: _Beat) -> None:
+        beat.turns -= 1
+        if beat.turns > 0:
+            self._ready.append(beat)
+            return
+        for frame in beat.frames:
+            try:
+                await self._emit(frame)
+            except GridfuseError as exc:
+                _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc)
 
     async def drained(self) -> None:
         await self._idle.wait()

@@ -6,6 +6,7 @@ A template is filled from a mapping of facts; a fact that is missing is a progra
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 __all__ = ["CAUSES", "notice_text"]
@@ -21,8 +22,8 @@ _SEGMENTS: Final = {"RT": ("实时市场", "real-time market"), "DA": ("日前�
 
 _ARTICLES: Final = {
     "Art. 23": "第二十三条",
-    "Art. 23(1)": "第二十三条第(一)项",
-    "Art. 23(2)": "第二十三条第(二)项",
+    "Art. 23(1)": "第二十三条第（一）项",
+    "Art. 23(2)": "第二十三条第（二）项",
     "Art. 29": "第二十九条",
 }
 """Citations as a Chinese notice writes them."""
@@ -30,25 +31,46 @@ _ARTICLES: Final = {
 _TEMPLATES: Final = {
     "TRIP": (
         (
-            "【{number}】电力现货{segment_zh}熔断公告。原因:{cause_zh}({article_zh})。条件成立时刻:{condition_met_at};熔断时刻:{tripped_at}。"
-            "自 {first_interval} 起的时段适用熔断处理。价格规则:{pricing_zh}。下次通报不晚于 {next_update}。"
+            "【{number}】电力现货{segment_zh}熔断公告。原因：{cause_zh}（{article_zh}）。"
+            "条件成立时刻：{condition_met_at}；熔断时刻：{tripped_at}。自 {first_interval} 起的时段适用熔断处理。"
+            "价格规则：{pricing_zh}。下次通报不晚于 {next_update}。{zone}"
         ),
         (
             "[{number}] Market breaker tripped: {segment_en}. Cause: {cause_en} ({article}). Condition met at {condition_met_at}; "
-            "tripped at {tripped_at}. In effect from interval {first_interval}. Pricing: {pricing_en}. Next update by {next_update}."
+            "tripped at {tripped_at}. In effect from interval {first_interval}. Pricing: {pricing_en}. "
+            "Next update by {next_update}. {zone}"
         ),
     ),
     "RECOVERY": (
         (
-            "【{number}】电力现货{segment_zh}熔断恢复公告(取代 {supersedes})。依据:{article_zh}。调度机构 {by} 于 {published_at} 决定恢复,"
-            "自 {effective_from} 起的时段恢复市场出清价格;此前时段仍适用:{pricing_zh}。"
+            "【{number}】电力现货{segment_zh}熔断恢复公告（取代 {supersedes}）。依据：{article_zh}。"
+            "调度机构 {by} 于 {published_at} 决定恢复，自 {effective_from} 起的时段恢复市场出清价格；"
+            "此前时段仍适用：{pricing_zh}。{zone}"
         ),
         (
             "[{number}] Recovery of the {segment_en} (supersedes {supersedes}). Basis: {article}. "
-            "Decided by dispatch ({by}) at {published_at}; market prices return from interval {effective_from}; until then: {pricing_en}."
+            "Decided by dispatch ({by}) at {published_at}; market prices return from interval {effective_from}; "
+            "until then: {pricing_en}. {zone}"
         ),
     ),
 }
+
+_INSTANTS: Final = ("condition_met_at", "tripped_at", "first_interval", "next_update", "published_at", "effective_from")
+"""Facts that are instants, written in ISO 8601; a notice writes them as people read them."""
+
+
+def _told(instants: Mapping[str, datetime]) -> tuple[dict[str, str], dict[str, str]]:
+    """Write instants for people, in Chinese and English; their offset from UTC once, or with each where it changes between them."""
+    offsets = sorted({moment.isoformat()[-6:] for moment in instants.values()})
+    one = len(offsets) == 1
+    zh, en = {}, {}
+    for name, moment in instants.items():
+        clock = moment.time().isoformat("milliseconds" if moment.microsecond else "seconds") + ("" if one else moment.isoformat()[-6:])
+        zh[name] = f"{moment.year}年{moment.month}月{moment.day}日{clock}"
+        en[name] = f"{moment.date()} {clock}"
+    zh["zone"] = f"以上时间均为 UTC{offsets[0]}。" if one else ""
+    en["zone"] = f"Times are UTC{offsets[0]}." if one else ""
+    return zh, en
 
 
 def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -> tuple[str, str]:
@@ -58,7 +80,7 @@ def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -
         kind: TRIP or RECOVERY.
         segment: RT or DA.
         basis: key of :data:`CAUSES`; ignored by kinds that name no cause.
-        facts: every field of the template besides segment and cause.
+        facts: every field of the template besides segment and cause; instants in ISO 8601 with their offset.
 
     Returns:
         The notice in Chinese and in English.
@@ -76,5 +98,6 @@ def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -
         "cause_zh": cause_zh.format(**facts) if kind == "TRIP" else "",
         "cause_en": cause_en.format(**facts) if kind == "TRIP" else "",
     }
+    told_zh, told_en = _told({name: datetime.fromisoformat(facts[name]) for name in _INSTANTS if name in facts})
     template_zh, template_en = _TEMPLATES[kind]
-    return template_zh.format(**fields), template_en.format(**fields)
+    return template_zh.format(**fields | told_zh), template_en.format(**fields | told_en).rstrip()

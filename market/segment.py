@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _OUT: Final = (Phase.TRIPPED, Phase.OVERDUE)
-_PRICING: Final = ("按第二十七条:实时市场熔断时段采用日前市场同时段价格", "Art. 27: day-ahead price of the same period for real-time")
+_PRICING: Final = ("按第二十七条：实时市场熔断时段采用日前市场同时段价格", "Art. 27: day-ahead price of the same period for real-time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

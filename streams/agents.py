@@ -175,7 +175,7 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
                 interval_start_ns=inputs.interval_start_ns,
                 completed_at_ns=inputs.frozen_at_ns,
                 reason=FailureReason.SOLVER_STATUS,
-                detail="the clearing engine does not answer (fault injected by the simulated field)",
+                detail="no answer from the engine (simulated fault)",
             )
         outcome = replace(outcome, completed_at_ns=shell.clock.now_ns())
         records: list[Any] = [outcome, _reported(outcome)]

@@ -85,14 +85,14 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
         case "AnomalyNoted":
             at, how = clock_text(body["interval_start_ns"], zone), body["how"]
             code = body["reason"].partition(":")[0]
-            why_zh = f"{_ZH[how]}:{_ZH[code]}" if code in _ZH else _ZH[how]
+            why_zh = f"{_ZH[how]}：{_ZH[code]}" if code in _ZH else _ZH[how]
             return _alert(
                 decision,
                 "clearing_failed",
                 Priority.P3,
                 f"clearing_failed/{body['segment']}/{body['interval_start_ns']}",
-                f"Interval {at}: no valid clearing ({how}: {body['reason']})",
-                f"时段 {at} 无有效出清结果({why_zh})",
+                f"Interval {at}: no valid clearing ({body['reason'] if how == 'FAILED' else how + ': ' + body['reason']})",
+                f"时段 {at} 无有效出清结果（{why_zh}）",
             )
         case "Reminded":
             since = clock_text(body["outage_start_ns"], zone)
@@ -102,7 +102,7 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
                 Priority.P2,
                 f"clearing_out/{body['segment']}/{body['outage_start_ns']}/{body['minutes']}",
                 f"Real-time clearing out for {body['minutes']} min since {since}; breaker in {body['headroom_min']} min",
-                f"实时出清已中断 {body['minutes']} 分钟(自 {since});距熔断 {body['headroom_min']} 分钟",
+                f"实时出清已中断 {body['minutes']} 分钟（自 {since}）；距熔断 {body['headroom_min']} 分钟",
             )
         case "OutageEnded":
             minutes = (body["outage_end_ns"] - body["outage_start_ns"]) // NS_PER_MIN
@@ -112,7 +112,7 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
                 Priority.P3,
                 f"clearing_out/{body['segment']}/{body['outage_start_ns']}/ended",
                 f"Real-time clearing is back after {minutes} min",
-                f"实时出清已恢复,中断 {minutes} 分钟",
+                f"实时出清已恢复，中断 {minutes} 分钟",
                 state=AlertState.CLEARED,
             )
         case "RecoveryProposed":
@@ -122,7 +122,7 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
                 Priority.P2,
                 f"recovery_possible/{body['segment']}/{decision.seq}",
                 f"{body['shadow_ok']} valid shadow clearings in a row: dispatch may recover the market",
-                f"影子出清连续 {body['shadow_ok']} 次有效,调度机构可决定恢复",
+                f"影子出清连续 {body['shadow_ok']} 次有效，调度机构可决定恢复",
             )
         case "FindingNoted":
             finding, evidence = body["finding"], "; ".join(body["evidence"])
@@ -132,14 +132,14 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
                 Priority.P1 if finding in ("CONTROL_CONFLICT", "PROPOSAL_UNANSWERED") else Priority.P3,
                 f"{finding.lower()}/{decision.seq}",
                 f"{finding}: {evidence}",
-                f"{_ZH.get(finding, finding)}:{evidence}",
+                f"{_ZH.get(finding, finding)}：{evidence}",
             )
         case _:
             return ()
 
 
 _PHASES: Mapping[str, tuple[str, Priority, str, str]] = {
-    "PROPOSED": ("trip_proposed", Priority.P1, "trip proposed, waiting for dispatch", "拟熔断,待调度机构确认"),
+    "PROPOSED": ("trip_proposed", Priority.P1, "trip proposed, waiting for dispatch", "拟熔断，待调度机构确认"),
     "TRIPPED": ("market_tripped", Priority.P1, "MARKET BREAKER TRIPPED", "市场熔断"),
     "OVERDUE": ("breaker_overdue", Priority.P1, "breaker time over 72 h", "熔断超过 72 小时"),
     "RESUMING": ("market_recovering", Priority.P3, "recovery announced", "已公告恢复"),
@@ -152,7 +152,7 @@ _SEGMENTS_ZH: Mapping[str, str] = {"RT": "实时市场", "DA": "日前市场"}
 def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple[Alert, ...]:
     segment, segment_zh = body["segment"], _SEGMENTS_ZH[body["segment"]]
     if body["after"] == "NORMAL" and body["before"] == "RESUMING":
-        text_en, text_zh = f"{segment}: market prices are back in force", f"{segment_zh}:市场价格恢复执行"
+        text_en, text_zh = f"{segment}: market prices are back in force", f"{segment_zh}：市场价格恢复执行"
         # Whatever was said of failing intervals before and during the breaker is over with it.
         return tuple(
             alert
@@ -166,14 +166,14 @@ def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple
     name, priority, en, zh = _PHASES[body["after"]]
     met_ns, basis = body["condition_met_at_ns"], body["basis"]
     met_en = "" if met_ns is None else f", condition met at {clock_text(met_ns, zone)}"
-    met_zh = "" if met_ns is None else f",条件成立时刻 {clock_text(met_ns, zone)}"
+    met_zh = "" if met_ns is None else f"，条件成立时刻 {clock_text(met_ns, zone)}"
     return _alert(
         decision,
         name,
         priority,
         f"{name}/{segment}/{decision.seq}",
         f"{segment}: {en} ({basis}, {body['article']}{met_en})",
-        f"{segment_zh}:{zh}({_ZH.get(basis, body['article'])}{met_zh})",
+        f"{segment_zh}：{zh}（{_ZH.get(basis, body['article'])}{met_zh}）",
     )
 
 

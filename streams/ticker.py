@@ -8,13 +8,13 @@ says where it is now, and nothing is dated back.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ingest.clock import Clock
-from ingest.frame import encode_frame, heartbeat
+from ingest.frame import TelemetryFrame, heartbeat
 from market.facts import ClockCompared, Ticked
 from market.units import NS_PER_S, floor_ns
-from streams import topics
 from streams.intake import CLOCK_SOURCE
 from streams.runtime import Shell
 
@@ -32,15 +32,25 @@ class Ticker:
     """Sends ticks until it is stopped.
 
     Args:
-        shell: sends them.
+        shell: sends them to the breaker.
+        beat: sends heartbeats behind all telemetry that was read before (:meth:`ingest.gateway.Gateway.beat`).
         clock: event time.
         tick_ns: grid of the ticks, event time.
         areas: areas whose telemetry gets a heartbeat.
         first_ns: event time of the first tick; ticks before it were sent by an earlier run.
     """
 
-    def __init__(self, shell: Shell, clock: Clock, tick_ns: int, areas: tuple[str, ...], first_ns: int) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        beat: Callable[[Sequence[TelemetryFrame]], None],
+        clock: Clock,
+        tick_ns: int,
+        areas: tuple[str, ...],
+        first_ns: int,
+    ) -> None:
         self._shell = shell
+        self._beat = beat
         self._clock = clock
         self._tick_ns = tick_ns
         self._areas = areas
@@ -68,7 +78,8 @@ class Ticker:
             if now_ns - due_ns > _ABSENCE_WALL_S * self._clock.speed * NS_PER_S:
                 due_ns = now_ns
             if due_ns >= self._next_ns:
-                await self._tick_areas(due_ns)
+                self._seq += 1
+                self._beat([heartbeat(CLOCK_SOURCE, area, self._seq, due_ns) for area in self._areas])
                 self._next_ns = floor_ns(due_ns, self._tick_ns) + self._tick_ns
             if self._deadline_ns is not None and self._deadline_ns <= due_ns:
                 self._deadline_ns = None
@@ -89,14 +100,6 @@ class Ticker:
         finally:
             for task in (sleeping, moved):
                 task.cancel()
-
-    async def _tick_areas(self, now_ns: int) -> None:
-        self._seq += 1
-        sent = [
-            await self._shell.send(topics.FRAMES, area.encode(), encode_frame(heartbeat(CLOCK_SOURCE, area, self._seq, now_ns)))
-            for area in self._areas
-        ]
-        await asyncio.gather(*sent)
 
 
 class ClockCompare:

@@ -138,13 +138,13 @@ class Director:
             return (
                 8,
                 "Three 230 kV lines fell within minutes: a major topology change trips the market again, corroborated by their flows",
-                "三条 230 kV 线路数分钟内相继跳闸,潮流佐证:重大拓扑变化再次触发熔断",
+                "三条 230 kV 线路数分钟内相继跳闸，潮流佐证：重大拓扑变化再次触发熔断",
             )
         if self._trips and self._resumed_ns is not None and now_ns >= self._resumed_ns:
             falls = self.line_falls()
             if falls and now_ns >= falls[0].at_ns:
                 return 7, "Lines of area 2 are tripping, one after the other", "区域 2 的线路正相继跳闸"
-            return 7, "Prices are back in the market; watch the lines of area 2", "市场价格已恢复;请留意区域 2 的线路"
+            return 7, "Prices are back in the market; watch the lines of area 2", "市场价格已恢复；请留意区域 2 的线路"
         if self._trips:
             return self._told_out(self._trips[0], zone)
         if self._outage_start_ns is not None and minute >= _FAILS_FROM_MIN:
@@ -153,31 +153,31 @@ class Director:
             return (
                 3,
                 f"The clearing engine fails since {since}; reminders at 15, 30, 60, 90 and 105 min; the breaker trips at {trip}",
-                f"出清引擎自 {since} 起失败;将在 15、30、60、90、105 分钟提醒;{trip} 触发熔断",
+                f"出清引擎自 {since} 起失败；将在 15、30、60、90、105 分钟提醒；{trip} 触发熔断",
             )
         if _SILENT_FROM_MIN <= minute < _SILENT_TO_MIN:
             return (
                 2,
                 "The controller of plant-116 answers nothing: its values turn stale, clearing goes on with the last ones, nothing trips",
-                "plant-116 控制器无应答:数据转为陈旧,出清沿用最后可用值,不会触发熔断",
+                "plant-116 控制器无应答：数据转为陈旧，出清沿用最后可用值，不会触发熔断",
             )
         if minute < _SILENT_FROM_MIN:
-            return 1, "A normal day: devices answer, the market clears every five minutes", "正常运行:设备应答,市场每五分钟出清"
-        return 2, "plant-116 answers again; next the clearing engine will fail", "plant-116 已恢复应答;接下来出清引擎将失败"
+            return 1, "A normal day: devices answer, the market clears every five minutes", "正常运行：设备应答，市场每五分钟出清"
+        return 2, "plant-116 answers again; next the clearing engine will fail", "plant-116 已恢复应答；接下来出清引擎将失败"
 
     def _told_out(self, trip: _Trip, zone: str) -> tuple[int, str, str]:
         if trip.effective_ns is not None:
             at = clock_text(trip.effective_ns, zone)
-            return 6, f"Recovered by dispatch; prices return to the market at {at}", f"调度机构已决定恢复;{at} 起恢复市场价格"
+            return 6, f"Recovered by dispatch; prices return to the market at {at}", f"调度机构已决定恢复；{at} 起恢复市场价格"
         if trip.recovery_proposed_ns is not None:
             return (
                 5,
                 "Four shadow clearings in a row were valid: a person may recover the market now (press Enter)",
-                "影子出清已连续四次有效:可由人工决定恢复市场(按回车键)",
+                "影子出清已连续四次有效：可由人工决定恢复市场（按回车键）",
             )
         at = clock_text(trip.at_ns // NS_PER_S * NS_PER_S, zone)
         return (
             4,
             f"Tripped at {at}: announced once, the day-ahead price is in force, clearing goes on in the shadow",
-            f"{at} 熔断:已发布公告,采用日前价格,出清转入影子运行",
+            f"{at} 熔断：已发布公告，采用日前价格，出清转入影子运行",
         )

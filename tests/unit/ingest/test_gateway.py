@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import numpy as np
 import pytest
 
 from ingest.clock import WallClock
 from ingest.errors import DeviceError, FrameError
-from ingest.frame import TelemetryFrame
+from ingest.frame import TelemetryFrame, heartbeat
 from ingest.gateway import Gateway
 from ingest.modbus.poller import ModbusPoller
+from ingest.quality import BAD_NO_COMMUNICATION
 from market.units import NS_PER_MS
 from tests.kit.field import Collector, free_port, modbus_device, modbus_point
 
@@ -121,3 +123,36 @@ def test_waiting_ends_with_stopping() -> None:
             await gateway.write("a/p", 1.0)
 
     asyncio.run(main())
+
+
+def test_heartbeats_leave_behind_everything_that_was_read_before_them() -> None:
+    """Also where one lane is long: it is emptied first, while later frames of others may pass."""
+    out = two_devices()
+    sent: list[tuple[str, int]] = []
+    held = asyncio.Event()
+
+    async def emit(frame: TelemetryFrame) -> None:
+        await held.wait()
+        sent.append((frame.source, frame.seq))
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), emit)
+        a, b = gateway._sources
+        forwarder = asyncio.create_task(gateway._outbox.run())
+        for _ in range(5):
+            a.publish_bad(np.zeros(1, dtype=np.uint64), BAD_NO_COMMUNICATION)
+        b.publish_bad(np.zeros(1, dtype=np.uint64), BAD_NO_COMMUNICATION)
+        gateway.beat([heartbeat("clock", "1", 1, 0)])
+        for _ in range(3):
+            b.publish_bad(np.zeros(1, dtype=np.uint64), BAD_NO_COMMUNICATION)
+        gateway.beat([heartbeat("clock", "1", 2, 0)])
+        held.set()
+        await gateway._outbox.drained()
+        forwarder.cancel()
+
+    asyncio.run(main())
+    before = sent[: sent.index(("clock", 1))]
+    assert [seq for source, seq in before if source == "a"] == sorted(seq for source, seq in sent if source == "a")
+    assert ("b", min(seq for source, seq in sent if source == "b")) in before
+    assert sent[-1] == ("clock", 2)
+    assert len(sent) == 11

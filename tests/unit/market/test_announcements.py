@@ -25,11 +25,14 @@ FACTS = {
 
 @pytest.mark.parametrize("basis", sorted(CAUSES))
 def test_trip_notice_names_every_mandatory_fact(basis: str) -> None:
-    for text in notice_text("TRIP", "RT", basis, FACTS):
-        for fact in ("number", "condition_met_at", "tripped_at", "first_interval", "next_update"):
-            assert FACTS[fact] in text
-        assert "{" not in text
     zh, en = notice_text("TRIP", "RT", basis, FACTS)
+    for clock in ("12:00:00", "12:00:30", "13:00:30"):
+        assert f"2026年6月10日{clock}" in zh
+        assert f"2026-06-10 {clock}" in en
+    for text in (zh, en):
+        assert FACTS["number"] in text
+        assert text.count("UTC+08:00") == 1
+        assert "{" not in text
     assert "实时市场" in zh
     assert "第二十三条" in zh
     assert "Art. 23(1)" in en
@@ -39,8 +42,16 @@ def test_recovery_notice_names_who_and_from_when() -> None:
     zh, en = notice_text("RECOVERY", "RT", "", {**FACTS, "article": "Art. 29"})
     for text in (zh, en):
         assert "chen" in text
-        assert FACTS["effective_from"] in text
+        assert "16:00:00" in text
     assert "第二十九条" in zh
+
+
+def test_where_the_offset_changes_each_instant_wears_its_own() -> None:
+    zh, en = notice_text("TRIP", "RT", "RT_120", {**FACTS, "next_update": "2026-06-10T13:00:30.250+07:00"})
+    for text in (zh, en):
+        assert "12:00:30+08:00" in text
+        assert "13:00:30.250+07:00" in text
+        assert "UTC" not in text
 
 
 @pytest.mark.parametrize("missing", ["tripped_at", "number", "next_update", "pricing_zh"])
