@@ -182,14 +182,19 @@ def _tick(
     watch = _losses_counted(watch, now_ns, rules)
     watch = _observability_judged(watch, rules, grid, found)
     watch = _condition_judged(watch, now_ns, rules, found, held=held)
-    quiet = {
-        name
-        for name, s in watch.elements.items()
-        if not s.open and not s.unseen and not s.chattering and s.dead_since_ns is None and not s.moves_ns
-    }
+    quiet = {name for name, state in watch.elements.items() if _quiet(state, rules)}
     if quiet:
         watch = replace(watch, elements={n: s for n, s in watch.elements.items() if n not in quiet})
     return watch, tuple(found)
+
+
+def _quiet(state: ElementState, rules: MarketRules) -> bool:
+    """Whether an element is what a forgotten one is taken for.
+
+    One end without flow is not: the other end's report may be on its way, and neither is told a second time.
+    """
+    half_dead = any(pct < rules.dead_flow_pct for pct in state.flow_pct.values())
+    return not (state.open or state.unseen or state.chattering or half_dead or state.moves_ns)
 
 
 def _load_sampled(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> TopologyWatch:

@@ -15,8 +15,8 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any
 
-from market.errors import ConfigError, Problem
-from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
+from market.errors import ConfigError, Problem, UnitError
+from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day
 
 __all__ = ["GUANGDONG_2023", "MarketRules", "Mode", "Modes", "TopologyHard", "rules_from"]
 
@@ -160,6 +160,10 @@ def rules_from(overrides: Mapping[str, Any], base: MarketRules = GUANGDONG_2023,
     """
     problems: list[Problem] = []
     values = _checked(overrides, base, where, problems)
+    try:
+        civil_day(0, values.get("zone", base.zone))
+    except UnitError as exc:
+        problems.append(Problem(where, f"zone: {exc}"))
     if problems:
         raise ConfigError(problems)
     if values and "revision" not in values:

@@ -147,7 +147,7 @@ def read_settings(path: str | Path) -> Settings:
             return work()
         except ConfigError as exc:
             # A file of its own names its lines itself; a value is placed where it stands in this file.
-            problems.extend(p if ".yaml:" in p.where else located.problem(p.what, *place) for p in exc.problems)
+            problems.extend(p if ".yaml:" in p.where else located.problem(_named(p, place), *place) for p in exc.problems)
             return None
 
     data = beside / model.data
@@ -166,7 +166,7 @@ def read_settings(path: str | Path) -> Settings:
         what = "a MATPOWER case has no day-ahead series; write `day_ahead: none`"
         problems.append(located.problem(what, "day_ahead" if "day_ahead" in model.model_fields_set else "network"))
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(sorted(problems, key=_place))
     return Settings(
         data=data,
         broker=broker,
@@ -181,6 +181,16 @@ def read_settings(path: str | Path) -> Settings:
         influx=influx,
         webhook=model.webhook,
     )
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (problem.where, 0)
+
+
+def _named(problem: Problem, place: tuple[str, ...]) -> str:
+    """Say a problem at its place in the settings: what it was found in is named, unless that is the place itself."""
+    return problem.what if problem.where == place[-1] else f"{problem.where}: {problem.what}"
 
 
 def _influx(model: InfluxModel | None, beside: Path) -> InfluxTarget | None:

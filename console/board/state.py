@@ -280,10 +280,13 @@ class BoardState:
         }
 
     def _alerts_section(self) -> list[dict[str, Any]]:
-        """The newest alerts, newest first; ``over`` marks one that a newer alert of the same kind and subject has replaced."""
+        """The newest alerts, newest first and of one instant the gravest first.
+
+        ``over`` marks one that a newer alert of the same kind and subject has replaced.
+        """
         replaced: set[tuple[str, str]] = set()
         rows: list[dict[str, Any]] = []
-        for alert in sorted(self._alerts.values(), key=lambda one: one.ts_event_ns, reverse=True):
+        for alert in sorted(self._alerts.values(), key=lambda one: (-one.ts_event_ns, one.priority)):
             subject = (alert.name, repr(sorted((name, value) for name, value in alert.labels.items() if name not in _AUDIT_LABELS)))
             rows.append(
                 {

@@ -260,6 +260,14 @@ def test_a_newer_alert_on_the_same_subject_replaces_the_older():
     assert {row["id"]: row["over"] for row in state.snapshot()["alerts"]} == {"end": False, "30": True, "15": True, "da": False}
 
 
+def test_of_one_instant_the_gravest_comes_first():
+    state = board()
+    state.apply(replace(alert("interval", 5), priority=Priority.P3))
+    state.apply(replace(alert("trip", 5), priority=Priority.P1))
+    state.apply(replace(alert("later", 6), priority=Priority.P3))
+    assert [row["id"] for row in state.snapshot()["alerts"]] == ["later", "trip", "interval"]
+
+
 def test_memory_is_bounded():
     state = board()
     for n in range(700):

@@ -1,0 +1,139 @@
+"""What commands say and with which exit code they end, where that does not need a whole service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from console.api import ApiServer, build_api
+from console.board.state import BoardState
+from console.cli import app
+from ingest.clock import SimulatedClock
+from market.facts import CommandGiven
+from market.rules import GUANGDONG_2023
+from tests.kit.board_feed import SCENES, view_at
+
+DRILLS = Path(__file__).parents[2] / "drills"
+T0 = SCENES["tripped"]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+class Service:
+    """The API of a service whose market is out; keeps the orders it was given."""
+
+    def __init__(self) -> None:
+        self.orders: list[CommandGiven] = []
+        board = BoardState(GUANGDONG_2023, simulated=True)
+        board.apply(view_at(T0))
+        self._api = ApiServer(build_api(board, self._take, None, clock=SimulatedClock(T0, 1e-9)), host="127.0.0.1", port=0)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    async def _take(self, order: CommandGiven) -> None:
+        self.orders.append(order)
+
+    def start(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{asyncio.run_coroutine_threadsafe(self._api.start(), self._loop).result(10)}"
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._api.stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[tuple[Service, str]]:
+    made = Service()
+    url = made.start()
+    yield made, url
+    made.stop()
+
+
+def test_the_breaker_is_shown_to_people_and_machines(service: tuple[Service, str]) -> None:
+    _, url = service
+    shown = run("breaker", "show", "--url", url)
+    assert shown.exit_code == 0
+    assert "RT: TRIPPED" in shown.stdout
+    told = json.loads(run("breaker", "show", "--url", url, "--json").stdout)
+    assert {segment["segment"] for segment in told["segments"]} == {"RT", "DA"}
+
+
+def test_an_order_is_bound_to_the_version_that_was_shown(service: tuple[Service, str]) -> None:
+    made, url = service
+    assert run("breaker", "recover", "--url", url, "--by", "chen").exit_code == 0
+    order = made.orders[-1]
+    version = next(segment.version for segment in view_at(T0).segments if segment.segment == "RT")
+    assert (order.by, order.role, order.action, order.args) == ("chen", "DISPATCH", "CONFIRM_RECOVER", {"version": str(version)})
+    assert run("breaker", "reject", "--url", url, "--reason", "meters were wrong").exit_code == 0
+    assert made.orders[-1].args["reason"] == "meters were wrong"
+    assert made.orders[-1].command_id != order.command_id
+
+
+def test_where_no_service_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    for command in (("show",), ("recover",), ("confirm",)):
+        told = run("breaker", *command, "--url", f"http://127.0.0.1:{port}")
+        assert told.exit_code not in (0, None)
+        assert "gridfuse run" in told.output
+    assert "http address" in run("breaker", "show", "--url", "ftp://h").output
+
+
+def test_drills_end_with_what_they_found(tmp_path: Path) -> None:
+    good = DRILLS / "gd_23_rt_01.yaml"
+    told = run("drill", str(good), "--json")
+    assert told.exit_code == 0
+    assert json.loads(told.stdout)["passed"] is True
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(good.read_text(encoding="utf-8").replace("state: DEGRADED", "state: NORMAL"), encoding="utf-8")
+    failed = run("drill", str(wrong))
+    assert failed.exit_code == 1
+    assert "expected NORMAL, found DEGRADED" in failed.stdout
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("id: X\nsteps: [", encoding="utf-8")
+    refused = run("drill", str(good), str(broken))
+    assert refused.exit_code == 2
+    assert "broken.yaml:" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--until", "25:00"), "--until"),
+        (("--start", "yesterday"), "--start"),
+        (("--speed", "0"), "--speed"),
+    ],
+)
+def test_a_demo_that_cannot_be_told_names_the_flag(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    told = run("demo", "--headless", "--data", str(tmp_path / "d"), *arguments)
+    assert told.exit_code == 2
+    assert says in told.output
+    assert not (tmp_path / "d").exists()
+
+
+def test_fresh_removes_nothing_but_a_demo(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    told = run("demo", "--headless", "--fresh", "--data", str(tmp_path))
+    assert told.exit_code == 2
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_service_with_bad_settings_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "gridfuse.yaml").write_text("data: kept\nport: 3\n", encoding="utf-8")
+    told = run("run", "--config", str(tmp_path / "gridfuse.yaml"))
+    assert told.exit_code == 2
+    assert "gridfuse.yaml:2" in told.output
+    assert "points" in told.output
+    assert not (tmp_path / "kept").exists()

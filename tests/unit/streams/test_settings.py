@@ -1,0 +1,95 @@
+"""A settings file is right, or every mistake in it is named with its line and nothing starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from market.errors import ConfigError
+from market.units import NS_PER_S
+from streams.settings import Settings, read_settings
+
+POINTS = """\
+maps:
+  feeder:
+    every: 4s
+    points: {"unit/{unit}/mw": {reg: input 0, type: float32, unit: MW}}
+devices:
+  - {name: rtu-1, area: "1", url: "modbus+tcp://127.0.0.1:502", unit: 1, map: feeder, vars: {unit: 101_CT_1}}
+"""
+
+WHOLE = "data: kept\npoints: points.yaml\nnetwork: {rts_gmlc: shipped}\n"
+
+
+def read(tmp_path: Path, text: str, points: str = POINTS) -> Settings:
+    (tmp_path / "points.yaml").write_text(points, encoding="utf-8")
+    (tmp_path / "gridfuse.yaml").write_text(text, encoding="utf-8")
+    return read_settings(tmp_path / "gridfuse.yaml")
+
+
+def complaints(tmp_path: Path, text: str, points: str = POINTS) -> list[str]:
+    with pytest.raises(ConfigError) as told:
+        read(tmp_path, text, points)
+    return [str(problem).replace(f"{tmp_path}/", "") for problem in told.value.problems]
+
+
+def test_the_least_that_runs(tmp_path: Path) -> None:
+    settings = read(tmp_path, WHOLE)
+    assert settings.data == tmp_path / "kept"
+    assert settings.broker == f"embedded://{tmp_path / 'kept' / 'log'}"
+    assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8080)
+    assert settings.tick_ns == 10 * NS_PER_S
+    assert settings.day_ahead
+    assert not settings.setpoints
+    assert settings.influx is settings.webhook is None
+
+
+def test_every_mistake_of_both_files_at_once_each_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_TOKEN", raising=False)
+    text = WHOLE.replace("shipped", "elsewhere") + (
+        "broker: redis://h\n"
+        "market: {rt_limit_min: -3, zone: Mars/Olympus}\n"
+        "tick: 7s\n"
+        "influx: {url: 'http://127.0.0.1:8086', bucket: grid, token_env: NO_SUCH_TOKEN}\n"
+        "webhook: {url: 'ftp://h'}\n"
+    )
+    told = complaints(tmp_path, text, POINTS.replace("float32", "float33"))
+    assert [line.split(": ")[0] for line in told] == [f"gridfuse.yaml:{n}" for n in (3, 4, 5, 5, 6, 7, 8)] + ["points.yaml:4"]
+    for line, offender in zip(
+        told, ("elsewhere", "redis", "rt_limit_min", "Mars/Olympus", "tick", "NO_SUCH_TOKEN", "ftp", "float33"), strict=True
+    ):
+        assert offender in line
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (WHOLE + "nework: x\n", "nework"),
+        (WHOLE.replace("{rts_gmlc: shipped}", "{}"), "exactly one of"),
+        (WHOLE.replace("{rts_gmlc: shipped}", "{matpower: no.m}"), "no.m"),
+        (WHOLE + "http: {port: 70000}\n", "65535"),
+        (WHOLE + "day_ahead: sometimes\n", "series"),
+        ("data: kept\n", "points"),
+        ("[1, 2", "gridfuse.yaml:1"),
+        ("", "gridfuse.yaml"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, says: str) -> None:
+    assert any(says in line for line in complaints(tmp_path, text))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml"):
+        read_settings(tmp_path / "none.yaml")
+    (tmp_path / "gridfuse.yaml").write_text(WHOLE, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"points\.yaml"):
+        read_settings(tmp_path / "gridfuse.yaml")
+
+
+def test_a_matpower_case_has_no_day_ahead_series(tmp_path: Path) -> None:
+    (tmp_path / "case.m").write_text("", encoding="utf-8")
+    text = WHOLE.replace("{rts_gmlc: shipped}", "{matpower: case.m}")
+    assert any("day_ahead: none" in line for line in complaints(tmp_path, text))
+    assert read(tmp_path, text + "day_ahead: none\n").network.matpower == str(tmp_path / "case.m")
