@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from market.facts import Segment
-from market.units import instant_ns
+from market.units import NS_PER_MIN, instant_ns
 from streams.ledger import Ledger
 from streams.outbox import DeliveryState, Outbox
 from tests.kit.demo import DemoProcess, webhook
+from tests.kit.influx import influxd
 
 pytestmark = pytest.mark.integration
 
@@ -58,6 +59,33 @@ def test_taken_port_is_named_with_the_flag_that_changes_it(tmp_path: Path) -> No
             assert demo.process.returncode == 2
             assert port in demo.told
             assert "--port" in demo.told
+
+
+def test_everything_reaches_influxdb_also_what_was_measured_while_it_was_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFLUX_TOKEN", "anyone:anything")
+    with influxd(tmp_path / "influx") as server:
+        server.create("grid")
+        with DemoProcess(tmp_path / "demo", "--speed", "60", "--until", "14:14", "--influx", server.url) as demo:
+            assert demo.reaches(START + 3 * NS_PER_MIN)
+            server.kill()
+            assert demo.reaches(START + 6 * NS_PER_MIN)
+            server.start()
+            summary = demo.finish()
+        end_ns = START + 13 * NS_PER_MIN
+        ticks = server.query(f'SELECT count("load_mw") FROM "kpi" WHERE time >= {START} AND time < {end_ns}', "grid")
+        assert ticks[0]["values"][0][1] == 13 * 6
+        assert {series["tags"]["dev"] for series in server.query('SELECT last("state") FROM "source" GROUP BY "dev"', "grid")} >= {
+            "plant-116"
+        }
+        prices = server.query('SELECT "price_cny_per_mwh", "regime" FROM "price"', "grid")[0]["values"]
+        assert [regime for _, price, regime in prices if price is not None][:2] == ["MARKET", "MARKET"]
+        assert len(server.query('SELECT last("price_cny_per_mwh") FROM "lmp" GROUP BY "bus"', "grid")) == 73
+        away, there = (
+            server.query(f'SELECT count("mw") FROM "telemetry" WHERE time >= {at} AND time < {at + NS_PER_MIN}', "grid")[0]["values"][0][1]
+            for at in (START + 4 * NS_PER_MIN, START + 9 * NS_PER_MIN)
+        )
+        assert away > 0.7 * there > 300
+    assert summary["samples"]["lost"] == 0
 
 
 def story(data: Path) -> dict[str, Any]:
