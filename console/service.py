@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from console.api import ApiServer, build_api
 from console.board.state import BoardState
-from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
+from console.observers import BoardObserver, LedgerObserver, MarketWatch, Notifier, Recorder
 from ingest.clock import Clock, WallClock
 from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame, encode_frame
@@ -31,14 +31,15 @@ from streams.app import build_app
 from streams.errors import DecodeError, SinkUnavailable, StoreError
 from streams.influx import Flusher
 from streams.ledger import AsyncLedger, Ledger
-from streams.model import MarketModel, market_model
+from streams.marketmodel import MarketModel
+from streams.model import market_model
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
 from streams.preview import Preview
 from streams.settings import Settings
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
-from streams.ticker import ClockCompare, Ticker
+from streams.ticker import Ticker
 from streams.topics import Topic
 from streams.transport.reader import LogReader
 
@@ -46,9 +47,8 @@ __all__ = ["Service", "last_event_ns"]
 
 _log = logging.getLogger(__name__)
 
-_BOARD_TOPICS: Final = (topics.KPI, topics.OUTCOMES, topics.DECISIONS, topics.PRICES, topics.ALERTS)
-_BOARD_RECORDS: Final = 20_000
-"""Most records of a topic the board reads back at a start: more than a day of ticks every ten seconds."""
+_BOARD_RECORDS: Final = {topics.KPI: 20_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
+"""Most records of each topic the board reads back at a start: what it keeps, about a day."""
 
 
 def last_event_ns(log_directory: Path) -> int | None:
@@ -57,26 +57,23 @@ def last_event_ns(log_directory: Path) -> int | None:
     Raises:
         StoreError: there is a log, and it cannot be read.
     """
-    newest = _last_records(log_directory, topics.FACTS, 50)
+    newest = [*_last_records(log_directory, topics.FACTS, 50), *_last_records(log_directory, topics.SNAPSHOTS, 50)]
     return max((record.ts_event_ns for record in newest), default=None)
 
 
-def _last_records(directory: Path, topic: Topic, most: int) -> list[Any]:
+def _last_records(directory: Path, topic: Topic, most: int) -> Iterator[Any]:
     """Read back the newest records of a single-partition topic from the embedded log; none where there is no log yet."""
-    records: list[Any] = []
     try:
         with LogReader(directory) as log:
             if topic.name not in log.topics():
-                return []
+                return
             oldest, end = log.bounds(topic.name, 0)
             for found in log.records(topic.name, 0, max(oldest, end - most), end):
                 with contextlib.suppress(DecodeError):
-                    records.append(wire.decode(topic, found.value or b""))
+                    yield wire.decode(topic, found.value or b"")
     except StoreError:
-        if not any(directory.glob("*")):
-            return []
-        raise
-    return records
+        if any(directory.glob("*")):
+            raise
 
 
 _TICK_WALL_S: Final = 0.5
@@ -120,7 +117,8 @@ class Service:
         ledger, notifier = LedgerObserver(self.async_ledger), Notifier(self.dispatcher)
         tick_wall_s = settings.tick_ns / NS_PER_S / self.clock.speed
         self._on_board = BoardObserver(self.board, Preview(self.model) if tick_wall_s > _TICK_WALL_S else None)
-        observers: tuple[Observer, ...] = (self._on_board, recorder, ledger, notifier, *extra)
+        self._market = MarketWatch()
+        observers: tuple[Observer, ...] = (self._on_board, self._market, notifier, ledger, recorder, *extra)
         self.hooks = replace(hooks or Hooks(), observers=observers)
         self.hooks.base_points = self._write_base_points if settings.setpoints else None
         self.app, self.shell = build_app(settings, self.model, self.clock, self.hooks)
@@ -130,6 +128,7 @@ class Service:
         self.samples_in = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._recovered = False
+        self._lost: BaseException | None = None
         self._written_mw: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -150,13 +149,14 @@ class Service:
             ConfigError: a port is taken, an address cannot be listened at.
             StoreError: a store is locked or damaged.
         """
-        for topic in _BOARD_TOPICS:
-            for record in _last_records(self.settings.log_directory, topic, _BOARD_RECORDS):
+        for topic, most in _BOARD_RECORDS.items():
+            for record in _last_records(self.settings.log_directory, topic, most):
                 await self._on_board.see(topic, record)
         port = await self._serve()
         await self.app.start()
         self._recovered = True
         await self.gateway.start()
+        self._run(self.gateway.wait(), "gateway")
         self._run(self.dispatcher.run(), "dispatcher")
         if self.flusher is not None:
             self._run(self.flusher.run(), "influx")
@@ -169,8 +169,6 @@ class Service:
         self.hooks.deadline = self.ticker.deadline
         self._run(self.ticker.run(), "ticker")
         self._run(self._refresh(), "refresh")
-        if isinstance(self.clock, WallClock):
-            self._run(ClockCompare(self.shell, self.clock).run(), "clock-compare")
 
     async def _refresh(self) -> None:
         """Keep the board fresh between ticks until cancelled."""
@@ -203,6 +201,8 @@ class Service:
             GridfuseError: naming what failed.
         """
         while True:
+            if self._lost is not None:
+                raise StoreError(f"telemetry can no longer be made durable: {self._lost!r}; check the broker or the disk, then start again")
             if self.app.crashed:
                 raise StoreError(f"the stream processors stopped: {self.app.crash_reason!r}; see the log, then start again")
             for task in self._tasks:
@@ -222,7 +222,7 @@ class Service:
     async def stop(self) -> None:
         """Stop everything in order; what was accepted is durable when this returns."""
         if self.ticker is not None:
-            await self._cancel("ticker", "clock-compare")
+            await self._cancel("ticker")
         await self.gateway.stop()
         await self.drained(2.0)
         await self.app.stop()
@@ -245,9 +245,14 @@ class Service:
     async def _emit(self, frame: TelemetryFrame) -> None:
         """Put a frame on its topic; the transport says when too much is on its way."""
         future = asyncio.ensure_future(await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)))
-        # Where the log fails the app crashes and says why; nobody waits for this one frame.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        # Nobody waits for this one frame: the transport holds back whoever sends too much.
+        future.add_done_callback(self._sent)
         self.samples_in += len(frame)
+
+    def _sent(self, frame: asyncio.Future[Any]) -> None:
+        if not frame.cancelled() and (cause := frame.exception()) is not None and self._lost is None:
+            self._lost = cause
+            _log.critical("an accepted frame could not be made durable: %r", cause)
 
     async def _command(self, command: CommandGiven) -> None:
         if not self._recovered:
@@ -259,7 +264,12 @@ class Service:
         await self._command(command)
 
     async def _write_base_points(self, dispatch_mw: dict[str, float]) -> None:
-        """Send the base points that changed to the units' set-points, without holding up the clearing."""
+        """Send the base points that changed to the units' set-points, without holding up the clearing.
+
+        While the market is out, its clearings are shadows: units follow dispatch, not them (Art. 27).
+        """
+        if self._market.out:
+            return
         changed = {unit: mw for unit, mw in dispatch_mw.items() if abs(self._written_mw.get(unit, float("inf")) - mw) > 0.05}
         self._written_mw.update(changed)
         for unit, mw in changed.items():
@@ -272,7 +282,10 @@ class Service:
     async def _write(self, point: str, unit: str, mw: float) -> None:
         try:
             await self.gateway.write(point, mw)
-        except (DeviceError, GridfuseError) as exc:
+        except Exception as exc:
             # The next interval's base point replaces this one; a device that refuses for long shows in its health.
             self._written_mw.pop(unit, None)
+            if not isinstance(exc, DeviceError | GridfuseError):
+                _log.exception("base point %s: a fault of this program", point)
+                return
             _log.warning("base point %s = %.1f MW not written: %s", point, mw, exc)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from market.units import NS_PER_S
 
 __all__ = ["Clock", "SimulatedClock", "WallClock"]
+
+_CORRECTION_MAX_NS: Final = 2 * NS_PER_S
+"""What network time corrects at once at most; more than this, and the clock was set (spec §1.2)."""
 
 _NAP_S = 0.2
 """Longest single sleep: bounds how late a sleeper notices that the clock was held or released."""
@@ -29,23 +33,53 @@ class Clock(Protocol):
         """Event time now, UTC ns; never runs backwards."""
         ...
 
+    def step_s(self) -> float:
+        """Return by how much the machine's UTC clock has parted from event time because somebody set it, s."""
+        ...
+
     async def sleep_until(self, ts_ns: int) -> None:
         """Return once event time has reached ``ts_ns``."""
         ...
 
 
+def _since_boot_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 class WallClock:
-    """Real time. Event time is the machine's own UTC clock, held still when that clock is set back."""
+    """Real time: the machine's UTC clock, as long as it can be believed.
+
+    Event time runs with the steady clock, which nobody sets, and follows the UTC clock while the two differ by no more than a
+    correction of network time. Where somebody sets the UTC clock, event time goes on as before and :meth:`step_s` says by how much
+    the two have parted: a decision must not come of a clock that was set.
+
+    Args:
+        utc_ns, steady_ns: the two clocks; the steady one counts while the machine sleeps.
+    """
 
     speed = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, utc_ns: Callable[[], int] = time.time_ns, steady_ns: Callable[[], int] = _since_boot_ns) -> None:
+        self._utc_ns, self._steady_ns = utc_ns, steady_ns
+        self._offset_ns = utc_ns() - steady_ns()
+        self._step_ns = 0
         self._last_ns = 0
 
     def now_ns(self) -> int:
-        """Event time now, UTC ns."""
-        self._last_ns = max(self._last_ns, time.time_ns())
+        """Event time now, UTC ns; never runs backwards."""
+        steady_ns = self._steady_ns()
+        apart_ns = self._utc_ns() - steady_ns - self._offset_ns
+        if abs(apart_ns) <= _CORRECTION_MAX_NS:
+            self._offset_ns += apart_ns
+            apart_ns = 0
+        self._step_ns = apart_ns
+        self._last_ns = max(self._last_ns, steady_ns + self._offset_ns)
         return self._last_ns
+
+    def step_s(self) -> float:
+        """Return by how much the UTC clock was set since the start, s; 0 while it can be believed."""
+        self.now_ns()
+        return self._step_ns / NS_PER_S
 
     async def sleep_until(self, ts_ns: int) -> None:
         """Return once event time has reached ``ts_ns``."""
@@ -87,6 +121,10 @@ class SimulatedClock:
             self.held_s += (running_ns - now_ns) / NS_PER_S / self.speed
             self._base_ns, self._base_wall_s = now_ns, wall_s
         self._horizon_ns = max(horizon_ns, now_ns)
+
+    def step_s(self) -> float:
+        """Return 0: nobody sets this clock."""
+        return 0.0
 
     async def sleep_until(self, ts_ns: int) -> None:
         """Return once event time has reached ``ts_ns``."""

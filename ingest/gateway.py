@@ -209,6 +209,8 @@ class _Outbox:
         lane = self._lanes.setdefault(source, deque())
         if not lane:
             self._enlist(source)
+        elif not len(frame) and not len(lane[-1]):
+            lane.pop()  # of two heartbeats in a row the later says all; together they must not push values out
         elif len(lane) >= _LANE_FRAMES_MAX:
             lane.popleft()
             source.drop("queue_full")

@@ -14,23 +14,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 import faust
+import msgspec
 
 from ingest.frame import TelemetryFrame
 from ingest.points import PointTable
-from market.day_ahead import DayAhead, clear_day_ahead
-from market.errors import CaseError
-from market.facts import ClearingReported, ClearingStatus, CommandGiven, Fact, Segment
-from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
-from market.prices import settled_price
+from market.facts import CommandGiven, Fact
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
 from market.rules import MarketRules
-from market.units import day_start_ns
 from streams import breaker, grid, topics
 from streams.alerts import alerts_of, source_alert
-from streams.clearing import DayAheadPlan, DayAheadWanted, plan_of
-from streams.image import AreaSnapshot, decode_snapshot, encode_snapshot
+from streams.clearing import DayAheadWanted
+from streams.image import AreaSnapshot, decode_snapshot
 from streams.intake import CLOCK_SOURCE, AreaIntake
-from streams.model import MarketModel
-from streams.runtime import Shell
+from streams.marketmodel import MarketModel
+from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
+from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
 
 __all__ = ["ClearingFault", "Hooks", "Observer", "bind"]
@@ -41,13 +39,14 @@ ClearingFault = Callable[[int], str | None]
 """Says what a simulated fault does to the clearing of an interval: ``error``, ``silent`` or nothing."""
 
 _STATE: Final = b"state"
+_LATEST: Final = b"latest/"
 
 
 class Observer(Protocol):
     """Wants to see every record of a topic after it was made durable: a sink."""
 
     async def see(self, topic: Topic, record: Any) -> None:
-        """Take one record; it may be seen twice. Raising stops the topic's observers, not the processors."""
+        """Take one record; it may be seen twice. A record that an observer raises on goes to the dead letters, with its name."""
         ...
 
 
@@ -56,11 +55,10 @@ class Hooks:
     """What the composition root attaches to the processors.
 
     Attributes:
-        observers: sinks.
+        observers: sinks; each sees every record, whatever becomes of the others.
         deadline: told the breaker's next deadline after each fact.
         base_points: told the dispatch of each cleared interval, MW by unit.
         clearing_fault: a simulated fault of the clearing engine.
-        begin_ns: event time at which a breaker without history begins to watch.
         progress: event time the breaker and the grid processor have finished, by processor; read by the simulated clock.
         clearing: start of the interval that is being cleared now (for a day-ahead result the instant it was asked for), or None;
             read by the simulated clock.
@@ -70,7 +68,6 @@ class Hooks:
     deadline: Callable[[int], None] = lambda ts_ns: None
     base_points: Callable[[dict[str, float]], Awaitable[None]] | None = None
     clearing_fault: ClearingFault = lambda start_ns: None
-    begin_ns: int = 0
     progress: dict[str, int] = field(default_factory=dict)
     clearing: int | None = None
 
@@ -87,14 +84,20 @@ def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None
     _bind_observers(app, shell, hooks)
 
 
-def _agent(app: faust.App, shell: Shell, topic: Topic, name: str, handle: Callable[[Any, Any], Awaitable[None]]) -> None:
-    """Run ``handle`` for every record of a topic, in order, one at a time."""
+def _agent(
+    app: faust.App, shell: Shell, topic: Topic, name: str, handle: Handle, *, held: bool = False, interruptible: bool = False
+) -> None:
+    """Run ``handle`` for every record of a topic, in order, one at a time; see :meth:`streams.runtime.Shell.guarded`.
+
+    Args:
+        interruptible: a stop does not wait for it: a sink that is away may keep it for hours, and its record is shown again.
+    """
 
     async def agent(stream: Any) -> AsyncIterator[Any]:
-        async for event in shell.guarded(topic, name, stream, handle):
+        async for event in shell.guarded(topic, name, stream, handle, held=held):
             yield event
 
-    app.agent(shell.topics[topic.name], name=name, concurrency=1)(agent)
+    app.agent(shell.topics[topic.name], name=name, concurrency=1)(agent).interruptible = interruptible
 
 
 def _table(app: faust.App, name: str, topic: Topic) -> Any:
@@ -105,44 +108,61 @@ def _table(app: faust.App, name: str, topic: Topic) -> Any:
 def _bind_intake(app: faust.App, shell: Shell, model: MarketModel, table: PointTable, rules: MarketRules) -> None:
     kept = _table(app, "intake", topics.FRAMES)
     areas: dict[str, AreaIntake] = {}
+    shell.at_revocation(areas.clear)
 
-    async def take(frame: TelemetryFrame, event: Any) -> None:
+    async def take(frame: TelemetryFrame, event: Any) -> Dealt:
         if frame.area not in table.areas:
             why = f"area {frame.area!r} of {frame.source} has no points in the list; add them, or correct the area"
             await shell.bury(topics.FRAMES, event, why)
-            return
+            return Dealt.NOTHING_KEPT
+        key = frame.area.encode()
         intake = areas.get(frame.area)
         if intake is None:
             intake = areas[frame.area] = AreaIntake(frame.area, table.of_area(frame.area), model.rating_mw, rules.dead_flow_pct)
-            if (raw := kept.get(frame.area.encode())) is not None:
-                intake.restore(decode_snapshot(raw))
-        shell.counters["samples intake"] += len(frame)
-        taken = intake.tick(frame.ts_ingest_ns) if frame.source == CLOCK_SOURCE else intake.take(frame)
+            if (raw := kept.get(key)) is not None:
+                intake.restore(raw)
+        if event.message.offset <= intake.offset:
+            return Dealt.NOTHING_KEPT
+        intake.offset = event.message.offset
+        shell.counters["samples read again" if event.message.timestamp < shell.started_s else "samples intake"] += len(frame)
+        tick = frame.source == CLOCK_SOURCE
+        taken = intake.tick(frame.ts_ingest_ns, first=frame.seq == 1) if tick else intake.take(frame)
         if len(taken.unknown):
             await shell.bury(topics.FRAMES, event, f"{len(taken.unknown)} samples of {frame.source} are of points nobody listed")
         snapshots = () if taken.snapshot is None else (taken.snapshot,)
         await shell.emit([*taken.facts, *taken.findings, *snapshots])
-        if taken.snapshot is not None:
-            kept[frame.area.encode()] = encode_snapshot(taken.snapshot)
+        if not tick:
+            return Dealt.KEPT
+        kept[key] = intake.encode()
+        return Dealt.SAVED
 
-    _agent(app, shell, topics.FRAMES, "intake", take)
+    _agent(app, shell, topics.FRAMES, "intake", take, held=True)
 
 
 def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
     kept = _table(app, "grid", topics.SNAPSHOTS)
     processor: grid.GridProcessor | None = None
 
+    def forget() -> None:
+        nonlocal processor
+        processor = None
+
+    shell.at_revocation(forget)
+
     async def take(record: Any, event: Any) -> None:
         nonlocal processor
         if processor is None:
             raw = kept.get(_STATE)
-            processor = grid.GridProcessor(model.grid, None if raw is None else grid.decode_state(raw))
+            latest = [decode_snapshot(seen) for area in model.grid.areas if (seen := kept.get(_LATEST + area.encode())) is not None]
+            processor = grid.GridProcessor(model.grid, None if raw is None else grid.decode_state(raw), latest)
         if event.message.offset <= processor.state.offset:
             return
         effects = processor.take(record)
         await shell.emit(effects)
         processor.state = replace(processor.state, offset=event.message.offset)
-        # A snapshot that completed no tick changed nothing that a restart would miss: the next one is on its way.
+        if isinstance(record, AreaSnapshot):
+            kept[_LATEST + record.area.encode()] = event.value
+        # A snapshot that completed no tick changed nothing but the latest one of its area.
         if effects or not isinstance(record, AreaSnapshot):
             kept[_STATE] = grid.encode_state(processor.state)
         hooks.progress["grid"] = processor.state.last_tick_ns
@@ -150,93 +170,69 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
     _agent(app, shell, topics.SNAPSHOTS, "grid", take)
 
 
+class _Answer(msgspec.Struct):
+    """What cannot be computed again of the answer to one request: when it was completed, and what a fault did to it."""
+
+    offset: int
+    completed_at_ns: int
+    fault: str | None
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+
+
 def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
-    units, rules = model.grid.units, model.grid.rules
+    kept = _table(app, "clearing", topics.INPUTS)
 
-    def solve(inputs: ClearingInputs) -> Outcome:
-        try:
-            return model.engine.clear(inputs, completed_at_ns=inputs.frozen_at_ns)
-        except CaseError as exc:
-            return ClearingFailed(
-                interval_start_ns=inputs.interval_start_ns,
-                completed_at_ns=inputs.frozen_at_ns,
-                reason=FailureReason.INPUT_INVALID,
-                detail=str(exc),
-            )
+    def completed(offset: int, fault: str | None) -> None:
+        """Note an answer before it is given, so that after a crash the same one is given again, not a second one."""
+        kept[_STATE] = msgspec.json.encode(_Answer(offset=offset, completed_at_ns=shell.clock.now_ns(), fault=fault))
 
-    async def clear(inputs: ClearingInputs) -> None:
-        fault = hooks.clearing_fault(inputs.interval_start_ns)
+    def answer() -> _Answer:
+        return _ANSWER.decode(kept[_STATE])
+
+    async def clear(inputs: ClearingInputs, offset: int, *, again: bool) -> None:
+        fault = answer().fault if again else hooks.clearing_fault(inputs.interval_start_ns)
         if fault == "silent":
             return
-        if fault is None:
-            outcome = await asyncio.to_thread(solve, inputs)
-        else:
-            outcome = ClearingFailed(
-                interval_start_ns=inputs.interval_start_ns,
-                completed_at_ns=inputs.frozen_at_ns,
-                reason=FailureReason.SOLVER_STATUS,
-                detail="no answer from the engine (simulated fault)",
-            )
-        outcome = replace(outcome, completed_at_ns=shell.clock.now_ns())
-        records: list[Any] = [outcome, _reported(outcome)]
-        if isinstance(outcome, Cleared):
-            records.append(plan_of(outcome, inputs, units, model.area_of_bus))
-        await shell.emit(records)
+        outcome = _failed_by_fault(inputs) if fault else await asyncio.to_thread(solved, model.engine, inputs)
+        if not again:
+            completed(offset, fault)
+        outcome = replace(outcome, completed_at_ns=answer().completed_at_ns)
+        await shell.emit(clearing_records(outcome, inputs, model))
         if isinstance(outcome, Cleared) and hooks.base_points is not None:
             await hooks.base_points(outcome.dispatch_mw)
 
-    async def day_ahead(wanted: DayAheadWanted) -> None:
-        assert model.case is not None, "a day-ahead result is only asked for where there is a series to make it from"
-        start_ns = day_start_ns(wanted.day, rules.zone)
-        result = await asyncio.to_thread(clear_day_ahead, model.case, model.params, start_ns=start_ns, completed_at_ns=wanted.ts_event_ns)
-        await shell.emit(_day_ahead_records(wanted, result, start_ns, shell.clock.now_ns()))
+    async def day_ahead(wanted: DayAheadWanted, offset: int, *, again: bool) -> None:
+        result = await asyncio.to_thread(day_ahead_result, wanted, model)
+        if isinstance(result, ClearingFailed):
+            _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail)
+        if not again:
+            completed(offset, None)
+        await shell.emit(day_ahead_records(wanted, result, model, answer().completed_at_ns))
 
     async def take(record: Any, event: Any) -> None:
+        offset = event.message.offset
+        answered = answer().offset if kept.get(_STATE) is not None else -1
+        if offset < answered:
+            return
         wanted = isinstance(record, DayAheadWanted)
         hooks.clearing = record.ts_event_ns if wanted else record.interval_start_ns
         try:
-            await (day_ahead(record) if wanted else clear(record))
+            await (day_ahead if wanted else clear)(record, offset, again=offset == answered)
         finally:
             hooks.clearing = None
 
     _agent(app, shell, topics.INPUTS, "clearing", take)
 
 
-def _reported(outcome: Outcome) -> ClearingReported:
-    """Return what the breaker is told of an outcome."""
-    cleared = isinstance(outcome, Cleared)
-    return ClearingReported(
-        ts_event_ns=outcome.completed_at_ns,
-        segment=Segment.RT,
-        interval_start_ns=outcome.interval_start_ns,
-        status=ClearingStatus.OK if cleared else ClearingStatus.FAILED,
-        completed_at_ns=outcome.completed_at_ns,
-        version=outcome.version,
-        price_cny_per_mwh=(settled_price(outcome.uniform_price_per_mwh),) if isinstance(outcome, Cleared) else (),
-        reason="" if isinstance(outcome, Cleared) else f"{outcome.reason}: {outcome.detail}",
+def _failed_by_fault(inputs: ClearingInputs) -> ClearingFailed:
+    return ClearingFailed(
+        interval_start_ns=inputs.interval_start_ns,
+        completed_at_ns=inputs.frozen_at_ns,
+        reason=FailureReason.SOLVER_STATUS,
+        detail="no answer from the engine (simulated fault)",
     )
-
-
-def _day_ahead_records(wanted: DayAheadWanted, result: DayAhead | ClearingFailed, start_ns: int, now_ns: int) -> list[Any]:
-    if isinstance(result, ClearingFailed):
-        _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail)
-        failed = replace(result, interval_start_ns=start_ns, completed_at_ns=now_ns)
-        return [replace(_reported(failed), segment=Segment.DA)]
-    hours = range(len(result.committed))
-    plan = DayAheadPlan(
-        ts_event_ns=now_ns,
-        day=wanted.day,
-        units_on=tuple(tuple(sorted(set(result.unit_ids) - set(result.units_off(hour)))) for hour in hours),
-    )
-    report = ClearingReported(
-        ts_event_ns=now_ns,
-        segment=Segment.DA,
-        interval_start_ns=start_ns,
-        status=ClearingStatus.OK,
-        completed_at_ns=now_ns,
-        price_cny_per_mwh=tuple(settled_price(float(price)) for price in result.uniform_price_per_mwh),
-    )
-    return [plan, report]
 
 
 def _bind_commands(app: faust.App, shell: Shell) -> None:
@@ -252,11 +248,17 @@ def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks
     rules = model.grid.rules
     state: breaker.BreakerState | None = None
 
+    def forget() -> None:
+        nonlocal state
+        state = None
+
+    shell.at_revocation(forget)
+
     async def take(fact: Fact, event: Any) -> None:
         nonlocal state
         if state is None:
             raw = kept.get(_STATE)
-            state = breaker.begin(hooks.begin_ns or fact.ts_event_ns, rules) if raw is None else breaker.decode_state(raw)
+            state = breaker.begin(fact.ts_event_ns, rules) if raw is None else breaker.decode_state(raw)
         if event.message.offset <= state.offset:
             return
         after, effects = breaker.step(state, fact, rules, model.elements)
@@ -284,7 +286,15 @@ def _bind_observers(app: faust.App, shell: Shell, hooks: Hooks) -> None:
     for topic in (topics.FRAMES, topics.KPI, topics.OUTCOMES, topics.DECISIONS, topics.PRICES, topics.ALERTS, topics.DEAD_LETTERS):
 
         async def show(record: Any, event: Any, topic: Topic = topic) -> None:
+            failed = []
             for observer in hooks.observers:
-                await observer.see(topic, record)
+                try:
+                    await observer.see(topic, record)
+                except Exception as exc:
+                    # One that fails takes nothing from the others: the people on call stand behind the disk in this row.
+                    _log.exception("%s failed on %s offset %d", type(observer).__name__, topic.name, event.message.offset)
+                    failed.append(f"{type(observer).__name__}: {exc!r}")
+            if failed:
+                await shell.bury(topic, event, "; ".join(failed))
 
-        _agent(app, shell, topic, f"sinks-{topic.name}", show)
+        _agent(app, shell, topic, f"sinks-{topic.name}", show, interruptible=True)

@@ -8,7 +8,7 @@ import faust
 
 from ingest.clock import Clock
 from streams.agents import Hooks, bind
-from streams.model import MarketModel
+from streams.marketmodel import MarketModel
 from streams.runtime import Shell
 from streams.settings import Settings
 from streams.transport import faust_settings

@@ -6,6 +6,7 @@ order of everything it knows is the order of one partition, and a replay compute
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -79,13 +80,14 @@ class GridProcessor:
     Args:
         model: the grid.
         state: what was remembered, for a restart.
+        latest: the latest snapshot of each area, for a restart.
     """
 
-    def __init__(self, model: GridModel, state: GridState | None = None) -> None:
+    def __init__(self, model: GridModel, state: GridState | None = None, latest: Iterable[AreaSnapshot] = ()) -> None:
         self.model = model
         self.state = state or GridState()
         self._figures = KeyFigures(model)
-        self._latest: dict[str, AreaSnapshot] = {}
+        self._latest = {snapshot.area: snapshot for snapshot in latest}
 
     def take(self, record: AreaSnapshot | IntervalPlan | DayAheadPlan) -> tuple[Effect, ...]:
         """Take in one record of the topic."""
@@ -110,7 +112,7 @@ class GridProcessor:
         if tick_ns <= self.state.last_tick_ns:
             return ()
         self.state = replace(self.state, last_tick_ns=tick_ns)
-        image = image_of(tick_ns, self.model.table, list(self._latest.values()))
+        image = image_of(tick_ns, self.model.table, [self._latest[area] for area in self.model.areas])
         frame, cps1 = self._figures.of(image, self.state.plans, self.state.commitments, self.state.cps1)
         self.state = replace(self.state, cps1=cps1)
         return (frame, *self._wanted(tick_ns), *self._gate(image))

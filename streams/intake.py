@@ -1,12 +1,11 @@
 """Telemetry frames in; last values, and the few facts the breaker needs, out.
 
-One :class:`AreaIntake` per control area keeps, as columns, the last usable value of every point with its source time and quality.
-It drops nothing without counting it: samples already known, samples older than what is known, samples of points nobody listed. It
-notices edges: a switch that moved, a flow that died or revived, control that changed hands, a device that went quiet or came back.
-At each tick it writes out a snapshot.
+One :class:`AreaIntake` per control area keeps the last values of its points (:mod:`streams.lastvalues`) and notices edges: a switch
+that moved, a flow that died or revived, control that changed hands, a device that went quiet or came back. At each tick it writes out
+a snapshot.
 
-A snapshot is also what it is restored from after a restart, so a fact may be told twice, never not at all; the facts' consumer
-takes a repeat for what it is.
+It is a fold over the frames of one partition, ticks and restarts among them: :meth:`AreaIntake.encode` is all it remembers, and what
+it gives out after :meth:`AreaIntake.restore` is what it would have given out without the restart.
 """
 
 from __future__ import annotations
@@ -15,17 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame
 from ingest.points import PointTable
-from ingest.quality import UNCERTAIN_LAST_USABLE, Flag, is_bad, is_good
+from ingest.quality import BAD_NO_COMMUNICATION, UNCERTAIN_LAST_USABLE, Flag, is_good
 from market.facts import ControlReported, Fact, FlowReported, LoadReported, PointQuality, SwitchReported, SwitchStatus
 from market.units import NS_PER_S
 from streams.findings import SourceFresh, SourceStale
 from streams.image import AreaSnapshot
 from streams.kpis import SourceHealth
+from streams.lastvalues import LastValues
 
 __all__ = ["CLOCK_SOURCE", "AreaIntake", "Taken"]
 
@@ -36,6 +38,23 @@ _ALIVE_HYSTERESIS: Final = 2.0
 """A dead flow counts as alive again above this many times the dead threshold, so that noise at the threshold is not news."""
 
 _STATUS: Final = {1: SwitchStatus.OPEN, 2: SwitchStatus.CLOSED}
+
+
+class _Wire(msgspec.Struct):
+    v: int
+    offset: int
+    last: bytes
+    seq: int
+    began_ns: int | None
+    ticked_ns: int
+    alive_ns: dict[str, int]
+    stale_since_ns: dict[str, int]
+    switch_told: dict[int, tuple[SwitchStatus, PointQuality]]
+    flow_dead: list[int]
+
+
+_VERSION: Final = 1
+_DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 
 
 @dataclass(slots=True)
@@ -62,12 +81,9 @@ class AreaIntake:
         n = len(table)
         self.area = area
         self.table = table
-        self._value: NDArray[np.float64] = np.full(n, np.nan)
-        self._ts_value_ns: NDArray[np.int64] = np.full(n, -1, dtype=np.int64)
-        self._ts_seen_ns: NDArray[np.int64] = np.full(n, -1, dtype=np.int64)
-        self._quality: NDArray[np.uint32] = np.full(n, 0x80320000, dtype=np.uint32)
-        self._flags: NDArray[np.uint16] = np.zeros(n, dtype=np.uint16)
-        self.counters = {"taken": 0, "duplicate": 0, "late": 0, "unknown": 0}
+        self.last = LastValues(table)
+        self.offset = -1
+        """Offset of the last frame taken in, as far as its caller says; one delivered again is passed over."""
         self._seq = 0
 
         self._is_edge: NDArray[np.bool_] = np.zeros(n, dtype=bool)
@@ -96,54 +112,35 @@ class AreaIntake:
         self._place = {device: number for number, device in enumerate(table.devices)}
         self._stale_since_ns: dict[str, int] = {}
         self._began_ns: int | None = None
+        self._ticked_ns = -1
 
     def take(self, frame: TelemetryFrame) -> Taken:
-        """Take in one frame.
-
-        Each sample counts as taken, duplicate (same point and source time, nothing new), late (older than what is known) or
-        unknown (no such point; given back so that the caller can dead-letter it).
-        """
+        """Take in one frame; samples of points nobody listed are given back, so that the caller can dead-letter them."""
         taken = Taken()
         if self._began_ns is None:
             self._began_ns = frame.ts_ingest_ns
-        # An empty frame is a heartbeat; one that says only that nothing could be read is none.
-        if frame.source in self._place and (not len(frame) or not is_bad(frame.quality).all()):
+        # An empty frame is a heartbeat; one in which we say that nothing could be read is no sign of life.
+        if frame.source in self._place and (not len(frame) or (frame.quality != BAD_NO_COMMUNICATION).any()):
             self._alive_ns[self._place[frame.source]] = frame.ts_ingest_ns
-        rows = self.table.rows(frame.point)
-        known = rows >= 0
-        if not known.all():
-            taken.unknown = frame.point[~known]
-            self.counters["unknown"] += len(taken.unknown)
-            rows, ts_ns = rows[known], frame.ts_event_ns[known]
-            value, quality, flags = frame.value[known], frame.quality[known], frame.flags[known]
-        else:
-            ts_ns, value, quality, flags = frame.ts_event_ns, frame.value, frame.quality, frame.flags
-        usable = ~is_bad(quality) & np.isfinite(value)
-        # A usable value may carry a time before the failure that hid it: a server that comes back repeats what still holds.
-        reference_ns = np.where(usable, self._ts_value_ns[rows], self._ts_seen_ns[rows])
-        late = ts_ns < reference_ns
-        repeat = (ts_ns == reference_ns) & (quality == self._quality[rows])
-        fresh = ~(late | repeat)
-        self.counters["late"] += int(np.count_nonzero(late))
-        self.counters["duplicate"] += int(np.count_nonzero(repeat))
-        self.counters["taken"] += int(np.count_nonzero(fresh))
-        rows, ts_ns, value, quality = rows[fresh], ts_ns[fresh], value[fresh], quality[fresh]
-        flags, usable = flags[fresh], usable[fresh]
-
-        self._ts_seen_ns[rows] = ts_ns
-        self._quality[rows] = quality
-        self._flags[rows] = flags
-        self._value[rows[usable]] = value[usable]
-        self._ts_value_ns[rows[usable]] = ts_ns[usable]
-        for row in rows[self._is_edge[rows]].tolist():
+        found = self.last.take(frame)
+        taken.unknown = found.unknown
+        for row in found.rows[self._is_edge[found.rows]].tolist():
             self._edge(row, frame.ts_ingest_ns, taken)
         return taken
 
-    def tick(self, now_ns: int) -> Taken:
-        """Let time pass: judge who is stale, report the load, write out the snapshot."""
+    def tick(self, now_ns: int, *, first: bool = False) -> Taken:
+        """Let time pass: judge who is stale, report the load, write out the snapshot.
+
+        Args:
+            now_ns: the tick; one that time has reached before tells nothing again.
+            first: the first tick of a run of the service. What fell silent before it did so while nobody listened.
+        """
         taken = Taken()
-        if self._began_ns is None:
+        if self._began_ns is None or first:
             self._began_ns = now_ns
+        if now_ns <= self._ticked_ns:
+            return taken
+        self._ticked_ns = now_ns
         stale = self._stale(now_ns)
         for row in self._switches:
             if stale[row]:
@@ -151,12 +148,13 @@ class AreaIntake:
             elif self._switch_told.get(row, (None, None))[1] is PointQuality.STALE:
                 self._tell_switch(row, now_ns, self._point_quality(row), taken)
         sources = tuple(self._source(device, rows, stale, now_ns, taken) for device, rows in self._device_rows.items())
-        loads = self._value[self._load_rows]
+        loads = self.last.value[self._load_rows]
         if len(loads) and np.isfinite(loads).all():
             taken.facts.append(LoadReported(ts_event_ns=now_ns, area=self.area, load_mw=float(loads.sum())))
-        have = self._ts_value_ns >= 0
-        quality = np.where(stale & is_good(self._quality), np.uint32(UNCERTAIN_LAST_USABLE), self._quality)
-        flags = np.where(stale, self._flags | np.uint16(Flag.STALE), self._flags)
+        last = self.last
+        have = last.ts_value_ns >= 0
+        quality = np.where(stale & is_good(last.quality), np.uint32(UNCERTAIN_LAST_USABLE), last.quality)
+        flags = np.where(stale, last.flags | np.uint16(Flag.STALE), last.flags)
         self._seq += 1
         values = TelemetryFrame(
             source="@intake",
@@ -164,29 +162,54 @@ class AreaIntake:
             seq=self._seq,
             ts_ingest_ns=now_ns,
             point=self.table.ids[have],
-            ts_event_ns=self._ts_value_ns[have],
-            value=self._value[have],
+            ts_event_ns=last.ts_value_ns[have],
+            value=last.value[have],
             quality=quality[have],
             flags=flags[have].astype(np.uint16),
         )
-        taken.snapshot = AreaSnapshot(ts_event_ns=now_ns, area=self.area, values=values, sources=sources, counters=dict(self.counters))
+        taken.snapshot = AreaSnapshot(ts_event_ns=now_ns, area=self.area, values=values, sources=sources, counters=dict(last.counters))
         return taken
 
-    def restore(self, snapshot: AreaSnapshot) -> None:
-        """Begin where a snapshot left off; edges are told from then on."""
-        rows = self.table.rows(snapshot.values.point)
-        known = rows >= 0
-        rows = rows[known]
-        self._value[rows] = snapshot.values.value[known]
-        self._ts_value_ns[rows] = snapshot.values.ts_event_ns[known]
-        self._ts_seen_ns[rows] = snapshot.values.ts_event_ns[known]
-        self._quality[rows] = snapshot.values.quality[known]
-        self._flags[rows] = snapshot.values.flags[known]
-        self.counters.update(snapshot.counters)
-        for source in snapshot.sources:
-            if source.state == "stale" and source.source in self._device_rows:
-                newest_ns = int(self._ts_value_ns[self._device_rows[source.source]].max())
-                self._stale_since_ns[source.source] = max(newest_ns, 0)
+    def encode(self) -> bytes:
+        """Write down all that is remembered."""
+        ids = self.table.ids
+        return msgspec.msgpack.encode(
+            _Wire(
+                v=_VERSION,
+                offset=self.offset,
+                last=self.last.encode(),
+                seq=self._seq,
+                began_ns=self._began_ns,
+                ticked_ns=self._ticked_ns,
+                alive_ns={device: int(self._alive_ns[place]) for device, place in self._place.items() if self._alive_ns[place] >= 0},
+                stale_since_ns=self._stale_since_ns,
+                switch_told={int(ids[row]): told for row, told in self._switch_told.items()},
+                flow_dead=[int(ids[row]) for row, dead in self._flow_dead.items() if dead],
+            )
+        )
+
+    def restore(self, raw: bytes) -> None:
+        """Go on where :meth:`encode` left off; points and devices that are no longer listed are forgotten.
+
+        Raises:
+            FrameError: not written by :meth:`encode`: an invariant is broken, and the worker must not go on.
+        """
+        try:
+            wire = _DECODER.decode(raw)
+        except msgspec.DecodeError as exc:
+            raise FrameError(f"not the state of an area's intake: {exc}") from exc
+        if wire.v != _VERSION:
+            raise FrameError(f"intake state of version {wire.v}; this release reads version {_VERSION}")
+        self.offset = wire.offset
+        self.last.restore(wire.last)
+        self._seq, self._began_ns, self._ticked_ns = wire.seq, wire.began_ns, wire.ticked_ns
+        for device, alive_ns in wire.alive_ns.items():
+            if device in self._place:
+                self._alive_ns[self._place[device]] = alive_ns
+        self._stale_since_ns = {device: ns for device, ns in wire.stale_since_ns.items() if device in self._device_rows}
+        row_of = {int(point): row for row, point in enumerate(self.table.ids.tolist())}
+        self._switch_told = {row_of[point]: told for point, told in wire.switch_told.items() if row_of.get(point) in self._switches}
+        self._flow_dead = {row_of[point]: True for point in wire.flow_dead if row_of.get(point) in self._flows}
 
     def _stale(self, now_ns: int) -> NDArray[np.bool_]:
         """Return (n,) whether each point's last usable value is too old.
@@ -194,17 +217,18 @@ class AreaIntake:
         Nothing is older than our own start: while we were not there, we were blind, and the device may have been well.
         """
         assert self._began_ns is not None, "a tick or a frame sets the beginning"
-        since_ns = np.maximum(self._ts_value_ns, self._began_ns)
+        since_ns = np.maximum(self.last.ts_value_ns, self._began_ns)
         if len(since_ns):
             alive_ns = self._alive_ns[self.table.device_of]
             since_ns = np.where(self.table.by_exception, np.maximum(since_ns, alive_ns), since_ns)
         return np.asarray(now_ns - since_ns > self.table.stale_after_ns)
 
     def _source(self, device: str, rows: NDArray[np.int64], stale: NDArray[np.bool_], now_ns: int, taken: Taken) -> SourceHealth:
-        newest_ns = int(self._ts_value_ns[rows].max())
+        newest_ns = int(self.last.ts_value_ns[rows].max())
         if self.table.by_exception[rows].any():
             newest_ns = max(newest_ns, int(self._alive_ns[self._place[device]]))
-        quiet = bool(stale[rows].all())
+        # One that was found silent stays so until it says something, also over a restart that pardons all ages.
+        quiet = bool(stale[rows].all()) or newest_ns <= self._stale_since_ns.get(device, -2)
         if quiet and device not in self._stale_since_ns:
             self._stale_since_ns[device] = max(newest_ns, 0)
             taken.findings.append(
@@ -213,7 +237,7 @@ class AreaIntake:
         elif not quiet and device in self._stale_since_ns:
             since_ns = self._stale_since_ns.pop(device)
             taken.findings.append(SourceFresh(ts_event_ns=now_ns, device=device, area=self.area, since_ns=since_ns))
-        good = int(np.count_nonzero(is_good(self._quality[rows]) & ~stale[rows] & (self._ts_value_ns[rows] >= 0)))
+        good = int(np.count_nonzero(is_good(self.last.quality[rows]) & ~stale[rows] & (self.last.ts_value_ns[rows] >= 0)))
         return SourceHealth(
             source=device,
             area=self.area,
@@ -234,17 +258,17 @@ class AreaIntake:
                 ControlReported(
                     ts_event_ns=now_ns,
                     site=self._sites[row],
-                    asserted=bool(self._value[row] > 0.5),
-                    ts_source_ns=int(self._ts_value_ns[row]),
+                    asserted=bool(self.last.value[row] > 0.5),
+                    ts_source_ns=int(self.last.ts_value_ns[row]),
                 )
             )
 
     def _point_quality(self, row: int) -> PointQuality:
-        return (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.BAD)[int(self._quality[row]) >> 30]
+        return (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.BAD)[int(self.last.quality[row]) >> 30]
 
     def _tell_switch(self, row: int, now_ns: int, quality: PointQuality, taken: Taken) -> None:
         element, end = self._switches[row]
-        value = self._value[row]
+        value = self.last.value[row]
         status = _STATUS.get(int(value), SwitchStatus.INTERMEDIATE) if np.isfinite(value) else SwitchStatus.INTERMEDIATE
         if self._switch_told.get(row, (SwitchStatus.CLOSED, PointQuality.GOOD)) == (status, quality):
             return
@@ -256,7 +280,7 @@ class AreaIntake:
                 end=end,
                 status=status,
                 quality=quality,
-                ts_source_ns=max(int(self._ts_value_ns[row]), 0),
+                ts_source_ns=max(int(self.last.ts_value_ns[row]), 0),
             )
         )
 
@@ -265,11 +289,11 @@ class AreaIntake:
             return
         element, end, dead_below_mw = self._flows[row]
         was_dead = self._flow_dead.get(row, False)
-        dead = abs(self._value[row]) < dead_below_mw * (_ALIVE_HYSTERESIS if was_dead else 1.0)
+        dead = abs(self.last.value[row]) < dead_below_mw * (_ALIVE_HYSTERESIS if was_dead else 1.0)
         if bool(dead) is was_dead:
             return
         self._flow_dead[row] = bool(dead)
-        pct = 100.0 * abs(float(self._value[row])) / self._rating_mw[element]
+        pct = 100.0 * abs(float(self.last.value[row])) / self._rating_mw[element]
         taken.facts.append(
             FlowReported(
                 ts_event_ns=now_ns,
@@ -277,6 +301,6 @@ class AreaIntake:
                 from_pct=pct if end == "from" else None,
                 to_pct=pct if end == "to" else None,
                 quality=PointQuality.GOOD,
-                ts_source_ns=int(self._ts_value_ns[row]),
+                ts_source_ns=int(self.last.ts_value_ns[row]),
             )
         )

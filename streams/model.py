@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +16,10 @@ from market.rules import MarketRules
 from market.sced import ClearingParams
 from streams.figures import GridModel
 from streams.kpis import ControlParams
+from streams.marketmodel import MarketModel
 from streams.settings import ControlModel, NetworkModel
 
-__all__ = ["MarketModel", "market_model"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MarketModel:
-    """What the processors share: the grid as the key figures see it, as the breaker sees it, and the engine that clears it.
-
-    Attributes:
-        case: the series behind the day-ahead result, or None where there are none.
-        elements: every branch with its voltage, for the topology detector.
-        rating_mw: continuous rating by branch.
-        area_of_bus: control area by bus.
-    """
-
-    grid: GridModel
-    engine: ClearingEngine
-    case: RtsCase | None
-    elements: dict[str, Element]
-    rating_mw: dict[str, float]
-    area_of_bus: dict[str, str]
-    params: ClearingParams
+__all__ = ["market_model"]
 
 
 def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, control: ControlModel, *, day_ahead: bool) -> MarketModel:

@@ -14,7 +14,7 @@ from streams.figures import KeyFigures
 from streams.image import image_of
 from streams.intake import CLOCK_SOURCE, AreaIntake
 from streams.kpis import KpiFrame
-from streams.model import MarketModel
+from streams.marketmodel import MarketModel
 
 __all__ = ["Preview"]
 

@@ -15,11 +15,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from enum import Enum
 from typing import Any, Final
 
 import faust
+from aiokafka.errors import KafkaError
+from faust.exceptions import FaustError
 
 from ingest.clock import Clock
 from market import facts
@@ -38,12 +42,32 @@ from streams.topics import Topic
 from streams.transport.records import raise_if_damaged
 from streams.wire import DeadLetter
 
-__all__ = ["EXIT_INVARIANT", "Shell"]
+__all__ = ["EXIT_INVARIANT", "Dealt", "Handle", "Shell"]
 
 _log = logging.getLogger(__name__)
 
+
+class Dealt(Enum):
+    """What became of a record, for agents whose acknowledgements are held back."""
+
+    KEPT = "kept"
+    """It changed a state that is not saved yet: it must be read again after a crash."""
+
+    SAVED = "saved"
+    """The state that remembers it, and all records of its key before it, is saved."""
+
+    NOTHING_KEPT = "nothing kept"
+    """No state depends on it."""
+
+
+Handle = Callable[[Any, Any], Awaitable[Dealt | None]]
+"""Takes a record and its event; None stands for :attr:`Dealt.KEPT`."""
+
 EXIT_INVARIANT: Final = 70
 """Exit code of a process that found an invariant broken (``EX_SOFTWARE``)."""
+
+_LETTER_BYTES_MAX: Final = 200_000
+"""Of a larger record a dead letter carries the beginning; the whole stands on its topic, at the offset that the letter names."""
 
 _MARKET_KEY: Final = b"market"
 
@@ -95,6 +119,9 @@ class Shell:
         self.app = app
         self.clock = clock
         self.counters: Counter[str] = Counter()
+        self.started_s = time.time()
+        self._forget: list[Callable[[], None]] = []
+        app.on_partitions_revoked.connect(self._partitions_went, weak=False)
         self.topics = {
             topic.name: app.topic(
                 topic.name,
@@ -110,18 +137,40 @@ class Shell:
             for topic in topics.TOPICS
         }
 
+    def at_revocation(self, forget: Callable[[], None]) -> None:
+        """Have ``forget`` called when partitions are taken away: what was kept of a table's state may be another worker's by now."""
+        self._forget.append(forget)
+
+    async def _partitions_went(self, app: faust.App, revoked: set[Any], **_more: Any) -> None:
+        for forget in self._forget:
+            forget()
+
     async def emit(self, records: Iterable[Any]) -> None:
-        """Send records, in order, and return once all of them are durable."""
+        """Send records, in order, and return once all of them are durable.
+
+        Raises:
+            StoreError: they may not be; the process must not go on.
+        """
         sent = [await self.send(_TOPIC_OF[type(record)], _key(record), wire.encode(record)) for record in records]
-        await asyncio.gather(*sent)
+        try:
+            await asyncio.gather(*sent)
+        except (FaustError, KafkaError) as exc:
+            raise StoreError(f"an effect could not be made durable: {exc!r}") from exc
 
     async def send(self, topic: Topic, key: bytes, value: bytes) -> Awaitable[Any]:
-        """Send bytes; what is returned resolves once they are durable."""
+        """Send bytes; what is returned resolves once they are durable.
+
+        Raises:
+            StoreError: the transport takes nothing.
+        """
         self.counters[f"sent {topic.name}"] += 1
-        future: Awaitable[Any] = await self.topics[topic.name].send(key=key, value=value)
+        try:
+            future: Awaitable[Any] = await self.topics[topic.name].send(key=key, value=value)
+        except (FaustError, KafkaError) as exc:
+            raise StoreError(f"{topic.name}: the transport takes nothing: {exc!r}") from exc
         return future
 
-    async def guarded(self, topic: Topic, name: str, stream: Any, handle: Callable[[Any, Any], Awaitable[None]]) -> AsyncIterator[Any]:
+    async def guarded(self, topic: Topic, name: str, stream: Any, handle: Handle, *, held: bool = False) -> AsyncIterator[Any]:
         """Decode and handle every record of a stream; yield each event once it is dealt with.
 
         Args:
@@ -129,25 +178,42 @@ class Shell:
             name: the agent, for the counters.
             stream: Faust's stream of it.
             handle: called with the record and its event.
+            held: acknowledge the records of a key only when ``handle`` says that the state which remembers them is saved; after a crash
+                the others are read again. Otherwise each is acknowledged when it is dealt with.
         """
-        async for event in stream.events():
-            try:
-                message = event.message
-                raise_if_damaged(message.topic, message.partition, message.offset, event.headers, event.value)
-                record = wire.decode(topic, event.value)
-            except DecodeError as exc:
-                await self._bury(topic, event, "decode", str(exc))
-                yield event
-                continue
-            try:
-                await handle(record, event)
-            except (AssertionError, StoreError) as exc:
-                self.die(f"{topic.name} offset {event.message.offset}: {exc!r}", exc)
-            except Exception as exc:
-                _log.exception("processing of %s offset %d failed", topic.name, event.message.offset)
-                await self._bury(topic, event, "process", f"{type(exc).__name__}: {exc}")
-            self.counters[f"taken {name}"] += 1
+        waiting: defaultdict[bytes | None, list[Any]] = defaultdict(list)
+        if held:
+            self.at_revocation(waiting.clear)
+        # Faust would also acknowledge a record whose agent is cancelled in the midst of it.
+        async for event in stream.noack().events():
+            dealt = await self._dealt_with(topic, name, event, handle)
+            if not held or dealt is Dealt.NOTHING_KEPT:
+                event.ack()
+            else:
+                waiting[event.message.key].append(event)
+            if held and dealt is Dealt.SAVED:
+                for each in waiting.pop(event.message.key):
+                    each.ack()
             yield event
+
+    async def _dealt_with(self, topic: Topic, name: str, event: Any, handle: Handle) -> Dealt:
+        message = event.message
+        try:
+            raise_if_damaged(message.topic, message.partition, message.offset, event.headers, event.value)
+            record = wire.decode(topic, event.value)
+        except DecodeError as exc:
+            await self._bury(topic, event, "decode", str(exc))
+            return Dealt.NOTHING_KEPT
+        dealt = Dealt.NOTHING_KEPT
+        try:
+            dealt = await handle(record, event) or Dealt.KEPT
+        except (AssertionError, StoreError) as exc:
+            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc)
+        except Exception as exc:
+            _log.exception("processing of %s offset %d failed", topic.name, message.offset)
+            await self._bury(topic, event, "process", f"{type(exc).__name__}: {exc}")
+        self.counters[f"taken {name}"] += 1
+        return dealt
 
     async def bury(self, topic: Topic, event: Any, reason: str) -> None:
         """Put a record that cannot be used whole among the dead letters."""
@@ -156,6 +222,10 @@ class Shell:
     async def _bury(self, topic: Topic, event: Any, stage: str, reason: str) -> None:
         self.counters[f"dead {topic.name}"] += 1
         message = event.message
+        if topic is topics.DEAD_LETTERS:
+            # A letter about a letter would be one more to fail on.
+            _log.error("dead letter at offset %d was not dealt with: %s", message.offset, reason)
+            return
         letter = DeadLetter(
             ts_event_ns=self.clock.now_ns(),
             topic=topic.name,
@@ -163,7 +233,8 @@ class Shell:
             offset=message.offset,
             stage=stage,
             reason=reason,
-            raw_hex=(event.value or b"").hex(),
+            raw_hex=(event.value or b"")[:_LETTER_BYTES_MAX].hex(),
+            size_bytes=len(event.value or b""),
         )
         _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason)
         await self.emit([letter])

@@ -15,12 +15,15 @@ problems starts nothing and names all of them, each with its line::
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
+from ingest.frame import SAMPLES_MAX
 from ingest.pointlist import PointList, read_point_list
 from ingest.yamlfile import DurationNs, Located, Name, Strict, load_yaml
 from market.errors import ConfigError, Problem
@@ -159,6 +162,7 @@ def read_settings(path: str | Path) -> Settings:
     if model.webhook is not None:
         url = model.webhook.url
         attempt(lambda: WebhookChannel(url), "webhook", "url")
+    problems.extend(located.problem(what, "points") for what in _too_large(points))
     network = _network(located, model.network, beside, problems)
     if model.tick % NS_PER_S or (NS_PER_S * 60) % model.tick:
         problems.append(located.problem("a tick is a whole number of seconds that divides a minute: 1s, 2s, 5s, 10s, …", "tick"))
@@ -181,6 +185,14 @@ def read_settings(path: str | Path) -> Settings:
         influx=influx,
         webhook=model.webhook,
     )
+
+
+def _too_large(points: PointList | None) -> Iterator[str]:
+    """Name the areas whose points do not fit one snapshot record."""
+    counts = Counter(spec.area for spec in points.table().specs) if points is not None else {}
+    for area, count in sorted(counts.items()):
+        if count > SAMPLES_MAX:
+            yield f"area {area} has {count} points, at most {SAMPLES_MAX} are carried in one; give a part of its devices an area of its own"
 
 
 def _place(problem: Problem) -> tuple[str, int]:

@@ -312,7 +312,10 @@ class Spool:
                 return
             lost = 0
             if self._acked < first.end:
-                lost = sum(header.lines for _, header in walk(first.path, max(0, self._acked - first.base)))
+                try:
+                    lost = sum(header.lines for _, header in walk(first.path, max(0, self._acked - first.base)))
+                except FileNotFoundError:
+                    _log.warning("spool %s: %s was removed by somebody else; what it held is not counted", self.directory, first.path.name)
                 _log.warning("spool %s: dropped %s with %d lines that were never acknowledged", self.directory, first.path.name, lost)
             with self._state:
                 self._index.pop(0)

@@ -18,14 +18,13 @@ from market.units import NS_PER_S, floor_ns
 from streams.intake import CLOCK_SOURCE
 from streams.runtime import Shell
 
-__all__ = ["ClockCompare", "Ticker"]
+__all__ = ["Ticker"]
 
 _ABSENCE_WALL_S: Final = 5.0
 """Behind by more wall time than this, the ticker skips to now."""
 
-_COMPARE_WALL_S: Final = 10.0
 _WORTH_TELLING_S: Final = 0.5
-"""Less than this between the clocks is their ordinary wander; what is too much, the rule set says."""
+"""A step of the clock that changed by less than this is told already; what is too much, the rule set says."""
 
 
 class Ticker:
@@ -58,6 +57,8 @@ class Ticker:
         self._deadline_ns: int | None = None
         self._moved = asyncio.Event()
         self._seq = 0
+        self._start_ns = first_ns
+        self._step_told_s: float | None = None
         self.last_ns = 0
         """Instant of the last tick sent on the grid."""
 
@@ -83,8 +84,17 @@ class Ticker:
                 self._next_ns = floor_ns(due_ns, self._tick_ns) + self._tick_ns
             if self._deadline_ns is not None and self._deadline_ns <= due_ns:
                 self._deadline_ns = None
-            await self._shell.emit([Ticked(ts_event_ns=due_ns)])
+            await self._shell.emit([*self._compared(due_ns), Ticked(ts_event_ns=due_ns)])
             self.last_ns = due_ns
+
+    def _compared(self, now_ns: int) -> tuple[ClockCompared, ...]:
+        """Tell, before the first tick and whenever it changed, whether the machine's clock was set: a tick must not act on it first."""
+        step_s = self._clock.step_s()
+        if self._step_told_s is not None and abs(step_s - self._step_told_s) < _WORTH_TELLING_S:
+            return ()
+        self._step_told_s = step_s
+        steady_s = (now_ns - self._start_ns) / NS_PER_S
+        return (ClockCompared(ts_event_ns=now_ns, wall_s=steady_s + step_s, monotonic_s=steady_s),)
 
     def _due_ns(self) -> int:
         deadline_ns = self._deadline_ns
@@ -100,24 +110,3 @@ class Ticker:
         finally:
             for task in (sleeping, moved):
                 task.cancel()
-
-
-class ClockCompare:
-    """Tells the breaker when wall clock and monotonic clock part (somebody set the clock, the machine slept), and when they agree again."""
-
-    def __init__(self, shell: Shell, clock: Clock) -> None:
-        self._shell = shell
-        self._clock = clock
-
-    async def run(self) -> None:
-        """Compare until cancelled."""
-        loop = asyncio.get_running_loop()
-        wall_ns, monotonic_s, parted = self._clock.now_ns(), loop.time(), False
-        while True:
-            await asyncio.sleep(_COMPARE_WALL_S)
-            now_ns, now_s = self._clock.now_ns(), loop.time()
-            fact = ClockCompared(ts_event_ns=now_ns, wall_s=(now_ns - wall_ns) / NS_PER_S, monotonic_s=now_s - monotonic_s)
-            apart = abs(fact.wall_s - fact.monotonic_s) > _WORTH_TELLING_S
-            if apart or parted:
-                await self._shell.emit([fact])
-            wall_ns, monotonic_s, parted = now_ns, now_s, apart

@@ -38,10 +38,11 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A record nobody could use, kept whole, with where it was found and why it was refused.
+    """A record nobody could use, with where it was found and why it was refused.
 
     Attributes:
-        raw_hex: the bytes, hexadecimal.
+        raw_hex: the bytes, hexadecimal; of a very large record the beginning.
+        size_bytes: how many there are.
         stage: ``decode`` or ``process``.
     """
 
@@ -52,6 +53,7 @@ class DeadLetter:
     stage: str
     reason: str
     raw_hex: str
+    size_bytes: int = 0
 
 
 _FACTS: Final = (

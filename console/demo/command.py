@@ -126,7 +126,7 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
         settings = _settings(options, field.point_list)
         director = Director(origin_ns, settings.rules)
         watcher = _Watcher(director)
-        hooks = Hooks(clearing_fault=field.clearing_fault, begin_ns=origin_ns)
+        hooks = Hooks(clearing_fault=field.clearing_fault)
         service = Service(settings, clock, simulated=True, extra=(watcher,), hooks=hooks)
         for decision in service.ledger.decisions():
             director.observe(decision)

@@ -153,8 +153,12 @@ class UaSession:
         dead_s = max(_DEAD * subscription.keep_alive_s, _DEAD_MIN_S)
         looks_per_retry = round(_MISSING_S / _LOOK_S)
         is_late, looks = False, 0
+        lost = self._source.dropped.total()
         while True:
             await asyncio.sleep(_LOOK_S)
+            if self._source.dropped.total() != lost:
+                # A server does not repeat a value that was lost on our way; a new subscription reports them all.
+                raise DeviceSilent("values were lost in a queue that was full")
             age_s = subscription.age_s
             if client.state is not UaClientState.CONNECTED:
                 raise DeviceSilent("the connection was lost")

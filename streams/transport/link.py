@@ -22,7 +22,7 @@ from aiokafka.partitioner import murmur2
 from streams.errors import StoreError
 from streams.transport.log import Log
 
-__all__ = ["Link"]
+__all__ = ["Link", "partition_of"]
 
 _BACKLOG_BYTES_MAX: Final = 32 << 20
 """Senders wait while more than this is on its way to disk: memory stays bounded when the disk is slower than the field."""
@@ -37,7 +37,8 @@ class _Waiter(NamedTuple):
 
 
 @lru_cache(maxsize=8192)
-def _partition_of(key: bytes, partitions: int) -> int:
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a key, as Kafka's own clients choose it (murmur2)."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
@@ -132,7 +133,7 @@ class Link:
         if not partitions:
             raise StoreError(f"topic {topic} is not declared; declare it (internal=True, partitions=…) before sending to it")
         if key is not None:
-            return _partition_of(key, partitions)
+            return partition_of(key, partitions)
         turn = self._turns[topic] = (self._turns.get(topic, -1) + 1) % partitions
         return turn
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ingest.frame import TelemetryFrame, encode_frame, frame_of, heartbeat, point_id
+from ingest.quality import GOOD
 from market.decisions import first_broken
 from market.prices import Regime
 from market.rules import rules_from
-from market.units import NS_PER_MIN, instant_ns
+from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from streams import topics, wire
+from streams.image import AreaSnapshot
+from streams.intake import CLOCK_SOURCE
+from streams.topics import Topic
+from streams.transport.link import partition_of
 from streams.transport.reader import LogReader
+from tests.kit.eventually import eventually_async
 from tests.kit.kafka import broker
-from tests.kit.market_run import MarketRun, Seen
+from tests.kit.market_run import TICK_NS, MarketRun, Seen
+from tests.kit.rts_day import rts_table
 
 pytestmark = pytest.mark.integration
 
@@ -90,7 +99,8 @@ def test_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
             return run.seen
 
     async def second() -> Seen:
-        async with MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON + 18 * NS_PER_MIN, fails=(-8, 60)) as run:
+        start_ns = NOON + 18 * NS_PER_MIN + TICK_NS
+        async with MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, start_ns, fails=(-9, 60)) as run:
             await run.until(4)
             return run.seen
 
@@ -127,6 +137,115 @@ def test_unreadable_records_go_to_the_dead_letters_with_their_place(tmp_path: Pa
     assert all(letter.offset >= 0 for letter in letters.values())
     assert counted(f"dead {topics.FACTS.name}") == 1
     assert len(seen.outcomes) == 1, "the rest went on"
+
+
+def frame_of_load(mw: float, ts_ns: int, seq: int) -> TelemetryFrame:
+    (spec, *_) = (spec for spec in rts_table().specs if spec.name.startswith("load/") and spec.area == "1")
+    return frame_of(spec.device, "1", seq, ts_ns, [(point_id(spec.name), ts_ns, mw, GOOD, 0)])
+
+
+def neighbour_of_area_1() -> str:
+    """Another area whose frames stand on the same partition as those of area 1."""
+    partitions = {area: partition_of(area.encode(), topics.FRAMES.partitions) for area in rts_table().areas}
+    return next(area for area, number in partitions.items() if number == partitions["1"] and area != "1")
+
+
+@pytest.mark.parametrize("ran_before", [False, True])
+def test_a_frame_is_read_again_until_its_own_area_has_saved_it(tmp_path: Path, ran_before: bool) -> None:
+    """Its neighbour on the partition ticks and is acknowledged; a kill at this instant must not lose the frame."""
+
+    async def first() -> None:
+        async with MarketRun(f"embedded://{tmp_path}/a/log", tmp_path / "a", RULES, NOON) as run:
+            if ran_before:
+                await run.until(0)
+                await asyncio.sleep(1.5)
+            ts_ns = NOON + TICK_NS + 5 * NS_PER_S
+            for frame in (frame_of_load(777.0, ts_ns, 99), heartbeat(CLOCK_SOURCE, neighbour_of_area_1(), 2, ts_ns)):
+                await (await run.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)))
+            await asyncio.sleep(2.5)  # offsets are committed every second
+            shutil.copytree(tmp_path / "a", tmp_path / "b")  # what a kill leaves behind
+
+    async def second() -> float:
+        async with MarketRun(f"embedded://{tmp_path}/b/log", tmp_path / "b", RULES, NOON) as run:
+            ticked = heartbeat(CLOCK_SOURCE, "1", 3, NOON + 2 * TICK_NS)
+            await (await run.shell.send(topics.FRAMES, b"1", encode_frame(ticked)))
+            name = topics.SNAPSHOTS.name
+            await eventually_async("a snapshot of area 1", lambda: run.shell.counters[f"sent {name}"] > 0)
+        with LogReader(tmp_path / "b" / "log") as log:
+            kept = [wire.decode(topics.SNAPSHOTS, record.value or b"") for record in log.records(name, 0)]
+        values = [snapshot.values for snapshot in kept if isinstance(snapshot, AreaSnapshot) and snapshot.area == "1"][-1]
+        wanted = frame_of_load(0.0, 0, 0).point[0]
+        return float(values.value[values.point.tolist().index(wanted)])
+
+    asyncio.run(first())
+    assert asyncio.run(second()) == 777.0
+
+
+class Away:
+    """A sink whose store does not answer."""
+
+    async def see(self, topic: Topic, record: object) -> None:
+        await asyncio.sleep(3600)
+
+
+class Broken:
+    """A sink with a fault of its own."""
+
+    async def see(self, topic: Topic, record: object) -> None:
+        raise ZeroDivisionError
+
+
+def test_a_stop_does_not_wait_for_a_sink_that_is_away_and_nothing_passes_it_by(tmp_path: Path) -> None:
+    async def away() -> None:
+        run = MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON)
+        run.hooks.observers = (Away(),)
+        await run.app.start()
+        await run.until(1)
+        await asyncio.wait_for(run.app.stop(), 10)
+
+    async def back() -> Seen:
+        async with MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON + 2 * NS_PER_MIN) as run:
+            await eventually_async("the outcome that the sink was never shown", lambda: NOON in run.seen.outcomes)
+            return run.seen
+
+    asyncio.run(away())
+    asyncio.run(back())
+
+
+def test_a_sink_that_fails_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    async def story() -> Seen:
+        run = MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON)
+        run.hooks.observers = (Broken(), run.seen)
+        async with run:
+            await run.until(1)
+            await eventually_async("letters", lambda: len(run.seen.letters) > 3)
+            return run.seen
+
+    seen = asyncio.run(story())
+    assert NOON in seen.outcomes
+    assert all("Broken" in letter.reason for letter in seen.letters)
+
+
+def test_a_clearing_done_again_after_a_kill_is_the_same_record(tmp_path: Path) -> None:
+    """The answer was given and its acknowledgement was not yet on disk: the second answer must not contradict the first."""
+
+    async def first() -> bytes:
+        async with MarketRun(f"embedded://{tmp_path}/a/log", tmp_path / "a", RULES, NOON) as run:
+            await run.until(0.5)
+            await eventually_async("the outcome", lambda: NOON in run.seen.outcomes)
+            shutil.copytree(tmp_path / "a", tmp_path / "b")
+            return wire.encode(run.seen.outcomes[NOON])
+
+    async def second() -> list[bytes]:
+        async with MarketRun(f"embedded://{tmp_path}/b/log", tmp_path / "b", RULES, NOON + NS_PER_MIN) as run:
+            await asyncio.sleep(1.5)
+            await run.until(0)
+        with LogReader(tmp_path / "b" / "log") as log:
+            return [record.value or b"" for record in log.records(topics.OUTCOMES.name, 0)]
+
+    answer = asyncio.run(first())
+    answers = [raw for raw in asyncio.run(second()) if wire.decode(topics.OUTCOMES, raw).interval_start_ns == NOON]
+    assert set(answers) == {answer}
 
 
 @pytest.mark.slow  # a broker takes up to ten seconds to start, and every tick makes a round trip

@@ -49,6 +49,9 @@ class StandingClock:
     def set(self, now_ns: int) -> None:
         self._now_ns = now_ns
 
+    def step_s(self) -> float:
+        return 0.0
+
     async def sleep_until(self, ts_ns: int) -> None:
         raise AssertionError("nothing here waits for time")
 
@@ -103,7 +106,6 @@ class MarketRun:
         fails_ns = tuple(start_ns + minute * NS_PER_MIN for minute in fails)
         self.hooks = Hooks(
             observers=(self.seen,),
-            begin_ns=start_ns,
             clearing_fault=lambda start: "error" if fails_ns[0] <= start < fails_ns[1] else None,
             deadline=self._note,
         )

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 from mode.utils.queues import FlowControlEvent
@@ -58,6 +59,9 @@ class _Consumer:
 
     def _to_message(self, tp: TP, offset: int) -> Any:
         return SimpleNamespace(tp=tp, topic=tp.topic, offset=offset)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return 10
 
     async def perform_seek(self) -> None:
         self.rewound += 1
@@ -187,7 +191,27 @@ def test_a_gap_that_compaction_left_counts_as_processed() -> None:
 
     _, delivered = drained([{_A: [3, 9]}], prepare=note)
     assert delivered == [(_A, 3), (_A, 9)]
-    assert gaps == [(_A, 4, 9)]
+    assert gaps == [(_A, 4, 8)], "the record behind the gap is not processed yet"
+
+
+@pytest.mark.parametrize(
+    ("committed", "acked", "gap", "may"),
+    [
+        (None, [5, 6], [], True),  # 5 was the first to be delivered
+        (None, [6, 7], [], False),
+        (7, [7, 8], [], True),
+        (7, [8, 9], [], False),
+        (7, [9], [7, 8], True),
+        (7, [9], [8], False),
+        (7, [], [], False),
+    ],
+)
+def test_nothing_unacknowledged_is_passed_by_a_commit(committed: int | None, acked: list[int], gap: list[int], may: bool) -> None:
+    consumer, _ = drained([{_A: [5, 6, 7, 8, 9]}])
+    consumer._committed_offset = {_A: committed}
+    consumer._acked = {_A: acked}
+    consumer._gap = {_A: SimpleNamespace(begin=lambda: min(gap)) if gap else None}
+    assert (consumer._new_offset(_A) is not None) is may
 
 
 def test_a_delivery_that_waits_is_cut_short_when_the_flow_stops() -> None:

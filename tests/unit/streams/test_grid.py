@@ -13,7 +13,8 @@ from streams.grid import GridProcessor, GridState, decode_state, encode_state
 from streams.image import AreaSnapshot
 from streams.intake import AreaIntake
 from streams.kpis import KpiFrame
-from streams.model import MarketModel, market_model
+from streams.marketmodel import MarketModel
+from streams.model import market_model
 from streams.settings import ControlModel, NetworkModel
 from tests.kit.rts_day import frames_at, rts_table, values_at
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame, frame_of, heartbeat, point_id
 from ingest.points import PointSpec, PointTable
 from ingest.quality import BAD_NO_COMMUNICATION, GOOD, Flag
@@ -56,7 +59,7 @@ def test_every_sample_is_taken_repeated_late_or_unknown() -> None:
     unit.take(loads(1))
     unit.take(loads(0.5))
     taken = unit.take(frame(2, "meter", load__101__mw=11.0, load__999__mw=1.0))
-    assert unit.counters == {"taken": 3, "duplicate": 2, "late": 2, "unknown": 1}
+    assert unit.last.counters == {"taken": 3, "duplicate": 2, "late": 2, "unknown": 1}
     assert taken.unknown.tolist() == [point_id("load/999/mw")]
 
 
@@ -157,28 +160,75 @@ def test_control_site_is_told() -> None:
     assert [(f.site, f.asserted) for f in facts if isinstance(f, ControlReported)] == [("MAIN", False)]
 
 
-def test_snapshot_round_trips_and_restores() -> None:
+def test_snapshot_round_trips() -> None:
     unit = intake()
     unit.take(loads(1))
     unit.take(frame(1, "scada", switch__A1__from=1.0))
     snapshot = tick(unit, 2).snapshot
     assert snapshot is not None
+    assert encode_snapshot(decode_snapshot(encode_snapshot(snapshot))) == encode_snapshot(snapshot)
+
+
+def restarted(unit: AreaIntake) -> AreaIntake:
     again = intake()
-    again.restore(decode_snapshot(encode_snapshot(snapshot)))
-    restored = tick(again, 3)
-    assert value_of(restored, "load/102/mw")[0] == 20.0
-    assert [f.load_mw for f in restored.facts if isinstance(f, LoadReported)] == [30.0]
-    assert again.counters["taken"] == unit.counters["taken"]
+    again.restore(unit.encode())
+    return again
 
 
-def test_restart_does_not_call_devices_stale_for_our_own_absence() -> None:
+def test_a_restart_changes_nothing_that_comes_after_it() -> None:
+    """Edges are not told again, a bad sample keeps its status, counters go on."""
     unit = intake()
     unit.take(loads(1))
-    snapshot = tick(unit, 2).snapshot
-    assert snapshot is not None
-    again = intake()
-    again.restore(snapshot)
-    assert tick(again, 3600).findings == []
+    unit.take(frame(1, "meter", branch__A1__from_mw=0.1))
+    unit.take(frame(1, "scada", switch__A1__from=1.0, site__MAIN=1.0))
+    unit.take(frame(2, "meter", load__101__mw=(0.0, BAD_NO_COMMUNICATION)))
+    tick(unit, 2)
+    again = restarted(unit)
+    for event in (loads(3, a=11.0), frame(3, "scada", switch__A1__from=1.0), frame(4, "meter", branch__A1__from_mw=0.1)):
+        assert again.take(event).facts == unit.take(event).facts == []
+    ours, theirs = tick(unit, 5), tick(again, 5)
+    assert theirs.facts == ours.facts
+    assert theirs.findings == ours.findings
+    assert ours.snapshot is not None
+    assert theirs.snapshot is not None
+    assert encode_snapshot(theirs.snapshot) == encode_snapshot(ours.snapshot)
+    assert again.encode() == unit.encode()
+
+
+def test_the_first_tick_of_a_run_calls_no_device_stale_for_our_own_absence() -> None:
+    unit = intake()
+    unit.take(loads(1))
+    tick(unit, 2)
+    again = restarted(unit)
+    assert again.tick(T0 + 3600 * NS_PER_S, first=True).findings == []
+    assert [f.device for f in tick(again, 3610).findings] == ["meter", "scada"]
+
+
+def test_a_device_that_was_silent_before_a_restart_has_not_answered_by_it() -> None:
+    unit = intake()
+    unit.take(loads(1))
+    unit.take(frame(1, "scada", site__MAIN=1.0))
+    assert {type(f) for f in tick(unit, 60).findings} == {SourceStale}
+    again = restarted(unit)
+    first = again.tick(T0 + 100 * NS_PER_S, first=True)
+    assert first.findings == []
+    assert first.snapshot is not None
+    assert {source.state for source in first.snapshot.sources} == {"stale"}
+    again.take(loads(101))
+    assert [(type(f), f.device) for f in tick(again, 101.5).findings] == [(SourceFresh, "meter")]
+
+
+def test_state_of_another_point_list_is_read_as_far_as_it_fits() -> None:
+    unit = intake()
+    unit.take(loads(1))
+    tick(unit, 2)
+    other = AreaIntake("1", PointTable([*SPECS[1:], PointSpec(name="bus/1/kv", area="1", device="new", period_ns=NS_PER_S)]), {}, 1.0)
+    other.restore(unit.encode())
+    assert value_of(tick(other, 3), "load/102/mw")[0] == 20.0
+    with pytest.raises(FrameError, match="not the state"):
+        other.restore(b"\xc1")
+    with pytest.raises(FrameError):
+        other.restore(unit.encode()[:-1])
 
 
 def test_clock_source_is_a_name_no_device_can_have() -> None:

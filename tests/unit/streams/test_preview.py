@@ -8,7 +8,8 @@ from ingest.frame import heartbeat
 from market.rules import rules_from
 from market.units import NS_PER_S, instant_ns
 from streams.intake import CLOCK_SOURCE
-from streams.model import MarketModel, market_model
+from streams.marketmodel import MarketModel
+from streams.model import market_model
 from streams.preview import Preview
 from streams.settings import ControlModel, NetworkModel
 from tests.kit.rts_day import frames_at, rts_table, values_at

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from ingest.clock import SimulatedClock
 from ingest.frame import TelemetryFrame
-from market.facts import Ticked
+from market.facts import ClockCompared, Ticked
 from market.units import NS_PER_S
 from streams.intake import CLOCK_SOURCE
 from streams.ticker import Ticker
@@ -23,14 +25,16 @@ class Told:
 
     def __init__(self, first_ns: int = T0) -> None:
         self.ticks: list[int] = []
+        self.compared: list[ClockCompared] = []
         self.beats: list[tuple[str, int]] = []
         self.clock = SimulatedClock(T0, 1e6)
         self.clock.run_until(T0)
         self.ticker = Ticker(self, self.beat, self.clock, TICK, ("1", "2"), first_ns)  # type: ignore[arg-type]
 
     async def emit(self, records: Sequence[Any]) -> None:
-        assert all(isinstance(record, Ticked) for record in records)
-        self.ticks += [record.ts_event_ns - T0 for record in records]
+        self.ticks += [record.ts_event_ns - T0 for record in records if isinstance(record, Ticked)]
+        self.compared += [record for record in records if isinstance(record, ClockCompared)]
+        assert isinstance(records[-1], Ticked), "what the clocks say comes before the tick that acts on it"
 
     def beat(self, frames: Sequence[TelemetryFrame]) -> None:
         assert all(frame.source == CLOCK_SOURCE and len(frame) == 0 for frame in frames)
@@ -80,6 +84,27 @@ def test_after_an_absence_time_is_not_told_step_by_step() -> None:
         running = asyncio.create_task(told.ticker.run())
         await told.goes_to(away_s, [away_s])
         await told.goes_to(away_s + 10, [away_s, away_s + 10])
+        running.cancel()
+
+    asyncio.run(story())
+
+
+def test_a_clock_that_was_set_is_told_before_the_tick_and_again_when_it_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first tick of a run tells it in any case: an earlier run may have ended with a clock that was wrong."""
+    step = {"s": 0.0}
+
+    async def story() -> None:
+        told = Told()
+        monkeypatch.setattr(told.clock, "step_s", lambda: step["s"])
+        running = asyncio.create_task(told.ticker.run())
+        await told.goes_to(11, [0, 10])
+        assert [(c.wall_s, c.monotonic_s) for c in told.compared] == [(0.0, 0.0)]
+        step["s"] = 10_800.0
+        await told.goes_to(31, [0, 10, 20, 30])
+        assert [c.wall_s - c.monotonic_s for c in told.compared] == [0.0, 10_800.0]
+        step["s"] = 0.1
+        await told.goes_to(41, [0, 10, 20, 30, 40])
+        assert [c.wall_s - c.monotonic_s for c in told.compared] == pytest.approx([0.0, 10_800.0, 0.1])
         running.cancel()
 
     asyncio.run(story())

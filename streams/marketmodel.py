@@ -1,0 +1,33 @@
+"""What the processors compute with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detectors.topology_change import Element
+from market.engine import ClearingEngine
+from market.rts_gmlc import RtsCase
+from market.sced import ClearingParams
+from streams.figures import GridModel
+
+__all__ = ["MarketModel"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketModel:
+    """What the processors share: the grid as the key figures see it, as the breaker sees it, and the engine that clears it.
+
+    Attributes:
+        case: the series behind the day-ahead result, or None where there are none.
+        elements: every branch with its voltage, for the topology detector.
+        rating_mw: continuous rating by branch.
+        area_of_bus: control area by bus.
+    """
+
+    grid: GridModel
+    engine: ClearingEngine
+    case: RtsCase | None
+    elements: dict[str, Element]
+    rating_mw: dict[str, float]
+    area_of_bus: dict[str, str]
+    params: ClearingParams

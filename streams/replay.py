@@ -1,0 +1,400 @@
+"""Did every decision follow from its inputs? What is on the log is computed again, and compared byte for byte with what was recorded.
+
+Four stages, each a fold over the inputs on its own topics, exactly as the agents ran it:
+
+========  ==========================================  ==========================================================
+intake    frames of each area                         snapshots, facts of telemetry, findings about sources
+grid      snapshots, schedules, day-ahead plans       key figures, frozen inputs, requests for a day-ahead result
+clearing  frozen inputs, requests                     outcomes, schedules, day-ahead plans, what the breaker is told
+breaker   facts                                       decisions, prices in force
+========  ==========================================  ==========================================================
+
+A stage takes its inputs as recorded, not as another stage recomputed them, so one difference does not spread. What was recorded more
+than once (a crash makes effects again) must be the same each time. Two things are taken from the record, because no computation gives
+them: when a clearing was completed, and that an engine failed from outside (a fault, a time limit).
+
+Deliberately absent: where records come from (:class:`RecordSource`: a log, or an archive of one) and how differences are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple, Protocol
+
+from ingest.frame import TelemetryFrame
+from market import facts
+from market.decisions import Decision
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
+from market.prices import PriceInForce
+from streams import breaker, grid, topics, wire
+from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
+from streams.difference import differences
+from streams.errors import DecodeError
+from streams.findings import SourceFresh, SourceStale
+from streams.image import AreaSnapshot
+from streams.intake import CLOCK_SOURCE, AreaIntake
+from streams.kpis import KpiFrame
+from streams.marketmodel import MarketModel
+from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
+from streams.topics import Topic
+from streams.transport.records import Record
+
+__all__ = ["STAGES", "Base", "Difference", "RecordSource", "Span", "StageReport", "identity_of", "instant_of", "replay"]
+
+_SHOWN: Final = 20
+"""Differences a stage reports in full; the others are counted."""
+
+_EXTERNAL: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
+"""Failures that depend on more than the inputs: how fast the machine was, whether the engine answered at all."""
+
+_TELEMETRY_FACTS: Final = (facts.SwitchReported, facts.FlowReported, facts.LoadReported, facts.ControlReported)
+
+
+class RecordSource(Protocol):
+    """Recorded topics."""
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions of a topic there are; 0 where it was not recorded."""
+        ...
+
+    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Record]:
+        """Yield the records of one partition in order, from an offset on."""
+        ...
+
+    def done(self, topic: str, partition: int) -> int:
+        """Return the offset before which every record was certainly dealt with when the recording ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Event time that is compared, ``from_ns`` to before ``to_ns``; what lies before is computed all the same."""
+
+    from_ns: int = 0
+    to_ns: int = 2**63 - 1
+
+    def __contains__(self, ts_ns: int) -> bool:
+        return self.from_ns <= ts_ns < self.to_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The states at the beginning of the records, where that is not the beginning of everything.
+
+    Attributes:
+        breaker, grid: encoded states, None for a beginning.
+        latest: area → encoded snapshot.
+        intake: area → encoded intake.
+    """
+
+    breaker: bytes | None = None
+    grid: bytes | None = None
+    latest: Mapping[str, bytes] = field(default_factory=dict)
+    intake: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One record that did not come out as recorded.
+
+    Attributes:
+        identity: what it is about.
+        ts_ns: its event time.
+        what: ``differs``, ``missing`` (recorded, not recomputed), ``extra`` (the other way round) or ``told twice`` (recorded with
+            two contents).
+        lines: how recorded and recomputed differ, for people.
+    """
+
+    identity: str
+    ts_ns: int
+    what: str
+    lines: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class StageReport:
+    """What one stage found.
+
+    Attributes:
+        taken: input records.
+        same: records that came out byte for byte.
+        repeats: recorded again with the same bytes.
+        external: failures that inputs do not explain, taken as recorded.
+        pending: records that come of inputs which nobody had dealt with when the recording ended.
+        unreadable: input records that could not be decoded; the agents dead-lettered them too.
+        different: number of differences; the first ones in ``differences``.
+    """
+
+    name: str
+    taken: int = 0
+    same: int = 0
+    repeats: int = 0
+    external: int = 0
+    pending: int = 0
+    unreadable: int = 0
+    different: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    def note(self, difference: Difference) -> None:
+        """Count a difference, and keep it while there are few."""
+        self.different += 1
+        if len(self.differences) < _SHOWN:
+            self.differences.append(difference)
+
+
+def instant_of(record: Any) -> int:
+    """Return the event time of a record of any topic, UTC ns."""
+    match record:
+        case TelemetryFrame():
+            return record.ts_ingest_ns
+        case ClearingInputs():
+            return record.frozen_at_ns
+        case Cleared() | ClearingFailed():
+            return record.completed_at_ns
+        case _:
+            return int(record.ts_event_ns)
+
+
+def identity_of(record: Any) -> str:
+    """Name what a record is about: of two with the same name, one is a repeat of the other or a contradiction to it."""
+    kind = type(record).__name__
+    match record:
+        case AreaSnapshot():
+            return f"{kind} area {record.area} {record.ts_event_ns}"
+        case ClearingInputs() | IntervalPlan():
+            return f"{kind} interval {record.interval_start_ns}"
+        case Cleared() | ClearingFailed():
+            return f"outcome of interval {record.interval_start_ns} version {record.version}"
+        case facts.ClearingReported():
+            return f"{kind} {record.segment} {record.interval_start_ns} version {record.version}"
+        case DayAheadWanted() | DayAheadPlan():
+            return f"{kind} {record.day}"
+        case Decision():
+            return f"decision {record.seq}"
+        case PriceInForce():
+            return f"price {record.segment} {record.interval_start_ns} revision {record.rev}"
+        case SourceStale() | SourceFresh():
+            return f"{kind} {record.device} {record.ts_event_ns}"
+        case facts.SwitchReported():
+            return f"{kind} {record.element} {record.end} {record.ts_event_ns}"
+        case facts.FlowReported():
+            return f"{kind} {record.element} {'from' if record.from_pct is not None else 'to'} {record.ts_event_ns}"
+        case facts.LoadReported():
+            return f"{kind} area {record.area} {record.ts_event_ns}"
+        case facts.ControlReported():
+            return f"{kind} {record.site} {record.ts_event_ns}"
+        case _:
+            return f"{kind} {instant_of(record)}"
+
+
+class _Input(NamedTuple):
+    record: Any
+    raw: bytes
+    offset: int
+    done: bool
+
+
+class _Place(NamedTuple):
+    digest: bytes
+    topic: Topic
+    offset: int
+    ts_ns: int
+
+
+class _Recorded:
+    """What the log says came out, by identity; digests only, and where to find the bytes again."""
+
+    def __init__(self, source: RecordSource, kinds: Mapping[Topic, tuple[type[Any], ...]], span: Span, report: StageReport) -> None:
+        self._source, self._report, self._span = source, report, span
+        self._known: dict[str, _Place] = {}
+        self._came: set[str] = set()
+        for topic, types in kinds.items():
+            for found in _decoded(source, topic, StageReport("")):
+                if isinstance(found.record, types) and instant_of(found.record) in span:
+                    self._add(found, topic)
+
+    def _add(self, found: _Input, topic: Topic) -> None:
+        identity, digest = identity_of(found.record), _digest(found.raw)
+        known = self._known.setdefault(identity, _Place(digest, topic, found.offset, instant_of(found.record)))
+        if known.digest != digest:
+            lines = differences(self._fetched(known), found.record)
+            self._report.note(Difference(identity=identity, ts_ns=known.ts_ns, what="told twice", lines=lines))
+        elif known.offset != found.offset:
+            self._report.repeats += 1
+
+    def _fetched(self, place: _Place) -> Any:
+        record = next(iter(self._source.records(place.topic.name, 0, place.offset)))
+        return wire.decode(place.topic, record.value or b"")
+
+    def compare(self, record: Any, cause: _Input) -> None:
+        """Hold a recomputed record against the recorded one."""
+        if instant_of(record) not in self._span:
+            return
+        identity, raw = identity_of(record), wire.encode(record)
+        place = self._known.get(identity)
+        if place is None:
+            if not cause.done:
+                self._report.pending += 1
+                return
+            self._report.note(Difference(identity=identity, ts_ns=instant_of(record), what="extra", lines=(str(record)[:400],)))
+        elif place.digest == _digest(raw):
+            self._came.add(identity)
+            self._report.same += 1
+        else:
+            self._came.add(identity)
+            lines = differences(self._fetched(place), record)
+            self._report.note(Difference(identity=identity, ts_ns=place.ts_ns, what="differs", lines=lines))
+
+    def close(self) -> None:
+        """Report what was recorded and never came out."""
+        for identity, place in self._known.items():
+            if identity not in self._came:
+                self._report.note(Difference(identity=identity, ts_ns=place.ts_ns, what="missing", lines=()))
+
+
+def _digest(raw: bytes) -> bytes:
+    return blake2b(raw, digest_size=16).digest()
+
+
+def _decoded(source: RecordSource, topic: Topic, report: StageReport) -> Iterator[_Input]:
+    """Yield every readable record of a topic, partition by partition."""
+    for partition in range(source.partitions(topic.name)):
+        done = source.done(topic.name, partition)
+        for record in source.records(topic.name, partition):
+            report.taken += 1
+            raw = record.value or b""
+            try:
+                yield _Input(wire.decode(topic, raw), raw, record.offset, done=record.offset < done)
+            except DecodeError:
+                report.unreadable += 1
+
+
+def _intake(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
+    recorded = _Recorded(
+        source,
+        {topics.SNAPSHOTS: (AreaSnapshot,), topics.FACTS: _TELEMETRY_FACTS, topics.FINDINGS: (SourceStale, SourceFresh)},
+        span,
+        report,
+    )
+    table, rules = model.grid.table, model.grid.rules
+    areas: dict[str, AreaIntake] = {}
+    for cause in _decoded(source, topics.FRAMES, report):
+        frame: TelemetryFrame = cause.record
+        if frame.area not in table.areas:
+            continue
+        unit = areas.get(frame.area)
+        if unit is None:
+            unit = areas[frame.area] = AreaIntake(frame.area, table.of_area(frame.area), model.rating_mw, rules.dead_flow_pct)
+            if frame.area in base.intake:
+                unit.restore(base.intake[frame.area])
+        if cause.offset <= unit.offset:
+            continue
+        unit.offset = cause.offset
+        tick = frame.source == CLOCK_SOURCE
+        taken = unit.tick(frame.ts_ingest_ns, first=frame.seq == 1) if tick else unit.take(frame)
+        for fact in taken.facts:
+            recorded.compare(fact, cause)
+        for finding in taken.findings:
+            recorded.compare(finding, cause)
+        if taken.snapshot is not None:
+            recorded.compare(taken.snapshot, cause)
+    recorded.close()
+
+
+def _grid(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
+    recorded = _Recorded(source, {topics.KPI: (KpiFrame,), topics.INPUTS: (ClearingInputs, DayAheadWanted)}, span, report)
+    state = None if base.grid is None else grid.decode_state(base.grid)
+    latest = [wire.decode(topics.SNAPSHOTS, raw) for raw in base.latest.values()]
+    processor = grid.GridProcessor(model.grid, state, latest)
+    for cause in _decoded(source, topics.SNAPSHOTS, report):
+        if cause.offset <= processor.state.offset:
+            continue
+        for effect in processor.take(cause.record):
+            recorded.compare(effect, cause)
+        processor.state = replace(processor.state, offset=cause.offset)
+    recorded.close()
+
+
+def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
+    outcomes: dict[int, Cleared | ClearingFailed] = {}
+    for found in _decoded(source, topics.OUTCOMES, StageReport("")):
+        outcomes.setdefault(found.record.interval_start_ns, found.record)
+    plans = (found.record for found in _decoded(source, topics.SNAPSHOTS, StageReport("")) if isinstance(found.record, DayAheadPlan))
+    made_ns = {plan.day: plan.ts_event_ns for plan in plans}
+    kinds: dict[Topic, tuple[type[Any], ...]] = {
+        topics.OUTCOMES: (Cleared, ClearingFailed),
+        topics.SNAPSHOTS: (IntervalPlan, DayAheadPlan),
+        topics.FACTS: (facts.ClearingReported,),
+    }
+    recorded = _Recorded(source, kinds, span, report)
+    asked: set[str] = set()
+    for cause in _decoded(source, topics.INPUTS, report):
+        record = cause.record
+        if identity_of(record) in asked:
+            continue  # a repeat of a request: answered again with another completion time, and the first answer counts
+        asked.add(identity_of(record))
+        if isinstance(record, DayAheadWanted):
+            if record.day in made_ns:
+                for answer in day_ahead_records(record, day_ahead_result(record, model), model, made_ns[record.day]):
+                    recorded.compare(answer, cause)
+            continue
+        known = outcomes.get(record.interval_start_ns)
+        if known is None:
+            continue  # never answered: the process died, or a silent engine; the breaker counts it as missing
+        outcome: Cleared | ClearingFailed
+        if isinstance(known, ClearingFailed) and known.reason in _EXTERNAL:
+            report.external += 1
+            outcome = known
+        else:
+            outcome = replace(solved(model.engine, record), completed_at_ns=known.completed_at_ns)
+        for answer in clearing_records(outcome, record, model):
+            recorded.compare(answer, cause)
+    recorded.close()
+
+
+def _breaker(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
+    recorded = _Recorded(source, {topics.DECISIONS: (Decision,), topics.PRICES: (PriceInForce,)}, span, report)
+    rules = model.grid.rules
+    state = None if base.breaker is None else breaker.decode_state(base.breaker)
+    for cause in _decoded(source, topics.FACTS, report):
+        fact = cause.record
+        if state is None:
+            state = breaker.begin(fact.ts_event_ns, rules)
+        if cause.offset <= state.offset:
+            continue
+        state, effects = breaker.step(state, fact, rules, model.elements)
+        state = replace(state, offset=cause.offset)
+        for effect in effects:
+            recorded.compare(effect, cause)
+    recorded.close()
+
+
+_Stage = Callable[[RecordSource, MarketModel, Base, Span, StageReport], None]
+
+STAGES: Final[Mapping[str, _Stage]] = {"intake": _intake, "grid": _grid, "clearing": _clearing, "breaker": _breaker}
+"""Every stage by name, in the order data flow."""
+
+
+def replay(
+    source: RecordSource, model: MarketModel, names: Iterable[str] = STAGES, base: Base | None = None, span: Span | None = None
+) -> list[StageReport]:
+    """Compute stages again and compare.
+
+    Args:
+        source: what was recorded.
+        model: the grid and the rules, as they were then.
+        names: stages of :data:`STAGES`.
+        base: states at the beginning of the records.
+        span: event time to compare.
+
+    Returns:
+        One report a stage, in the order of ``names``.
+    """
+    reports = []
+    for name in names:
+        report = StageReport(name)
+        STAGES[name](source, model, base or Base(), span or Span(), report)
+        reports.append(report)
+    return reports
