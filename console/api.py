@@ -10,6 +10,7 @@ GET     ``/api/breaker``   :class:`market.view.MarketView` as JSON, instants in 
 POST    ``/api/commands``  an order to the breaker: 202 when it is on its way, 422 naming the fields that are wrong
 GET     ``/health``        200 while the process lives
 GET     ``/ready``         200 once everything was recovered, else 503 with what is missing
+GET     ``/metrics``       what the service counts, for Prometheus (:mod:`console.metrics`)
 ======  =================  ==========================================================================================
 
 Whether an order is carried out is the breaker's decision and appears among its decisions; a 202 only says that it was passed on.
@@ -47,7 +48,7 @@ from market.errors import RuleRefusal
 from market.facts import CommandGiven
 from streams.errors import SinkUnavailable
 
-__all__ = ["ApiServer", "CommandSink", "HealthSource", "build_api"]
+__all__ = ["ApiServer", "CommandSink", "HealthSource", "MetricsPage", "build_api"]
 
 CommandSink = Callable[[CommandGiven], Awaitable[None]]
 """Takes an order and returns once it is safely on its way.
@@ -56,6 +57,9 @@ Raises:
     SinkUnavailable: not now; the sender is told to try again (503).
     RuleRefusal: never; the sender is told the rule (409).
 """
+
+MetricsPage = Callable[[str], Awaitable[tuple[bytes, str]]]
+"""Gives, for an Accept header, the body of ``/metrics`` and its content type."""
 
 
 class HealthSource(Protocol):
@@ -88,6 +92,7 @@ def build_api(
     *,
     clock: Clock,
     allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
+    metrics: MetricsPage | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -97,6 +102,7 @@ def build_api(
         health: behind ``/ready``.
         clock: event time, read for each message of the stream and for the instant an order arrived.
         allowed_hosts: names and addresses a request may use for this service, without port.
+        metrics: behind ``/metrics``, or None for an instance that counts nothing (404).
 
     Returns:
         The application; ``app.state.stream`` is its :class:`BoardStream`.
@@ -127,6 +133,20 @@ def build_api(
             return _problem(404, "the market has not been reported yet; see /ready for what is missing")
         return _json(state.view)
 
+    @app.post("/api/commands", status_code=202)
+    async def command(order: _Order) -> Response:
+        if commands is None:
+            return _problem(403, "this instance takes no commands; send them to the one that runs the breaker")
+        return await _pass_on(order, commands, clock.now_ns())
+
+    _add_probes(app, health, metrics)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    return app
+
+
+def _add_probes(app: FastAPI, health: HealthSource, metrics: MetricsPage | None) -> None:
+    """Add what machines ask of the service itself."""
+
     @app.get("/health")
     async def live() -> Response:
         return _json({"status": "live"})
@@ -136,14 +156,12 @@ def build_api(
         missing = list(health.missing())
         return _json({"status": "recovering" if missing else "ready", "missing": missing}, 503 if missing else 200)
 
-    @app.post("/api/commands", status_code=202)
-    async def command(order: _Order) -> Response:
-        if commands is None:
-            return _problem(403, "this instance takes no commands; send them to the one that runs the breaker")
-        return await _pass_on(order, commands, clock.now_ns())
-
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    return app
+    @app.get("/metrics", include_in_schema=False)
+    async def counted(request: Request) -> Response:
+        if metrics is None:
+            return _problem(404, "this instance counts nothing; ask the one that runs the service")
+        body, content_type = await metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"cache-control": "no-store", "content-type": content_type})
 
 
 async def _pass_on(order: _Order, commands: CommandSink, now_ns: int) -> Response:

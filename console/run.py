@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,16 +14,16 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from console.complaints import complaints
 from console.demo.command import DemoOptions, run_demo
 from console.logs import log_to
 from console.service import Service
-from market.errors import ConfigError, GridfuseError, Problem, UnitError
+from market.errors import ConfigError, Problem, UnitError
 from market.units import NS_PER_DAY, NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns, instant_ns
 from streams.settings import Settings, read_settings
 
 __all__ = ["register"]
 
-_FAILED, _UNUSABLE = 1, 2
 _ZONE: Final = "Asia/Shanghai"
 _DAY: Final = "2020-01-01"
 _START: Final = f"{_DAY}T14:00:00+08:00"
@@ -53,7 +51,7 @@ def _demo(
 ) -> None:
     """The whole service on this machine against the simulated field: a real grid day, and a market breaker that trips."""
     console = Console(stderr=as_json)
-    with _complaints():
+    with complaints():
         if fresh:
             _forget(data)
         start_ns = _start_ns(start)
@@ -80,7 +78,7 @@ def _run(
 ) -> None:
     """The service against real devices; runs until it is told to stop (SIGINT, SIGTERM)."""
     log_to(None)
-    with _complaints():
+    with complaints():
         settings = read_settings(config)
         if port is not None:
             settings = replace(settings, http=settings.http.model_copy(update={"port": port}))
@@ -106,20 +104,6 @@ async def _serve(settings: Settings) -> None:
         running.cancel()
     finally:
         await service.stop()
-
-
-@contextlib.contextmanager
-def _complaints() -> Iterator[None]:
-    """Turn what went wrong into sentences and an exit code."""
-    try:
-        yield
-    except ConfigError as exc:
-        for problem in exc.problems:
-            typer.echo(str(problem), err=True)
-        raise typer.Exit(_UNUSABLE) from exc
-    except GridfuseError as exc:
-        typer.echo(f"gridfuse: {exc}", err=True)
-        raise typer.Exit(_FAILED) from exc
 
 
 def _forget(data: Path) -> None:

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from console.api import ApiServer, build_api
 from console.board.state import BoardState
+from console.loopdelay import LoopDelay
+from console.metrics import Metrics, Watched
 from console.observers import BoardObserver, LedgerObserver, MarketWatch, Notifier, Recorder
 from ingest.clock import Clock, WallClock
 from ingest.errors import DeviceError
@@ -111,18 +113,20 @@ class Service:
         self.spool = Spool(settings.data / "spool")
         self.ledger = Ledger(f"sqlite:///{settings.data / 'ledger.sqlite'}")
         self.async_ledger = AsyncLedger(self.ledger)
-        self.dispatcher = Dispatcher(Outbox(self.ledger.engine), self._channels())
+        self._outbox = Outbox(self.ledger.engine)
+        self.dispatcher = Dispatcher(self._outbox, self._channels())
         self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
-        recorder = Recorder(self.spool, TelemetryEncoder(self.table), settings.rules.zone)
+        self._recorder = Recorder(self.spool, TelemetryEncoder(self.table), settings.rules.zone)
         ledger, notifier = LedgerObserver(self.async_ledger), Notifier(self.dispatcher)
         tick_wall_s = settings.tick_ns / NS_PER_S / self.clock.speed
         self._on_board = BoardObserver(self.board, Preview(self.model) if tick_wall_s > _TICK_WALL_S else None)
         self._market = MarketWatch()
-        observers: tuple[Observer, ...] = (self._on_board, self._market, notifier, ledger, recorder, *extra)
+        observers: tuple[Observer, ...] = (self._on_board, self._market, notifier, ledger, self._recorder, *extra)
         self.hooks = replace(hooks or Hooks(), observers=observers)
         self.hooks.base_points = self._write_base_points if settings.setpoints else None
         self.app, self.shell = build_app(settings, self.model, self.clock, self.hooks)
         self.gateway = Gateway(settings.points, self.clock, self._emit)
+        self._loop_delay = LoopDelay()
         self.ticker: Ticker | None = None
         self.api: ApiServer | None = None
         self.samples_in = 0
@@ -131,6 +135,22 @@ class Service:
         self._lost: BaseException | None = None
         self._written_mw: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self._metrics = Metrics(self._watched())
+
+    def _watched(self) -> Watched:
+        return Watched(
+            shell=self.shell,
+            gateway=self.gateway,
+            spool=self.spool,
+            recorder=self._recorder,
+            flusher=self.flusher,
+            outbox=self._outbox,
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            loop_delay=self._loop_delay,
+            rule_set=self.settings.rules.id,
+            last_tick_ns=lambda: 0 if self.ticker is None else self.ticker.last_ns,
+        )
 
     def _channels(self) -> list[Channel]:
         channels: list[Channel] = [LogChannel()]
@@ -153,7 +173,9 @@ class Service:
             for record in _last_records(self.settings.log_directory, topic, most):
                 await self._on_board.see(topic, record)
         port = await self._serve()
+        self._run(self._loop_delay.run(), "loop delay")
         await self.app.start()
+        await self.app.tables.wait_until_recovery_completed()
         self._recovered = True
         await self.gateway.start()
         self._run(self.gateway.wait(), "gateway")
@@ -179,7 +201,7 @@ class Service:
     async def _serve(self) -> int:
         http = self.settings.http
         hosts = ("127.0.0.1", "localhost", "::1", http.host, *http.allowed_hosts)
-        api = build_api(self.board, self._command, self, clock=self.clock, allowed_hosts=hosts)
+        api = build_api(self.board, self._command, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page)
         self.api = ApiServer(api, host=http.host, port=http.port)
         try:
             return await self.api.start()

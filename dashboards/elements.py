@@ -39,6 +39,7 @@ __all__ = [
     "last",
     "rows",
     "select",
+    "tile",
     "title_of",
 ]
 
@@ -211,3 +212,29 @@ def headings(measurement: Measurement, *names: str) -> dict[str, Text]:
     titled = {column.name: title_of(column) for column in columns}
     # Grafana calls the first column so, whatever the server calls it.
     return {"Time": Text("Time", "时间")} | {name: titled[name] for name in names}
+
+
+def tile(
+    measurement: Measurement,
+    name: str,
+    *,
+    number: int,
+    at: tuple[int, int, int, int],
+    description: Text,
+    steps: tuple[Step, ...] = (Step(None, GREY),),
+    decimals: int = 1,
+) -> Panel:
+    """Show the newest value of a field before its recent course, under the title and in the unit of the schema."""
+    column = measurement.field(name)
+    return Panel(
+        number=number,
+        kind=PanelKind.STAT,
+        title=title_of(column),
+        description=description,
+        unit=column.unit,
+        at=at,
+        queries=(course(measurement, name, how="last"),),
+        decimals=decimals,
+        steps=steps,
+        sparkline=True,
+    )

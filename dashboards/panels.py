@@ -1,7 +1,8 @@
 """Which panels are there, and what does each show?
 
 One registry in both languages. It gives the Grafana files (:mod:`dashboards.build`) and the list of queries that the tests run against
-a real server. The page is read from the top: state of the market and its clocks, state of the grid, courses, tables.
+a real server. The page is read from the top: state of the market and its clocks, state of the grid, courses, tables, and how well it
+all went (:mod:`dashboards.performance`).
 
 Deliberately absent: plug-ins outside Grafana's core set, and the other boards (one per level and subject) that link to this one.
 """
@@ -27,8 +28,10 @@ from dashboards.elements import (
     last,
     rows,
     select,
+    tile,
     title_of,
 )
+from dashboards.performance import PERFORMANCE
 from streams.measurements import ALERT, BINDING, CLEARING, EVENT, FUEL, KPI, KPI_AREA, LINE_LOADING, LMP, MARKET, PRICE, SOURCE
 
 __all__ = ["AREA_VALUES", "EVENT_MARKS", "PANELS"]
@@ -73,19 +76,7 @@ _PRIORITIES: Final = (
 
 def _kpi(number: int, name: str, x: int, description: Text, steps: tuple[Step, ...] = (Step(None, GREY),), decimals: int = 1) -> Panel:
     """One key figure of the system with its recent course, in the second row."""
-    column = KPI.field(name)
-    return Panel(
-        number=number,
-        kind=PanelKind.STAT,
-        title=title_of(column),
-        description=description,
-        unit=column.unit,
-        at=(x, 4, 3, 4),
-        queries=(course(KPI, name, how="last"),),
-        decimals=decimals,
-        steps=steps,
-        sparkline=True,
-    )
+    return tile(KPI, name, number=number, at=(x, 4, 3, 4), description=description, steps=steps, decimals=decimals)
 
 
 _STATE_ROW: Final = (
@@ -394,7 +385,7 @@ _TABLES: Final = (
     ),
 )
 
-PANELS: Final = (*_STATE_ROW, *_FIGURES_ROW, *_COURSES, *_TABLES)
+PANELS: Final = (*_STATE_ROW, *_FIGURES_ROW, *_COURSES, *_TABLES, *PERFORMANCE)
 """The overview: market, breaker and grid on one page, the most urgent at the top."""
 
 AREA_VALUES: Final = f'SHOW TAG VALUES FROM "{KPI_AREA.name}" WITH KEY = "area"'

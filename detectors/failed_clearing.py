@@ -4,13 +4,15 @@ Theory of operation (spec §1.2, Art. 9 and 23(1)):
 
 * Every expected interval has a *due* instant, its start plus an offset. It is judged once, at due + grace: served if a valid result
   for it is known, else *unserved*, whether the engine said it failed or said nothing.
-* An outage starts at the due instant of the first unserved interval. Any valid result for that interval or a later one, finished
-  before its interval was over, ends the outage at the instant it was completed; unserved intervals that fell due after that
-  instant begin the next outage. One success restarts the count.
+* An outage starts at the due instant of the first unserved interval. Any valid result for that interval or a later one, completed
+  since then and before its interval was over, ends the outage at the instant it was completed; unserved intervals that fell due
+  after that instant begin the next outage. One success restarts the count. When we heard of the result does not matter: one that
+  was taken in before the outage was judged ends it as well.
 * The condition is met when no such result was completed before ``outage start + 120 min``: a result at exactly that instant is too
   late. It is reported at that instant plus the grace, so that results still on the wire count.
 * Results count by when they were completed, if the source's clock can be trusted, else by when they arrived.
 * While this service cannot see the results (blind) nothing is judged; when sight returns, the back-fill has one grace to arrive.
+* A market that closes by its calendar ends the outage, but not a condition that was met by then.
 
 Absent on purpose: what the condition does to the market (:mod:`market.segment`), prices, people.
 """
@@ -35,7 +37,7 @@ from market.facts import CalendarClosed, ClearingReported, ClearingStatus, Fact,
 from market.rules import MarketRules
 from market.units import NS_PER_MIN, NS_PER_S, floor_ns, instant_text
 
-__all__ = ["ClearingWatch", "Report", "headroom_ns", "next_deadline_ns", "observe", "restarted", "watch_from"]
+__all__ = ["ClearingWatch", "Report", "Served", "headroom_ns", "next_deadline_ns", "observe", "restarted", "watch_from"]
 
 _SOURCE_CLOCK_NS: Final = NS_PER_S
 """A completion instant further ahead of its arrival than this comes from a clock that is not trusted (spec §1.2)."""
@@ -45,6 +47,9 @@ _AHEAD_NS: Final = 24 * 60 * NS_PER_MIN
 
 _UNSERVED_MAX: Final = 1024
 """Most unserved intervals remembered: 72 h of five-minute intervals and some."""
+
+_SERVED_INTERVALS: Final = 12
+"""Results are remembered for this many intervals that were judged, to tell a repeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +62,21 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One valid result: for the interval that starts at ``start_ns``, completed at ``completed_at_ns``."""
+
+    start_ns: int
+    version: int
+    completed_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClearingWatch:
     """What the detector remembers.
 
     Attributes:
         next_start_ns: start of the first interval not judged yet.
-        served: (start, version) of valid results, for intervals not judged yet and those judged recently.
+        served: valid results, every version of them, for intervals not judged yet and those judged recently.
         unserved: (start, how) of the intervals of the running outage judged without a valid result, ascending; ``how`` is
             MISSED, FAILED or INVALID.
         reports: failures reported for intervals not judged yet.
@@ -76,7 +90,7 @@ class ClearingWatch:
     """
 
     next_start_ns: int
-    served: tuple[tuple[int, int], ...] = ()
+    served: tuple[Served, ...] = ()
     unserved: tuple[tuple[int, str], ...] = ()
     reports: tuple[Report, ...] = ()
     outage_start_ns: int | None = None
@@ -86,6 +100,10 @@ class ClearingWatch:
     closed: tuple[tuple[int, int], ...] = ()
     blind: bool = False
     judge_after_ns: int = 0
+
+    def has_result(self, start_ns: int) -> bool:
+        """Whether a valid result for the interval starting at ``start_ns`` is remembered."""
+        return any(result.start_ns == start_ns for result in self.served)
 
 
 def watch_from(ts_ns: int, rules: MarketRules, *, closed: tuple[tuple[int, int], ...] = ()) -> ClearingWatch:
@@ -124,11 +142,10 @@ def observe(watch: ClearingWatch, fact: Fact, rules: MarketRules, *, held: bool 
             return _tick(watch, now_ns, rules, held=held)
         case ClearingReported(segment=Segment.RT):
             return _result(watch, fact, rules)
-        case SourceReported(name="clearing", up=up):
-            if up:
-                return replace(watch, blind=False, judge_after_ns=fact.ts_event_ns + rules.grace_ns if watch.blind else 0), ()
-            return replace(watch, blind=True), ()
-        case CalendarClosed(segment=Segment.RT, from_ns=from_ns, to_ns=to_ns):
+        case SourceReported(name="clearing", up=up) if up is watch.blind:
+            # Only a change of sight counts: repeated, it must not cut short the grace that the back-fill has.
+            return replace(watch, blind=not up, judge_after_ns=fact.ts_event_ns + rules.grace_ns if up else watch.judge_after_ns), ()
+        case CalendarClosed(segment=Segment.RT, from_ns=from_ns, to_ns=to_ns) if (from_ns, to_ns) not in watch.closed:
             return replace(watch, closed=(*watch.closed, (from_ns, to_ns))), ()
         case _:
             return watch, ()
@@ -143,14 +160,16 @@ def headroom_ns(watch: ClearingWatch, now_ns: int, rules: MarketRules) -> int | 
     return max(0, rules.rt_limit_ns - (now_ns - watch.outage_start_ns))
 
 
-def next_deadline_ns(watch: ClearingWatch, rules: MarketRules) -> int:
-    """Return the next instant at which a tick could find something."""
-    candidates = [max(watch.next_start_ns + rules.due_offset_ns + rules.grace_ns, watch.judge_after_ns)]
+def next_deadline_ns(watch: ClearingWatch, now_ns: int, rules: MarketRules) -> int | None:
+    """Return the next instant after ``now_ns`` at which a tick could find something, or None while nothing can be judged."""
+    if watch.blind:
+        return None
+    candidates = [watch.next_start_ns + rules.due_offset_ns + rules.grace_ns]
     if watch.outage_start_ns is not None:
-        candidates += [watch.outage_start_ns + mark * NS_PER_MIN for mark in rules.reminders_min[watch.marks :]][:1]
+        candidates += [watch.outage_start_ns + mark * NS_PER_MIN for mark in rules.reminders_min[watch.marks :]]
         if not watch.condition_reported:
             candidates.append(watch.outage_start_ns + rules.rt_limit_ns + rules.grace_ns)
-    return min(candidates)
+    return min((at for at in (max(at, watch.judge_after_ns) for at in candidates) if at > now_ns), default=None)
 
 
 def _closed_until(watch: ClearingWatch, start_ns: int) -> int | None:
@@ -162,29 +181,54 @@ def _tick(watch: ClearingWatch, now_ns: int, rules: MarketRules, *, held: bool) 
     if watch.blind or now_ns < watch.judge_after_ns:
         return watch, ()
     found: list[Finding] = []
-    while watch.next_start_ns + rules.due_offset_ns + rules.grace_ns <= now_ns:
-        watch = _judge(watch, rules, found)
+    while (start_ns := watch.next_start_ns) + rules.due_offset_ns + rules.grace_ns <= now_ns:
+        closed_until_ns = _closed_until(watch, start_ns)
+        if closed_until_ns is None:
+            watch = _judge(watch, rules, found)
+            continue
+        # The closed range ends the outage, so a condition that was met by then must have been reported.
+        watch = _condition_judged(watch, start_ns, rules, found, held=held)
+        if held and _condition_due(watch, start_ns, rules):
+            break
+        watch = _closed(watch, closed_until_ns, rules, found)
+    watch = _reminded(watch, now_ns, rules, found)
+    return _condition_judged(watch, now_ns - rules.grace_ns, rules, found, held=held), tuple(found)
+
+
+def _reminded(watch: ClearingWatch, now_ns: int, rules: MarketRules, found: list[Finding]) -> ClearingWatch:
+    """Report the latest reminder mark that was passed; those passed while nobody could see are not made up for."""
     start_ns = watch.outage_start_ns
     if start_ns is None:
-        return watch, tuple(found)
-    for minutes in rules.reminders_min[watch.marks :]:
-        if start_ns + minutes * NS_PER_MIN > now_ns:
-            break
-        watch = replace(watch, marks=watch.marks + 1)
-        found.append(OutageReached(start_ns=start_ns, minutes=minutes))
+        return watch
+    passed = [minutes for minutes in rules.reminders_min if start_ns + minutes * NS_PER_MIN <= now_ns]
+    if len(passed) <= watch.marks:
+        return watch
+    found.append(OutageReached(start_ns=start_ns, minutes=passed[-1]))
+    return replace(watch, marks=len(passed))
+
+
+def _condition_due(watch: ClearingWatch, at_ns: int, rules: MarketRules) -> bool:
+    """Whether the outage has reached its limit at ``at_ns`` and nobody was told."""
+    return watch.outage_start_ns is not None and not watch.condition_reported and watch.outage_start_ns + rules.rt_limit_ns <= at_ns
+
+
+def _condition_judged(watch: ClearingWatch, at_ns: int, rules: MarketRules, found: list[Finding], *, held: bool) -> ClearingWatch:
+    """Report the condition once it was met at ``at_ns``, and once an outage."""
+    if held or not _condition_due(watch, at_ns, rules):
+        return watch
+    start_ns = watch.outage_start_ns
+    assert start_ns is not None, "only a running outage reaches its limit"
     met_at_ns = start_ns + rules.rt_limit_ns
-    if not watch.condition_reported and not held and met_at_ns + rules.grace_ns <= now_ns:
-        watch = replace(watch, condition_reported=True)
-        found.append(
-            ConditionMet(
-                basis=Basis.RT_120,
-                segment=Segment.RT,
-                met_at_ns=met_at_ns,
-                article="Art. 23(1)",
-                evidence=_evidence(watch, start_ns, met_at_ns, rules),
-            )
+    found.append(
+        ConditionMet(
+            basis=Basis.RT_120,
+            segment=Segment.RT,
+            met_at_ns=met_at_ns,
+            article="Art. 23(1)",
+            evidence=_evidence(watch, start_ns, met_at_ns, rules),
         )
-    return watch, tuple(found)
+    )
+    return replace(watch, condition_reported=True)
 
 
 def _evidence(watch: ClearingWatch, start_ns: int, met_at_ns: int, rules: MarketRules) -> tuple[str, ...]:
@@ -198,47 +242,70 @@ def _evidence(watch: ClearingWatch, start_ns: int, met_at_ns: int, rules: Market
     )
 
 
+def _closed(watch: ClearingWatch, until_ns: int, rules: MarketRules, found: list[Finding]) -> ClearingWatch:
+    """Pass over a range in which nothing is expected; a running outage ends where it begins."""
+    step, start_ns = rules.rt_interval_ns, watch.next_start_ns
+    watch = replace(watch, next_start_ns=floor_ns(until_ns + step - 1, step))
+    if watch.outage_start_ns is None:
+        return watch
+    found.append(OutageOver(start_ns=watch.outage_start_ns, end_ns=start_ns, unserved=len(watch.unserved), by_calendar=True))
+    return replace(watch, unserved=(), outage_start_ns=None, marks=0, condition_reported=False)
+
+
 def _judge(watch: ClearingWatch, rules: MarketRules, found: list[Finding]) -> ClearingWatch:
-    """Judge the next interval and move on by one (or past a closed range)."""
+    """Judge the next interval and move on by one."""
     start_ns = watch.next_start_ns
-    closed_until_ns = _closed_until(watch, start_ns)
-    if closed_until_ns is not None:
-        step = rules.rt_interval_ns
-        watch = replace(watch, next_start_ns=floor_ns(closed_until_ns + step - 1, step))
-        return _outage_over(watch, start_ns, rules, found) if watch.outage_start_ns is not None else watch
+    oldest_ns = start_ns - _SERVED_INTERVALS * rules.rt_interval_ns
     watch = replace(
         watch,
         next_start_ns=start_ns + rules.rt_interval_ns,
-        served=tuple(entry for entry in watch.served if entry[0] > start_ns - 12 * rules.rt_interval_ns),
+        served=tuple(result for result in watch.served if result.start_ns > oldest_ns),
+        closed=tuple(closed for closed in watch.closed if closed[1] > oldest_ns),
     )
-    if any(served_ns == start_ns for served_ns, _ in watch.served):
-        return watch
-    report = next((r for r in watch.reports if r.start_ns == start_ns), None)
-    how, reason = (report.how, report.reason) if report else ("MISSED", "no result and no message")
-    watch = replace(
-        watch,
-        unserved=(*watch.unserved, (start_ns, how))[-_UNSERVED_MAX:],
-        reports=tuple(r for r in watch.reports if r.start_ns > start_ns),
-    )
-    if watch.outage_start_ns is None:
-        watch = replace(watch, outage_start_ns=start_ns + rules.due_offset_ns)
-        found.append(OutageBegan(start_ns=start_ns + rules.due_offset_ns))
-    found.append(IntervalUnserved(interval_start_ns=start_ns, how=how, reason=reason))
+    if not watch.has_result(start_ns):
+        report = next((r for r in watch.reports if r.start_ns == start_ns), None)
+        how, reason = (report.how, report.reason) if report else ("MISSED", "no result and no message")
+        if watch.outage_start_ns is None:
+            watch = replace(watch, outage_start_ns=start_ns + rules.due_offset_ns)
+            found.append(OutageBegan(start_ns=start_ns + rules.due_offset_ns))
+        found.append(IntervalUnserved(interval_start_ns=start_ns, how=how, reason=reason))
+        watch = replace(watch, unserved=(*watch.unserved, (start_ns, how))[-_UNSERVED_MAX:])
+    watch = replace(watch, reports=tuple(r for r in watch.reports if r.start_ns > start_ns))
+    return _ended_by_results(watch, rules, found)
+
+
+def _ended_by_results(watch: ClearingWatch, rules: MarketRules, found: list[Finding]) -> ClearingWatch:
+    """End the running outage, and those that follow from it, by the results that are known.
+
+    An outage ends when all is judged that fell due before its end, so that it holds the same intervals whenever that is done. A
+    result that was completed when the limit was reached is too late: it ends the outage once the condition was reported.
+    """
+    judged_ns = watch.next_start_ns + rules.due_offset_ns
+    while (start_ns := watch.outage_start_ns) is not None:
+        limit_ns = start_ns + rules.rt_limit_ns
+        end_ns = min(
+            (
+                result.completed_at_ns
+                for result in watch.served
+                if result.start_ns + rules.due_offset_ns >= start_ns <= result.completed_at_ns
+                and (result.completed_at_ns < limit_ns or watch.condition_reported)
+            ),
+            default=None,
+        )
+        if end_ns is None or end_ns >= judged_ns:
+            break
+        watch = _outage_over(watch, start_ns, end_ns, rules, found)
     return watch
 
 
-def _outage_over(watch: ClearingWatch, end_ns: int, rules: MarketRules, found: list[Finding]) -> ClearingWatch:
+def _outage_over(watch: ClearingWatch, start_ns: int, end_ns: int, rules: MarketRules, found: list[Finding]) -> ClearingWatch:
     """End the running outage at ``end_ns``; intervals that fell due later begin the next one."""
-    start_ns = watch.outage_start_ns
-    assert start_ns is not None, "only a running outage can end"
     later = tuple(entry for entry in watch.unserved if entry[0] + rules.due_offset_ns > end_ns)
-    found.append(OutageOver(start_ns=start_ns, end_ns=max(end_ns, start_ns), unserved=len(watch.unserved) - len(later)))
-    watch = replace(watch, unserved=later, outage_start_ns=None, marks=0, condition_reported=False)
-    if later:
-        next_start_ns = later[0][0] + rules.due_offset_ns
-        watch = replace(watch, outage_start_ns=next_start_ns)
-        found.append(OutageBegan(start_ns=next_start_ns))
-    return watch
+    next_ns = later[0][0] + rules.due_offset_ns if later else None
+    found.append(OutageOver(start_ns=start_ns, end_ns=end_ns, unserved=len(watch.unserved) - len(later), next_start_ns=next_ns))
+    if next_ns is not None:
+        found.append(OutageBegan(start_ns=next_ns))
+    return replace(watch, unserved=later, outage_start_ns=next_ns, marks=0, condition_reported=False)
 
 
 def _invalid_reason(fact: ClearingReported, completed_at_ns: int, rules: MarketRules) -> str:
@@ -265,11 +332,11 @@ def _result(watch: ClearingWatch, fact: ClearingReported, rules: MarketRules) ->
     trusted = fact.completed_at_ns <= fact.ts_event_ns + _SOURCE_CLOCK_NS
     completed_at_ns = fact.completed_at_ns if trusted else fact.ts_event_ns
     if fact.status is ClearingStatus.FAILED:
-        return _reported(watch, Report(start_ns=start_ns, how="FAILED", reason=fact.reason or "no reason given")), ()
-    if any(served_ns == start_ns and version >= fact.version for served_ns, version in watch.served):
+        return _reported(watch, fact, Report(start_ns=start_ns, how="FAILED", reason=fact.reason or "no reason given")), ()
+    if any(result.start_ns == start_ns and result.version >= fact.version for result in watch.served):
         return watch, ()
     if why := _invalid_reason(fact, completed_at_ns, rules):
-        return _reported(watch, Report(start_ns=start_ns, how="INVALID", reason=why)), ()
+        return _reported(watch, fact, Report(start_ns=start_ns, how="INVALID", reason=why)), ()
 
     found: list[Finding] = [
         ResultAccepted(
@@ -279,23 +346,18 @@ def _result(watch: ClearingWatch, fact: ClearingReported, rules: MarketRules) ->
             version=fact.version,
         )
     ]
-    first_unserved_ns = watch.unserved[0][0] if watch.unserved else None
     watch = replace(
         watch,
-        served=(*(entry for entry in watch.served if entry[0] != start_ns), (start_ns, fact.version)),
+        served=(*watch.served, Served(start_ns=start_ns, version=fact.version, completed_at_ns=completed_at_ns)),
         unserved=tuple(entry for entry in watch.unserved if entry[0] != start_ns),
         last_valid_at_ns=max(completed_at_ns, watch.last_valid_at_ns or completed_at_ns),
     )
-    outage_ns = watch.outage_start_ns
-    if outage_ns is not None and first_unserved_ns is not None and start_ns >= first_unserved_ns:
-        in_time = completed_at_ns < outage_ns + rules.rt_limit_ns
-        if in_time or watch.condition_reported:
-            watch = _outage_over(watch, max(completed_at_ns, outage_ns), rules, found)
-    return watch, tuple(found)
+    return _ended_by_results(watch, rules, found), tuple(found)
 
 
-def _reported(watch: ClearingWatch, report: Report) -> ClearingWatch:
-    """Remember the latest failure reported for an interval that is not judged yet and not served."""
-    if report.start_ns < watch.next_start_ns or any(served_ns == report.start_ns for served_ns, _ in watch.served):
+def _reported(watch: ClearingWatch, fact: ClearingReported, report: Report) -> ClearingWatch:
+    """Remember the latest failure reported for an interval that is to be judged within a day and is not served."""
+    expected = watch.next_start_ns <= report.start_ns <= fact.ts_event_ns + _AHEAD_NS
+    if not expected or watch.has_result(report.start_ns):
         return watch
     return replace(watch, reports=(*(r for r in watch.reports if r.start_ns != report.start_ns), report))

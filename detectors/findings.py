@@ -5,7 +5,8 @@ A finding is a value with its evidence in words a person can check; what it does
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from market.facts import Segment
@@ -39,6 +40,7 @@ class ConditionMet:
     Attributes:
         met_at_ns: the instant the rule names, not the instant it was noticed.
         auto_allowed: whether the evidence is good enough for an automatic trip; if not, it is proposed to a person.
+        details: what a notice must name of it, as the words of :mod:`market.announcements` ask for it.
     """
 
     basis: Basis
@@ -47,6 +49,7 @@ class ConditionMet:
     article: str
     evidence: tuple[str, ...]
     auto_allowed: bool = True
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +87,19 @@ class OutageReached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutageOver:
-    """A valid result, or the end of the trading calendar, ended the outage at ``end_ns``."""
+    """An outage ended at ``end_ns``, by a valid result or because the market closed by its calendar.
+
+    Attributes:
+        unserved: intervals of it that stay without a valid result.
+        by_calendar: whether no result ended it.
+        next_start_ns: start of the outage that began since, where intervals that fell due later are unserved.
+    """
 
     start_ns: int
     end_ns: int
     unserved: int
+    by_calendar: bool = False
+    next_start_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +114,7 @@ class ResultAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """Something worth recording that is no condition: CHATTERING, OBSERVABILITY_LOW, CONTROL_CONFLICT."""
+    """Something worth recording that is no condition: CHATTERING, OBSERVABILITY_LOW, CONTROL_CONFLICT, SCADA_DOWN."""
 
     what: str
     article: str

@@ -41,6 +41,9 @@ __all__ = ["Gateway"]
 _log: Final = logging.getLogger(__name__)
 
 _LANE_FRAMES_MAX: Final = 256
+_RAN_WELL_S: Final = 60.0
+"""A reader that ran for so long before it failed is started again as quickly as at its first failure."""
+
 _DRAIN_S: Final = 0.5
 """Wall seconds that stopping gives the forwarder to send what is left."""
 
@@ -167,6 +170,10 @@ class Gateway:
         """Return the counters of every device, and of every address at which devices dial in."""
         return tuple(source.health() for source in self._sources)
 
+    def frames_waiting(self) -> dict[str, int]:
+        """Return how many frames wait to be sent, by device as :meth:`health` names them."""
+        return {source.name: self._outbox.waiting(source) for source in self._sources}
+
     def _close(self) -> None:
         for link in self._links.values():
             link.close()
@@ -176,13 +183,17 @@ class Gateway:
 
 async def _keep_running(source: Source, reader: _Reader) -> None:
     """Run a reader until cancelled; a fault of ours in it stays with its device."""
+    loop = asyncio.get_running_loop()
     backoff = Backoff(first_s=1.0)
     while True:
+        began_s = loop.time()
         try:
             await reader.run()
         except Exception:
             _log.exception("%s: its reader failed by a fault of this program; it is started again", source.name)
             source.unavailable("its reader failed; see the log")
+        if loop.time() - began_s > _RAN_WELL_S:
+            backoff.succeeded()
         await asyncio.sleep(backoff.failed())
 
 
@@ -215,6 +226,9 @@ class _Outbox:
             lane.popleft()
             source.drop("queue_full")
         lane.append(frame)
+
+    def waiting(self, source: Source) -> int:
+        return len(self._lanes.get(source, ()))
 
     def beat(self, frames: Sequence[TelemetryFrame]) -> None:
         self._enlist(_Beat(frames, max((len(lane) for lane in self._lanes.values()), default=0)))

@@ -9,14 +9,25 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-__all__ = ["CAUSES", "notice_text"]
+__all__ = ["CAUSES", "notice_text", "pricing_facts"]
 
 CAUSES: Final[Mapping[str, tuple[str, str]]] = {
     "RT_120": ("实时市场连续 {limit_min} 分钟未能出清", "real-time clearing unavailable for {limit_min} minutes without a break"),
-    "TOPOLOGY_HARD": ("电网拓扑发生重大变化", "a major change of the grid's topology"),
+    "TOPOLOGY_HARD": ("电网拓扑发生重大变化：{elements} 停运{load_zh}", "a major change of the grid's topology: {elements} lost{load_en}"),
     "SWITCHOVER": ("主备调切换", "control moved from the main to the backup dispatch centre"),
 }
 """Cause of a trip by its basis: (Chinese, English)."""
+
+_LOAD_LOST: Final = ("，损失负荷 {load_lost_mw} MW（此前 {load_before_mw} MW）", ", with {load_lost_mw} MW of {load_before_mw} MW of load")
+
+_PRICING: Final = {
+    True: ("按第二十七条：实时市场熔断时段采用日前市场同时段价格", "Art. 27(2): day-ahead price of the same period for real-time"),
+    False: (
+        "日前市场亦无价格，按第二十七条第（三）项类推，采用近30日同时段均价，价格另行公告",
+        "no day-ahead price either; Art. 27(3) by analogy: mean price of the same period over thirty days, to be published",
+    ),
+}
+"""How intervals are priced while the market is out, by whether the day-ahead market has a price for them."""
 
 _SEGMENTS: Final = {"RT": ("实时市场", "real-time market"), "DA": ("日前市场", "day-ahead market")}
 
@@ -73,6 +84,12 @@ def _told(instants: Mapping[str, datetime]) -> tuple[dict[str, str], dict[str, s
     return zh, en
 
 
+def pricing_facts(*, day_ahead: bool) -> dict[str, str]:
+    """Return the facts of a notice that say how intervals are priced while the real-time market is out."""
+    pricing_zh, pricing_en = _PRICING[day_ahead]
+    return {"pricing_zh": pricing_zh, "pricing_en": pricing_en}
+
+
 def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -> tuple[str, str]:
     """Fill a template.
 
@@ -80,7 +97,8 @@ def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -
         kind: TRIP or RECOVERY.
         segment: RT or DA.
         basis: key of :data:`CAUSES`; ignored by kinds that name no cause.
-        facts: every field of the template besides segment and cause; instants in ISO 8601 with their offset.
+        facts: every field of the template besides segment and cause; instants in ISO 8601 with their offset. A topology change
+            names its ``elements``, and ``load_lost_mw`` and ``load_before_mw`` where the load was measured.
 
     Returns:
         The notice in Chinese and in English.
@@ -90,13 +108,15 @@ def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -
     """
     segment_zh, segment_en = _SEGMENTS[segment]
     cause_zh, cause_en = CAUSES.get(basis, ("", ""))
+    load_zh, load_en = (text.format(**facts) if "load_lost_mw" in facts else "" for text in _LOAD_LOST)
+    named = {**facts, "load_zh": load_zh, "load_en": load_en}
     fields = {
         **facts,
         "article_zh": _ARTICLES[facts["article"]],
         "segment_zh": segment_zh,
         "segment_en": segment_en,
-        "cause_zh": cause_zh.format(**facts) if kind == "TRIP" else "",
-        "cause_en": cause_en.format(**facts) if kind == "TRIP" else "",
+        "cause_zh": cause_zh.format(**named) if kind == "TRIP" else "",
+        "cause_en": cause_en.format(**named) if kind == "TRIP" else "",
     }
     told_zh, told_en = _told({name: datetime.fromisoformat(facts[name]) for name in _INSTANTS if name in facts})
     template_zh, template_en = _TEMPLATES[kind]

@@ -56,6 +56,7 @@ class Transition:
     """A segment changed its state.
 
     Attributes:
+        before, after: phases; the same where a recovery took effect while a trip is proposed.
         basis: what it rests on: RT_120, TOPOLOGY_HARD, SWITCHOVER, RESULT_OK, a command.
         evidence: numbered facts a person can check, in English.
     """
@@ -108,12 +109,19 @@ class AnomalyNoted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutageEnded:
-    """A valid result ended an outage below the limit."""
+    """An outage ended below the limit.
+
+    Attributes:
+        by_calendar: whether it ended because the market closed, and not by a valid result.
+        next_start_ns: start of the outage that began since, where later intervals are without a result too.
+    """
 
     segment: Segment
     outage_start_ns: int
     outage_end_ns: int
     failed_intervals: int
+    by_calendar: bool = False
+    next_start_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,6 +108,7 @@ class SwitchReported:
     Attributes:
         end: ``from`` or ``to``; empty where one position stands for the whole branch.
         ts_source_ns: when it held at the device.
+        initial: told for the first time, without history: it says how things stand, not that they changed.
     """
 
     ts_event_ns: int
@@ -116,6 +117,7 @@ class SwitchReported:
     quality: PointQuality
     ts_source_ns: int
     end: str = ""
+    initial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,12 +146,19 @@ class LoadReported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlReported:
-    """A control site claims, or gives up, authority over the grid; ``site`` is MAIN or BACKUP."""
+    """A control site claims, or gives up, authority over the grid.
+
+    Attributes:
+        site: MAIN or BACKUP.
+        ts_source_ns: when it held at the device.
+        initial: told for the first time, without history: it says how things stand, not that they changed.
+    """
 
     ts_event_ns: int
     site: str
     asserted: bool
     ts_source_ns: int
+    initial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +217,7 @@ class CommandGiven:
         by: who, as authenticated at the edge.
         role: in which capacity: DISPATCH, TRADING, MO, GOV, REG, VIEWER or ADMIN.
         action: CONFIRM_TRIP, REJECT_TRIP or CONFIRM_RECOVER.
-        args: the action's own fields, such as ``reason``.
+        args: the action's own fields: ``reason``; ``version`` of the segment that was seen; ``override``.
     """
 
     ts_event_ns: int

@@ -1,7 +1,8 @@
 """Which price is in force for each real-time interval, and by which rule (Art. 27, policy Q2).
 
 Every interval gets a price record when it starts if its own clearing is known, else after the grace; a later, better record of the
-same interval replaces it under the next revision. Prices of the market are never overwritten by a substitute.
+same interval replaces it under the next revision. Prices of the market are never overwritten by a substitute. What is remembered is
+what can still change: results of intervals without a price of their own, and records that a result or a day-ahead price would better.
 
 Absent on purpose: the thirty-day mean of Art. 27(3) (its reference profile needs thirty days of prices), so an interval with both
 markets out has a regime and no price; settlement.
@@ -9,18 +10,37 @@ markets out has a regime and no price; settlement.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Final
 
 from market.facts import Segment
 from market.prices import PriceInForce, Regime
 from market.rules import MarketRules
-from market.units import NS_PER_MIN, civil_day, clock_text, day_start_ns, floor_ns
+from market.units import NS_PER_H, NS_PER_MIN, civil_day, clock_text, day_start_ns, floor_ns
 
-__all__ = ["DayAheadPrices", "PriceBook", "book_from", "next_deadline_ns", "priced", "with_day_ahead", "with_result"]
+__all__ = [
+    "DayAheadPrices",
+    "PriceBook",
+    "Substituted",
+    "book_from",
+    "day_ahead_at",
+    "next_deadline_ns",
+    "priced",
+    "with_day_ahead",
+    "with_result",
+]
 
-_REMEMBERED: Final = 24
-"""Intervals whose price record can still be revised."""
+Substituted = tuple[int, int | None]
+"""First interval that the breaker prices, and first interval of the market again, once a recovery is announced."""
+
+_REVISED_NS: Final = 24 * NS_PER_H
+"""How long a price that is not final can still be revised."""
+
+_REVISABLE: Final = (Regime.GAP, Regime.ART27_3)
+_PERIODS: Final = (1, 24, 48, 96, 288)
+"""Into how many periods a day-ahead result may divide its day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +50,7 @@ class DayAheadPrices:
     day_start_ns: int
     period_min: int
     price_cny_per_mwh: tuple[float, ...]
+    version: int = 1
 
     def at(self, ts_ns: int) -> float | None:
         """Return the price of the period that contains ``ts_ns``, or None outside the day."""
@@ -43,8 +64,8 @@ class PriceBook:
 
     Attributes:
         next_start_ns: first interval without a price record.
-        results: (start, price, version) of valid results of intervals not long past.
-        given: (start, regime, rev) of the records given lately.
+        results: (start, price, version) of valid results of intervals that have no price of their own yet.
+        given: (start, regime, rev) of the records of the last day that can still be revised.
         day_ahead: results by operating day, at most the last three.
         last_valid: (start, price) of the last interval whose market price was in force.
     """
@@ -65,19 +86,35 @@ def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
 
 def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, version: int) -> PriceBook:
     """Remember a valid real-time result."""
-    kept = tuple(entry for entry in book.results if entry[0] != start_ns)[-_REMEMBERED:]
+    kept = tuple(entry for entry in book.results if entry[0] != start_ns)
     return replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)))
 
 
-def with_day_ahead(book: PriceBook, start_ns: int, price_cny_per_mwh: tuple[float, ...], rules: MarketRules) -> PriceBook:
-    """Remember a valid day-ahead result; its period length follows from how many prices cover the day."""
+def with_day_ahead(book: PriceBook, start_ns: int, price_cny_per_mwh: tuple[float, ...], version: int, rules: MarketRules) -> PriceBook:
+    """Remember a day-ahead result; its period length follows from how many prices cover the day.
+
+    One that is not valid changes nothing: other than one price a period, prices that are not finite or outside cap and floor, a
+    version that is not newer than the one that is known.
+    """
+    first_ns = day_start_ns(civil_day(start_ns, rules.zone), rules.zone)
+    known = next((day.version for day in book.day_ahead if day.day_start_ns == first_ns), 0)
+    floor, cap = rules.price_floor_cny_per_mwh, rules.price_cap_cny_per_mwh
+    credible = all(isfinite(price) and floor <= price <= cap for price in price_cny_per_mwh)
+    if len(price_cny_per_mwh) not in _PERIODS or not credible or version <= known:
+        return book
     day = DayAheadPrices(
-        day_start_ns=day_start_ns(civil_day(start_ns, rules.zone), rules.zone),
+        day_start_ns=first_ns,
         period_min=24 * 60 // len(price_cny_per_mwh),
         price_cny_per_mwh=price_cny_per_mwh,
+        version=version,
     )
-    others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != day.day_start_ns)
+    others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != first_ns)
     return replace(book, day_ahead=tuple(sorted((*others, day), key=lambda entry: entry.day_start_ns))[-3:])
+
+
+def day_ahead_at(book: PriceBook, start_ns: int) -> float | None:
+    """Return the day-ahead price of the period that contains ``start_ns``, or None where there is none."""
+    return next((price for day in book.day_ahead if (price := day.at(start_ns)) is not None), None)
 
 
 def next_deadline_ns(book: PriceBook, now_ns: int, rules: MarketRules) -> int:
@@ -87,68 +124,92 @@ def next_deadline_ns(book: PriceBook, now_ns: int, rules: MarketRules) -> int:
 
 
 def priced(
-    book: PriceBook, now_ns: int, rules: MarketRules, *, substituted_from_ns: int | None, effective_from_ns: int | None
+    book: PriceBook, now_ns: int, rules: MarketRules, *, substituted: Sequence[Substituted] = ()
 ) -> tuple[PriceBook, tuple[PriceInForce, ...]]:
     """Give every interval that needs one its price record.
 
     Args:
         now_ns: event time.
-        substituted_from_ns: first interval the breaker prices, while the real-time market is out or resuming.
-        effective_from_ns: first interval of the market again, once a recovery is announced.
+        substituted: ranges of intervals that the breaker prices.
 
     Returns:
         The book, and the new records in the order of their intervals.
     """
     records: list[PriceInForce] = []
 
-    def substituted(start_ns: int) -> bool:
-        out = substituted_from_ns is not None and start_ns >= substituted_from_ns
-        return out and (effective_from_ns is None or start_ns < effective_from_ns)
-
-    def give(start_ns: int, regime: Regime, price: float | None, source: str, rev: int) -> None:
-        nonlocal book
-        record = PriceInForce(
-            ts_event_ns=now_ns,
-            segment=Segment.RT,
-            interval_start_ns=start_ns,
-            regime=regime,
-            price_cny_per_mwh=price,
-            rev=rev,
-            source=source,
-            provisional=regime is not Regime.MARKET,
-            rule_set=rules.id,
-        )
-        records.append(record)
-        given = (*(entry for entry in book.given if entry[0] != start_ns), (start_ns, regime, rev))[-_REMEMBERED:]
-        current = record if book.current is None or start_ns >= book.current.interval_start_ns else book.current
-        last_valid = (start_ns, price) if regime is Regime.MARKET and price is not None else book.last_valid
-        book = replace(book, given=given, current=current, last_valid=last_valid)
+    def out(start_ns: int) -> bool:
+        return any(from_ns <= start_ns and (to_ns is None or start_ns < to_ns) for from_ns, to_ns in substituted)
 
     for start_ns, regime, rev in book.given:
-        if regime is Regime.GAP and substituted(start_ns):
-            give(start_ns, *_substitute(book, start_ns, rules), rev + 1)
-        elif regime is Regime.GAP and (result := _result(book, start_ns)) is not None:
-            give(start_ns, Regime.MARKET, result[1], f"clearing:{result[2]}", rev + 1)
-    while book.next_start_ns + rules.due_offset_ns <= now_ns:
-        start_ns = book.next_start_ns
+        result, day_ahead = _result(book, start_ns), day_ahead_at(book, start_ns)
+        if regime is Regime.GAP and out(start_ns):
+            book = _give(book, records, now_ns, start_ns, _substitute(book, start_ns, rules), rev + 1, rules)
+        elif regime is Regime.GAP and result is not None:
+            book = _give(book, records, now_ns, start_ns, _market(result), rev + 1, rules)
+        elif regime is Regime.ART27_3 and day_ahead is not None:
+            book = _give(book, records, now_ns, start_ns, _substitute(book, start_ns, rules), rev + 1, rules)
+    while (start_ns := book.next_start_ns) + rules.due_offset_ns <= now_ns:
         result = _result(book, start_ns)
-        if substituted(start_ns):
-            give(start_ns, *_substitute(book, start_ns, rules), 0)
+        if out(start_ns):
+            price = _substitute(book, start_ns, rules)
         elif result is not None:
-            give(start_ns, Regime.MARKET, result[1], f"clearing:{result[2]}", 0)
+            price = _market(result)
         elif start_ns + rules.due_offset_ns + rules.grace_ns <= now_ns:
-            give(start_ns, *_gap(book, rules), 0)
+            price = _gap(book, rules)
         else:
             break
+        book = _give(book, records, now_ns, start_ns, price, 0, rules)
         book = replace(book, next_start_ns=start_ns + rules.rt_interval_ns)
-    return book, tuple(records)
+    return _forgotten(book, now_ns), tuple(records)
+
+
+_Price = tuple[Regime, float | None, str]
+"""Regime, price in CNY/MWh, source."""
+
+
+def _give(
+    book: PriceBook, records: list[PriceInForce], now_ns: int, start_ns: int, price: _Price, rev: int, rules: MarketRules
+) -> PriceBook:
+    regime, price_cny_per_mwh, source = price
+    record = PriceInForce(
+        ts_event_ns=now_ns,
+        segment=Segment.RT,
+        interval_start_ns=start_ns,
+        regime=regime,
+        price_cny_per_mwh=price_cny_per_mwh,
+        rev=rev,
+        source=source,
+        provisional=regime is not Regime.MARKET,
+        rule_set=rules.id,
+    )
+    records.append(record)
+    given = tuple(entry for entry in book.given if entry[0] != start_ns)
+    if regime in _REVISABLE:
+        given = (*given, (start_ns, regime, rev))
+    current = record if book.current is None or start_ns >= book.current.interval_start_ns else book.current
+    last_valid = book.last_valid
+    if regime is Regime.MARKET and price_cny_per_mwh is not None and (last_valid is None or start_ns >= last_valid[0]):
+        last_valid = (start_ns, price_cny_per_mwh)
+    return replace(book, given=given, current=current, last_valid=last_valid)
+
+
+def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
+    """Drop what can change no price any more."""
+    given = tuple(entry for entry in book.given if entry[0] > now_ns - _REVISED_NS)
+    open_starts = {start_ns for start_ns, _, _ in given}
+    results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns or entry[0] in open_starts)
+    return replace(book, given=given, results=results)
+
+
+def _market(result: tuple[int, float, int]) -> _Price:
+    return Regime.MARKET, result[1], f"clearing:{result[2]}"
 
 
 def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
     return next((entry for entry in book.results if entry[0] == start_ns), None)
 
 
-def _substitute(book: PriceBook, start_ns: int, rules: MarketRules) -> tuple[Regime, float | None, str]:
+def _substitute(book: PriceBook, start_ns: int, rules: MarketRules) -> _Price:
     """Price an interval of a real-time market that is out: Art. 27(2), or 27(3) by analogy where day-ahead is out too."""
     for day in book.day_ahead:
         price = day.at(start_ns)
@@ -159,7 +220,7 @@ def _substitute(book: PriceBook, start_ns: int, rules: MarketRules) -> tuple[Reg
     return Regime.ART27_3, None, "day_ahead:none"
 
 
-def _gap(book: PriceBook, rules: MarketRules) -> tuple[Regime, float | None, str]:
+def _gap(book: PriceBook, rules: MarketRules) -> _Price:
     if book.last_valid is None:
         return Regime.GAP, None, "last_valid:none"
     start_ns, price = book.last_valid

@@ -74,7 +74,9 @@ class MarketRules:
     announce_target_min: int = _cited(5, "policy Q9, by analogy with Art. 11")
     explain_h: int = _cited(48, "Art. 24: within 48 hours, inclusive")
     breaker_max_h: int = _cited(72, "Art. 24/25: more than 72 hours is overdue")
+    retrip_h: int = _cited(24, "policy Q12: a trip for the same cause sooner after a recovery continues the 72 hours")
     shadow_ok: int = _cited(4, "policy: valid shadow clearings in a row before recovery is proposed")
+    recovery_remind_h: int = _cited(4, "policy, GD-29-3: a recovery that nobody orders is proposed again while it is possible")
     resume_notice_min: int = _cited(30, "policy, after AEMO: notice before prices return to the market")
 
     modes: Modes = field(default_factory=Modes)
@@ -131,6 +133,11 @@ class MarketRules:
     def breaker_max_ns(self) -> int:
         """Longest breaker time before it is overdue, ns."""
         return self.breaker_max_h * NS_PER_H
+
+    @property
+    def retrip_ns(self) -> int:
+        """How long after a recovery a trip for the same cause continues its breaker's 72 hours, ns."""
+        return self.retrip_h * NS_PER_H
 
     def as_data(self) -> dict[str, Any]:
         """Return the rule set as plain data, for the record of what was in force."""

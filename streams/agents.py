@@ -24,7 +24,7 @@ from market.rules import MarketRules
 from streams import breaker, grid, topics
 from streams.alerts import alerts_of, source_alert
 from streams.clearing import DayAheadWanted
-from streams.image import AreaSnapshot, decode_snapshot
+from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import CLOCK_SOURCE, AreaIntake
 from streams.marketmodel import MarketModel
 from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
@@ -39,7 +39,7 @@ ClearingFault = Callable[[int], str | None]
 """Says what a simulated fault does to the clearing of an interval: ``error``, ``silent`` or nothing."""
 
 _STATE: Final = b"state"
-_LATEST: Final = b"latest/"
+_HELD: Final = b"held/"
 
 
 class Observer(Protocol):
@@ -153,16 +153,18 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
         nonlocal processor
         if processor is None:
             raw = kept.get(_STATE)
-            latest = [decode_snapshot(seen) for area in model.grid.areas if (seen := kept.get(_LATEST + area.encode())) is not None]
-            processor = grid.GridProcessor(model.grid, None if raw is None else grid.decode_state(raw), latest)
+            held = [seen for area in model.grid.areas if (seen := kept.get(_HELD + area.encode())) is not None]
+            snapshots = [snapshot for each in held for snapshot in decode_snapshots(each)]
+            processor = grid.GridProcessor(model.grid, None if raw is None else grid.decode_state(raw), snapshots)
         if event.message.offset <= processor.state.offset:
             return
         effects = processor.take(record)
         await shell.emit(effects)
         processor.state = replace(processor.state, offset=event.message.offset)
+        # Snapshots first, then the state: a state must not say that a tick was computed of which nothing is held any more.
         if isinstance(record, AreaSnapshot):
-            kept[_LATEST + record.area.encode()] = event.value
-        # A snapshot that completed no tick changed nothing but the latest one of its area.
+            kept[_HELD + record.area.encode()] = encode_snapshots(processor.held(record.area))
+        # A snapshot that completed no tick changed nothing but those held of its area.
         if effects or not isinstance(record, AreaSnapshot):
             kept[_STATE] = grid.encode_state(processor.state)
         hooks.progress["grid"] = processor.state.last_tick_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from market.decisions import Decision
 from market.units import NS_PER_MIN, clock_text
@@ -72,6 +72,14 @@ _ZH: Mapping[str, str] = {
     "SWITCHED_BACK": "控制权已切回主调",
     "EXERCISE": "计划内切换演练",
     "PROPOSAL_UNANSWERED": "熔断提议无人应答",
+    "BLIND": "看不到出清结果，不会自动熔断",
+    "BLIND_OVER": "已恢复监视出清结果",
+    "CLOCK_SUSPECT": "时钟可疑，不会自动熔断",
+    "CLOCK_SUSPECT_OVER": "时钟已恢复可信",
+    "SCADA_DOWN": "失去开关与潮流监视，暂停拓扑熔断",
+    "SCADA_UP": "已恢复开关与潮流监视",
+    "EVIDENCE_WITHDRAWN": "依据已消失",
+    "REJECTED": "调度机构已否决",
 }
 """Codes as a Chinese message writes them."""
 
@@ -105,16 +113,7 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
                 f"实时出清已中断 {body['minutes']} 分钟（自 {since}）；距熔断 {body['headroom_min']} 分钟",
             )
         case "OutageEnded":
-            minutes = (body["outage_end_ns"] - body["outage_start_ns"]) // NS_PER_MIN
-            return _alert(
-                decision,
-                "clearing_failed",
-                Priority.P3,
-                f"clearing_out/{body['segment']}/{body['outage_start_ns']}/ended",
-                f"Real-time clearing is back after {minutes} min",
-                f"实时出清已恢复，中断 {minutes} 分钟",
-                state=AlertState.CLEARED,
-            )
+            return _outage_ended(decision, body, zone)
         case "RecoveryProposed":
             return _alert(
                 decision,
@@ -125,17 +124,61 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
                 f"影子出清连续 {body['shadow_ok']} 次有效，调度机构可决定恢复",
             )
         case "FindingNoted":
-            finding, evidence = body["finding"], "; ".join(body["evidence"])
-            return _alert(
-                decision,
-                finding.lower(),
-                Priority.P1 if finding in ("CONTROL_CONFLICT", "PROPOSAL_UNANSWERED") else Priority.P3,
-                f"{finding.lower()}/{decision.seq}",
-                f"{finding}: {evidence}",
-                f"{_ZH.get(finding, finding)}：{evidence}",
-            )
+            return _finding(decision, body)
         case _:
             return ()
+
+
+def _outage_ended(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple[Alert, ...]:
+    minutes = (body["outage_end_ns"] - body["outage_start_ns"]) // NS_PER_MIN
+    text_en, text_zh = f"Real-time clearing is back after {minutes} min", f"实时出清已恢复，中断 {minutes} 分钟"
+    again_ns = body.get("next_start_ns")
+    if body.get("by_calendar"):
+        text_en = f"Real-time market closed by its calendar; clearing was out for {minutes} min until then"
+        text_zh = f"实时市场按日历休市；此前出清已中断 {minutes} 分钟"
+    elif again_ns is not None:
+        again = clock_text(again_ns, zone)
+        text_en = f"One late clearing ended an outage of {minutes} min; real-time clearing is out again since {again}"
+        text_zh = f"迟到的出清结果结束了 {minutes} 分钟的中断；自 {again} 起实时出清再次中断"
+    return _alert(
+        decision,
+        "clearing_failed",
+        Priority.P3,
+        f"clearing_out/{body['segment']}/{body['outage_start_ns']}/ended",
+        text_en,
+        text_zh,
+        state=AlertState.CLEARED if again_ns is None else AlertState.RAISED,
+    )
+
+
+_BY_NAME: Final = ("BLIND", "BLIND_OVER", "CLOCK_SUSPECT", "CLOCK_SUSPECT_OVER", "SCADA_DOWN", "SCADA_UP")
+"""Findings whose Chinese name says all that their evidence does."""
+
+_URGENCY: Final = {
+    "CONTROL_CONFLICT": Priority.P1,
+    "PROPOSAL_UNANSWERED": Priority.P1,
+    "BLIND": Priority.P1,
+    "CLOCK_SUSPECT": Priority.P1,
+    "SCADA_DOWN": Priority.P2,
+}
+"""Findings that somebody must act on (spec §5); the others are for the record of the shift."""
+
+_CLEARED_BY: Final = {"BLIND_OVER": "BLIND", "CLOCK_SUSPECT_OVER": "CLOCK_SUSPECT", "SCADA_UP": "SCADA_DOWN"}
+"""Finding that something is over → the finding it ends, by whose name it is told."""
+
+
+def _finding(decision: Decision, body: Mapping[str, Any]) -> tuple[Alert, ...]:
+    finding, evidence = body["finding"], "; ".join(body["evidence"])
+    ended = _CLEARED_BY.get(finding)
+    return _alert(
+        decision,
+        (ended or finding).lower(),
+        _URGENCY.get(finding, Priority.P3),
+        f"{finding.lower()}/{decision.seq}",
+        f"{finding}: {evidence}",
+        _ZH[finding] if finding in _BY_NAME else f"{_ZH.get(finding, finding)}：{evidence}",
+        state=AlertState.CLEARED if ended else AlertState.RAISED,
+    )
 
 
 _PHASES: Mapping[str, tuple[str, Priority, str, str]] = {
@@ -150,8 +193,9 @@ _SEGMENTS_ZH: Mapping[str, str] = {"RT": "实时市场", "DA": "日前市场"}
 
 
 def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple[Alert, ...]:
-    segment, segment_zh = body["segment"], _SEGMENTS_ZH[body["segment"]]
-    if body["after"] == "NORMAL" and body["before"] == "RESUMING":
+    segment, segment_zh, before, after = body["segment"], _SEGMENTS_ZH[body["segment"]], body["before"], body["after"]
+    basis = body["basis"]
+    if basis == "EFFECTIVE" or (before, after) == ("RESUMING", "NORMAL"):
         text_en, text_zh = f"{segment}: market prices are back in force", f"{segment_zh}：市场价格恢复执行"
         # Whatever was said of failing intervals before and during the breaker is over with it.
         return tuple(
@@ -161,13 +205,21 @@ def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple
                 decision, name, Priority.P3, f"{identity}/{segment}/{decision.seq}", text_en, text_zh, state=AlertState.CLEARED
             )
         )
-    if body["after"] not in _PHASES:
-        return ()
+    over: tuple[Alert, ...] = ()
+    if before == "PROPOSED":
+        confirmed = after == "TRIPPED"
+        text_en = f"{segment}: trip proposal " + ("confirmed" if confirmed else f"ended ({basis})")
+        text_zh = f"{segment_zh}：" + ("熔断提议已执行" if confirmed else f"熔断提议已结束（{_ZH.get(basis, '–')}）")
+        identity = f"trip_proposed/{segment}/{decision.seq}/ended"
+        over = _alert(decision, "trip_proposed", Priority.P3, identity, text_en, text_zh, state=AlertState.CLEARED)
+    # Back to a recovery that was announced before is no news of its own.
+    if after not in _PHASES or (after == "RESUMING" and basis != "RECOVERED"):
+        return over
     name, priority, en, zh = _PHASES[body["after"]]
-    met_ns, basis = body["condition_met_at_ns"], body["basis"]
+    met_ns = body["condition_met_at_ns"]
     met_en = "" if met_ns is None else f", condition met at {clock_text(met_ns, zone)}"
     met_zh = "" if met_ns is None else f"，条件成立时刻 {clock_text(met_ns, zone)}"
-    return _alert(
+    entered = _alert(
         decision,
         name,
         priority,
@@ -175,6 +227,7 @@ def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple
         f"{segment}: {en} ({basis}, {body['article']}{met_en})",
         f"{segment_zh}：{zh}（{_ZH.get(basis, body['article'])}{met_zh}）",
     )
+    return (*over, *entered)
 
 
 def _alert(

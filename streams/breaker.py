@@ -15,6 +15,7 @@ import msgspec
 
 from detectors import failed_clearing, switchover, topology_change
 from detectors.findings import (
+    Basis,
     ConditionGone,
     ConditionMet,
     Finding,
@@ -35,6 +36,7 @@ from market.facts import (
     Fact,
     RunType,
     Segment,
+    SourceReported,
     Ticked,
 )
 from market.prices import PriceInForce, Regime
@@ -64,7 +66,7 @@ class BreakerState:
         clock_suspect: the machine's clocks disagree; nothing acts by itself.
     """
 
-    v: int = 1
+    v: int = 2
     offset: int = -1
     now_ns: int
     seq: int = 0
@@ -115,28 +117,24 @@ def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tup
     """
     state = replace(state, now_ns=max(state.now_ns, fact.ts_event_ns))
     bodies: list[DecisionBody] = []
+    before = state.rt
+    # First of all, so that what is found at this instant meets the market as the notice of its recovery said it would be.
+    state = _took_effect(state, rules, bodies)
     match fact:
         case ClockCompared():
-            suspect = abs(fact.wall_s - fact.monotonic_s) > rules.clock_jump_s
-            state = replace(state, clock_suspect=suspect)
+            state = _clock_compared(state, fact, rules, bodies)
+        case SourceReported(name="clearing", up=up) if up is state.watch.blind:
+            bodies.append(_flagged("BLIND", raised=not up))
         case CommandGiven():
             state = _commanded(state, fact, rules, bodies)
-        case ClearingReported(segment=Segment.DA) if _valid_day_ahead(fact):
-            state = replace(state, book=regimes.with_day_ahead(state.book, fact.interval_start_ns, fact.price_cny_per_mwh, rules))
-        case ClearingReported(segment=Segment.RT, status=ClearingStatus.FAILED, run_type=RunType.PRODUCTION):
-            state = _rt(state, segment.shadow_result(state.rt, valid=False, rules=rules), bodies)
+        case ClearingReported(run_type=RunType.PRODUCTION):
+            state = _cleared(state, fact, rules)
         case _:
             pass
     state = _detected(state, fact, rules, grid, bodies)
     if isinstance(fact, Ticked):
-        state = _ticked(state, rules, bodies)
-    book, prices = regimes.priced(
-        state.book,
-        state.now_ns,
-        rules,
-        substituted_from_ns=state.rt.substituted_from_ns,
-        effective_from_ns=state.rt.effective_from_ns,
-    )
+        state = _rt(state, segment.ticked(state.rt, state.now_ns, rules, held=state.clock_suspect), bodies)
+    book, prices = regimes.priced(state.book, state.now_ns, rules, substituted=_substituted(before, state.rt))
     state = replace(state, book=book)
     decisions: list[Decision] = []
     for body in bodies:
@@ -147,20 +145,21 @@ def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tup
 
 
 def next_deadline_ns(state: BreakerState, rules: MarketRules) -> int:
-    """Return the next instant at which a tick could change something; the shell sends one then."""
+    """Return the next instant, after the state's own time, at which a tick could change something; the shell sends one then."""
+    now_ns = state.now_ns
     deadlines = (
-        failed_clearing.next_deadline_ns(state.watch, rules),
-        topology_change.next_deadline_ns(state.topology, rules),
-        switchover.next_deadline_ns(state.control, rules),
-        segment.next_deadline_ns(state.rt, rules),
-        regimes.next_deadline_ns(state.book, state.now_ns, rules),
+        failed_clearing.next_deadline_ns(state.watch, now_ns, rules),
+        topology_change.next_deadline_ns(state.topology, now_ns, rules),
+        switchover.next_deadline_ns(state.control, now_ns, rules),
+        segment.next_deadline_ns(state.rt, now_ns, rules),
+        regimes.next_deadline_ns(state.book, now_ns, rules),
     )
     return min(deadline for deadline in deadlines if deadline is not None)
 
 
 def view(state: BreakerState, rules: MarketRules) -> MarketView:
     """Derive what people see at the state's own time."""
-    headroom_ns = 0 if state.rt.phase in _OUT else failed_clearing.headroom_ns(state.watch, state.now_ns, rules)
+    headroom_ns = 0 if _out(state) else failed_clearing.headroom_ns(state.watch, state.now_ns, rules)
     flags = ("BLIND",) * state.watch.blind + ("CLOCK_SUSPECT",) * state.clock_suspect
     rt = _segment_view(state.rt, None if headroom_ns is None else headroom_ns / NS_PER_S, len(state.watch.unserved), flags)
     current = state.book.current
@@ -194,12 +193,22 @@ def _segment_view(state: segment.SegmentState, headroom_s: float | None, failed:
     )
 
 
-def _valid_day_ahead(fact: ClearingReported) -> bool:
-    return fact.status is ClearingStatus.OK and fact.run_type is RunType.PRODUCTION and len(fact.price_cny_per_mwh) in (1, 24, 48, 96, 288)
+def _out(state: BreakerState) -> bool:
+    """Whether the breaker sets the prices: tripped, or resuming, also where something else is proposed meanwhile."""
+    return state.rt.phase in _OUT or state.rt.effective_from_ns is not None
 
 
-def _served(state: BreakerState, start_ns: int) -> bool:
-    return any(start == start_ns for start, _ in state.watch.served)
+def _substituted(before: segment.SegmentState, after: segment.SegmentState) -> tuple[regimes.Substituted, ...]:
+    """Return the intervals that the breaker prices, those of a recovery that took effect in this very step among them."""
+    ranges = {(rt.substituted_from_ns, rt.effective_from_ns) for rt in (before, after) if rt is after or rt.effective_from_ns is not None}
+    return tuple((from_ns, to_ns) for from_ns, to_ns in ranges if from_ns is not None)
+
+
+def _intervals(state: BreakerState) -> segment.Intervals:
+    return segment.Intervals(
+        served=state.watch.has_result,
+        day_ahead=lambda start_ns: regimes.day_ahead_at(state.book, start_ns) is not None,
+    )
 
 
 def _rt(state: BreakerState, result: segment.Step, bodies: list[DecisionBody]) -> BreakerState:
@@ -208,13 +217,62 @@ def _rt(state: BreakerState, result: segment.Step, bodies: list[DecisionBody]) -
     return replace(state, rt=rt)
 
 
+_FLAGS: Final = {
+    "BLIND": ("the clearing results are not seen; nothing trips by itself", "the clearing results are seen again"),
+    "CLOCK_SUSPECT": ("wall clock and monotonic clock disagree; nothing trips by itself", "wall clock and monotonic clock agree again"),
+}
+"""Flag that holds automatic trips → what is said when it is raised, and when it is taken down."""
+
+
+def _flagged(flag: str, *, raised: bool) -> FindingNoted:
+    begun, over = _FLAGS[flag]
+    return FindingNoted(finding=flag if raised else f"{flag}_OVER", article="policy 1.2", evidence=(begun if raised else over,))
+
+
+def _clock_compared(state: BreakerState, fact: ClockCompared, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
+    suspect = abs(fact.wall_s - fact.monotonic_s) > rules.clock_jump_s
+    if suspect is not state.clock_suspect:
+        bodies.append(_flagged("CLOCK_SUSPECT", raised=suspect))
+    return replace(state, clock_suspect=suspect)
+
+
+def _took_effect(state: BreakerState, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
+    effective_ns = state.rt.effective_from_ns
+    state = _rt(state, segment.took_effect(state.rt, state.now_ns, rules), bodies)
+    if effective_ns is None or state.rt.effective_from_ns is not None:
+        return state
+    conditions = (state.rt.condition, *(waiting.condition for waiting in state.rt.waiting))
+    if any(condition is not None and condition.basis == Basis.RT_120 for condition in conditions):
+        # What is proposed rests on the outage that runs; it goes on.
+        return state
+    return replace(state, watch=failed_clearing.restarted(state.watch, effective_ns))
+
+
+def _cleared(state: BreakerState, fact: ClearingReported, rules: MarketRules) -> BreakerState:
+    """Take in what a production run says to the prices and to the row of shadow clearings; the detector has its own opinion."""
+    ok = fact.status is ClearingStatus.OK
+    if fact.segment is Segment.DA:
+        if not ok:
+            return state
+        book = regimes.with_day_ahead(state.book, fact.interval_start_ns, fact.price_cny_per_mwh, fact.version, rules)
+        return replace(state, book=book)
+    # A failure of an interval that was judged, or has a result, is an old story or an attempt that was made good.
+    news = fact.interval_start_ns >= state.watch.next_start_ns and not state.watch.has_result(fact.interval_start_ns)
+    return state if ok or not news else replace(state, rt=segment.shadow_broken(state.rt))
+
+
 def _commanded(state: BreakerState, command: CommandGiven, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
     if command.command_id in state.commands:
         return state
     state = replace(state, commands=(*state.commands, command.command_id)[-_COMMANDS_REMEMBERED:])
     command = replace(command, ts_event_ns=state.now_ns)
     result = segment.commanded(
-        state.rt, command, rules, served=lambda start: _served(state, start), outage_start_ns=state.watch.outage_start_ns
+        state.rt,
+        command,
+        rules,
+        _intervals(state),
+        outage_start_ns=state.watch.outage_start_ns,
+        still_open=topology_change.still_open(state.topology),
     )
     return _rt(state, result, bodies)
 
@@ -235,54 +293,49 @@ def _found(state: BreakerState, finding: Finding, rules: MarketRules, bodies: li
     match finding:
         case OutageBegan(start_ns=start_ns):
             return _rt(state, segment.outage_began(state.rt, start_ns), bodies)
-        case IntervalUnserved():
-            if state.rt.phase in _OUT:
-                return _rt(state, segment.shadow_result(state.rt, valid=False, rules=rules), bodies)
-            start_ns = finding.interval_start_ns
+        case IntervalUnserved(interval_start_ns=start_ns):
+            if _out(state):
+                return replace(state, rt=segment.shadow_broken(state.rt))
             bodies.append(AnomalyNoted(segment=Segment.RT, interval_start_ns=start_ns, how=finding.how, reason=finding.reason))
             return state
         case OutageReached(start_ns=start_ns, minutes=minutes):
             return _rt(state, segment.outage_reached(state.rt, start_ns, minutes, rules), bodies)
         case OutageOver():
-            if state.rt.phase not in _OUT:
-                bodies.append(
-                    OutageEnded(
-                        segment=Segment.RT,
-                        outage_start_ns=finding.start_ns,
-                        outage_end_ns=finding.end_ns,
-                        failed_intervals=finding.unserved,
-                    )
-                )
-            gone = segment.condition_gone(
-                state.rt, "RT_120", "a valid result ended the outage", outage_start_ns=state.watch.outage_start_ns
-            )
-            state = _rt(state, gone, bodies)
-            return _rt(state, segment.outage_over(state.rt), bodies)
-        case ResultAccepted():
-            book = regimes.with_result(state.book, finding.interval_start_ns, finding.price_cny_per_mwh, finding.version)
-            state = replace(state, book=book)
-            return _rt(state, segment.shadow_result(state.rt, valid=True, rules=rules), bodies)
+            return _outage_over(state, finding, bodies)
+        case ResultAccepted(interval_start_ns=start_ns, completed_at_ns=completed_at_ns):
+            state = replace(state, book=regimes.with_result(state.book, start_ns, finding.price_cny_per_mwh, finding.version))
+            return _rt(state, segment.shadow_cleared(state.rt, start_ns, completed_at_ns, state.now_ns, rules), bodies)
         case ConditionMet():
             condition = segment.Condition(
                 basis=finding.basis,
                 met_at_ns=finding.met_at_ns,
                 article=finding.article,
                 evidence=finding.evidence,
-                auto_allowed=finding.auto_allowed,
+                # Blind to the clearings, whatever is found is for a person to judge.
+                auto_allowed=finding.auto_allowed and not state.watch.blind,
+                details=dict(finding.details),
             )
-            result = segment.condition_met(state.rt, condition, state.now_ns, rules, served=lambda start: _served(state, start))
-            return _rt(state, result, bodies)
+            return _rt(state, segment.condition_met(state.rt, condition, state.now_ns, rules, _intervals(state)), bodies)
         case ConditionGone(basis=basis, why=why):
-            gone = segment.condition_gone(state.rt, basis, why, outage_start_ns=state.watch.outage_start_ns)
-            return _rt(state, gone, bodies)
+            outage_start_ns = state.watch.outage_start_ns
+            return _rt(state, segment.condition_gone(state.rt, basis, why, state.now_ns, outage_start_ns=outage_start_ns), bodies)
         case Noted():
             bodies.append(FindingNoted(finding=finding.what, article=finding.article, evidence=finding.evidence))
             return state
 
 
-def _ticked(state: BreakerState, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
-    before = state.rt
-    state = _rt(state, segment.ticked(state.rt, state.now_ns, rules, served=lambda start: _served(state, start)), bodies)
-    if before.phase is Phase.RESUMING and state.rt.phase is Phase.NORMAL and before.effective_from_ns is not None:
-        state = replace(state, watch=failed_clearing.restarted(state.watch, before.effective_from_ns))
-    return state
+def _outage_over(state: BreakerState, over: OutageOver, bodies: list[DecisionBody]) -> BreakerState:
+    if not _out(state):
+        bodies.append(
+            OutageEnded(
+                segment=Segment.RT,
+                outage_start_ns=over.start_ns,
+                outage_end_ns=over.end_ns,
+                failed_intervals=over.unserved,
+                by_calendar=over.by_calendar,
+                next_start_ns=over.next_start_ns,
+            )
+        )
+    why = "the market closed by its calendar" if over.by_calendar else "a valid result ended the outage"
+    state = _rt(state, segment.condition_gone(state.rt, Basis.RT_120, why, state.now_ns, outage_start_ns=None), bodies)
+    return _rt(state, segment.outage_over(state.rt), bodies)

@@ -2,6 +2,11 @@
 
 One instance sees the whole grid, tick by tick. Schedules and commitments reach it on the same topic as the snapshots, so that the
 order of everything it knows is the order of one partition, and a replay computes the same figures.
+
+Areas write their snapshots without waiting for each other, so one may be some ticks ahead. Snapshots therefore wait, each in the queue
+of its area, until every area has reached their tick; the image of a tick is made of snapshots of that tick and of nothing later. Which
+area came first changes nothing. An area that stays behind while several ticks pass is given up until it reports again; it is shown by
+its last snapshot, which goes on ageing.
 """
 
 from __future__ import annotations
@@ -13,17 +18,26 @@ from typing import Final
 import msgspec
 
 from market.outcomes import ClearingInputs
-from market.units import NS_PER_H, NS_PER_S, civil_day, day_start_ns
-from streams import clearing
+from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns
+from streams import clearing, marketfigures
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
-from streams.figures import GridModel, KeyFigures
+from streams.figures import GridModel, KeyFigures, Sums
 from streams.image import AreaSnapshot, GridImage, image_of
-from streams.kpis import Cps1, KpiFrame
+from streams.kpis import KpiFrame
 
 __all__ = ["GridProcessor", "GridState", "decode_state", "encode_state"]
 
-_LAG_NS: Final = 60 * NS_PER_S
-"""An area whose snapshots lag by more than this no longer holds up the others; its last values go on ageing in the image."""
+_PATIENCE_NS: Final = 60 * NS_PER_S
+_PATIENCE_TICKS: Final = 3
+"""A tick is computed without an area once so many ticks wait for it, and the newest of them is so much later. Both, because ticks may
+be a second apart or a minute, and because after a pause two ticks are far apart though nobody lags."""
+
+_ASK_AGAIN_NS: Final = 10 * NS_PER_MIN
+"""A day-ahead result that was asked for and did not come is asked for again after this long."""
+
+_WITHOUT_PLAN_NS: Final = 15 * NS_PER_MIN
+"""Intervals wait this long for a day-ahead plan. Then they are cleared without one: every unit counts as committed, which is a worse
+price than a commitment gives, and a better one than the breaker's."""
 
 _DAY_AHEAD_HOUR: Final = 17
 """Local hour at which the next operating day's result is made: half an hour before it is to be published (Art. 9, 17:30)."""
@@ -40,21 +54,27 @@ class GridState:
     Attributes:
         offset: offset of the last record taken in, -1 before the first.
         last_tick_ns: the last tick computed.
+        gap_ns: from the tick before to the last one, 0 before there were two.
+        tick_ns: spacing of the ticks: the last gap that was the same twice running, 0 before there was one.
+        lost: areas that had not reached the last tick; the next one does not wait for them.
         last_gated_ns: start of the last interval whose inputs were frozen.
-        asked_days: operating days whose day-ahead result was asked for.
+        asked: operating day → when its day-ahead result was asked for, first and last.
         plans: schedules of recent and coming intervals.
         commitments: day-ahead plans by day, at most three.
-        cps1: by area.
+        sums: what figures over a length of time are counted from.
     """
 
     v: int = 1
     offset: int = -1
     last_tick_ns: int = 0
+    gap_ns: int = 0
+    tick_ns: int = 0
+    lost: tuple[str, ...] = ()
     last_gated_ns: int = 0
-    asked_days: tuple[str, ...] = ()
+    asked: dict[str, tuple[int, int]] = field(default_factory=dict)
     plans: tuple[IntervalPlan, ...] = ()
     commitments: tuple[DayAheadPlan, ...] = ()
-    cps1: dict[str, Cps1] = field(default_factory=dict)
+    sums: Sums = field(default_factory=Sums)
 
 
 _STATE: Final = msgspec.json.Decoder(GridState)
@@ -77,57 +97,106 @@ def decode_state(raw: bytes) -> GridState:
 class GridProcessor:
     """Folds snapshots, schedules and commitments into key figures and frozen inputs.
 
+    What it does next follows from :attr:`state` and from the snapshots it holds, and from nothing else. For a restart to change nothing,
+    :meth:`held` of a snapshot's area is kept whenever a snapshot was taken in, and then the state whenever there were effects or the
+    record was no snapshot. Records after the state's offset are taken in again.
+
     Args:
         model: the grid.
         state: what was remembered, for a restart.
-        latest: the latest snapshot of each area, for a restart.
+        snapshots: what :meth:`held` gave last for each area, for a restart.
     """
 
-    def __init__(self, model: GridModel, state: GridState | None = None, latest: Iterable[AreaSnapshot] = ()) -> None:
+    def __init__(self, model: GridModel, state: GridState | None = None, snapshots: Iterable[AreaSnapshot] = ()) -> None:
         self.model = model
         self.state = state or GridState()
         self._figures = KeyFigures(model)
-        self._latest = {snapshot.area: snapshot for snapshot in latest}
+        self._held: dict[str, list[AreaSnapshot]] = {area: [] for area in model.areas}
+        for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.ts_event_ns):
+            self._hold(snapshot)
+
+    def held(self, area: str) -> tuple[AreaSnapshot, ...]:
+        """Return an area's snapshots that a restart needs: the newest of its past, and those of ticks computed just now or to come."""
+        return tuple(self._held.get(area, ()))
 
     def take(self, record: AreaSnapshot | IntervalPlan | DayAheadPlan) -> tuple[Effect, ...]:
-        """Take in one record of the topic."""
+        """Take in one record of the topic; one that was taken in before changes nothing."""
         match record:
             case AreaSnapshot():
-                self._latest[record.area] = record
+                # Not when a tick is done: until the state that says so is kept, a restart needs what it was made of.
+                self._forget_past()
+                self._hold(record)
+                # Also when the record is known: before a crash it may have been kept, and its tick not computed.
                 return self._ticks()
             case IntervalPlan():
                 kept = tuple(p for p in self.state.plans if p.interval_start_ns != record.interval_start_ns)
-                self.state = replace(self.state, plans=(*kept, record)[-_PLANS_KEPT:])
+                noted = replace(self.state.sums, clearing=marketfigures.noted(self.state.sums.clearing, record, self.model.rules))
+                self.state = replace(self.state, plans=(*kept, record)[-_PLANS_KEPT:], sums=noted)
             case DayAheadPlan():
                 kept_days = tuple(p for p in self.state.commitments if p.day != record.day)
                 self.state = replace(self.state, commitments=(*kept_days, record)[-_PLANS_KEPT:])
         return ()
 
+    def _hold(self, snapshot: AreaSnapshot) -> None:
+        """Put a snapshot in its area's queue; a repeat is dropped, and so is an area that the model no longer has."""
+        queue = self._held.get(snapshot.area)
+        if queue is not None and (not queue or snapshot.ts_event_ns > queue[-1].ts_event_ns):
+            queue.append(snapshot)
+
+    def _forget_past(self) -> None:
+        """Keep of each area's past the newest snapshot only: the one that stands for an area which lags."""
+        for queue in self._held.values():
+            past = sum(snapshot.ts_event_ns <= self.state.last_tick_ns for snapshot in queue)
+            del queue[: max(past - 1, 0)]
+
     def _ticks(self) -> tuple[Effect, ...]:
-        """Compute the tick that all areas have reached, unless it was computed before."""
-        if set(self._latest) != set(self.model.areas):
-            return ()
-        newest_ns = max(s.ts_event_ns for s in self._latest.values())
-        tick_ns = min(s.ts_event_ns for s in self._latest.values() if s.ts_event_ns > newest_ns - _LAG_NS)
-        if tick_ns <= self.state.last_tick_ns:
-            return ()
-        self.state = replace(self.state, last_tick_ns=tick_ns)
-        image = image_of(tick_ns, self.model.table, [self._latest[area] for area in self.model.areas])
-        frame, cps1 = self._figures.of(image, self.state.plans, self.state.commitments, self.state.cps1)
-        self.state = replace(self.state, cps1=cps1)
+        """Compute every tick that can be computed, in order."""
+        effects: list[Effect] = []
+        while (tick_ns := self._complete_tick_ns()) is not None:
+            effects += self._computed(tick_ns)
+        return tuple(effects)
+
+    def _complete_tick_ns(self) -> int | None:
+        """Return the next tick if every area has reached it, or if those that have not were waited for long enough."""
+        last_ns = self.state.last_tick_ns
+        waiting = sorted({s.ts_event_ns for queue in self._held.values() for s in queue if s.ts_event_ns > last_ns})
+        if not waiting:
+            return None
+        missed = self._short_of(waiting[0]) - set(self.state.lost)
+        patient = len(waiting) < _PATIENCE_TICKS or waiting[-1] - waiting[0] < _PATIENCE_NS
+        return None if missed and patient else waiting[0]
+
+    def _short_of(self, tick_ns: int) -> set[str]:
+        """Return the areas that have written nothing of this tick or a later one."""
+        return {area for area, queue in self._held.items() if not queue or queue[-1].ts_event_ns < tick_ns}
+
+    def _computed(self, tick_ns: int) -> tuple[Effect, ...]:
+        """Compute one tick."""
+        state = self.state
+        gap_ns = tick_ns - state.last_tick_ns if state.last_tick_ns else 0
+        spacing_ns = gap_ns if gap_ns and gap_ns == state.gap_ns else state.tick_ns
+        reached = [[s for s in queue if s.ts_event_ns <= tick_ns] for queue in self._held.values()]
+        image = image_of(tick_ns, self.model.table, [past[-1] for past in reached if past])
+        # An image stands for the time since the one before it, but not for a time when there should have been others.
+        frame, sums = self._figures.of(image, state.plans, state.commitments, state.sums, gap_ns, min(gap_ns, spacing_ns))
+        lost = tuple(sorted(self._short_of(tick_ns)))
+        self.state = replace(state, last_tick_ns=tick_ns, gap_ns=gap_ns, tick_ns=spacing_ns, lost=lost, sums=sums)
         return (frame, *self._wanted(tick_ns), *self._gate(image))
 
     def _wanted(self, now_ns: int) -> tuple[DayAheadWanted, ...]:
-        """Ask for today's day-ahead result where it is missing, and for tomorrow's when it is time."""
+        """Ask for today's day-ahead result where it is missing, and for tomorrow's when it is time; ask again where none came."""
         if not self.model.day_ahead:
             return ()
         zone = self.model.rules.zone
-        today = civil_day(now_ns, zone)
-        days = [today]
-        if now_ns >= day_start_ns(today, zone) + _DAY_AHEAD_HOUR * NS_PER_H:
+        days = [civil_day(now_ns, zone)]
+        if now_ns >= day_start_ns(days[0], zone) + _DAY_AHEAD_HOUR * NS_PER_H:
             days.append(civil_day(now_ns + 24 * NS_PER_H, zone))
-        wanted = [day for day in days if day not in self.state.asked_days]
-        self.state = replace(self.state, asked_days=(*self.state.asked_days, *wanted)[-2 * _PLANS_KEPT :])
+        made = {plan.day for plan in self.state.commitments}
+        asked = {day: when for day, when in self.state.asked.items() if day in days}
+        wanted = [day for day in days if day not in made and (day not in asked or now_ns - asked[day][1] >= _ASK_AGAIN_NS)]
+        for day in wanted:
+            asked[day] = (asked.get(day, (now_ns,))[0], now_ns)
+        self.state = replace(self.state, asked=asked)
         return tuple(DayAheadWanted(ts_event_ns=now_ns, day=day) for day in wanted)
 
     def _gate(self, image: GridImage) -> tuple[ClearingInputs, ...]:
@@ -135,9 +204,12 @@ class GridProcessor:
         if start_ns is None:
             return ()
         zone = self.model.rules.zone
-        plan = next((p for p in self.state.commitments if p.day == civil_day(start_ns, zone)), None)
+        day = civil_day(start_ns, zone)
+        plan = next((p for p in self.state.commitments if p.day == day), None)
         if plan is None and self.model.day_ahead:
-            return ()  # asked for with this very image; the next tick freezes with it
+            first_ns, _ = self.state.asked.get(day, (image.ts_event_ns, 0))
+            if image.ts_event_ns - first_ns < _WITHOUT_PLAN_NS:
+                return ()  # asked for; a coming tick freezes with it
         self.state = replace(self.state, last_gated_ns=start_ns)
         off = clearing.units_off(tuple(self.model.units.values()), plan, start_ns, zone)
         frozen = clearing.freeze(start_ns, image, self.model.table, self._figures.points, self.model.units)

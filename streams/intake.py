@@ -51,6 +51,7 @@ class _Wire(msgspec.Struct):
     stale_since_ns: dict[str, int]
     switch_told: dict[int, tuple[SwitchStatus, PointQuality]]
     flow_dead: list[int]
+    known: list[int]
 
 
 _VERSION: Final = 1
@@ -92,6 +93,8 @@ class AreaIntake:
         self._flows: dict[int, tuple[str, str, float]] = {}
         self._flow_dead: dict[int, bool] = {}
         self._sites: dict[int, str] = {}
+        self._known: set[int] = set()
+        """Switches and sites that have said something good before: what they say next is a change."""
         for end in ("from", "to"):
             for element, row in table.named("switch", end):
                 self._switches[row] = (element, end)
@@ -184,6 +187,7 @@ class AreaIntake:
                 alive_ns={device: int(self._alive_ns[place]) for device, place in self._place.items() if self._alive_ns[place] >= 0},
                 stale_since_ns=self._stale_since_ns,
                 switch_told={int(ids[row]): told for row, told in self._switch_told.items()},
+                known=sorted(int(ids[row]) for row in self._known),
                 flow_dead=[int(ids[row]) for row, dead in self._flow_dead.items() if dead],
             )
         )
@@ -209,6 +213,7 @@ class AreaIntake:
         self._stale_since_ns = {device: ns for device, ns in wire.stale_since_ns.items() if device in self._device_rows}
         row_of = {int(point): row for row, point in enumerate(self.table.ids.tolist())}
         self._switch_told = {row_of[point]: told for point, told in wire.switch_told.items() if row_of.get(point) in self._switches}
+        self._known = {row_of[point] for point in wire.known if point in row_of}
         self._flow_dead = {row_of[point]: True for point in wire.flow_dead if row_of.get(point) in self._flows}
 
     def _stale(self, now_ns: int) -> NDArray[np.bool_]:
@@ -260,8 +265,10 @@ class AreaIntake:
                     site=self._sites[row],
                     asserted=bool(self.last.value[row] > 0.5),
                     ts_source_ns=int(self.last.ts_value_ns[row]),
+                    initial=row not in self._known,
                 )
             )
+            self._known.add(row)
 
     def _point_quality(self, row: int) -> PointQuality:
         return (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.BAD)[int(self.last.quality[row]) >> 30]
@@ -270,6 +277,9 @@ class AreaIntake:
         element, end = self._switches[row]
         value = self.last.value[row]
         status = _STATUS.get(int(value), SwitchStatus.INTERMEDIATE) if np.isfinite(value) else SwitchStatus.INTERMEDIATE
+        initial = row not in self._known
+        if quality is PointQuality.GOOD:
+            self._known.add(row)
         if self._switch_told.get(row, (SwitchStatus.CLOSED, PointQuality.GOOD)) == (status, quality):
             return
         self._switch_told[row] = (status, quality)
@@ -281,6 +291,7 @@ class AreaIntake:
                 status=status,
                 quality=quality,
                 ts_source_ns=max(int(self.last.ts_value_ns[row]), 0),
+                initial=initial,
             )
         )
 

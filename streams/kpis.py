@@ -1,37 +1,30 @@
-"""Key figures of grid and market, each a pure function of one process image.
+"""Key figures of grid and market: what each is called, and the frame that carries them.
 
-Names, units and formulas stand in :data:`KPIS`; the sink, the board and the dashboards read them from there.
+Names, units and formulas stand in :data:`KPIS`; the sink, the board and the dashboards read them from there. The formulas themselves
+are pure functions: of one process image here, of what the areas control in :mod:`streams.areacontrol`, of the units in
+:mod:`streams.adequacy`, of frequency and voltage in :mod:`streams.supplyquality`, of the market in :mod:`streams.marketfigures`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from market.units import NS_PER_H, NS_PER_MIN, floor_ns
-
 __all__ = [
     "KPIS",
     "ControlParams",
-    "Cps1",
     "Kpi",
     "KpiFrame",
     "LineLoading",
     "SourceHealth",
-    "ace_mw",
     "availability_pct",
-    "cps1_pct",
-    "cps1_sampled",
-    "curtailment_pct",
     "frequency_hz",
     "freshness_s",
-    "renewable_share_pct",
-    "reserve_margin_pct",
     "total_mw",
     "worst_lines",
 ]
@@ -43,6 +36,7 @@ class Kpi:
 
     Attributes:
         scope: ``system`` or ``area``.
+        unit: empty for counts, grades and indices.
         formula: as in the rule book.
         source: standard or article behind it.
     """
@@ -63,30 +57,139 @@ def _kpi(name: str, scope: str, unit: str, title_en: str, title_zh: str, formula
 KPIS: Final = (
     _kpi("load_mw", "system", "MW", "System load", "系统负荷", "Σ load", "dispatch practice"),
     _kpi("generation_mw", "system", "MW", "Generation", "总发电", "Σ unit output", "dispatch practice"),
+    _kpi("losses_pct", "system", "%", "Losses", "网损率", "100·(P_gen − P_load)/P_gen", "spec §4"),
     _kpi("frequency_hz", "system", "Hz", "Frequency", "系统频率", "median of area frequencies", "GB/T 15945"),
-    _kpi("frequency_deviation_hz", "system", "Hz", "Frequency deviation", "频率偏差", "f − 50", "GB/T 15945"),
+    _kpi("frequency_deviation_hz", "system", "Hz", "Frequency deviation", "频率偏差", "f − F_S", "GB/T 15945"),
+    _kpi("frequency_in_band_pct", "system", "%", "Frequency in band", "频率合格率", "100·time |f − F_S| ≤ band/time, 24 h", "GB/T 15945"),
+    _kpi(
+        "voltage_outside_buses", "system", "", "Buses out of voltage band", "电压越限节点数", "buses beyond ±5 % of nominal", "GB/T 12325"
+    ),
+    _kpi(
+        "voltage_outside_min",
+        "system",
+        "min",
+        "Voltage out of band",
+        "电压越限时间",
+        "Σ over buses of time beyond ±5 %, 24 h",
+        "GB/T 12325",
+    ),
+    _kpi("voltage_in_band_pct", "system", "%", "Voltage in band", "电压合格率", "100·(1 − bus·min outside/watched), 24 h", "GB/T 12325"),
     _kpi("reserve_margin_pct", "system", "%", "Reserve margin", "备用率", "100·Σ(available − output)/load", "GB/T 38969"),
     _kpi("renewable_share_pct", "system", "%", "Renewable share", "新能源占比", "100·P_RE/P_load", "NEA statistics"),
     _kpi("curtailment_pct", "system", "%", "Curtailment", "弃电率", "100·(available − output)/available of renewables", "NEA statistics"),
+    _kpi("unit_deviation_mw", "system", "MW", "Units off base point", "机组偏差功率", "Σ|P − P_instr|, ramp-limited", "two detailed rules"),
+    _kpi(
+        "unit_compliance_pct",
+        "system",
+        "%",
+        "Units on base point",
+        "机组执行合格率",
+        "100·units with |P − P_instr| ≤ max(2 % of rated, 2 MW)/units",
+        "two detailed rules",
+    ),
     _kpi("telemetry_availability_pct", "system", "%", "Telemetry availability", "遥测可用率", "100·GOOD points/points", "DL/T 516"),
     _kpi("telemetry_freshness_s", "system", "s", "Telemetry age, p95", "遥测时延 P95", "p95 of now − source time", "JS-1"),
+    _kpi("polled_freshness_s", "system", "s", "Age of polled points, p95", "轮询测点时延 P95", "p95 over points that are polled", "JS-1"),
+    _kpi(
+        "told_freshness_s",
+        "system",
+        "s",
+        "Age of subscribed points, p95",
+        "订阅测点时延 P95",
+        "p95 over points told by exception: since their source's last sign of life",
+        "JS-1",
+    ),
     _kpi("average_lmp_cny_per_mwh", "system", "元/MWh", "Average LMP", "平均节点电价", "mean LMP over live buses", "spec §4"),
     _kpi("uniform_price_cny_per_mwh", "system", "元/MWh", "Uniform price", "统一结算点电价", "ΣLMP·L/ΣL", "spec §4"),
     _kpi("congestion_rent_cny_per_h", "system", "元/h", "Congestion rent", "阻塞盈余", "ΣLMP·L − ΣLMP·G", "spec §4"),
+    _kpi("hhi", "system", "", "HHI of output", "出力 HHI", "Σ(100·s_i)², s_i = share of a plant's output", "spec §4"),
+    _kpi("hhi_capacity", "system", "", "HHI of capacity", "可用容量 HHI", "Σ(100·s_i)², s_i = share of available capacity", "spec §4"),
+    _kpi("top4_pct", "system", "%", "Share of the top four", "前四名份额", "100·(s₁ + … + s₄) of output", "spec §4"),
+    _kpi("rsi", "system", "", "Residual supply index", "剩余供给指数", "min over plants of (S − S_i)/D", "spec §4"),
+    _kpi("pivotal_suppliers", "system", "", "Pivotal suppliers", "关键供应商数", "plants with (S − S_i)/D < 1", "spec §4"),
+    _kpi(
+        "clearing_availability_pct", "system", "%", "Clearing availability", "出清可用率", "100·cleared in time/expected, 24 h", "spec §4"
+    ),
+    _kpi("clearing_latency_p50_s", "system", "s", "Clearing latency, p50", "出清时延 P50", "median of completed − due, 24 h", "spec §4"),
+    _kpi("clearing_latency_p95_s", "system", "s", "Clearing latency, p95", "出清时延 P95", "p95 of completed − due, 24 h", "spec §4"),
+    _kpi(
+        "price_limit_hits_pct",
+        "system",
+        "%",
+        "Prices at cap or floor",
+        "限价时段占比",
+        "100·intervals with the uniform price at cap or floor/cleared intervals, 24 h",
+        "provincial offer rules",
+    ),
     _kpi("load_mw", "area", "MW", "Area load", "区域负荷", "Σ load of the area", "dispatch practice"),
     _kpi("generation_mw", "area", "MW", "Area generation", "区域发电", "Σ unit output of the area", "dispatch practice"),
     _kpi("frequency_hz", "area", "Hz", "Area frequency", "区域频率", "as metered", "GB/T 15945"),
     _kpi("interchange_mw", "area", "MW", "Net export", "净外送", "Σ tie-line flow", "BAL-005-1"),
     _kpi("tie_deviation_mw", "area", "MW", "Tie-line deviation", "联络线偏差", "NI_A − NI_S", "regional two-rules assessment"),
+    _kpi(
+        "tie_energy_deviation_mwh",
+        "area",
+        "MWh",
+        "Energy off schedule",
+        "联络线偏差电量",
+        "mean(NI_A − NI_S)·¼ h of the last clock quarter",
+        "regional two-rules assessment",
+    ),
     _kpi("ace_mw", "area", "MW", "ACE", "区域控制偏差", "(NI_A − NI_S) − 10B(F_A − F_S), B < 0", "BAL-005-1"),
+    _kpi("baal_mw", "area", "MW", "ACE limit (BAAL)", "ACE 限值（BAAL）", "−10B·(FTL − F_S)²/(F_A − F_S), FTL = F_S ± 3ε₁", "BAL-001-2 R2"),
+    _kpi(
+        "baal_outside_min",
+        "area",
+        "min",
+        "Minutes running beyond BAAL",
+        "连续越限分钟数",
+        "clock minutes running with mean ACE beyond BAAL; more than 30 is a violation",
+        "BAL-001-2 R2",
+    ),
     _kpi(
         "cps1_pct",
         "area",
         "%",
         "CPS1",
         "CPS1",
-        "100·(2 − CF), CF = mean[(ACE/−10B)₁ₘᵢₙ·Δf₁ₘᵢₙ]/ε₁²",
-        "BAL-001-2 R1, window as far as data go",
+        "100·(2 − CF), CF = mean[(ACE/−10B)₁ₘᵢₙ·Δf₁ₘᵢₙ]/ε₁², 24 h",
+        "BAL-001-2 R1",
+    ),
+    _kpi(
+        "cps2_pct",
+        "area",
+        "%",
+        "CPS2",
+        "CPS2",
+        "100·ten-minute windows with |mean ACE| ≤ 1.65·ε₁₀·√((−10B)(−10B_s))/windows, 24 h",
+        "old BAL-001 R2",
+    ),
+    _kpi(
+        "cps_k1_pct",
+        "area",
+        "%",
+        "CPS K1, last quarter",
+        "CPS K1（上一刻钟）",
+        "100·(2 − Σ(ACE·Δf)/(−10B·n·ε₁²)) of the last clock quarter",
+        "regional dispatch rules",
+    ),
+    _kpi(
+        "cps_grade",
+        "area",
+        "",
+        "CPS grade, last quarter",
+        "CPS 评级（上一刻钟）",
+        "2: K1 ≥ 200 %; 1: K1 ≥ 100 % and |mean ACE| ≤ L10; 0: fail",
+        "regional dispatch rules",
+    ),
+    _kpi(
+        "cps_pass_pct",
+        "area",
+        "%",
+        "CPS quarters passed",
+        "CPS 合格率",
+        "100·quarters with grade > 0/quarters, 24 h",
+        "regional dispatch rules",
     ),
 )
 """Every key figure, in the order it is shown. Time since the last valid clearing and headroom are in :class:`market.view.MarketView`."""
@@ -147,11 +250,15 @@ class ControlParams:
         nominal_hz: scheduled frequency F_S.
         bias_mw_per_0p1hz: frequency bias B of each area, MW/0.1 Hz, < 0.
         epsilon1_hz: target bound of the one-minute mean frequency deviation, root mean square, Hz.
+        epsilon10_hz: the same of the ten-minute mean, Hz; the default is that of NERC's Eastern Interconnection.
+        frequency_band_hz: deviation within which the frequency is as promised, Hz (GB/T 15945: 0.2, small systems 0.5).
     """
 
     nominal_hz: float = 50.0
     bias_mw_per_0p1hz: Mapping[str, float]
     epsilon1_hz: float = 0.02
+    epsilon10_hz: float = 0.0057
+    frequency_band_hz: float = 0.2
 
 
 def total_mw(value_mw: NDArray[np.float64]) -> float | None:
@@ -162,69 +269,6 @@ def total_mw(value_mw: NDArray[np.float64]) -> float | None:
 def frequency_hz(value_hz: Sequence[float]) -> float | None:
     """Return the median of the area frequencies, Hz: one bad meter does not move it. None without any."""
     return median(value_hz) if value_hz else None
-
-
-def ace_mw(interchange_mw: float, scheduled_mw: float, measured_hz: float, bias_mw_per_0p1hz: float, nominal_hz: float) -> float:
-    """Area control error, MW: ``(NI_A − NI_S) − 10·B·(F_A − F_S)``, B < 0 in MW/0.1 Hz; positive when over-generating (BAL-005-1).
-
-    >>> ace_mw(110.0, 100.0, 50.02, -25.0, 50.0)
-    15.0
-    """
-    return round((interchange_mw - scheduled_mw) - 10.0 * bias_mw_per_0p1hz * (measured_hz - nominal_hz), 9)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cps1:
-    """What CPS1 of one area has been counted from: the running clock minute, and sums by clock hour for a day.
-
-    Attributes:
-        minute_ns: the running minute; ace_sum, df_sum, n: its samples.
-        hours: (hour start, Σ of the minutes' compliance products, number of minutes), at most 24.
-    """
-
-    minute_ns: int = -1
-    ace_sum: float = 0.0
-    df_sum: float = 0.0
-    n: int = 0
-    hours: tuple[tuple[int, float, int], ...] = ()
-
-
-def cps1_sampled(state: Cps1, ts_ns: int, ace: float, deviation_hz: float, bias_mw_per_0p1hz: float) -> Cps1:
-    """Add one sample; when a clock minute is complete its product ``(mean ACE / −10B)·mean Δf`` joins the sums (BAL-001-2 R1)."""
-    minute_ns = floor_ns(ts_ns, NS_PER_MIN)
-    if minute_ns != state.minute_ns and state.n:
-        product = state.ace_sum / state.n / (-10.0 * bias_mw_per_0p1hz) * (state.df_sum / state.n)
-        hour_ns = floor_ns(state.minute_ns, NS_PER_H)
-        same = next(((total, count) for start, total, count in state.hours if start == hour_ns), (0.0, 0))
-        others = tuple(entry for entry in state.hours if entry[0] != hour_ns)
-        state = replace(state, hours=(*others, (hour_ns, same[0] + product, same[1] + 1))[-24:])
-    if minute_ns != state.minute_ns:
-        state = replace(state, minute_ns=minute_ns, ace_sum=0.0, df_sum=0.0, n=0)
-    return replace(state, ace_sum=state.ace_sum + ace, df_sum=state.df_sum + deviation_hz, n=state.n + 1)
-
-
-def cps1_pct(state: Cps1, epsilon1_hz: float) -> float | None:
-    """Return ``100·(2 − CF)``, CF = mean of the minutes' products / ε₁², %; None before the first whole minute (BAL-001-2 R1)."""
-    count = sum(n for _, _, n in state.hours)
-    if not count:
-        return None
-    return 100.0 * (2.0 - sum(total for _, total, _ in state.hours) / count / epsilon1_hz**2)
-
-
-def reserve_margin_pct(available_mw: float, output_mw: float, load_mw: float) -> float | None:
-    """Return ``100·(available − output)/load``, %: what committed units could still give (GB/T 38969). None without load."""
-    return 100.0 * (available_mw - output_mw) / load_mw if load_mw > 0 else None
-
-
-def renewable_share_pct(renewable_mw: float, load_mw: float) -> float | None:
-    """Return ``100·P_RE/P_load``, %; None without load."""
-    return 100.0 * renewable_mw / load_mw if load_mw > 0 else None
-
-
-def curtailment_pct(available_mw: NDArray[np.float64], output_mw: NDArray[np.float64]) -> float | None:
-    """Return ``100·Σ max(available − output, 0)/Σ available`` of renewables, (k,) MW each, %; None when nothing is available."""
-    total = float(available_mw.sum())
-    return 100.0 * float(np.maximum(available_mw - output_mw, 0.0).sum()) / total if total > 1.0 else None
 
 
 def availability_pct(good: NDArray[np.bool_]) -> float | None:

@@ -17,7 +17,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -151,6 +153,14 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
         self._try(_meta.create_all)
+
+    @classmethod
+    def to_read(cls, path: Path) -> Ledger:
+        """Open the ledger in an SQLite file for reading only; nothing is made or changed, whether or not a service writes it."""
+        ledger = cls.__new__(cls)
+        url = sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"})
+        ledger.engine = open_engine(url.render_as_string())
+        return ledger
 
     def close(self) -> None:
         """Let go of the database."""

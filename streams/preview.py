@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ingest.frame import TelemetryFrame
-from streams.figures import KeyFigures
+from streams.figures import BY_COMMITMENT, KeyFigures
 from streams.image import image_of
 from streams.intake import CLOCK_SOURCE, AreaIntake
 from streams.kpis import KpiFrame
@@ -53,10 +53,10 @@ class Preview:
         frame, _ = self._figures.of(image_of(now_ns, self._table, snapshots))
         if last is None:
             return frame
-        # Reserve counts committed units, which only the tick knows.
-        frame.system.pop("reserve_margin_pct", None)
+        # Which units are committed only the tick knows.
+        figures = {name: value for name, value in frame.system.items() if name not in BY_COMMITMENT}
         return replace(
             frame,
-            system=last.system | frame.system,
+            system=last.system | figures,
             areas={area: last.areas.get(area, {}) | figures for area, figures in frame.areas.items()},
         )

@@ -18,6 +18,7 @@ Deliberately absent: where records come from (:class:`RecordSource`: a log, or a
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -28,20 +29,21 @@ from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
 from market.prices import PriceInForce
+from market.units import day_start_ns
 from streams import breaker, grid, topics, wire
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.difference import differences
 from streams.errors import DecodeError
 from streams.findings import SourceFresh, SourceStale
-from streams.image import AreaSnapshot
-from streams.intake import CLOCK_SOURCE, AreaIntake
+from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
+from streams.intake import CLOCK_SOURCE, AreaIntake, Taken
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
 from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
 from streams.topics import Topic
 from streams.transport.records import Record
 
-__all__ = ["STAGES", "Base", "Difference", "RecordSource", "Span", "StageReport", "identity_of", "instant_of", "replay"]
+__all__ = ["STAGES", "Base", "Difference", "RecordSource", "Span", "StageReport", "base_before", "identity_of", "instant_of", "replay"]
 
 _SHOWN: Final = 20
 """Differences a stage reports in full; the others are counted."""
@@ -85,13 +87,13 @@ class Base:
 
     Attributes:
         breaker, grid: encoded states, None for a beginning.
-        latest: area → encoded snapshot.
+        held: area → encoded snapshots that wait for the other areas.
         intake: area → encoded intake.
     """
 
     breaker: bytes | None = None
     grid: bytes | None = None
-    latest: Mapping[str, bytes] = field(default_factory=dict)
+    held: Mapping[str, bytes] = field(default_factory=dict)
     intake: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -167,10 +169,13 @@ def identity_of(record: Any) -> str:
             return f"{kind} interval {record.interval_start_ns}"
         case Cleared() | ClearingFailed():
             return f"outcome of interval {record.interval_start_ns} version {record.version}"
-        case facts.ClearingReported():
+        case facts.ClearingReported(segment=facts.Segment.RT):
             return f"{kind} {record.segment} {record.interval_start_ns} version {record.version}"
+        case facts.ClearingReported():
+            # A day-ahead result that failed is made again, as often as it takes.
+            return f"{kind} {record.segment} {record.interval_start_ns} completed {record.completed_at_ns}"
         case DayAheadWanted() | DayAheadPlan():
-            return f"{kind} {record.day}"
+            return f"{kind} {record.day} {record.ts_event_ns}"
         case Decision():
             return f"decision {record.seq}"
         case PriceInForce():
@@ -192,6 +197,7 @@ def identity_of(record: Any) -> str:
 class _Input(NamedTuple):
     record: Any
     raw: bytes
+    partition: int
     offset: int
     done: bool
 
@@ -244,7 +250,7 @@ class _Recorded:
             self._report.same += 1
         else:
             self._came.add(identity)
-            lines = differences(self._fetched(place), record)
+            lines = differences(self._fetched(place), record) or ("the same content, written in other bytes",)
             self._report.note(Difference(identity=identity, ts_ns=place.ts_ns, what="differs", lines=lines))
 
     def close(self) -> None:
@@ -266,7 +272,7 @@ def _decoded(source: RecordSource, topic: Topic, report: StageReport) -> Iterato
             report.taken += 1
             raw = record.value or b""
             try:
-                yield _Input(wire.decode(topic, raw), raw, record.offset, done=record.offset < done)
+                yield _Input(wire.decode(topic, raw), raw, partition, record.offset, done=record.offset < done)
             except DecodeError:
                 report.unreadable += 1
 
@@ -278,22 +284,11 @@ def _intake(source: RecordSource, model: MarketModel, base: Base, span: Span, re
         span,
         report,
     )
-    table, rules = model.grid.table, model.grid.rules
-    areas: dict[str, AreaIntake] = {}
+    units: dict[str, AreaIntake] = {}
     for cause in _decoded(source, topics.FRAMES, report):
-        frame: TelemetryFrame = cause.record
-        if frame.area not in table.areas:
+        if (unit := _unit_of(units, cause.record, model, base)) is None:
             continue
-        unit = areas.get(frame.area)
-        if unit is None:
-            unit = areas[frame.area] = AreaIntake(frame.area, table.of_area(frame.area), model.rating_mw, rules.dead_flow_pct)
-            if frame.area in base.intake:
-                unit.restore(base.intake[frame.area])
-        if cause.offset <= unit.offset:
-            continue
-        unit.offset = cause.offset
-        tick = frame.source == CLOCK_SOURCE
-        taken = unit.tick(frame.ts_ingest_ns, first=frame.seq == 1) if tick else unit.take(frame)
+        taken = _taken_in(unit, cause)
         for fact in taken.facts:
             recorded.compare(fact, cause)
         for finding in taken.findings:
@@ -303,11 +298,69 @@ def _intake(source: RecordSource, model: MarketModel, base: Base, span: Span, re
     recorded.close()
 
 
+def base_before(source: RecordSource, model: MarketModel, starts: Mapping[tuple[str, int], int]) -> Base:
+    """Compute the states that the records before some offsets lead to.
+
+    Args:
+        source: the recording, from its beginning.
+        starts: (topic, partition) → first offset that is not taken in any more.
+    """
+    silent = StageReport("")
+
+    def before(topic: Topic) -> Iterator[_Input]:
+        for cause in _decoded(source, topic, silent):
+            if cause.offset < starts.get((topic.name, cause.partition), 0):
+                yield cause
+
+    units: dict[str, AreaIntake] = {}
+    for cause in before(topics.FRAMES):
+        if (unit := _unit_of(units, cause.record, model, Base())) is not None:
+            _taken_in(unit, cause)
+    processor = grid.GridProcessor(model.grid)
+    for cause in before(topics.SNAPSHOTS):
+        processor.take(cause.record)
+        processor.state = replace(processor.state, offset=cause.offset)
+    state = None
+    for cause in before(topics.FACTS):
+        state = state or breaker.begin(cause.record.ts_event_ns, model.grid.rules)
+        state = replace(breaker.step(state, cause.record, model.grid.rules, model.elements)[0], offset=cause.offset)
+    return Base(
+        breaker=None if state is None else breaker.encode_state(state),
+        grid=grid.encode_state(processor.state) if processor.state.offset >= 0 else None,
+        held={area: encode_snapshots(held) for area in model.grid.areas if (held := processor.held(area))},
+        intake={area: unit.encode() for area, unit in units.items()},
+    )
+
+
+def _unit_of(units: dict[str, AreaIntake], frame: TelemetryFrame, model: MarketModel, base: Base) -> AreaIntake | None:
+    """Return the intake of a frame's area; None where nobody listed the area."""
+    table, rules = model.grid.table, model.grid.rules
+    if frame.area not in table.areas:
+        return None
+    unit = units.get(frame.area)
+    if unit is None:
+        unit = units[frame.area] = AreaIntake(frame.area, table.of_area(frame.area), model.rating_mw, rules.dead_flow_pct)
+        if frame.area in base.intake:
+            unit.restore(base.intake[frame.area])
+    return unit
+
+
+def _taken_in(unit: AreaIntake, cause: _Input) -> Taken:
+    """Take a frame in as the agent does."""
+    frame: TelemetryFrame = cause.record
+    if cause.offset <= unit.offset:
+        return Taken()
+    unit.offset = cause.offset
+    if frame.source == CLOCK_SOURCE:
+        return unit.tick(frame.ts_ingest_ns, first=frame.seq == 1)
+    return unit.take(frame)
+
+
 def _grid(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
     recorded = _Recorded(source, {topics.KPI: (KpiFrame,), topics.INPUTS: (ClearingInputs, DayAheadWanted)}, span, report)
     state = None if base.grid is None else grid.decode_state(base.grid)
-    latest = [wire.decode(topics.SNAPSHOTS, raw) for raw in base.latest.values()]
-    processor = grid.GridProcessor(model.grid, state, latest)
+    held = [snapshot for raw in base.held.values() for snapshot in decode_snapshots(raw)]
+    processor = grid.GridProcessor(model.grid, state, held)
     for cause in _decoded(source, topics.SNAPSHOTS, report):
         if cause.offset <= processor.state.offset:
             continue
@@ -321,8 +374,7 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
     outcomes: dict[int, Cleared | ClearingFailed] = {}
     for found in _decoded(source, topics.OUTCOMES, StageReport("")):
         outcomes.setdefault(found.record.interval_start_ns, found.record)
-    plans = (found.record for found in _decoded(source, topics.SNAPSHOTS, StageReport("")) if isinstance(found.record, DayAheadPlan))
-    made_ns = {plan.day: plan.ts_event_ns for plan in plans}
+    completed_ns = _day_ahead_completed(source)
     kinds: dict[Topic, tuple[type[Any], ...]] = {
         topics.OUTCOMES: (Cleared, ClearingFailed),
         topics.SNAPSHOTS: (IntervalPlan, DayAheadPlan),
@@ -336,8 +388,9 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
             continue  # a repeat of a request: answered again with another completion time, and the first answer counts
         asked.add(identity_of(record))
         if isinstance(record, DayAheadWanted):
-            if record.day in made_ns:
-                for answer in day_ahead_records(record, day_ahead_result(record, model), model, made_ns[record.day]):
+            start_ns = day_start_ns(record.day, model.grid.rules.zone)
+            if completed_ns[start_ns]:  # the first request of a day got the first answer
+                for answer in day_ahead_records(record, day_ahead_result(record, model), model, completed_ns[start_ns].popleft()):
                     recorded.compare(answer, cause)
             continue
         known = outcomes.get(record.interval_start_ns)
@@ -352,6 +405,18 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
         for answer in clearing_records(outcome, record, model):
             recorded.compare(answer, cause)
     recorded.close()
+
+
+def _day_ahead_completed(source: RecordSource) -> dict[int, deque[int]]:
+    """Return when the day-ahead results of each day (by its start) were completed, in order."""
+    completed_ns: dict[int, deque[int]] = defaultdict(deque)
+    for found in _decoded(source, topics.FACTS, StageReport("")):
+        fact = found.record
+        if isinstance(fact, facts.ClearingReported) and fact.segment is facts.Segment.DA:
+            known = completed_ns[fact.interval_start_ns]
+            if fact.completed_at_ns not in known:
+                known.append(fact.completed_at_ns)
+    return completed_ns
 
 
 def _breaker(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:

@@ -119,6 +119,8 @@ class Shell:
         self.app = app
         self.clock = clock
         self.counters: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        """Wall seconds of work by agent; its waits, for the disk above all, are part of it."""
         self.started_s = time.time()
         self._forget: list[Callable[[], None]] = []
         app.on_partitions_revoked.connect(self._partitions_went, weak=False)
@@ -202,16 +204,20 @@ class Shell:
             raise_if_damaged(message.topic, message.partition, message.offset, event.headers, event.value)
             record = wire.decode(topic, event.value)
         except DecodeError as exc:
+            self.counters[f"failed {name}"] += 1
             await self._bury(topic, event, "decode", str(exc))
             return Dealt.NOTHING_KEPT
         dealt = Dealt.NOTHING_KEPT
+        began_s = time.perf_counter()
         try:
             dealt = await handle(record, event) or Dealt.KEPT
         except (AssertionError, StoreError) as exc:
             self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc)
         except Exception as exc:
+            self.counters[f"failed {name}"] += 1
             _log.exception("processing of %s offset %d failed", topic.name, message.offset)
             await self._bury(topic, event, "process", f"{type(exc).__name__}: {exc}")
+        self.seconds[name] += time.perf_counter() - began_s
         self.counters[f"taken {name}"] += 1
         return dealt
 

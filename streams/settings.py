@@ -57,6 +57,8 @@ class ControlModel(Strict):
 
     bias_mw_per_0p1hz: dict[Name, Annotated[float, Field(lt=0)]] = Field(default_factory=dict)
     epsilon1_hz: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    epsilon10_hz: Annotated[float, Field(gt=0, lt=1)] = 0.0057
+    frequency_band_hz: Annotated[float, Field(gt=0, lt=5)] = 0.2
     nominal_hz: Annotated[float, Field(gt=0)] = 50.0
 
 

@@ -308,7 +308,7 @@ def _outcome(interval_ns: int) -> Cleared | ClearingFailed:
 
 
 _PRICING: Final = {
-    "pricing_zh": "按第二十七条第(二)项,执行日前同时段价格",
+    "pricing_zh": "按第二十七条第（二）项，执行日前同时段价格",
     "pricing_en": "Art. 27(2), the day-ahead price of the same period",
 }
 
@@ -319,7 +319,14 @@ def _moved(before: Phase, after: Phase, basis: str, article: str = "Art. 23(1)",
 
 def _trip_notice(n: int, supersedes: str, basis: str, tripped_ns: int, **facts: str) -> Announcement:
     dated = {name: value if name == "article" else f"{DAY} {value}" for name, value in facts.items()}
-    return _notice(n, "TRIP", basis, supersedes, tripped_ns, {"limit_min": "120", "next_update": f"{DAY} 17:00", **dated})
+    return _notice(
+        n,
+        "TRIP",
+        basis,
+        supersedes,
+        tripped_ns,
+        {"limit_min": "120", "elements": "B33-1, B33-2, B34", "next_update": f"{DAY} 17:00", **dated},
+    )
 
 
 def _notice(n: int, kind: str, basis: str, supersedes: str, at_ns: int, facts: dict[str, str]) -> Announcement:

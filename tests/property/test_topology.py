@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from dataclasses import replace
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.findings import ConditionMet
@@ -62,3 +64,70 @@ def test_an_element_without_flow_at_one_end_is_forgotten_when_it_carries_power_a
                 watch, _ = observe(watch, Ticked(ts_event_ns=now), RULES, GRID)
     watch, _ = observe(watch, Ticked(ts_event_ns=now + 1), RULES, GRID)
     assert watch.elements == {}
+
+
+@st.composite
+def histories(draw: st.DrawFn, lasting_s: tuple[int, ...] = (2, 9, 10, 11, 25, 120, 900)) -> list[Fact]:
+    """Lines that open and close, each told by a switch and two meters; every report comes in order of its own point."""
+    facts: list[Fact] = []
+    for element in GRID:
+        now_s = draw(st.integers(100, 400))
+        for second in range(draw(st.integers(0, 4))):
+            opened = second % 2 == 0
+            now_s += draw(st.sampled_from(lasting_s))
+            pct = 0.1 if opened else 50.0
+            status = SwitchStatus.OPEN if opened else SwitchStatus.CLOSED
+            common = {"ts_event_ns": now_s * NS_PER_S, "element": element, "quality": PointQuality.GOOD, "ts_source_ns": now_s * NS_PER_S}
+            facts.append(SwitchReported(status=status, **common))  # type: ignore[arg-type]
+            facts.append(FlowReported(from_pct=pct, to_pct=None, **common))  # type: ignore[arg-type]
+            facts.append(FlowReported(from_pct=None, to_pct=pct, **common))  # type: ignore[arg-type]
+    return sorted(facts, key=lambda fact: fact.ts_event_ns)
+
+
+def conditions(facts: list[Fact], ticks_s: list[int]) -> list[tuple[int, str]]:
+    ticks = [Ticked(ts_event_ns=second * NS_PER_S) for second in (*ticks_s, 6_000)]
+    watch, met = TopologyWatch(), list[tuple[int, str]]()
+    for fact in sorted([*facts, *ticks], key=lambda fact: fact.ts_event_ns):
+        watch, found = observe(watch, fact, RULES, GRID)
+        met += [(finding.met_at_ns, finding.details["elements"]) for finding in found if isinstance(finding, ConditionMet)]
+    return met
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories(), st.lists(st.integers(0, 5_000), max_size=40))
+def test_the_first_condition_does_not_depend_on_when_ticks_come(facts: list[Fact], ticks_s: list[int]) -> None:
+    """One tick at the end of all finds the condition that ticks every three seconds would have found, and names the same lines."""
+    often = conditions(facts, list(range(0, 5_000, 3)))
+    assert conditions(facts, [])[:1] == often[:1]
+    assert conditions(facts, ticks_s)[:1] == often[:1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories())
+def test_a_condition_needs_three_different_lines(facts: list[Fact]) -> None:
+    for _, elements in conditions(facts, list(range(0, 5_000, 11))):
+        assert len(set(elements.split(", "))) >= RULES.topology_hard.ehv_elements
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories(), st.data())
+def test_repeated_reports_change_nothing(facts: list[Fact], data: st.DataObject) -> None:
+    ticks_s = list(range(0, 5_000, 7))
+    again = [fact for fact in facts for _ in range(data.draw(st.integers(1, 2)))]
+    assert conditions(again, ticks_s) == conditions(facts, ticks_s)
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(lasting_s=(9, LATEST_S + 1, 61, 120, 900)), st.data())
+def test_reports_that_overtake_each_other_decide_nothing(facts: list[Fact], data: st.DataObject) -> None:
+    """Whatever lasts longer than a report's longest way, and a reclosing, is found the same if points arrive in any order."""
+    arrived_ns: dict[tuple[object, ...], int] = {}
+    delayed: list[Fact] = []
+    for fact in facts:
+        assert isinstance(fact, SwitchReported | FlowReported)
+        point = (fact.element, type(fact), getattr(fact, "from_pct", None) is None)
+        late_ns = fact.ts_source_ns + data.draw(st.integers(0, LATEST_S * 1000)) * 1_000_000
+        arrived_ns[point] = max(arrived_ns.get(point, 0), late_ns)
+        delayed.append(replace(fact, ts_event_ns=arrived_ns[point]))
+    in_order = conditions(facts, [])
+    assert [met_at_ns for met_at_ns, _ in conditions(delayed, list(range(0, 5_000, 3)))[:1]] == [met_at_ns for met_at_ns, _ in in_order[:1]]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from detectors.failed_clearing import ClearingWatch, headroom_ns, next_deadline_ns, observe, watch_from
 from detectors.findings import ConditionMet, Finding, IntervalUnserved, OutageBegan, OutageOver, OutageReached, ResultAccepted
 from market.facts import CalendarClosed, ClearingReported, ClearingStatus, Fact, RunType, Segment, SourceReported, Ticked
 from market.rules import GUANGDONG_2023, MarketRules, rules_from
-from market.units import NS_PER_MIN, NS_PER_S, instant_text
+from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, instant_text
 from tests.kit.table import at_ns, rows
 
 RULES = GUANGDONG_2023
@@ -84,7 +88,7 @@ def test_condition_is_met_at_the_limit_and_reported_after_the_grace_once() -> No
         09:45        ok 09:45                 | served(09:45)
         10:00:30     tick                     | outage(10:00) missed(10:00)
         11:45:30     tick                     | missed(10:15) missed(10:30) missed(10:45) missed(11:00) missed(11:15) missed(11:30) """
-        """missed(11:45) mark(15) mark(30) mark(60) mark(90) mark(105)
+        """missed(11:45) mark(105)
         12:00:29.999 tick                     |
         12:00:30     tick                     | missed(12:00) condition(12:00)
         12:00:40     tick                     |
@@ -226,11 +230,12 @@ def test_headroom_counts_down_from_the_due_instant() -> None:
 
 def test_deadlines_name_every_instant_something_can_happen() -> None:
     watch = watch_from(at_ns("09:45"), RULES)
-    seen = []
-    while (deadline := next_deadline_ns(watch, RULES)) <= at_ns("11:45:30"):
+    seen, now_ns = [], at_ns("09:45")
+    while (deadline := next_deadline_ns(watch, now_ns, RULES)) is not None and deadline <= at_ns("11:45:30"):
         watch, found = observe(watch, Ticked(ts_event_ns=deadline), RULES)
         assert found, f"nothing happened at {clock(deadline)}"
         seen.append(clock(deadline))
+        now_ns = deadline
     assert "11:45:30" in seen
     assert watch.condition_reported
 
@@ -255,3 +260,114 @@ def test_source_clock_ahead_by_a_second_is_trusted() -> None:
     fact = fact_of(at_ns("09:50"), ["ok", "09:45", "done", "09:50:01"])
     watch, _ = observe(watch, fact, RULES)
     assert watch.last_valid_at_ns == at_ns("09:50") + NS_PER_S
+
+
+@pytest.mark.parametrize("ticks", [("10:00:30", "10:15:30"), ("10:15:30",)], ids=["in time", "one late"])
+def test_a_result_taken_in_before_the_outage_was_judged_ends_it(ticks: tuple[str, ...]) -> None:
+    """10:15 was cleared ten seconds after 10:00 fell due: the outage is ten seconds long, whenever it is judged."""
+    watch, found = watch_from(at_ns("09:45"), RULES), list[Finding]()
+    for ts_ns, words, _ in rows("09:45 ok 09:45\n10:00:10 ok 10:15\n" + "".join(f"{tick} tick\n" for tick in ticks)):
+        watch, more = observe(watch, fact_of(ts_ns, words), RULES)
+        found += more
+    assert said(tuple(found)).endswith("outage(10:00) missed(10:00) over(10:00:10,1)")
+    assert watch.outage_start_ns is None
+
+
+def test_success_inside_a_back_fill_restarts_the_count() -> None:
+    """GD-23 RT-04, seen late: 12:00 was cleared at 11:50, so nothing was out for 120 minutes."""
+    watch = watch_from(at_ns("09:45"), RULES)
+    back_fill = "12:20:05 ok 12:00 done 11:50\n12:20:06 ok 12:15 done 12:14\n"
+    for ts_ns, words, _ in rows("09:45 ok 09:45\n09:50 blind\n12:20 sight\n" + back_fill + "12:21 tick"):
+        watch, found = observe(watch, fact_of(ts_ns, words), RULES)
+    assert [f.end_ns for f in found if isinstance(f, OutageOver)] == [at_ns("11:50")]
+    assert not any(isinstance(f, ConditionMet) for f in found)
+    assert watch.outage_start_ns is None
+
+
+@pytest.mark.parametrize("version_2", ["", "12:05 ok 12:00 version 2\n"], ids=["one version", "and a later one"])
+def test_one_late_tick_finds_what_ticks_in_time_would_have(version_2: str) -> None:
+    watch, found = watch_from(at_ns("09:45"), RULES), tuple[Finding, ...]()
+    for ts_ns, words, _ in rows("09:45 ok 09:45\n11:50 ok 12:00\n" + version_2 + "12:14 ok 12:15\n12:21 tick"):
+        watch, found = observe(watch, fact_of(ts_ns, words), RULES)
+    assert not any(isinstance(f, ConditionMet) for f in found)
+
+
+@pytest.mark.parametrize("arrives", ["09:50:20", "10:00:31", "10:16"])
+def test_a_result_completed_before_the_outage_does_not_end_it_whenever_it_arrives(arrives: str) -> None:
+    watch, found = watch_from(at_ns("09:45"), RULES), list[Finding]()
+    facts = sorted(rows(f"09:45 ok 09:45\n10:00:30 tick\n10:15:30 tick\n10:17 tick\n{arrives} ok 10:15 done 09:50"), key=lambda row: row[0])
+    for ts_ns, words, _ in facts:
+        watch, more = observe(watch, fact_of(ts_ns, words), RULES)
+        found += more
+    assert not any(isinstance(f, OutageOver) for f in found)
+    assert watch.outage_start_ns == at_ns("10:00")
+    assert watch.unserved == ((at_ns("10:00"), "MISSED"),)
+
+
+def test_repeated_sight_does_not_cut_the_back_fill_short() -> None:
+    run("""
+        09:45        ok 09:45                 | served(09:45)
+        09:50        blind                    |
+        10:25        sight                    |
+        10:25:01     sight                    |
+        10:25:10     tick                     |
+        10:25:20     ok 10:00 done 10:01      | served(10:00)
+        10:25:30     tick                     | outage(10:15) missed(10:15)
+    """)
+
+
+def test_marks_passed_while_nobody_could_see_are_told_as_one() -> None:
+    run("""
+        09:45        ok 09:45                 | served(09:45)
+        10:00:30     tick                     | outage(10:00) missed(10:00)
+        10:10        blind                    |
+        10:50        sight                    |
+        10:50:30     tick                     | missed(10:15) missed(10:30) missed(10:45) mark(30)
+    """)
+
+
+@pytest.mark.parametrize(
+    ("closes", "ticks", "met"),
+    [
+        ("12:00", ("10:59", "11:00:30", "12:05"), ["11:00"]),
+        ("12:00", ("10:59", "12:05"), ["11:00"]),
+        ("11:00", ("10:59", "12:05"), ["11:00"]),  # 120 minutes and more: the closing instant itself is in time
+        ("10:45", ("10:59", "12:05"), []),
+    ],
+)
+def test_the_calendar_ends_an_outage_but_not_a_condition_that_was_met(closes: str, ticks: tuple[str, ...], met: list[str]) -> None:
+    watch, found = watch_from(at_ns("08:45"), RULES), list[Finding]()
+    for ts_ns, words, _ in rows(f"08:46 closed {closes} 20:00\n08:46 ok 08:45\n" + "".join(f"{tick} tick\n" for tick in ticks)):
+        watch, more = observe(watch, fact_of(ts_ns, words), RULES)
+        found += more
+    assert [clock(f.met_at_ns) for f in found if isinstance(f, ConditionMet)] == met
+    assert [(clock(f.end_ns), f.by_calendar) for f in found if isinstance(f, OutageOver)] == [(closes, True)]
+
+
+def test_a_held_condition_outlives_the_calendar() -> None:
+    watch = watch_from(at_ns("08:45"), RULES)
+    for ts_ns, words, _ in rows("08:46 closed 12:00 20:00\n08:46 ok 08:45\n12:05 tick\n13:00 tick"):
+        watch, found = observe(watch, fact_of(ts_ns, words), RULES, held=True)
+        assert not any(isinstance(f, ConditionMet | OutageOver) for f in found)
+    _, found = observe(watch, fact_of(at_ns("13:01"), ["tick"]), RULES)
+    assert said(found) == "condition(11:00) over(12:00,12)"
+
+
+def test_no_deadline_lies_in_the_past() -> None:
+    watch = run("09:45 ok 09:45 | served(09:45)\n10:00:30 tick | outage(10:00) missed(10:00)\n10:05 blind |")
+    assert next_deadline_ns(watch, at_ns("10:20"), RULES) is None
+    watch, _ = observe(watch, fact_of(at_ns("10:20"), ["sight"]), RULES)
+    assert next_deadline_ns(watch, at_ns("10:20"), RULES) == at_ns("10:20:30")
+
+
+def test_what_is_said_of_the_far_future_is_not_remembered() -> None:
+    watch = watch_from(at_ns("09:45"), RULES)
+    fact = replace(fact_of(at_ns("09:46"), ["failed", "10:00"]), interval_start_ns=at_ns("10:00") + 25 * NS_PER_H)
+    assert observe(watch, fact, RULES) == (watch, ())
+
+
+def test_repeated_closures_are_remembered_once_and_forgotten_when_past() -> None:
+    watch = run("09:45 closed 10:00 10:15 |\n09:46 closed 10:00 10:15 |\n09:46 ok 09:45 | served(09:45)")
+    assert watch.closed == ((at_ns("10:00"), at_ns("10:15")),)
+    watch, _ = observe(watch, fact_of(at_ns("14:00"), ["tick"]), RULES)
+    assert watch.closed == ()

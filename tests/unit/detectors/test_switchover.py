@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from detectors.findings import ConditionGone, ConditionMet, Finding, Noted
 from detectors.switchover import ControlWatch, next_deadline_ns, observe
 from market.facts import ControlReported, ExercisePlanned, Ticked
 from market.rules import GUANGDONG_2023
+from market.units import NS_PER_H, NS_PER_S
 from tests.kit.table import at_ns, rows
 
 
 def run(table: str, watch: ControlWatch | None = None) -> tuple[ControlWatch, list[Finding]]:
-    """``claim|drop SITE`` | ``exercise FROM TO`` | ``tick``."""
+    """``claim|drop SITE [source HH:MM:SS] [initial]`` | ``exercise FROM TO`` | ``tick``."""
     watch, found = watch or ControlWatch(), list[Finding]()
     for ts_ns, words, _ in rows(table):
         match words:
@@ -18,8 +21,10 @@ def run(table: str, watch: ControlWatch | None = None) -> tuple[ControlWatch, li
                 fact: ControlReported | ExercisePlanned | Ticked = Ticked(ts_event_ns=ts_ns)
             case ["exercise", from_, to]:
                 fact = ExercisePlanned(ts_event_ns=ts_ns, from_ns=at_ns(from_), to_ns=at_ns(to))
-            case [word, site]:
-                fact = ControlReported(ts_event_ns=ts_ns, site=site, asserted=word == "claim", ts_source_ns=ts_ns)
+            case [word, site, *rest]:
+                source_ns = at_ns(rest[1]) if "source" in rest else ts_ns
+                initial = "initial" in rest
+                fact = ControlReported(ts_event_ns=ts_ns, site=site, asserted=word == "claim", ts_source_ns=source_ns, initial=initial)
         watch, more = observe(watch, fact, GUANGDONG_2023)
         found += more
     return watch, found
@@ -31,10 +36,10 @@ OVER = "14:00:04 drop MAIN\n14:00:05 claim BACKUP\n"
 def test_unplanned_change_counts_from_its_instant_after_a_minute() -> None:
     watch, found = run(OVER + "14:01:04.999 tick")
     assert found == []
-    assert next_deadline_ns(watch, GUANGDONG_2023) == at_ns("14:01:05")
+    assert next_deadline_ns(watch, at_ns("14:01:04.999"), GUANGDONG_2023) == at_ns("14:01:05")
     watch, found = run(OVER + "14:01:05 tick\n14:02 tick")
     assert [f.met_at_ns for f in found if isinstance(f, ConditionMet)] == [at_ns("14:00:05")]
-    assert next_deadline_ns(watch, GUANGDONG_2023) is None
+    assert next_deadline_ns(watch, at_ns("14:02"), GUANGDONG_2023) is None
 
 
 def test_exercise_is_noted_only() -> None:
@@ -59,3 +64,69 @@ def test_repeated_claims_change_nothing() -> None:
     again, found = run("14:00:40 claim BACKUP\n", watch)
     assert again == watch
     assert found == []
+
+
+def met(found: list[Finding]) -> list[int]:
+    return [f.met_at_ns for f in found if isinstance(f, ConditionMet)]
+
+
+@pytest.mark.parametrize(
+    ("why", "changes", "alone_since"),
+    [
+        ("the main centre claimed it too", "14:00:50 claim MAIN\n14:01:00 drop MAIN\n", "14:01:00"),
+        ("it gave up and took it again", "14:00:10 drop BACKUP\n14:00:55 claim BACKUP\n", "14:00:55"),
+    ],
+)
+def test_any_change_of_the_claims_restarts_the_minute(why: str, changes: str, alone_since: str) -> None:
+    start_ns = at_ns(alone_since)
+    watch, found = run(OVER + changes + "14:01:54 tick")
+    assert met(found) == [], why
+    assert next_deadline_ns(watch, at_ns("14:01:54"), GUANGDONG_2023) == start_ns + 60 * NS_PER_S
+    _, found = run(OVER + changes + "14:02 tick")
+    assert met(found) == [start_ns]
+
+
+def test_a_late_word_of_the_main_centre_makes_the_change_no_older() -> None:
+    table = "14:00:05 claim BACKUP\n14:00:06 drop MAIN source 13:50:00\n"
+    assert met(run(table + "14:01:04 tick")[1]) == []
+    assert met(run(table + "14:01:05 tick")[1]) == [at_ns("14:00:05")]
+
+
+def test_two_claimants_have_no_deadline() -> None:
+    watch, _ = run(OVER + "14:00:10 claim MAIN")
+    assert next_deadline_ns(watch, at_ns("14:00:10"), GUANGDONG_2023) is None
+
+
+@pytest.mark.parametrize(
+    "first_words",
+    [
+        "14:00:02 drop MAIN initial\n14:00:02 claim BACKUP initial\n",
+        "14:00:02 claim BACKUP initial\n14:00:02 drop MAIN initial\n",
+        "14:00:02 claim BACKUP initial\n",
+    ],
+)
+def test_who_was_in_charge_before_anybody_watched_took_nothing_over(first_words: str) -> None:
+    watch, found = run(first_words + "14:02 tick")
+    assert found == []
+    assert watch.authority == "BACKUP"
+    _, found = run("15:00 drop BACKUP\n15:00:01 claim MAIN\n16:00 drop MAIN\n16:00:01 claim BACKUP\n16:01:01 tick", watch)
+    assert met(found) == [at_ns("16:00:01")], "what changes from then on counts"
+
+
+def test_a_centre_first_heard_of_when_it_takes_over_is_a_change() -> None:
+    _, found = run("13:59 claim MAIN initial\n14:00:04 drop MAIN\n14:00:05 claim BACKUP initial\n14:01:05 tick")
+    assert met(found) == [at_ns("14:00:05")]
+
+
+def test_two_first_claims_are_a_conflict() -> None:
+    _, found = run("14:00:02 claim BACKUP initial\n14:00:03 claim MAIN initial")
+    assert [f.what for f in found if isinstance(f, Noted)] == ["CONTROL_CONFLICT"]
+
+
+def test_past_exercises_are_forgotten() -> None:
+    watch, _ = run("13:00 exercise 13:30 16:00\n13:01 exercise 13:30 16:00")
+    assert watch.exercises == ((at_ns("13:30"), at_ns("16:00")),)
+    next_day_ns = at_ns("16:00") + 24 * NS_PER_H
+    later = ExercisePlanned(ts_event_ns=next_day_ns, from_ns=next_day_ns, to_ns=next_day_ns + NS_PER_H)
+    watch, _ = observe(watch, later, GUANGDONG_2023)
+    assert watch.exercises == ((next_day_ns, next_day_ns + NS_PER_H),)

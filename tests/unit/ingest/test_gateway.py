@@ -101,7 +101,9 @@ def test_what_cannot_be_sent_before_the_end_is_counted() -> None:
     async def main() -> None:
         gateway = Gateway(out.points, WallClock(), emit)
         await gateway.start()
+        assert gateway.frames_waiting() == {"a": 0, "b": 0}
         await out.until(lambda: all(health.bad > 3 for health in gateway.health()), "frames pile up")
+        assert sum(gateway.frames_waiting().values()) == sum(health.bad for health in gateway.health()) - 1  # one is being sent
         await gateway.stop()
         assert [health.dropped["stopped"] for health in gateway.health()] == [health.bad for health in gateway.health()]
 
@@ -156,3 +158,29 @@ def test_heartbeats_leave_behind_everything_that_was_read_before_them() -> None:
     assert ("b", min(seq for source, seq in sent if source == "b")) in before
     assert sent[-1] == ("clock", 2)
     assert len(sent) == 11
+
+
+def test_keep_alives_push_no_value_out_of_a_queue_that_is_full() -> None:
+    """A switch's move is told once; the keep-alives behind it would call its old position good."""
+    out = two_devices()
+    sent: list[int] = []
+    held = asyncio.Event()
+
+    async def emit(frame: TelemetryFrame) -> None:
+        await held.wait()
+        sent.append(len(frame))
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), emit)
+        source = gateway._sources[0]
+        forwarder = asyncio.create_task(gateway._outbox.run())
+        source.publish_bad(np.zeros(1, dtype=np.uint64), BAD_NO_COMMUNICATION)
+        for _ in range(1000):
+            source.beat()
+        held.set()
+        await gateway._outbox.drained()
+        forwarder.cancel()
+        assert source.health().dropped == {}
+
+    asyncio.run(main())
+    assert sent == [1, 0]

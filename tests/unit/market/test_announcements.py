@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from market.announcements import CAUSES, notice_text
+from market.announcements import CAUSES, notice_text, pricing_facts
 
 FACTS = {
     "number": "RT-2026-06-10-01",
@@ -14,6 +14,9 @@ FACTS = {
     "tripped_at": "2026-06-10T12:00:30+08:00",
     "first_interval": "2026-06-10T12:00:00+08:00",
     "limit_min": "120",
+    "elements": "L1, L2, L3",
+    "load_lost_mw": "16800",
+    "load_before_mw": "120000",
     "pricing_zh": "日前价格",
     "pricing_en": "day-ahead price",
     "next_update": "2026-06-10T13:00:30+08:00",
@@ -58,3 +61,18 @@ def test_where_the_offset_changes_each_instant_wears_its_own() -> None:
 def test_missing_fact_is_an_error_not_a_blank(missing: str) -> None:
     with pytest.raises(KeyError, match=missing):
         notice_text("TRIP", "RT", "RT_120", {k: v for k, v in FACTS.items() if k != missing})
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_topology_notice_names_the_elements_and_the_load_where_it_was_measured(measured: bool) -> None:
+    facts = FACTS if measured else {k: v for k, v in FACTS.items() if not k.startswith("load_")}
+    for text in notice_text("TRIP", "RT", "TOPOLOGY_HARD", facts):
+        assert "L1, L2, L3" in text
+        assert ("16800 MW" in text) is measured
+        assert "{" not in text
+
+
+def test_pricing_is_named_by_the_rule_that_applies() -> None:
+    assert "27(2)" in pricing_facts(day_ahead=True)["pricing_en"]
+    assert "27(3)" in pricing_facts(day_ahead=False)["pricing_en"]
+    assert pricing_facts(day_ahead=True)["pricing_zh"] != pricing_facts(day_ahead=False)["pricing_zh"]

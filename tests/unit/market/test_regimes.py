@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from market.prices import Regime
-from market.regimes import DayAheadPrices, PriceBook, book_from, priced, with_day_ahead, with_result
+from market.regimes import DayAheadPrices, PriceBook, book_from, day_ahead_at, priced, with_day_ahead, with_result
 from market.rules import GUANGDONG_2023
 from market.units import NS_PER_MIN, NS_PER_S
 from tests.kit.table import DAY_NS, at_ns
@@ -19,8 +19,7 @@ def run(book: PriceBook, clock: str, out_from: str = "", back_from: str = "") ->
         book,
         at_ns(clock),
         RULES,
-        substituted_from_ns=at_ns(out_from) if out_from else None,
-        effective_from_ns=at_ns(back_from) if back_from else None,
+        substituted=[(at_ns(out_from), at_ns(back_from) if back_from else None)] if out_from else [],
     )
     return book, [(str(r.regime), r.price_cny_per_mwh, r.rev) for r in records]
 
@@ -52,7 +51,7 @@ def test_gap_without_any_valid_price_has_none() -> None:
 
 @pytest.mark.parametrize(("count", "clock", "price"), [(24, "13:59", 113.0), (96, "13:59", 155.0), (1, "13:59", 100.0)])
 def test_day_ahead_price_of_the_same_period(count: int, clock: str, price: float) -> None:
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, tuple(100.0 + i for i in range(count)), RULES)
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, tuple(100.0 + i for i in range(count)), 1, RULES)
     assert book.day_ahead[0].at(at_ns(clock)) == price
 
 
@@ -64,7 +63,7 @@ def test_day_ahead_prices_end_with_the_day() -> None:
 
 
 def test_substitution_from_the_trip_until_the_market_is_back() -> None:
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, RULES)
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
     for i in range(6):
         book = with_result(book, at_ns("12:00") + i * QUARTER, 500.0, 1)
     _, records = run(book, "13:15", out_from="12:15", back_from="13:00")
@@ -72,7 +71,7 @@ def test_substitution_from_the_trip_until_the_market_is_back() -> None:
 
 
 def test_gap_of_the_trip_interval_is_replaced_and_a_market_price_never() -> None:
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, RULES)
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
     book, gap = run(book, "12:00:30")
     assert gap == [("GAP", None, 0)]
     book, replaced = run(book, "12:01", out_from="12:00")
@@ -85,3 +84,63 @@ def test_gap_of_the_trip_interval_is_replaced_and_a_market_price_never() -> None
 def test_both_markets_out_is_named_and_has_no_price_yet() -> None:
     _, records = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
     assert records == [(str(Regime.ART27_3), None, 0)]
+
+
+def test_a_late_result_of_an_older_interval_is_not_the_last_valid_price() -> None:
+    book = with_result(book_from(at_ns("09:45"), RULES), at_ns("10:00"), 320.0, 1)
+    book, _ = run(book, "10:00")
+    book, late = run(with_result(book, at_ns("09:45"), 100.0, 1), "10:01")
+    assert late == [("MARKET", 100.0, 1)]
+    book, gap = run(book, "10:15:30")
+    assert gap == [("GAP", 320.0, 0)]
+
+
+def test_a_long_back_fill_replaces_every_gap_price() -> None:
+    book, _ = run(book_from(at_ns("01:00"), RULES), "11:00:30")
+    starts = range(at_ns("01:00"), at_ns("11:00") + 1, QUARTER)
+    for start_ns in starts:
+        book = with_result(book, start_ns, 388.0, 1)
+    book, records = run(book, "11:01")
+    assert records == [("MARKET", 388.0, 1)] * len(starts)
+    assert (book.given, book.results) == ((), ()), "what is final is not remembered"
+
+
+def test_results_far_ahead_lose_none() -> None:
+    book = book_from(at_ns("09:00"), RULES)
+    for n in range(60):
+        book = with_result(book, at_ns("09:00") + n * QUARTER, 300.0 + n, 1)
+    _, records = run(book, "09:00")
+    assert records == [("MARKET", 300.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("prices", "version"),
+    [((float("nan"),), 2), ((float("inf"),), 2), ((1500.01,), 2), ((-0.01,), 2), ((420.0,) * 25, 2), ((), 2), ((450.0,), 1)],
+    ids=["nan", "infinite", "above the cap", "below the floor", "25 periods", "no price", "no newer version"],
+)
+def test_day_ahead_results_that_are_not_valid_change_nothing(prices: tuple[float, ...], version: int) -> None:
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,), 1, RULES)
+    assert with_day_ahead(book, DAY_NS, prices, version, RULES) == book
+
+
+def test_a_newer_day_ahead_version_is_taken() -> None:
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,), 1, RULES)
+    assert day_ahead_at(with_day_ahead(book, DAY_NS, (450.0,), 2, RULES), at_ns("10:00")) == 450.0
+
+
+@pytest.mark.parametrize("back_from", ["", "12:15"], ids=["still out", "recovered since"])
+def test_a_day_ahead_result_that_comes_late_prices_what_had_no_price(back_from: str) -> None:
+    book, _ = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
+    book = with_day_ahead(book, DAY_NS, (420.0,), 1, RULES)
+    book, records = run(book, "12:05", out_from="" if back_from else "12:00")
+    assert records == [("ART27_2", 420.0, 1)]
+    assert run(book, "12:06", out_from="12:00")[1] == []
+
+
+def test_two_ranges_are_priced_each_by_its_own_end() -> None:
+    """A breaker that ended and the next one, in one late step."""
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,), 1, RULES)
+    for n in range(5):
+        book = with_result(book, at_ns("12:00") + n * QUARTER, 500.0, 1)
+    _, records = priced(book, at_ns("13:00"), RULES, substituted=[(at_ns("12:00"), at_ns("12:15")), (at_ns("12:45"), None)])
+    assert [str(r.regime) for r in records] == ["ART27_2", "MARKET", "MARKET", "ART27_2", "ART27_2"]

@@ -64,6 +64,7 @@ def test_durations_in_the_unit_machines_count_in() -> None:
     assert r.rt_limit_ns == 120 * 60 * 10**9
     assert r.grace_ns == 30 * 10**9
     assert r.breaker_max_ns == 72 * 3600 * 10**9
+    assert r.retrip_ns == 24 * 3600 * 10**9
     assert r.rt_interval_ns == 15 * 60 * 10**9
     assert r.resume_notice_ns == 30 * 60 * 10**9
     assert r.gate_lead_ns == 60 * 10**9

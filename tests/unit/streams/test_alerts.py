@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from market.decisions import GENESIS, AnomalyNoted, Decision, DecisionBody, DutyOpened, Phase, Transition, chained
+import pytest
+
+from market.decisions import (
+    GENESIS,
+    AnomalyNoted,
+    Decision,
+    DecisionBody,
+    DutyOpened,
+    FindingNoted,
+    OutageEnded,
+    Phase,
+    Transition,
+    chained,
+)
 from market.facts import Segment
 from streams.alerts import AlertState, Priority, alerts_of, source_alert
 from streams.findings import SourceFresh, SourceStale
@@ -13,9 +26,15 @@ def decided(body: DecisionBody, seq: int = 1) -> Decision:
     return chained(body, seq=seq, ts_event_ns=at_ns("12:00:30"), rule_set="r", prev_hash=GENESIS)
 
 
-def transition(before: Phase, after: Phase) -> Decision:
+def transition(before: Phase, after: Phase, basis: str = "RT_120") -> Decision:
     return decided(
-        Transition(segment=Segment.RT, before=before, after=after, basis="RT_120", article="Art. 23(1)", condition_met_at_ns=at_ns("12:00"))
+        Transition(segment=Segment.RT, before=before, after=after, basis=basis, article="Art. 23(1)", condition_met_at_ns=at_ns("12:00"))
+    )
+
+
+def ended(**more: object) -> Decision:
+    return decided(
+        OutageEnded(segment=Segment.RT, outage_start_ns=at_ns("10:00"), outage_end_ns=at_ns("10:07"), failed_intervals=1, **more)
     )
 
 
@@ -59,3 +78,59 @@ def test_chinese_texts_carry_no_english_code() -> None:
     for decision in (decided(anomaly), transition(Phase.DEGRADED, Phase.TRIPPED), transition(Phase.RESUMING, Phase.NORMAL)):
         for alert in alerts_of(decision):
             assert not any(code in alert.text_zh for code in ("SOLVER", "FAILED", "RT_120", "condition"))
+
+
+def test_an_outage_that_is_over_is_cleared() -> None:
+    (alert,) = alerts_of(ended())
+    assert (alert.state, alert.text_en) == (AlertState.CLEARED, "Real-time clearing is back after 7 min")
+
+
+def test_nothing_is_back_while_the_next_outage_runs() -> None:
+    (alert,) = alerts_of(ended(next_start_ns=at_ns("10:15")))
+    assert alert.state is AlertState.RAISED
+    assert "out again since 10:15" in alert.text_en
+    assert "10:15" in alert.text_zh
+
+
+def test_a_market_that_closes_is_not_a_clearing_that_is_back() -> None:
+    (alert,) = alerts_of(ended(by_calendar=True))
+    assert alert.state is AlertState.CLEARED
+    assert "back" not in alert.text_en
+    assert "calendar" in alert.text_en
+
+
+@pytest.mark.parametrize(
+    ("after", "basis", "names"),
+    [
+        (Phase.NORMAL, "EVIDENCE_WITHDRAWN", ["trip_proposed"]),
+        (Phase.DEGRADED, "REJECTED", ["trip_proposed"]),
+        (Phase.RESUMING, "EVIDENCE_WITHDRAWN", ["trip_proposed"]),
+        (Phase.TRIPPED, "RT_120", ["trip_proposed", "market_tripped"]),
+    ],
+)
+def test_a_proposal_that_is_over_clears_its_alert(after: Phase, basis: str, names: list[str]) -> None:
+    alerts = alerts_of(transition(Phase.PROPOSED, after, basis))
+    assert [alert.name for alert in alerts] == names
+    assert alerts[0].state is AlertState.CLEARED
+    assert len({alert.alert_id for alert in alerts}) == len(names)
+
+
+def test_a_recovery_that_takes_effect_under_a_proposal_proposes_nothing() -> None:
+    assert {a.name for a in alerts_of(transition(Phase.PROPOSED, Phase.PROPOSED, "EFFECTIVE"))} == {"market_tripped", "clearing_failed"}
+
+
+@pytest.mark.parametrize(
+    ("finding", "name", "priority", "state"),
+    [
+        ("BLIND", "blind", Priority.P1, AlertState.RAISED),
+        ("BLIND_OVER", "blind", Priority.P3, AlertState.CLEARED),
+        ("CLOCK_SUSPECT", "clock_suspect", Priority.P1, AlertState.RAISED),
+        ("SCADA_DOWN", "scada_down", Priority.P2, AlertState.RAISED),
+        ("SCADA_UP", "scada_down", Priority.P3, AlertState.CLEARED),
+        ("CHATTERING", "chattering", Priority.P3, AlertState.RAISED),
+    ],
+)
+def test_findings_that_end_clear_what_began(finding: str, name: str, priority: Priority, state: AlertState) -> None:
+    (alert,) = alerts_of(decided(FindingNoted(finding=finding, article="policy 1.2", evidence=("x",))))
+    assert (alert.name, alert.priority, alert.state) == (name, priority, state)
+    assert finding not in alert.text_zh

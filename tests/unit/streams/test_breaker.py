@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from detectors.topology_change import Element
 from market.decisions import Decision, first_broken
 from market.facts import (
     ClearingReported,
     ClearingStatus,
+    ClockCompared,
     CommandGiven,
     Fact,
     FlowReported,
     PointQuality,
     Segment,
+    SourceReported,
     SwitchReported,
     SwitchStatus,
     Ticked,
@@ -21,6 +25,7 @@ from market.facts import (
 from market.prices import PriceInForce, Regime
 from market.rules import rules_from
 from market.units import NS_PER_MIN, NS_PER_S
+from streams.alerts import AlertState, Priority, alerts_of
 from streams.breaker import BreakerState, begin, decode_state, encode_state, next_deadline_ns, step, view
 from tests.kit.table import at_ns
 
@@ -102,6 +107,17 @@ class Story:
         return view(self.state, RULES).segments[0].phase
 
 
+def lines_lost(clock: str) -> list[Fact]:
+    """The three lines of the grid open, a second apart, and carry nothing any more."""
+    facts: list[Fact] = []
+    for i, name in enumerate(GRID):
+        ts_ns = at_ns(clock) + i * NS_PER_S
+        common = {"ts_event_ns": ts_ns, "element": name, "quality": PointQuality.GOOD, "ts_source_ns": ts_ns}
+        facts.append(SwitchReported(status=SwitchStatus.OPEN, **common))
+        facts.append(FlowReported(from_pct=0.1, to_pct=0.1, **common))
+    return facts
+
+
 def tripped() -> Story:
     """Day-ahead known, 09:00 cleared, then silence until after the trip at 11:05:30."""
     return Story().take(day_ahead(), ok("09:00", done="09:00:05")).until("11:05:30")
@@ -154,13 +170,7 @@ def test_late_result_replaces_the_gap_price_with_the_next_revision() -> None:
 
 def test_interval_of_the_trip_with_a_result_of_its_own_keeps_it() -> None:
     story = Story().take(day_ahead(), ok("09:00", done="09:00:05"), ok("09:05"))
-    for i, name in enumerate(GRID):
-        ts_ns = at_ns("09:05:30") + i * NS_PER_S
-        story.take(
-            SwitchReported(ts_event_ns=ts_ns, element=name, status=SwitchStatus.OPEN, quality=PointQuality.GOOD, ts_source_ns=ts_ns),
-            FlowReported(ts_event_ns=ts_ns, element=name, from_pct=0.1, to_pct=0.1, quality=PointQuality.GOOD, ts_source_ns=ts_ns),
-        )
-    story.until("09:10:00")
+    story.take(*lines_lost("09:05:30")).until("09:10:00")
     assert story.rt == "TRIPPED"
     assert story.prices[at_ns("09:05")].regime is Regime.MARKET
     assert story.prices[at_ns("09:10")].regime is Regime.ART27_2
@@ -211,13 +221,7 @@ def test_stale_screen_cannot_confirm() -> None:
 
 def test_trip_while_resuming_supersedes_the_recovery() -> None:
     story = tripped().take(*(ok(f"11:{m}") for m in (10, 15, 20, 25)), command("11:26", "CONFIRM_RECOVER", "c1"))
-    for i, name in enumerate(GRID):
-        ts_ns = at_ns("11:30") + i * NS_PER_S
-        story.take(
-            SwitchReported(ts_event_ns=ts_ns, element=name, status=SwitchStatus.OPEN, quality=PointQuality.GOOD, ts_source_ns=ts_ns),
-            FlowReported(ts_event_ns=ts_ns, element=name, from_pct=0.1, to_pct=0.1, quality=PointQuality.GOOD, ts_source_ns=ts_ns),
-        )
-    story.until("11:31")
+    story.take(*lines_lost("11:30")).until("11:31")
     notices = [d.body for d in story.decisions if d.kind == "Announcement"]
     assert [n["announcement_kind"] for n in notices] == ["TRIP", "RECOVERY", "TRIP"]
     assert [n["supersedes"] for n in notices] == ["", notices[0]["number"], notices[1]["number"]]
@@ -255,3 +259,99 @@ def test_view_shows_headroom_and_price() -> None:
     assert (rt.headroom_s, rt.failed_intervals) == (90 * 60.0, 6)
     assert (shown.regime, shown.price_cny_per_mwh) == (Regime.GAP, 300.0)
     assert shown.last_valid_at_ns == at_ns("09:00:05")
+
+
+def resuming() -> Story:
+    """Recovery ordered at 11:26, in effect from 12:00; the shadow goes on clearing."""
+    return tripped().take(*(ok(f"11:{m}") for m in (10, 15, 20, 25)), command("11:26", "CONFIRM_RECOVER", "c1"))
+
+
+def test_a_late_tick_prices_what_the_breaker_still_sets() -> None:
+    story = resuming().take(*(ok(f"11:{m}") for m in range(30, 60, 5)), ok("12:00", 320.0))
+    story._step(Ticked(ts_event_ns=at_ns("12:00:02")))
+    assert story.rt == "NORMAL"
+    assert story.prices[at_ns("11:55")].regime is Regime.ART27_2
+    assert (story.prices[at_ns("12:00")].regime, story.prices[at_ns("12:00")].price_cny_per_mwh) == (Regime.MARKET, 320.0)
+
+
+def test_a_long_silence_over_the_effect_prices_each_interval_by_the_notice() -> None:
+    story = resuming().until("11:31")
+    story._step(Ticked(ts_event_ns=at_ns("12:06")))
+    regimes = {clock: str(story.prices[at_ns(clock)].regime) for clock in ("11:35", "11:55", "12:00", "12:05")}
+    assert regimes == {"11:35": "ART27_2", "11:55": "ART27_2", "12:00": "GAP", "12:05": "GAP"}
+
+
+def test_a_trip_found_at_the_effect_leaves_the_interval_its_own_result() -> None:
+    """Lines lost at 11:59:18, decided by the very tick at which the recovery takes effect."""
+    story = resuming().take(*(ok(f"11:{m}") for m in range(30, 60, 5)), ok("12:00", 320.0), *lines_lost("11:59:18"))
+    story.until("12:00:00")
+    story.take(ok("12:05")).until("12:05")
+    phases = [d.body["after"] for d in story.decisions if d.kind == "Transition"]
+    assert phases[-2:] == ["NORMAL", "TRIPPED"]
+    assert story.prices[at_ns("12:00")].regime is Regime.MARKET
+    assert story.prices[at_ns("12:05")].regime is Regime.ART27_2
+
+
+def test_an_old_failure_told_again_does_not_break_the_row() -> None:
+    story = tripped().take(*(ok(f"11:{m}") for m in (10, 15, 20)))
+    old = replace(ok("11:05", done="11:16"), status=ClearingStatus.FAILED, price_cny_per_mwh=(), reason="SOLVER_STATUS")
+    story.take(old, replace(old, interval_start_ns=at_ns("11:15")))
+    assert view(story.state, RULES).segments[0].shadow_ok == 3
+    story.take(replace(old, ts_event_ns=at_ns("11:24"), interval_start_ns=at_ns("11:25")))
+    assert view(story.state, RULES).segments[0].shadow_ok == 0, "a new one does"
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "flag"),
+    [
+        (
+            SourceReported(ts_event_ns=at_ns("09:01"), name="clearing", up=False),
+            SourceReported(ts_event_ns=at_ns("09:03"), name="clearing", up=True),
+            "BLIND",
+        ),
+        (
+            ClockCompared(ts_event_ns=at_ns("09:01"), wall_s=15.0, monotonic_s=10.0),
+            ClockCompared(ts_event_ns=at_ns("09:03"), wall_s=10.0, monotonic_s=10.0),
+            "CLOCK_SUSPECT",
+        ),
+    ],
+)
+def test_flags_are_told_when_they_begin_and_end_and_not_again(begins: Fact, ends: Fact, flag: str) -> None:
+    story = Story().take(ok("09:00", done="09:00:05"), begins)
+    assert view(story.state, RULES).segments[0].flags == (flag,)
+    story.take(replace(begins, ts_event_ns=at_ns("09:02")), ends, replace(ends, ts_event_ns=at_ns("09:04")))
+    assert [d.body["finding"] for d in story.decisions] == [flag, f"{flag}_OVER"]
+    alerts = [alert for d in story.decisions for alert in alerts_of(d)]
+    assert [(a.name, a.priority, a.state) for a in alerts] == [
+        (flag.lower(), Priority.P1, AlertState.RAISED),
+        (flag.lower(), Priority.P3, AlertState.CLEARED),
+    ]
+
+
+def test_blind_a_topology_change_is_proposed_and_does_not_trip() -> None:
+    blind = SourceReported(ts_event_ns=at_ns("09:01"), name="clearing", up=False)
+    story = Story().take(ok("09:00", done="09:00:05"), blind, *lines_lost("09:02")).until("09:03")
+    assert story.rt == "PROPOSED"
+    story.take(command("09:04", "CONFIRM_TRIP", "c1"))
+    assert story.rt == "TRIPPED"
+
+
+def test_recovery_waits_for_the_lines_of_the_condition() -> None:
+    story = Story().take(day_ahead(), ok("09:00", done="09:00:05"), *lines_lost("09:02")).until("09:03")
+    story.take(*(ok(f"09:{m}") for m in (10, 15, 20, 25)), command("09:26", "CONFIRM_RECOVER", "c1"))
+    assert story.kinds("Refused") == ["Refused"]
+    story.take(command("09:27", "CONFIRM_RECOVER", "c2", override="yes", reason="the lines stay out, supply is secured"))
+    assert story.rt == "RESUMING"
+
+
+def test_the_day_ahead_result_is_validated_and_survives_the_table() -> None:
+    story = Story().take(day_ahead(), replace(day_ahead(), price_cny_per_mwh=(float("nan"),), version=2))
+    assert decode_state(encode_state(story.state)) == story.state
+    assert story.state.book.day_ahead[0].version == 1
+
+
+def test_no_deadline_lies_in_the_past() -> None:
+    story = tripped().take(*lines_lost("11:06")[:3])
+    for clock in ("11:06:10", "11:06:41", "11:07"):
+        story.until(clock)
+        assert next_deadline_ns(story.state, RULES) > story.state.now_ns

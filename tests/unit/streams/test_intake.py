@@ -7,7 +7,7 @@ import pytest
 from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame, frame_of, heartbeat, point_id
 from ingest.points import PointSpec, PointTable
-from ingest.quality import BAD_NO_COMMUNICATION, GOOD, Flag
+from ingest.quality import BAD_DEVICE_FAILURE, BAD_NO_COMMUNICATION, GOOD, Flag
 from market.facts import ControlReported, FlowReported, LoadReported, PointQuality, SwitchReported, SwitchStatus
 from market.units import NS_PER_S
 from streams.findings import SourceFresh, SourceStale
@@ -135,6 +135,17 @@ def test_point_told_by_exception_lives_as_long_as_its_source() -> None:
     assert [(f.status, f.quality) for f in back] == [(SwitchStatus.CLOSED, PointQuality.GOOD)]
 
 
+def test_a_server_that_publishes_a_bad_value_lives() -> None:
+    """With something to publish it sends no keep-alive; only what we say in its place is no sign of life."""
+    for quality, told in ((BAD_DEVICE_FAILURE, PointQuality.GOOD), (BAD_NO_COMMUNICATION, PointQuality.STALE)):
+        unit = intake()
+        unit.take(frame(0, "scada", switch__A1__from=1.0, site__MAIN=1.0))
+        for second in range(1, 61):
+            unit.take(frame(second, "scada", site__MAIN=(float("nan"), quality)))
+        facts = [f.quality for f in tick(unit, 60).facts if isinstance(f, SwitchReported)]
+        assert facts == ([] if told is PointQuality.GOOD else [told])
+
+
 def test_value_repeated_after_a_failure_restores_its_quality() -> None:
     unit = intake()
     unit.take(frame(1, "scada", switch__A1__from=2.0))
@@ -167,6 +178,35 @@ def test_snapshot_round_trips() -> None:
     snapshot = tick(unit, 2).snapshot
     assert snapshot is not None
     assert encode_snapshot(decode_snapshot(encode_snapshot(snapshot))) == encode_snapshot(snapshot)
+
+
+def test_what_stood_so_when_we_came_is_told_as_such_and_what_changes_then_as_a_change() -> None:
+    """Lines that are out of service since last week did not fall when the service was first started."""
+    unit = intake()
+    (first,) = unit.take(frame(1, "scada", switch__A1__from=1.0)).facts
+    (site,) = unit.take(frame(1, "scada", site__MAIN=1.0)).facts
+    assert isinstance(first, SwitchReported)
+    assert isinstance(site, ControlReported)
+    assert first.initial
+    assert site.initial
+    unit.take(frame(2, "scada", switch__A1__from=2.0))
+    for at, again in ((3, unit), (3, restarted(unit))):
+        told = again.take(frame(at, "scada", switch__A1__from=1.0, site__MAIN=0.0)).facts
+        assert [fact.initial for fact in told if isinstance(fact, SwitchReported | ControlReported)] == [False, False]
+
+
+def test_a_switch_first_heard_of_when_it_was_already_stale_has_no_history_either() -> None:
+    unit = intake()
+    tick(unit, 0)
+    assert [f.quality for f in tick(unit, 60).facts if isinstance(f, SwitchReported)] == [PointQuality.STALE]
+    (told,) = unit.take(frame(61, "scada", switch__A1__from=1.0)).facts
+    assert isinstance(told, SwitchReported)
+    assert told.initial
+    closed = intake()
+    closed.take(frame(1, "scada", switch__A1__from=2.0))
+    (opened,) = closed.take(frame(2, "scada", switch__A1__from=1.0)).facts
+    assert isinstance(opened, SwitchReported)
+    assert not opened.initial, "it was seen closed"
 
 
 def restarted(unit: AreaIntake) -> AreaIntake:

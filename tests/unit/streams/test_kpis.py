@@ -7,9 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
 from streams import kpis
-from streams.kpis import Cps1
 
 
 def test_totals_are_whole_or_absent() -> None:
@@ -23,42 +21,9 @@ def test_frequency_is_the_median_so_one_liar_does_not_move_it() -> None:
     assert kpis.frequency_hz([]) is None
 
 
-@pytest.mark.parametrize(
-    ("interchange", "scheduled", "hz", "ace"),
-    [(100.0, 100.0, 50.0, 0.0), (110.0, 100.0, 50.0, 10.0), (100.0, 100.0, 50.02, 5.0), (90.0, 100.0, 49.98, -15.0)],
-)
-def test_ace_signs(interchange: float, scheduled: float, hz: float, ace: float) -> None:
-    """B = -25 MW/0.1 Hz: 0.02 Hz too fast counts as 10 · 25 · 0.02 = 5 MW of over-generation."""
-    assert kpis.ace_mw(interchange, scheduled, hz, -25.0, 50.0) == pytest.approx(ace)
-
-
-def test_cps1_by_hand() -> None:
-    """Two minutes: means (ACE, Δf) = (20, 0.01) and (10, −0.01), −10B = 250, ε₁ = 0.02.
-
-    CF = ((20/250)·0.01 + (10/250)·(−0.01)) / 2 / 0.0004 = 0.0002/0.0004 = 0.5, CPS1 = 150 %.
-    """
-    state = Cps1()
-    for second, ace, df in [(0, 10.0, 0.0), (30, 30.0, 0.02), (60, 10.0, -0.01), (120, 0.0, 0.0)]:
-        state = kpis.cps1_sampled(state, second * NS_PER_S, ace, df, -25.0)
-    assert kpis.cps1_pct(state, 0.02) == pytest.approx(150.0)
-
-
-def test_cps1_needs_a_whole_minute_and_forgets_after_a_day() -> None:
-    state = kpis.cps1_sampled(Cps1(), 0, 1.0, 0.1, -25.0)
-    assert kpis.cps1_pct(state, 0.02) is None
-    for hour in range(30):
-        state = kpis.cps1_sampled(state, hour * NS_PER_H, 1.0, 0.0, -25.0)
-        state = kpis.cps1_sampled(state, hour * NS_PER_H + NS_PER_MIN, 1.0, 0.0, -25.0)
-    assert len(state.hours) == 24
-
-
-def test_shares() -> None:
-    assert kpis.reserve_margin_pct(130.0, 100.0, 100.0) == 30.0
-    assert kpis.reserve_margin_pct(130.0, 100.0, 0.0) is None
-    assert kpis.renewable_share_pct(25.0, 100.0) == 25.0
-    assert kpis.curtailment_pct(np.array([100.0, 50.0]), np.array([80.0, 51.0])) == pytest.approx(100 * 20 / 150)
-    assert kpis.curtailment_pct(np.array([0.0]), np.array([0.0])) is None
+def test_availability_counts_what_is_good() -> None:
     assert kpis.availability_pct(np.array([True, True, False, True])) == 75.0
+    assert kpis.availability_pct(np.array([], dtype=bool)) is None
 
 
 def test_freshness_ignores_points_that_never_spoke() -> None:
@@ -74,4 +39,20 @@ def test_worst_lines_are_sorted_and_leave_out_the_unknown() -> None:
 def test_every_kpi_is_described_once_in_both_languages() -> None:
     keys = [(k.scope, k.name) for k in kpis.KPIS]
     assert len(keys) == len(set(keys))
-    assert all(k.unit and k.title_en and k.title_zh and k.formula and k.source for k in kpis.KPIS)
+    assert all(k.title_en and k.title_zh and k.formula and k.source for k in kpis.KPIS)
+    without_unit = {"voltage_outside_buses", "hhi", "hhi_capacity", "rsi", "pivotal_suppliers", "cps_grade"}
+    assert {k.name for k in kpis.KPIS if not k.unit} == without_unit, "counts, grades and indices"
+
+
+def test_names_wear_their_unit() -> None:
+    suffix = {
+        "MW": "_mw",
+        "MWh": "_mwh",
+        "%": "_pct",
+        "Hz": "_hz",
+        "s": "_s",
+        "min": "_min",
+        "元/MWh": "_cny_per_mwh",
+        "元/h": "_cny_per_h",
+    }
+    assert [k.name for k in kpis.KPIS if k.unit and not k.name.endswith(suffix[k.unit])] == []

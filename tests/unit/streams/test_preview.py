@@ -49,11 +49,12 @@ def test_what_only_a_tick_knows_is_kept_from_the_last_one(model: MarketModel) ->
     feed(preview, NINE)
     last = preview.figures(NINE, None)
     assert last is not None
-    last.system["reserve_margin_pct"] = 12.5
+    of_the_tick = {"reserve_margin_pct": 12.5, "rsi": 1.25, "unit_compliance_pct": 97.0, "frequency_in_band_pct": 99.5}
+    last.system.update(of_the_tick)
     feed(preview, NINE + 2 * NS_PER_S)
     fresh = preview.figures(NINE + 3 * NS_PER_S, last)
     assert fresh is not None
-    assert fresh.system["reserve_margin_pct"] == 12.5
+    assert {name: fresh.system[name] for name in of_the_tick} == of_the_tick
     assert preview.figures(NINE + 2 * NS_PER_S, fresh) is None, "never older than what is shown"
 
 

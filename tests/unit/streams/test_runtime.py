@@ -84,6 +84,8 @@ def test_what_cannot_be_decoded_or_processed_is_a_dead_letter_and_the_next_recor
 
     process.run([(b"m", b"garbage"), (b"m", TICK), (b"m", TICK)], fails_once)
     assert [(letter.stage, letter.offset) for letter in process.letters] == [("decode", 0), ("process", 1)]
+    assert (process.shell.counters["failed agent"], process.shell.counters["taken agent"]) == (2, 2)
+    assert 0 < process.shell.seconds["agent"] < 5
     assert process.yielded == [0, 1, 2]
     assert process.died == []
 

@@ -184,6 +184,16 @@ def test_a_size_limit_drops_the_oldest_and_counts_lines_that_were_never_acknowle
     assert status.dropped_lines == 40 - 5 - len(kept)
 
 
+def test_a_segment_that_somebody_removed_stops_nothing(spool_at: Open, tmp_path: Path) -> None:
+    """An operator frees space by hand: what is appended from then on is kept as ever."""
+    spool = spool_at()
+    for number in range(60):
+        if number == 20:
+            min(path for path in tmp_path.iterdir() if path.suffix not in (".lock", ".json") and path.stat().st_size > 100).unlink()
+        spool.append(line(number))
+    assert everything(spool)[-1] == line(59)
+
+
 def test_an_age_limit_drops_segments_whose_last_block_is_older(spool_at: Open) -> None:
     clock = Hand()
     spool = spool_at(SpoolLimits(segment_bytes=10_000, bytes_max=100_000, segment_age_s=60, age_max_s=600), clock)

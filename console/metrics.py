@@ -1,0 +1,242 @@
+"""What does this service say about itself to Prometheus?
+
+``GET /metrics`` reads what the parts of the service count anyway; nothing is counted for it. Everything is read from memory on the
+event loop, except the outbox, which is counted in a thread: a scrape waits a second for it at most and tells the last counts
+otherwise. What has not been started yet is left out, or 0.
+
+Labels are topics, partitions, agents, devices, channels and named reasons: bounded by the point list and the code. Counters begin
+at 0 with the process.
+
+Deliberately absent: the grid's and the market's figures, which go to InfluxDB with their event time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from console.loopdelay import LoopDelay
+from console.observers import Recorder
+from ingest.clock import Clock
+from ingest.gateway import Gateway
+from ingest.source import DeviceHealth
+from market.units import NS_PER_S
+from market.version import CODE
+from streams.errors import SinkError
+from streams.influx import Flusher, FlushState
+from streams.notify import Dispatcher
+from streams.outbox import DeliveryState, Outbox
+from streams.positions import open_log, positions
+from streams.runtime import Shell
+from streams.spool import Spool
+from streams.topics import TOPICS
+
+__all__ = ["Metrics", "Watched"]
+
+_OUTBOX_S: Final = 1.0
+"""Longest wait of a scrape for the outbox's counts, wall s."""
+
+_REASONS_MAX: Final = 20
+"""Reasons told of one device; a device that finds ever new ways to be wrong gets the rest as ``other``."""
+
+Sample = tuple[tuple[str, ...], float]
+"""Label values and the number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """The parts of the service that are read.
+
+    Attributes:
+        rule_set: id of the rules in force.
+        last_tick_ns: gives the event time of the last tick, 0 before the first one.
+    """
+
+    shell: Shell
+    gateway: Gateway
+    spool: Spool
+    recorder: Recorder
+    flusher: Flusher | None
+    outbox: Outbox
+    dispatcher: Dispatcher
+    clock: Clock
+    loop_delay: LoopDelay
+    rule_set: str
+    last_tick_ns: Callable[[], int]
+
+
+class Metrics(Collector):
+    """Reads the service when it is asked; uptime counts from here."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._started_s = time.monotonic()
+        self._deliveries: dict[tuple[str, DeliveryState], int] = {}
+        self._counting: asyncio.Task[dict[tuple[str, DeliveryState], int]] | None = None
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    async def page(self, accept: str) -> tuple[bytes, str]:
+        """Return the body of an answer and its content type.
+
+        Args:
+            accept: the request's Accept header: Prometheus' own text format, or OpenMetrics where that is asked for.
+        """
+        await self._count_deliveries()
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    async def _count_deliveries(self) -> None:
+        # A database that hangs must not get a second thread for every scrape.
+        if self._counting is None:
+            self._counting = asyncio.create_task(asyncio.to_thread(self._watched.outbox.counts))
+        done, _ = await asyncio.wait((self._counting,), timeout=_OUTBOX_S)
+        if not done:
+            return
+        counted, self._counting = self._counting, None
+        if isinstance(cause := counted.exception(), SinkError):
+            return  # the dispatcher logs it; the last counts stand
+        if cause is not None:
+            raise cause
+        self._deliveries = counted.result()
+
+    def collect(self) -> Iterator[Metric]:
+        """Read everything (:class:`prometheus_client.registry.Collector`)."""
+        watched = self._watched
+        yield from _processors(watched.shell)
+        yield from _topics(watched.shell)
+        yield from _devices(watched.gateway.health(), watched.gateway.frames_waiting())
+        yield from _spool(watched.spool, watched.recorder)
+        if watched.flusher is not None:
+            yield from _influx(watched.flusher)
+        yield from _deliveries(watched.dispatcher, self._deliveries)
+        yield from self._service()
+
+    def _service(self) -> Iterator[Metric]:
+        watched = self._watched
+        delay, tick_ns = watched.loop_delay, watched.last_tick_ns()
+        yield _gauge("event_loop_delay_seconds", "How late the event loop came round, measured every 100 ms.", delay.last_s)
+        yield _gauge("event_loop_delay_max_seconds", "The largest such delay since the last scrape.", delay.take_max_s())
+        yield _gauge("clock_step_seconds", "By how much the machine's clock has parted from event time.", watched.clock.step_s())
+        if tick_ns:
+            yield _gauge("last_tick_timestamp_seconds", "Event time of the last tick, since the epoch.", tick_ns / NS_PER_S)
+        yield _gauge("uptime_seconds", "Wall time since the service was made.", time.monotonic() - self._started_s)
+        yield InfoMetricFamily("gridfuse_build", "Which code decides, by which rules.", {"version": CODE, "rule_set": watched.rule_set})
+
+
+def _counter(name: str, what: str, labels: Iterable[str], samples: Iterable[Sample]) -> Metric:
+    family = CounterMetricFamily(f"gridfuse_{name}", what, labels=tuple(labels))
+    for values, number in samples:
+        family.add_metric(values, number)
+    return family
+
+
+def _gauges(name: str, what: str, labels: Iterable[str], samples: Iterable[Sample]) -> Metric:
+    family = GaugeMetricFamily(f"gridfuse_{name}", what, labels=tuple(labels))
+    for values, number in samples:
+        family.add_metric(values, number)
+    return family
+
+
+def _gauge(name: str, what: str, number: float) -> Metric:
+    return _gauges(name, what, (), [((), number)])
+
+
+def _processors(shell: Shell) -> Iterator[Metric]:
+    names, counters = sorted(shell.app.agents), shell.counters
+    label = ("processor",)
+    yield _counter("processor_records_total", "Records dealt with.", label, [((n,), counters[f"taken {n}"]) for n in names])
+    what = "Wall time of dealing with them, waits for the disk included."
+    yield _counter("processor_work_seconds_total", what, label, [((n,), shell.seconds.get(n, 0.0)) for n in names])
+    what = "Records that could not be decoded, or whose processing raised; they are dead letters."
+    yield _counter("processor_errors_total", what, label, [((n,), counters[f"failed {n}"]) for n in names])
+
+
+def _topics(shell: Shell) -> Iterator[Metric]:
+    counters = shell.counters
+    by_topic = ("topic",)
+    what = "Records put among the dead letters, by the topic they were on."
+    yield _counter("dead_letters_total", what, by_topic, [((t.name,), counters[f"dead {t.name}"]) for t in TOPICS])
+    yield _counter("records_sent_total", "Records sent.", by_topic, [((t.name,), counters[f"sent {t.name}"]) for t in TOPICS])
+    labels = ("topic", "partition")
+    found = [((p.topic, str(p.partition)), p) for p in positions(shell.app)]
+    yield _gauges("topic_end_offset", "Offset behind the newest record.", labels, [(place, p.end) for place, p in found])
+    committed = [(place, p.committed) for place, p in found if p.committed is not None]
+    yield _gauges("topic_committed_offset", "Offset at which processing goes on after a crash.", labels, committed)
+    lags = [(place, p.lag) for place, p in found if p.lag is not None]
+    yield _gauges("topic_lag_records", "Records that are not dealt with and committed yet.", labels, lags)
+    if (log := open_log(shell.app)) is not None:
+        yield _gauge("log_backlog_bytes", "Bytes of the embedded log on their way to disk.", log.backlog_bytes)
+
+
+def _devices(devices: Iterable[DeviceHealth], waiting: Mapping[str, int]) -> Iterator[Metric]:
+    labels = ("device", "area")
+    each = [((device.device, device.area), device) for device in devices]
+    yield _gauges("gateway_waiting_frames", "Frames read and not sent yet.", labels, [(who, waiting[d.device]) for who, d in each])
+    answering = [(who, float(d.available)) for who, d in each if d.available is not None]
+    yield _gauges("device_available", "1 while the device answers, 0 while not; absent before it was asked.", labels, answering)
+    heard = [(who, d.last_good_ns / NS_PER_S) for who, d in each if d.last_good_ns is not None]
+    yield _gauges("device_last_good_timestamp_seconds", "Event time of the last good sample, since the epoch.", labels, heard)
+    samples = [((*who, quality), getattr(d, quality)) for who, d in each for quality in ("good", "uncertain", "bad")]
+    yield _counter("device_samples_total", "Samples published.", (*labels, "quality"), samples)
+    yield _counter("device_polls_total", "Polls, publishes or pushes taken.", labels, [(who, d.polls) for who, d in each])
+    what = "Periods without a poll because the one before had not ended."
+    yield _counter("device_skipped_polls_total", what, labels, [(who, d.skipped) for who, d in each])
+    yield _counter("device_reconnects_total", "Connections made after the first.", labels, [(who, d.reconnects) for who, d in each])
+    by_reason = (*labels, "reason")
+    dropped = [((*who, why), count) for who, d in each for why, count in _reasons(d.dropped)]
+    yield _counter("device_dropped_frames_total", "Frames lost after they were built.", by_reason, dropped)
+    refused = [((*who, why), count) for who, d in each for why, count in _reasons(d.refused)]
+    yield _counter("device_refusals_total", "Replies, frames and connections not taken.", by_reason, refused)
+
+
+def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return the first reasons seen, and the rest of them as one."""
+    pairs = list(counts.items())
+    rest = sum(count for _, count in pairs[_REASONS_MAX:])
+    return pairs[:_REASONS_MAX] + ([("other", rest)] if rest else [])
+
+
+def _spool(spool: Spool, recorder: Recorder) -> Iterator[Metric]:
+    status = spool.status()
+    yield _gauge("spool_waiting_bytes", "Bytes that InfluxDB has not accepted.", status.waiting_bytes)
+    yield _gauge("spool_disk_bytes", "Bytes of the whole spool, what was sent included.", status.bytes_on_disk)
+    what = "Lines that a limit removed before they were accepted."
+    yield _counter("spool_dropped_lines_total", what, (), [((), status.dropped_lines)])
+    yield _counter("spool_damaged_bytes_total", "Bytes passed over as damaged.", (), [((), status.damaged_bytes)])
+    what = "Records that the disk did not take; they are still on their topics."
+    yield _counter("spool_not_spooled_records_total", what, (), [((), recorder.not_spooled)])
+
+
+def _influx(flusher: Flusher) -> Iterator[Metric]:
+    status = flusher.status
+    states = [((state.value,), float(status.state is state)) for state in FlushState]
+    yield _gauges("influx_state", "1 for the state that the flusher is in.", ("state",), states)
+    numbers: dict[str, tuple[str, int]] = {
+        "influx_sent_lines_total": ("Lines accepted by InfluxDB.", status.lines_sent),
+        "influx_sent_bytes_total": ("Bytes accepted by InfluxDB.", status.bytes_sent),
+        "influx_requests_total": ("Requests made.", status.requests),
+        "influx_failures_total": ("Requests that failed as a whole; they are made again.", status.retries),
+        "influx_rejected_lines_total": ("Lines that InfluxDB refused; they are in dead_letters.jsonl.", status.lines_rejected),
+    }
+    for name, (what, number) in numbers.items():
+        yield _counter(name, what, (), [((), number)])
+
+
+def _deliveries(dispatcher: Dispatcher, counts: Mapping[tuple[str, DeliveryState], int]) -> Iterator[Metric]:
+    channels = sorted({*dispatcher.status, *(channel for channel, _ in counts)})
+    rows: Counter[Any] = Counter(counts)
+    samples = [((channel, state.value), rows[channel, state]) for channel in channels for state in DeliveryState]
+    yield _gauges("alert_deliveries", "Alerts in the outbox, by what came of them.", ("channel", "state"), samples)
+    failed = [((channel,), status.failed_attempts) for channel, status in dispatcher.status.items()]
+    yield _counter("alert_failed_attempts_total", "Attempts at a delivery that failed.", ("channel",), failed)

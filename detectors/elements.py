@@ -1,0 +1,136 @@
+"""What is known of one branch: the positions and flows at its two ends, and from when on it is certain that it is out of service.
+
+States are values; a report makes the next one of the one before. Reports of one point come in the order they were true, so an older
+one is a repeat and changes nothing; those of different points may overtake each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from market.facts import FlowReported, PointQuality, SwitchReported, SwitchStatus
+from market.rules import MarketRules
+from market.units import NS_PER_S
+
+__all__ = ["ElementState", "EndFlow", "confirmed_ns", "with_flow", "with_position"]
+
+_CHATTER_WINDOW_NS: Final = 60 * NS_PER_S
+_ENDS: Final = ("from", "to")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndFlow:
+    """Loading at one end, % of rating, as last reported with GOOD quality at ``ts_source_ns``.
+
+    Attributes:
+        dead_since_ns: since when it has been below the dead threshold; None while it is not.
+    """
+
+    pct: float
+    ts_source_ns: int
+    dead_since_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementState:
+    """One element that is, or recently was, not simply closed, good and carrying power.
+
+    Attributes:
+        ends: position of each end by name, as last reported with GOOD quality.
+        unseen: ends whose latest report was not a good position, sorted.
+        awaited: ends that have not told a good position yet since they were first heard of, sorted.
+        since_ns: when the branch as a whole went out of, or back into, service.
+        seen_ns: when an end that was unseen was last seen again.
+        moves_ns: when the branch as a whole went out of or into service lately, for chattering.
+        held_until_ns: until when its position is not believed because of them.
+        flows: loading by end (``from``, ``to``).
+        last_source_ns: source time of the latest position report of each end; older ones are ignored.
+    """
+
+    ends: dict[str, SwitchStatus] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
+    since_ns: int = 0
+    seen_ns: int = 0
+    moves_ns: tuple[int, ...] = ()
+    held_until_ns: int = 0
+    flows: dict[str, EndFlow] = field(default_factory=dict)
+    last_source_ns: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def open(self) -> bool:
+        """Whether the branch is out of service: open at one end at least."""
+        return SwitchStatus.OPEN in self.ends.values()
+
+    @property
+    def dead_since_ns(self) -> int | None:
+        """Since when both ends have carried nothing; None while one of them does, or is not known."""
+        since = [flow.dead_since_ns for end in _ENDS if (flow := self.flows.get(end)) is not None and flow.dead_since_ns is not None]
+        return max(since) if len(since) == len(_ENDS) else None
+
+    def quiet(self, now_ns: int, rules: MarketRules) -> bool:
+        """Whether it is what a forgotten element is taken for.
+
+        One end without flow is not: the other end's report may be on its way, and neither is told a second time.
+        """
+        moved = any(t > now_ns - _CHATTER_WINDOW_NS for t in self.moves_ns) or now_ns < self.held_until_ns
+        # Its latest position is kept for as long as an older one could still be on its way.
+        late = any(t > now_ns - rules.grace_ns for t in self.last_source_ns.values())
+        half_dead = any(flow.dead_since_ns is not None for flow in self.flows.values())
+        return not (self.open or self.unseen or self.awaited or half_dead or moved or late)
+
+
+def confirmed_ns(state: ElementState, rules: MarketRules) -> int | None:
+    """Return from when on it is certain that the element is lost, by what is known now, or None.
+
+    Its position has been open and seen for the debounce time, it does not chatter, and both ends are dead.
+    """
+    if not state.open or state.unseen or state.dead_since_ns is None:
+        return None
+    stable_ns = max(state.since_ns, state.seen_ns) + rules.breaker_debounce_s * NS_PER_S
+    return max(stable_ns, state.dead_since_ns, state.held_until_ns)
+
+
+def with_position(state: ElementState, fact: SwitchReported, rules: MarketRules) -> ElementState:
+    """Take in what a switch said; the same object where that was older than what is known."""
+    if fact.ts_source_ns < state.last_source_ns.get(fact.end, 0):
+        return state
+    was_open = state.open
+    good = fact.quality is PointQuality.GOOD and fact.status is not SwitchStatus.INTERMEDIATE
+    awaited = fact.end in state.awaited or fact.initial
+    seen_again = good and fact.end in state.unseen
+    state = replace(
+        state,
+        ends={**state.ends, fact.end: fact.status} if good else state.ends,
+        unseen=tuple(sorted(set(state.unseen) - {fact.end} if good else {*state.unseen, fact.end})),
+        awaited=tuple(sorted({*state.awaited, fact.end} if awaited and not good else set(state.awaited) - {fact.end})),
+        seen_ns=max(state.seen_ns, fact.ts_source_ns) if seen_again else state.seen_ns,
+        last_source_ns={**state.last_source_ns, fact.end: fact.ts_source_ns},
+    )
+    if state.open is was_open:
+        return state
+    now_ns = fact.ts_source_ns
+    recent = (*(t for t in state.moves_ns if t > now_ns - _CHATTER_WINDOW_NS), now_ns)
+    held_until_ns = state.held_until_ns
+    if len(recent) >= rules.chatter_changes > 0:
+        held_until_ns = max(held_until_ns, recent[-rules.chatter_changes] + _CHATTER_WINDOW_NS)
+    return replace(state, since_ns=now_ns, moves_ns=recent, held_until_ns=held_until_ns)
+
+
+def with_flow(state: ElementState, fact: FlowReported, rules: MarketRules) -> ElementState:
+    """Take in what the meters at one or both ends said; a value that is not GOOD says nothing of its end any more."""
+    flows = dict(state.flows)
+    for end, pct in (("from", fact.from_pct), ("to", fact.to_pct)):
+        before = flows.get(end)
+        if pct is None or (before is not None and fact.ts_source_ns < before.ts_source_ns):
+            continue
+        if fact.quality is not PointQuality.GOOD:
+            flows.pop(end, None)
+            continue
+        since_ns = None
+        if abs(pct) < rules.dead_flow_pct:
+            was_dead = before is not None and before.dead_since_ns is not None
+            since_ns = before.dead_since_ns if before is not None and was_dead else fact.ts_source_ns
+        flows[end] = EndFlow(pct=abs(pct), ts_source_ns=fact.ts_source_ns, dead_since_ns=since_ns)
+    return replace(state, flows=flows)

@@ -1,0 +1,314 @@
+"""What a scrape tells: every number where it belongs, before the start as well as under load, whatever is away."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, repeat
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+from faust.types import TP
+from prometheus_client.parser import text_string_to_metric_families
+
+from console.api import build_api
+from console.board.state import BoardState
+from console.loopdelay import LoopDelay
+from console.metrics import Metrics, Watched
+from ingest.clock import SimulatedClock, WallClock
+from ingest.source import DeviceHealth
+from market.rules import GUANGDONG_2023
+from market.units import NS_PER_S
+from market.version import CODE
+from streams.alerts import Alert, AlertState, Priority
+from streams.errors import SinkUnavailable
+from streams.influx import FlushState, FlushStatus
+from streams.ledger import open_engine
+from streams.notify import Dispatcher, LogChannel
+from streams.outbox import Outbox
+from streams.spool import Spool
+from streams.transport.log import Log
+from tests.kit.board_feed import SCENES
+
+T0 = SCENES["failing"]
+RTU = DeviceHealth(
+    device="rtu-1",
+    area="1",
+    available=True,
+    polls=7,
+    skipped=1,
+    good=50,
+    uncertain=3,
+    bad=2,
+    refused={"exception 2": 4},
+    dropped={"queue_full": 9},
+    reconnects=1,
+    kicks=0,
+    last_good_ns=T0,
+    why="",
+)
+Page = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class Devices:
+    """A gateway that says what it is told to."""
+
+    def __init__(self, *devices: DeviceHealth) -> None:
+        self._devices = devices
+
+    def health(self) -> tuple[DeviceHealth, ...]:
+        return self._devices
+
+    def frames_waiting(self) -> dict[str, int]:
+        return {device.device: 5 for device in self._devices}
+
+
+def shell(**app: Any) -> Any:
+    """A shell before its app was started, or with parts of one."""
+    monitor = SimpleNamespace(tp_end_offsets={}, tp_committed_offsets={})
+    made = {
+        "agents": {"breaker": None, "intake": None},
+        "transport": SimpleNamespace(opened=None),
+        "monitor": monitor,
+        "conf": SimpleNamespace(id="gridfuse"),
+    }
+    return SimpleNamespace(app=SimpleNamespace(**{**made, **app}), counters=Counter(), seconds=defaultdict(float))
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    spool = Spool(tmp_path / "spool")
+    engine = open_engine(f"sqlite:///{tmp_path / 'outbox.db'}")
+    outbox = Outbox(engine)
+    yield Watched(
+        shell=shell(),
+        gateway=cast("Any", Devices(RTU)),
+        spool=spool,
+        recorder=cast("Any", SimpleNamespace(not_spooled=6)),
+        flusher=None,
+        outbox=outbox,
+        dispatcher=Dispatcher(outbox, [LogChannel()]),
+        clock=WallClock(utc_ns=lambda: 0, steady_ns=chain([0], repeat(9 * NS_PER_S)).__next__),
+        loop_delay=LoopDelay(),
+        rule_set="gd/r1",
+        last_tick_ns=lambda: T0,
+    )
+    engine.dispose()
+    spool.close()
+
+
+async def get(metrics: Metrics, **headers: str) -> httpx.Response:
+    board = BoardState(GUANGDONG_2023, simulated=True)
+    app = build_api(board, None, cast("Any", None), clock=SimulatedClock(T0, 1e-9), metrics=metrics.page)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1:8080") as client:
+        return await client.get("/metrics", headers=headers)
+
+
+def parsed(answer: httpx.Response) -> Page:
+    assert answer.status_code == 200
+    samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
+    page = {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for sample in samples}
+    assert len(page) == len(samples), "a name and its labels are told once"
+    return page
+
+
+def scraped(watched: Watched) -> Page:
+    return parsed(asyncio.run(get(Metrics(watched))))
+
+
+def at(page: Page, name: str, **labels: str) -> float | None:
+    return page.get((f"gridfuse_{name}", tuple(sorted(labels.items()))))
+
+
+def named(page: Page, name: str) -> dict[tuple[str, ...], float]:
+    """Samples of a name by their label values."""
+    return {tuple(value for _, value in labels): number for (found, labels), number in page.items() if found == f"gridfuse_{name}"}
+
+
+# ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_service_that_is_not_started_is_told_as_zeros_and_gaps(watched: Watched) -> None:
+    page = scraped(replace(watched, last_tick_ns=lambda: 0))
+    assert at(page, "processor_records_total", processor="intake") == 0
+    assert at(page, "dead_letters_total", topic="telemetry.frames.v1") == 0
+    assert named(page, "topic_lag_records") == {}
+    assert at(page, "log_backlog_bytes") is None
+    assert at(page, "last_tick_timestamp_seconds") is None
+    assert named(page, "influx_state") == {}
+    assert at(page, "build_info", version=CODE, rule_set="gd/r1") == 1
+    assert 0 <= (at(page, "uptime_seconds") or 0) < 60
+
+
+def test_processors_tell_records_work_and_errors(watched: Watched) -> None:
+    watched.shell.counters.update({"taken intake": 12, "failed intake": 2, "dead telemetry.frames.v1": 3})
+    watched.shell.seconds["intake"] = 0.75
+    page = scraped(watched)
+    assert at(page, "processor_records_total", processor="intake") == 12
+    assert at(page, "processor_work_seconds_total", processor="intake") == 0.75
+    assert at(page, "processor_errors_total", processor="intake") == 2
+    assert at(page, "processor_errors_total", processor="breaker") == 0
+    assert at(page, "dead_letters_total", topic="telemetry.frames.v1") == 3
+
+
+def test_the_embedded_log_tells_how_far_each_partition_is_read(watched: Watched, tmp_path: Path) -> None:
+    log = Log(tmp_path / "log")
+    log.declare("telemetry.frames.v1", partitions=4)
+    log.declare("gridfuse-intake-changelog", partitions=1, compacted=True)
+    for _ in range(5):
+        log.append("telemetry.frames.v1", 2, b"k", b"v")
+    log.append("telemetry.frames.v1", 3, b"k", b"v")
+    log.append("gridfuse-intake-changelog", 0, b"k", b"v")
+    log.wait(log.commit("gridfuse", {("telemetry.frames.v1", 2): 3}), 5)
+    page = scraped(replace(watched, shell=shell(transport=SimpleNamespace(opened=SimpleNamespace(log=log)))))
+    log.close()
+    assert at(page, "topic_end_offset", topic="telemetry.frames.v1", partition="2") == 5
+    assert at(page, "topic_committed_offset", topic="telemetry.frames.v1", partition="2") == 3
+    assert named(page, "topic_lag_records") == {(n, "telemetry.frames.v1"): lag for n, lag in zip("0123", (0, 0, 2, 1), strict=True)}
+    assert at(page, "topic_committed_offset", topic="telemetry.frames.v1", partition="3") is None
+    assert at(page, "log_backlog_bytes") == 0
+
+
+def test_on_kafka_it_is_what_the_worker_saw_last(watched: Watched) -> None:
+    read, unread, foreign = TP("kpi.v1", 0), TP("alerts.v1", 0), TP("gridfuse-grid-changelog", 0)
+    monitor = SimpleNamespace(tp_end_offsets={read: 10, unread: 4, foreign: 99}, tp_committed_offsets={read: 7})
+    page = scraped(replace(watched, shell=shell(transport=SimpleNamespace(), monitor=monitor)))
+    assert named(page, "topic_end_offset") == {("0", "kpi.v1"): 10, ("0", "alerts.v1"): 4}
+    assert named(page, "topic_lag_records") == {("0", "kpi.v1"): 3}
+
+
+def test_devices_tell_what_became_of_them(watched: Watched) -> None:
+    silent = replace(RTU, device="rtu-2", available=False, last_good_ns=None)
+    unasked = replace(RTU, device="rtu-3", available=None)
+    page = scraped(replace(watched, gateway=cast("Any", Devices(RTU, silent, unasked))))
+    assert named(page, "device_available") == {("1", "rtu-1"): 1, ("1", "rtu-2"): 0}
+    who = {"device": "rtu-1", "area": "1"}
+    assert [at(page, "device_samples_total", **who, quality=quality) for quality in ("good", "uncertain", "bad")] == [50, 3, 2]
+    assert at(page, "device_dropped_frames_total", **who, reason="queue_full") == 9
+    assert at(page, "device_refusals_total", **who, reason="exception 2") == 4
+    assert at(page, "device_reconnects_total", **who) == 1
+    assert at(page, "gateway_waiting_frames", **who) == 5
+
+
+def test_names_are_escaped_and_reasons_are_bounded(watched: Watched) -> None:
+    odd = replace(RTU, device='a "b" \\ c\nd', refused={f"exception {code}": 1 for code in range(255)})
+    page = scraped(replace(watched, gateway=cast("Any", Devices(odd))))
+    refusals = named(page, "device_refusals_total")
+    assert {labels[1] for labels in refusals} == {'a "b" \\ c\nd'}
+    assert (len(refusals), sum(refusals.values())) == (21, 255)
+    assert at(page, "device_refusals_total", device=odd.device, area="1", reason="other") == 235
+
+
+def test_sinks_tell_what_waits_and_what_was_lost(watched: Watched) -> None:
+    watched.spool.append(b"kpi load_mw=1.0 1\n")
+    status = FlushStatus(state=FlushState.REFUSED, requests=8, lines_sent=100, bytes_sent=2_000, retries=3, lines_rejected=1)
+    watched.outbox.put(
+        Alert(
+            alert_id="a",
+            ts_event_ns=5,
+            name="market_tripped",
+            priority=Priority.P2,
+            state=AlertState.RAISED,
+            text_en="tripped",
+            text_zh="熔断",
+            labels={},
+        ),
+        ("log", "webhook"),
+        1,
+    )
+    page = scraped(replace(watched, flusher=cast("Any", SimpleNamespace(status=status))))
+    assert at(page, "spool_waiting_bytes") == watched.spool.end
+    assert at(page, "spool_not_spooled_records_total") == 6
+    assert at(page, "spool_dropped_lines_total") == 0
+    assert named(page, "influx_state") == {("ok",): 0, ("waiting",): 0, ("refused",): 1}
+    assert at(page, "influx_sent_lines_total") == 100
+    assert at(page, "influx_requests_total") == 8
+    assert at(page, "influx_failures_total") == 3
+    assert at(page, "alert_deliveries", channel="webhook", state="waiting") == 1
+    assert at(page, "alert_deliveries", channel="log", state="delivered") == 0
+
+
+def test_time_is_told_in_seconds(watched: Watched) -> None:
+    page = scraped(watched)
+    assert at(page, "last_tick_timestamp_seconds") == T0 / 1e9
+    assert at(page, "clock_step_seconds") == -9
+
+
+# ── the page ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_outbox_that_hangs_holds_no_scrape_up_and_gets_one_thread(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.metrics._OUTBOX_S", 0.01)
+    release, asked = threading.Event(), []
+
+    def counts() -> dict[Any, int]:
+        asked.append(1)
+        assert release.wait(10)
+        return {}
+
+    monkeypatch.setattr(watched.outbox, "counts", counts)
+    metrics = Metrics(watched)
+
+    async def thrice() -> list[httpx.Response]:
+        try:
+            return [await get(metrics) for _ in range(3)]
+        finally:
+            release.set()
+
+    pages = [parsed(answer) for answer in asyncio.run(thrice())]
+    assert [at(page, "alert_deliveries", channel="log", state="waiting") for page in pages] == [0, 0, 0]
+    assert len(asked) == 1
+
+
+def test_an_outbox_that_is_away_leaves_the_last_counts(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics(watched)
+    before = parsed(asyncio.run(get(metrics)))
+
+    def away() -> dict[Any, int]:
+        raise SinkUnavailable("the disk is gone")
+
+    monkeypatch.setattr(watched.outbox, "counts", away)
+    assert named(parsed(asyncio.run(get(metrics))), "alert_deliveries") == named(before, "alert_deliveries")
+
+
+def test_the_text_format_unless_openmetrics_is_asked_for(watched: Watched) -> None:
+    plain = asyncio.run(get(Metrics(watched)))
+    assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert plain.headers["cache-control"] == "no-store"
+
+
+def test_openmetrics_for_who_asks(watched: Watched) -> None:
+    answer = asyncio.run(get(Metrics(watched), accept="application/openmetrics-text; version=1.0.0"))
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+def test_a_foreign_name_is_refused_here_too(watched: Watched) -> None:
+    assert asyncio.run(get(Metrics(watched), host="evil.example")).status_code == 421
+
+
+# ── the event loop's delay ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_loop_that_is_held_up_shows_until_it_was_told_once() -> None:
+    async def held_up() -> LoopDelay:
+        delay = LoopDelay()
+        running = asyncio.create_task(delay.run())
+        await asyncio.sleep(0)
+        time.sleep(0.25)  # noqa: ASYNC251 this is what is measured
+        while not delay.last_s:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        return delay
+
+    delay = asyncio.run(held_up())
+    assert 0.1 < delay.last_s < 5
+    delay.last_s, first_s = 0.0, delay.last_s
+    assert (delay.take_max_s(), delay.take_max_s()) == (first_s, 0.0)
