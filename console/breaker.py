@@ -74,9 +74,19 @@ def _reject(
     _order(url, "REJECT_TRIP", by, role, {"reason": reason})
 
 
-def _recover(url: _Url = _Here, by: _By = "", role: _Role = "DISPATCH") -> None:
+def _recover(
+    url: _Url = _Here,
+    by: _By = "",
+    role: _Role = "DISPATCH",
+    override: Annotated[bool, typer.Option("--override", help="Although lines that tripped the market are still open.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; needed with --override.")] = "",
+) -> None:
     """Recover the tripped market; prices return after the notice period."""
-    _order(url, "CONFIRM_RECOVER", by, role, {})
+    if override and not reason.strip():
+        typer.echo("--override needs --reason: it stands in the record", err=True)
+        raise typer.Exit(2)
+    args = {"reason": reason} if reason else {}
+    _order(url, "CONFIRM_RECOVER", by, role, args | {"override": "yes"} if override else args)
 
 
 def _order(url: str, action: str, by: str, role: str, args: dict[str, str]) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from market.facts import Segment
+from market.version import CODE
 
 __all__ = [
     "GENESIS",
@@ -196,6 +197,7 @@ class Decision:
         seq: 1, 2, 3, … without a gap.
         ts_event_ns: the event time it was decided at; never back-dated.
         rule_set: id of the rules in force.
+        code: release of the code that decided.
         kind: class name of the body.
         body: the body as plain data.
         prev_hash: hash of decision ``seq - 1``.
@@ -205,14 +207,17 @@ class Decision:
     seq: int
     ts_event_ns: int
     rule_set: str
+    code: str
     kind: str
     body: dict[str, Any]
     prev_hash: str
     hash: str
 
 
-def _digest(seq: int, ts_event_ns: int, rule_set: str, kind: str, body: dict[str, Any], prev_hash: str) -> str:
-    canonical = json.dumps([seq, ts_event_ns, rule_set, kind, body, prev_hash], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+def _digest(decision: Decision) -> str:
+    """Hash a decision over everything but its hash."""
+    fields = [decision.seq, decision.ts_event_ns, decision.rule_set, decision.code, decision.kind, decision.body, decision.prev_hash]
+    canonical = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -221,8 +226,8 @@ def chained(body: DecisionBody, *, seq: int, ts_event_ns: int, rule_set: str, pr
     kind = type(body).__name__
     # Through JSON once, so that tuples and enums have the form they are read back in and the hash can be recomputed from the record.
     plain: dict[str, Any] = json.loads(json.dumps(asdict(body), ensure_ascii=False))
-    digest = _digest(seq, ts_event_ns, rule_set, kind, plain, prev_hash)
-    return Decision(seq=seq, ts_event_ns=ts_event_ns, rule_set=rule_set, kind=kind, body=plain, prev_hash=prev_hash, hash=digest)
+    link = Decision(seq=seq, ts_event_ns=ts_event_ns, rule_set=rule_set, code=CODE, kind=kind, body=plain, prev_hash=prev_hash, hash="")
+    return replace(link, hash=_digest(link))
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +257,7 @@ def first_broken(decisions: Iterable[Decision]) -> BrokenChain | None:
             return BrokenChain(decision.seq, f"follows decision {expected - 1}: decision {expected} is missing")
         if decision.prev_hash != prev_hash:
             return BrokenChain(decision.seq, "does not name the hash of the decision before it")
-        actual = _digest(decision.seq, decision.ts_event_ns, decision.rule_set, decision.kind, decision.body, decision.prev_hash)
-        if actual != decision.hash:
+        if _digest(decision) != decision.hash:
             return BrokenChain(decision.seq, "was altered: its hash does not match its content")
         seen[decision.seq] = prev_hash = decision.hash
         expected += 1

@@ -42,6 +42,7 @@ _decisions: Final = sa.Table(
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("ts_event_ns", sa.BigInteger, nullable=False),
     sa.Column("rule_set", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     # Text and not JSON: the chain is over these characters, and a database may write JSON its own way.
     sa.Column("body", sa.Text, nullable=False),

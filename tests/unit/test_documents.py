@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import typer
 from typer.main import get_command
 
 from console.cli import app
+from market.version import CODE
 from streams.settings import read_settings
 from streams.topics import TOPICS
 
@@ -79,6 +81,12 @@ def test_the_files_of_the_readme_are_read_as_they_stand(tmp_path: Path, monkeypa
     shutil.copy(ROOT / "market/cases/pglib/pglib_opf_case14_ieee.m", tmp_path / "grid.m")
     settings = read_settings(tmp_path / "gridfuse.yaml")
     assert "unit/101_CT_1/mw" in settings.points.table()
+
+
+def test_the_release_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == CODE
+    assert f"gridfuse:{CODE}" in (ROOT / "docker/compose.yaml").read_text(encoding="utf-8")
 
 
 def test_the_measurements_are_made_by_benches_that_exist() -> None:

@@ -79,6 +79,9 @@ def test_an_order_is_bound_to_the_version_that_was_shown(service: tuple[Service,
     assert run("breaker", "reject", "--url", url, "--reason", "meters were wrong").exit_code == 0
     assert made.orders[-1].args["reason"] == "meters were wrong"
     assert made.orders[-1].command_id != order.command_id
+    assert run("breaker", "recover", "--url", url, "--override").exit_code == 2, "an override needs a reason"
+    assert run("breaker", "recover", "--url", url, "--override", "--reason", "B34 stays out").exit_code == 0
+    assert made.orders[-1].args == {"version": str(version), "override": "yes", "reason": "B34 stays out"}
 
 
 def test_where_no_service_answers() -> None:

@@ -26,7 +26,8 @@ class Story:
         self._told: list[Decision] = []
 
     def tell(self, minute: float, kind: str, **body: Any) -> Decision:
-        blank = Decision(seq=len(self._told) + 1, ts_event_ns=at(minute), kind=kind, body=body, rule_set=RULES.id, prev_hash="", hash="")
+        seq = len(self._told) + 1
+        blank = Decision(seq=seq, ts_event_ns=at(minute), kind=kind, body=body, rule_set=RULES.id, code="", prev_hash="", hash="")
         self._told.append(blank)
         self.director.observe(blank)
         return blank
