@@ -297,6 +297,7 @@ def test_a_foreign_name_is_refused_here_too(watched: Watched) -> None:
 # ── the event loop's delay ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.integration
 def test_a_loop_that_is_held_up_shows_until_it_was_told_once() -> None:
     async def held_up() -> LoopDelay:
         delay = LoopDelay()
