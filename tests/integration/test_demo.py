@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -97,12 +98,12 @@ def story(data: Path) -> dict[str, Any]:
     ledger = Ledger(f"sqlite:///{data / 'ledger.sqlite'}")
     decisions = ledger.decisions()
     notices = [d.body for d in decisions if d.kind == "Announcement"]
-    own = {"evidence", "published_at"}
+    own = {"evidence", "published_at", "load_lost_mw", "load_before_mw"}
     return {
         "moves": [{k: v for k, v in d.body.items() if k != "evidence"} for d in decisions if d.kind == "Transition"],
         "notices": [(n["number"], n["announcement_kind"], n["supersedes"]) for n in notices],
         "facts": [{k: v for k, v in n["facts"].items() if k not in own} for n in notices],
-        "trips": [(n["text_zh"], n["text_en"]) for n in notices if n["announcement_kind"] == "TRIP"],
+        "trips": [re.sub(r"\d+ MW", "some MW", n["text_zh"] + n["text_en"]) for n in notices if n["announcement_kind"] == "TRIP"],
         "anomalies": [d.body["interval_start_ns"] for d in decisions if d.kind == "AnomalyNoted"],
         "reminders": [d.body["minutes"] for d in decisions if d.kind == "Reminded"],
         "duties": [(d.body["duty"], d.body["due_ns"]) for d in decisions if d.kind == "DutyOpened"],
