@@ -31,6 +31,8 @@ from streams.transport.schema import FILE_NAME
 from tests.kit.board_feed import SCENES
 from tests.kit.field import free_port
 
+pytestmark = pytest.mark.integration  # real stores, real ports
+
 POINTS = """\
 maps:
   feeder:
@@ -390,7 +392,6 @@ def beside_an_api(site: Site, *missing: str) -> dict[str, Row]:
     return asyncio.run(run())
 
 
-@pytest.mark.integration
 def test_the_running_service_answers_and_is_ready(filled: Site) -> None:
     log = filled.log()
     rows = beside_an_api(filled)
@@ -401,7 +402,6 @@ def test_the_running_service_answers_and_is_ready(filled: Site) -> None:
     assert "stream processors: recovering" in recovering["ready"]["what"]
 
 
-@pytest.mark.integration
 def test_another_service_on_our_port(filled: Site) -> None:
     rows = beside_an_api(filled)
     assert rows["http"]["level"] == "fail"

@@ -71,6 +71,7 @@ def test_a_failing_hour_is_returned_with_its_reason(case):
     assert result.reason is FailureReason.INPUT_INVALID
 
 
+@pytest.mark.slow  # clears every interval of a day
 @pytest.mark.parametrize("minutes", [5, 15])
 def test_the_real_time_day_sheds_nothing_on_that_commitment(case, day, minutes):
     """Each interval is cleared from the dispatch of the one before, without sight of the next; all certificates hold."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from ingest.pointlist import read_point_list
 from ingest.simulator.devices import FieldDevices, field_devices
 from ingest.simulator.pointfile import point_list_yaml
@@ -22,6 +24,7 @@ def placed() -> FieldDevices:
     return FieldDevices(modbus=tuple(modbus), ua=tuple(ua), rtus=devices.rtus)
 
 
+@pytest.mark.slow  # a list of 1144 points, written and read
 def test_written_and_read_back_the_devices_are_equal(tmp_path: Path) -> None:
     devices = placed()
     path = tmp_path / "points.yaml"
