@@ -88,6 +88,11 @@ class DataType(StrEnum):
     @property
     def registers(self) -> int:
         """Registers a value takes; one bit is read with the whole of its register."""
+        return DATA_TYPES[self][2]
+
+    @property
+    def packing(self) -> str:
+        """How :mod:`struct` packs a value, most significant byte first."""
         return DATA_TYPES[self][1]
 
     @property
@@ -96,18 +101,18 @@ class DataType(StrEnum):
         return self in (DataType.FLOAT32, DataType.FLOAT64)
 
 
-DATA_TYPES: Final[dict[DataType, tuple[str, int]]] = {
-    DataType.BOOL: ("?", 1),
-    DataType.INT16: (">i2", 1),
-    DataType.UINT16: (">u2", 1),
-    DataType.INT32: (">i4", 2),
-    DataType.UINT32: (">u4", 2),
-    DataType.INT64: (">i8", 4),
-    DataType.UINT64: (">u8", 4),
-    DataType.FLOAT32: (">f4", 2),
-    DataType.FLOAT64: (">f8", 4),
+DATA_TYPES: Final[dict[DataType, tuple[str, str, int]]] = {
+    DataType.BOOL: ("?", "?", 1),
+    DataType.INT16: (">i2", ">h", 1),
+    DataType.UINT16: (">u2", ">H", 1),
+    DataType.INT32: (">i4", ">i", 2),
+    DataType.UINT32: (">u4", ">I", 2),
+    DataType.INT64: (">i8", ">q", 4),
+    DataType.UINT64: (">u8", ">Q", 4),
+    DataType.FLOAT32: (">f4", ">f", 2),
+    DataType.FLOAT64: (">f8", ">d", 4),
 }
-"""numpy's name of each type, most significant byte first, and the registers it takes."""
+"""numpy's and struct's name of each type, most significant byte first, and the registers it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,6 @@ from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD
 from market.errors import UnitError
 
 __all__ = ["BlockDecoder", "coil_value", "integer_at", "register_bytes", "spans_of"]
-
-_STRUCT: Final = {
-    DataType.INT16: ">h",
-    DataType.UINT16: ">H",
-    DataType.INT32: ">i",
-    DataType.UINT32: ">I",
-    DataType.INT64: ">q",
-    DataType.UINT64: ">Q",
-    DataType.FLOAT32: ">f",
-    DataType.FLOAT64: ">d",
-}
 
 
 def spans_of(points: Sequence[ModbusPoint]) -> list[Span]:
@@ -138,7 +127,7 @@ def register_bytes(point: ModbusPoint, value: float) -> bytes:
     """
     raw = point.raw(value)
     try:
-        encoded = struct.pack(_STRUCT[point.type], raw if point.type.is_float else round(raw))
+        encoded = struct.pack(point.type.packing, raw if point.type.is_float else round(raw))
     except (struct.error, OverflowError):
         raise UnitError(f"{point.name}: {point.said(value)} does not fit {point.type} with scale {point.scale:g}") from None
     placed = bytearray(len(encoded))

@@ -10,8 +10,7 @@ reversed, or both.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +20,6 @@ from market.grid import FloatArray
 
 __all__ = ["RegisterImage", "decoded", "encoded"]
 
-_FORMATS: Final[Mapping[DataType, str]] = {
-    DataType.INT16: ">h",
-    DataType.UINT16: ">H",
-    DataType.INT32: ">i",
-    DataType.UINT32: ">I",
-    DataType.INT64: ">q",
-    DataType.UINT64: ">Q",
-    DataType.FLOAT32: ">f",
-    DataType.FLOAT64: ">d",
-}
-
 
 def encoded(number: float, kind: DataType, order: Order) -> tuple[int, ...]:
     """Return the registers of one raw number, in the order they are sent; it must fit its type.
@@ -39,7 +27,7 @@ def encoded(number: float, kind: DataType, order: Order) -> tuple[int, ...]:
     >>> encoded(1, DataType.UINT32, Order.CDAB)
     (1, 0)
     """
-    raw = struct.pack(_FORMATS[kind], number if kind.is_float else int(number))
+    raw = struct.pack(kind.packing, number if kind.is_float else int(number))
     pairs = [raw[k : k + 2] for k in range(0, len(raw), 2)]
     pairs = [pair[::-1] for pair in pairs] if order.swaps_bytes else pairs
     pairs = pairs[::-1] if order.swaps_registers else pairs
@@ -55,7 +43,7 @@ def decoded(registers: Sequence[int], kind: DataType, order: Order) -> float:
     pairs = [register.to_bytes(2, "big") for register in registers]
     pairs = pairs[::-1] if order.swaps_registers else pairs
     pairs = [pair[::-1] for pair in pairs] if order.swaps_bytes else pairs
-    return float(struct.unpack(_FORMATS[kind], b"".join(pairs))[0])
+    return float(struct.unpack(kind.packing, b"".join(pairs))[0])
 
 
 class _Group:
