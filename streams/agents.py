@@ -17,7 +17,6 @@ import faust
 import msgspec
 
 from ingest.frame import TelemetryFrame
-from ingest.points import PointTable
 from market.facts import CommandGiven, Fact
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
 from market.rules import MarketRules
@@ -74,13 +73,12 @@ class Hooks:
 
 def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
     """Attach every processor to its topic."""
-    rules, table = model.grid.rules, model.grid.table
-    _bind_intake(app, shell, model, table, rules)
+    _bind_intake(app, shell, model)
     _bind_grid(app, shell, model, hooks)
     _bind_clearing(app, shell, model, hooks)
     _bind_commands(app, shell)
     _bind_breaker(app, shell, model, hooks)
-    _bind_alerts(app, shell, rules)
+    _bind_alerts(app, shell, model.grid.rules)
     _bind_observers(app, shell, hooks)
 
 
@@ -105,33 +103,30 @@ def _table(app: faust.App, name: str, topic: Topic) -> Any:
     return app.Table(name, partitions=topic.partitions, key_type=bytes, value_type=bytes)
 
 
-def _bind_intake(app: faust.App, shell: Shell, model: MarketModel, table: PointTable, rules: MarketRules) -> None:
+def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
     kept = _table(app, "intake", topics.FRAMES)
     areas: dict[str, AreaIntake] = {}
     shell.at_revocation(areas.clear)
 
     async def take(frame: TelemetryFrame, event: Any) -> Dealt:
-        if frame.area not in table.areas:
+        if frame.area not in model.grid.areas:
             why = f"area {frame.area!r} of {frame.source} has no points in the list; add them, or correct the area"
             await shell.bury(topics.FRAMES, event, why)
             return Dealt.NOTHING_KEPT
         key = frame.area.encode()
         intake = areas.get(frame.area)
         if intake is None:
-            intake = areas[frame.area] = AreaIntake(frame.area, table.of_area(frame.area), model.rating_mw, rules.dead_flow_pct)
+            intake = areas[frame.area] = model.intake(frame.area)
             if (raw := kept.get(key)) is not None:
                 intake.restore(raw)
-        if event.message.offset <= intake.offset:
+        if (taken := intake.take_in(frame, event.message.offset)) is None:
             return Dealt.NOTHING_KEPT
-        intake.offset = event.message.offset
         shell.counters["samples read again" if event.message.timestamp < shell.started_s else "samples intake"] += len(frame)
-        tick = frame.source == CLOCK_SOURCE
-        taken = intake.tick(frame.ts_ingest_ns, first=frame.seq == 1) if tick else intake.take(frame)
         if len(taken.unknown):
             await shell.bury(topics.FRAMES, event, f"{len(taken.unknown)} samples of {frame.source} are of points nobody listed")
         snapshots = () if taken.snapshot is None else (taken.snapshot,)
         await shell.emit([*taken.facts, *taken.findings, *snapshots])
-        if not tick:
+        if frame.source != CLOCK_SOURCE:
             return Dealt.KEPT
         kept[key] = intake.encode()
         return Dealt.SAVED

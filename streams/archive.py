@@ -24,8 +24,9 @@ from market.units import NS_PER_MIN
 from market.version import CODE
 from streams import topics, wire
 from streams.errors import DecodeError
+from streams.identity import instant_of
 from streams.marketmodel import MarketModel
-from streams.replay import Base, RecordSource, Span, base_before, instant_of
+from streams.replay import Base, RecordSource, Span, base_before
 from streams.topics import TOPICS
 from streams.transport.records import Record, RecordDamaged, place_seed
 

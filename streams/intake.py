@@ -84,7 +84,7 @@ class AreaIntake:
         self.table = table
         self.last = LastValues(table)
         self.offset = -1
-        """Offset of the last frame taken in, as far as its caller says; one delivered again is passed over."""
+        """Offset of the last frame taken in by :meth:`take_in`."""
         self._seq = 0
 
         self._is_edge: NDArray[np.bool_] = np.zeros(n, dtype=bool)
@@ -116,6 +116,15 @@ class AreaIntake:
         self._stale_since_ns: dict[str, int] = {}
         self._began_ns: int | None = None
         self._ticked_ns = -1
+
+    def take_in(self, frame: TelemetryFrame, offset: int) -> Taken | None:
+        """Take in the next frame or tick of the partition; None for one that was taken in before."""
+        if offset <= self.offset:
+            return None
+        self.offset = offset
+        if frame.source == CLOCK_SOURCE:
+            return self.tick(frame.ts_ingest_ns, first=frame.seq == 1)
+        return self.take(frame)
 
     def take(self, frame: TelemetryFrame) -> Taken:
         """Take in one frame; samples of points nobody listed are given back, so that the caller can dead-letter them."""

@@ -9,6 +9,7 @@ from market.engine import ClearingEngine
 from market.rts_gmlc import RtsCase
 from market.sced import ClearingParams
 from streams.figures import GridModel
+from streams.intake import AreaIntake
 
 __all__ = ["MarketModel"]
 
@@ -31,3 +32,7 @@ class MarketModel:
     rating_mw: dict[str, float]
     area_of_bus: dict[str, str]
     params: ClearingParams
+
+    def intake(self, area: str) -> AreaIntake:
+        """Return the intake of an area that has taken nothing in yet."""
+        return AreaIntake(area, self.grid.table.of_area(area), self.rating_mw, self.grid.rules.dead_flow_pct)

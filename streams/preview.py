@@ -12,7 +12,7 @@ from dataclasses import replace
 from ingest.frame import TelemetryFrame
 from streams.figures import BY_COMMITMENT, KeyFigures
 from streams.image import image_of
-from streams.intake import CLOCK_SOURCE, AreaIntake
+from streams.intake import CLOCK_SOURCE
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
 
@@ -30,7 +30,7 @@ class Preview:
         grid = model.grid
         self._table = grid.table
         self._figures = KeyFigures(grid)
-        self._areas = {area: AreaIntake(area, grid.table.of_area(area), model.rating_mw, grid.rules.dead_flow_pct) for area in grid.areas}
+        self._areas = {area: model.intake(area) for area in grid.areas}
         self._dirty = False
 
     def take(self, frame: TelemetryFrame) -> None:

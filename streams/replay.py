@@ -24,7 +24,6 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
-from ingest.frame import TelemetryFrame
 from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
@@ -35,15 +34,16 @@ from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.difference import differences
 from streams.errors import DecodeError
 from streams.findings import SourceFresh, SourceStale
+from streams.identity import identity_of, instant_of
 from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
-from streams.intake import CLOCK_SOURCE, AreaIntake, Taken
+from streams.intake import AreaIntake, Taken
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
 from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
 from streams.topics import Topic
 from streams.transport.records import Record
 
-__all__ = ["STAGES", "Base", "Difference", "RecordSource", "Span", "StageReport", "base_before", "identity_of", "instant_of", "replay"]
+__all__ = ["STAGES", "Base", "Difference", "RecordSource", "Span", "StageReport", "base_before", "replay"]
 
 _SHOWN: Final = 20
 """Differences a stage reports in full; the others are counted."""
@@ -146,54 +146,6 @@ class StageReport:
             self.differences.append(difference)
 
 
-def instant_of(record: Any) -> int:
-    """Return the event time of a record of any topic, UTC ns."""
-    match record:
-        case TelemetryFrame():
-            return record.ts_ingest_ns
-        case ClearingInputs():
-            return record.frozen_at_ns
-        case Cleared() | ClearingFailed():
-            return record.completed_at_ns
-        case _:
-            return int(record.ts_event_ns)
-
-
-def identity_of(record: Any) -> str:
-    """Name what a record is about: of two with the same name, one is a repeat of the other or a contradiction to it."""
-    kind = type(record).__name__
-    match record:
-        case AreaSnapshot():
-            return f"{kind} area {record.area} {record.ts_event_ns}"
-        case ClearingInputs() | IntervalPlan():
-            return f"{kind} interval {record.interval_start_ns}"
-        case Cleared() | ClearingFailed():
-            return f"outcome of interval {record.interval_start_ns} version {record.version}"
-        case facts.ClearingReported(segment=facts.Segment.RT):
-            return f"{kind} {record.segment} {record.interval_start_ns} version {record.version}"
-        case facts.ClearingReported():
-            # A day-ahead result that failed is made again, as often as it takes.
-            return f"{kind} {record.segment} {record.interval_start_ns} completed {record.completed_at_ns}"
-        case DayAheadWanted() | DayAheadPlan():
-            return f"{kind} {record.day} {record.ts_event_ns}"
-        case Decision():
-            return f"decision {record.seq}"
-        case PriceInForce():
-            return f"price {record.segment} {record.interval_start_ns} revision {record.rev}"
-        case SourceStale() | SourceFresh():
-            return f"{kind} {record.device} {record.ts_event_ns}"
-        case facts.SwitchReported():
-            return f"{kind} {record.element} {record.end} {record.ts_event_ns}"
-        case facts.FlowReported():
-            return f"{kind} {record.element} {'from' if record.from_pct is not None else 'to'} {record.ts_event_ns}"
-        case facts.LoadReported():
-            return f"{kind} area {record.area} {record.ts_event_ns}"
-        case facts.ControlReported():
-            return f"{kind} {record.site} {record.ts_event_ns}"
-        case _:
-            return f"{kind} {instant_of(record)}"
-
-
 class _Input(NamedTuple):
     record: Any
     raw: bytes
@@ -284,11 +236,7 @@ def _intake(source: RecordSource, model: MarketModel, base: Base, span: Span, re
         span,
         report,
     )
-    units: dict[str, AreaIntake] = {}
-    for cause in _decoded(source, topics.FRAMES, report):
-        if (unit := _unit_of(units, cause.record, model, base)) is None:
-            continue
-        taken = _taken_in(unit, cause)
+    for cause, taken in _taken_in({}, _decoded(source, topics.FRAMES, report), model, base):
         for fact in taken.facts:
             recorded.compare(fact, cause)
         for finding in taken.findings:
@@ -313,47 +261,59 @@ def base_before(source: RecordSource, model: MarketModel, starts: Mapping[tuple[
                 yield cause
 
     units: dict[str, AreaIntake] = {}
-    for cause in before(topics.FRAMES):
-        if (unit := _unit_of(units, cause.record, model, Base())) is not None:
-            _taken_in(unit, cause)
     processor = grid.GridProcessor(model.grid)
-    for cause in before(topics.SNAPSHOTS):
-        processor.take(cause.record)
-        processor.state = replace(processor.state, offset=cause.offset)
-    state = None
-    for cause in before(topics.FACTS):
-        state = state or breaker.begin(cause.record.ts_event_ns, model.grid.rules)
-        state = replace(breaker.step(state, cause.record, model.grid.rules, model.elements)[0], offset=cause.offset)
+    watch = _Breaker(model, None)
+    for folded in (
+        _taken_in(units, before(topics.FRAMES), model, Base()),
+        _grid_effects(processor, before(topics.SNAPSHOTS)),
+        watch.effects(before(topics.FACTS)),
+    ):
+        deque(folded, maxlen=0)
     return Base(
-        breaker=None if state is None else breaker.encode_state(state),
+        breaker=None if watch.state is None else breaker.encode_state(watch.state),
         grid=grid.encode_state(processor.state) if processor.state.offset >= 0 else None,
         held={area: encode_snapshots(held) for area in model.grid.areas if (held := processor.held(area))},
         intake={area: unit.encode() for area, unit in units.items()},
     )
 
 
-def _unit_of(units: dict[str, AreaIntake], frame: TelemetryFrame, model: MarketModel, base: Base) -> AreaIntake | None:
-    """Return the intake of a frame's area; None where nobody listed the area."""
-    table, rules = model.grid.table, model.grid.rules
-    if frame.area not in table.areas:
-        return None
-    unit = units.get(frame.area)
-    if unit is None:
-        unit = units[frame.area] = AreaIntake(frame.area, table.of_area(frame.area), model.rating_mw, rules.dead_flow_pct)
-        if frame.area in base.intake:
-            unit.restore(base.intake[frame.area])
-    return unit
+def _taken_in(units: dict[str, AreaIntake], causes: Iterable[_Input], model: MarketModel, base: Base) -> Iterator[tuple[_Input, Taken]]:
+    """Take frames in, each by the intake of its area; those of areas nobody listed are passed over."""
+    for cause in causes:
+        area = cause.record.area
+        if area not in model.grid.areas:
+            continue
+        if area not in units:
+            units[area] = model.intake(area)
+            if area in base.intake:
+                units[area].restore(base.intake[area])
+        if (taken := units[area].take_in(cause.record, cause.offset)) is not None:
+            yield cause, taken
 
 
-def _taken_in(unit: AreaIntake, cause: _Input) -> Taken:
-    """Take a frame in as the agent does."""
-    frame: TelemetryFrame = cause.record
-    if cause.offset <= unit.offset:
-        return Taken()
-    unit.offset = cause.offset
-    if frame.source == CLOCK_SOURCE:
-        return unit.tick(frame.ts_ingest_ns, first=frame.seq == 1)
-    return unit.take(frame)
+def _grid_effects(processor: grid.GridProcessor, causes: Iterable[_Input]) -> Iterator[tuple[_Input, Any]]:
+    for cause in causes:
+        if cause.offset > processor.state.offset:
+            effects = processor.take(cause.record)
+            processor.state = replace(processor.state, offset=cause.offset)
+            yield from ((cause, effect) for effect in effects)
+
+
+class _Breaker:
+    """Folds facts; ``state`` is None before the first."""
+
+    def __init__(self, model: MarketModel, raw: bytes | None) -> None:
+        self._model = model
+        self.state = None if raw is None else breaker.decode_state(raw)
+
+    def effects(self, causes: Iterable[_Input]) -> Iterator[tuple[_Input, Any]]:
+        rules = self._model.grid.rules
+        for cause in causes:
+            state = self.state or breaker.begin(cause.record.ts_event_ns, rules)
+            if cause.offset > state.offset:
+                after, effects = breaker.step(state, cause.record, rules, self._model.elements)
+                self.state = replace(after, offset=cause.offset)
+                yield from ((cause, effect) for effect in effects)
 
 
 def _grid(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
@@ -361,12 +321,8 @@ def _grid(source: RecordSource, model: MarketModel, base: Base, span: Span, repo
     state = None if base.grid is None else grid.decode_state(base.grid)
     held = [snapshot for raw in base.held.values() for snapshot in decode_snapshots(raw)]
     processor = grid.GridProcessor(model.grid, state, held)
-    for cause in _decoded(source, topics.SNAPSHOTS, report):
-        if cause.offset <= processor.state.offset:
-            continue
-        for effect in processor.take(cause.record):
-            recorded.compare(effect, cause)
-        processor.state = replace(processor.state, offset=cause.offset)
+    for cause, effect in _grid_effects(processor, _decoded(source, topics.SNAPSHOTS, report)):
+        recorded.compare(effect, cause)
     recorded.close()
 
 
@@ -385,7 +341,7 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
     for cause in _decoded(source, topics.INPUTS, report):
         record = cause.record
         if identity_of(record) in asked:
-            continue  # a repeat of a request: answered again with another completion time, and the first answer counts
+            continue  # a request that was made again got the same answer again
         asked.add(identity_of(record))
         if isinstance(record, DayAheadWanted):
             start_ns = day_start_ns(record.day, model.grid.rules.zone)
@@ -421,18 +377,8 @@ def _day_ahead_completed(source: RecordSource) -> dict[int, deque[int]]:
 
 def _breaker(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
     recorded = _Recorded(source, {topics.DECISIONS: (Decision,), topics.PRICES: (PriceInForce,)}, span, report)
-    rules = model.grid.rules
-    state = None if base.breaker is None else breaker.decode_state(base.breaker)
-    for cause in _decoded(source, topics.FACTS, report):
-        fact = cause.record
-        if state is None:
-            state = breaker.begin(fact.ts_event_ns, rules)
-        if cause.offset <= state.offset:
-            continue
-        state, effects = breaker.step(state, fact, rules, model.elements)
-        state = replace(state, offset=cause.offset)
-        for effect in effects:
-            recorded.compare(effect, cause)
+    for cause, effect in _Breaker(model, base.breaker).effects(_decoded(source, topics.FACTS, report)):
+        recorded.compare(effect, cause)
     recorded.close()
 
 

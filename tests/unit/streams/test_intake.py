@@ -235,6 +235,18 @@ def test_a_restart_changes_nothing_that_comes_after_it() -> None:
     assert again.encode() == unit.encode()
 
 
+def test_what_was_taken_in_before_is_passed_over_also_after_a_restart() -> None:
+    unit = intake()
+    assert unit.take_in(loads(1), 7) is not None
+    ticked = unit.take_in(heartbeat(CLOCK_SOURCE, "1", 5, T0 + 2 * NS_PER_S), 8)
+    assert ticked is not None
+    assert ticked.snapshot is not None
+    again = restarted(unit)
+    assert [again.take_in(loads(second), offset) for second, offset in ((1, 7), (2, 8))] == [None, None]
+    assert again.take_in(loads(3), 9) is not None
+    assert again.last.counters["taken"] == 4
+
+
 def test_the_first_tick_of_a_run_calls_no_device_stale_for_our_own_absence() -> None:
     unit = intake()
     unit.take(loads(1))

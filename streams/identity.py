@@ -1,0 +1,64 @@
+"""What is a record about, and when? Of two records about the same thing, one is a repeat of the other or a contradiction to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ingest.frame import TelemetryFrame
+from market import facts
+from market.decisions import Decision
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs
+from market.prices import PriceInForce
+from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
+from streams.findings import SourceFresh, SourceStale
+from streams.image import AreaSnapshot
+
+__all__ = ["identity_of", "instant_of"]
+
+
+def instant_of(record: Any) -> int:
+    """Return the event time of a record of any topic, UTC ns."""
+    match record:
+        case TelemetryFrame():
+            return record.ts_ingest_ns
+        case ClearingInputs():
+            return record.frozen_at_ns
+        case Cleared() | ClearingFailed():
+            return record.completed_at_ns
+        case _:
+            return int(record.ts_event_ns)
+
+
+def identity_of(record: Any) -> str:
+    """Name what a record is about, for people and for comparing."""
+    kind = type(record).__name__
+    match record:
+        case AreaSnapshot():
+            return f"{kind} area {record.area} {record.ts_event_ns}"
+        case ClearingInputs() | IntervalPlan():
+            return f"{kind} interval {record.interval_start_ns}"
+        case Cleared() | ClearingFailed():
+            return f"outcome of interval {record.interval_start_ns} version {record.version}"
+        case facts.ClearingReported(segment=facts.Segment.RT):
+            return f"{kind} {record.segment} {record.interval_start_ns} version {record.version}"
+        case facts.ClearingReported():
+            # A day-ahead result that failed is made again, as often as it takes.
+            return f"{kind} {record.segment} {record.interval_start_ns} completed {record.completed_at_ns}"
+        case DayAheadWanted() | DayAheadPlan():
+            return f"{kind} {record.day} {record.ts_event_ns}"
+        case Decision():
+            return f"decision {record.seq}"
+        case PriceInForce():
+            return f"price {record.segment} {record.interval_start_ns} revision {record.rev}"
+        case SourceStale() | SourceFresh():
+            return f"{kind} {record.device} {record.ts_event_ns}"
+        case facts.SwitchReported():
+            return f"{kind} {record.element} {record.end} {record.ts_event_ns}"
+        case facts.FlowReported():
+            return f"{kind} {record.element} {'from' if record.from_pct is not None else 'to'} {record.ts_event_ns}"
+        case facts.LoadReported():
+            return f"{kind} area {record.area} {record.ts_event_ns}"
+        case facts.ControlReported():
+            return f"{kind} {record.site} {record.ts_event_ns}"
+        case _:
+            return f"{kind} {instant_of(record)}"
