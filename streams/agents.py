@@ -23,6 +23,7 @@ from market.rules import MarketRules
 from streams import breaker, grid, topics
 from streams.alerts import alerts_of, source_alert
 from streams.clearing import DayAheadWanted
+from streams.identity import identity_of
 from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import CLOCK_SOURCE, AreaIntake
 from streams.marketmodel import MarketModel
@@ -168,55 +169,53 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
 
 
 class _Answer(msgspec.Struct):
-    """What cannot be computed again of the answer to one request: when it was completed, and what a fault did to it."""
+    """What cannot be computed again of an answer: when it was completed, and what a fault did to it."""
 
-    offset: int
     completed_at_ns: int
     fault: str | None
 
 
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_ANSWERS: Final = msgspec.json.Decoder(dict[str, _Answer])
+_ANSWERS_KEPT: Final = 16
 
 
 def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
     kept = _table(app, "clearing", topics.INPUTS)
 
-    def completed(offset: int, fault: str | None) -> None:
-        """Note an answer before it is given, so that after a crash the same one is given again, not a second one."""
-        kept[_STATE] = msgspec.json.encode(_Answer(offset=offset, completed_at_ns=shell.clock.now_ns(), fault=fault))
+    def answers() -> dict[str, _Answer]:
+        raw = kept.get(_STATE)
+        return {} if raw is None else _ANSWERS.decode(raw)
 
-    def answer() -> _Answer:
-        return _ANSWER.decode(kept[_STATE])
+    def noted(request: Any, fault: str | None) -> _Answer:
+        """Note an answer before it is given: whoever asks the same again, by redelivery or anew, gets the same one."""
+        answer = _Answer(completed_at_ns=shell.clock.now_ns(), fault=fault)
+        newest = [*answers().items(), (identity_of(request), answer)][-_ANSWERS_KEPT:]
+        kept[_STATE] = msgspec.json.encode(dict(newest))
+        return answer
 
-    async def clear(inputs: ClearingInputs, offset: int, *, again: bool) -> None:
-        fault = answer().fault if again else hooks.clearing_fault(inputs.interval_start_ns)
+    async def clear(inputs: ClearingInputs, known: _Answer | None) -> None:
+        fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
         if fault == "silent":
             return
         outcome = _failed_by_fault(inputs) if fault else await asyncio.to_thread(solved, model.engine, inputs)
-        if not again:
-            completed(offset, fault)
-        outcome = replace(outcome, completed_at_ns=answer().completed_at_ns)
+        answer = known or noted(inputs, fault)
+        outcome = replace(outcome, completed_at_ns=answer.completed_at_ns)
         await shell.emit(clearing_records(outcome, inputs, model))
         if isinstance(outcome, Cleared) and hooks.base_points is not None:
             await hooks.base_points(outcome.dispatch_mw)
 
-    async def day_ahead(wanted: DayAheadWanted, offset: int, *, again: bool) -> None:
+    async def day_ahead(wanted: DayAheadWanted, known: _Answer | None) -> None:
         result = await asyncio.to_thread(day_ahead_result, wanted, model)
         if isinstance(result, ClearingFailed):
             _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail)
-        if not again:
-            completed(offset, None)
-        await shell.emit(day_ahead_records(wanted, result, model, answer().completed_at_ns))
+        answer = known or noted(wanted, None)
+        await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 
     async def take(record: Any, event: Any) -> None:
-        offset = event.message.offset
-        answered = answer().offset if kept.get(_STATE) is not None else -1
-        if offset < answered:
-            return
         wanted = isinstance(record, DayAheadWanted)
         hooks.clearing = record.ts_event_ns if wanted else record.interval_start_ns
         try:
-            await (day_ahead if wanted else clear)(record, offset, again=offset == answered)
+            await (day_ahead if wanted else clear)(record, answers().get(identity_of(record)))
         finally:
             hooks.clearing = None
 

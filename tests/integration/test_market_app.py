@@ -12,6 +12,7 @@ import pytest
 from ingest.frame import TelemetryFrame, encode_frame, frame_of, heartbeat, point_id
 from ingest.quality import GOOD
 from market.decisions import first_broken
+from market.facts import ClearingReported
 from market.prices import Regime
 from market.rules import rules_from
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
@@ -179,6 +180,30 @@ def test_a_frame_is_read_again_until_its_own_area_has_saved_it(tmp_path: Path, r
 
     asyncio.run(first())
     assert asyncio.run(second()) == 777.0
+
+
+def test_inputs_told_again_get_the_same_answer(tmp_path: Path) -> None:
+    """The grid makes its effects again after a crash: the same request stands twice on the topic, at two offsets."""
+
+    async def story() -> None:
+        async with MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON) as run:
+            await run.until(0.5)
+            with LogReader(tmp_path / "log") as log:
+                requests = [record.value or b"" for record in log.records(topics.INPUTS.name, 0)]
+            run.clock.set(run.clock.now_ns() + 7 * NS_PER_S)
+            for raw in requests:
+                await (await run.shell.send(topics.INPUTS, b"market", raw))
+            await eventually_async("the answers", lambda: run.shell.counters["taken clearing"] >= 2 * len(requests))
+
+    asyncio.run(story())
+    with LogReader(tmp_path / "log") as log:
+        answers = [record.value or b"" for record in log.records(topics.OUTCOMES.name, 0)]
+        told = [wire.decode(topics.FACTS, record.value or b"") for record in log.records(topics.FACTS.name, 0)]
+    assert len(answers) == 2
+    assert len(set(answers)) == 1
+    reports = [fact for fact in told if isinstance(fact, ClearingReported)]
+    assert len(reports) == 4
+    assert len(set(reports)) == 2, "one for real time, one for the day ahead"
 
 
 class Away:
