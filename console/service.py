@@ -21,7 +21,6 @@ from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.observers import BoardObserver, LedgerObserver, MarketWatch, Notifier, Recorder
 from ingest.clock import Clock, WallClock
-from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame, encode_frame
 from ingest.gateway import Gateway
 from market.errors import ConfigError, GridfuseError, Problem
@@ -201,7 +200,7 @@ class Service:
     async def _serve(self) -> int:
         http = self.settings.http
         hosts = ("127.0.0.1", "localhost", "::1", http.host, *http.allowed_hosts)
-        api = build_api(self.board, self._command, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page)
+        api = build_api(self.board, self.order, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page)
         self.api = ApiServer(api, host=http.host, port=http.port)
         try:
             return await self.api.start()
@@ -276,14 +275,15 @@ class Service:
             self._lost = cause
             _log.critical("an accepted frame could not be made durable: %r", cause)
 
-    async def _command(self, command: CommandGiven) -> None:
+    async def order(self, command: CommandGiven) -> None:
+        """Give an order: it is safely on its way when this returns (:data:`console.api.CommandSink`).
+
+        Raises:
+            SinkUnavailable: not while the processors recover.
+        """
         if not self._recovered:
             raise SinkUnavailable("the stream processors are recovering")
         await (await self.shell.send(topics.COMMANDS, b"market", wire.encode(command)))
-
-    async def order(self, command: CommandGiven) -> None:
-        """Give an order as the API would: it is on its way when this returns."""
-        await self._command(command)
 
     async def _write_base_points(self, dispatch_mw: dict[str, float]) -> None:
         """Send the base points that changed to the units' set-points, without holding up the clearing.
@@ -307,7 +307,5 @@ class Service:
         except Exception as exc:
             # The next interval's base point replaces this one; a device that refuses for long shows in its health.
             self._written_mw.pop(unit, None)
-            if not isinstance(exc, DeviceError | GridfuseError):
-                _log.exception("base point %s: a fault of this program", point)
-                return
-            _log.warning("base point %s = %.1f MW not written: %s", point, mw, exc)
+            ours = not isinstance(exc, GridfuseError)
+            _log.warning("base point %s = %.1f MW not written: %s", point, mw, exc, exc_info=ours)

@@ -2,12 +2,13 @@
 
 Three places can fail, and each has one policy:
 
-* **decode**: bytes that are not a record of their topic go to the dead letters, whole, and the next record is taken;
+* **decode**: bytes that are not a record of their topic go to the dead letters, and the next record is taken;
 * **process**: so does a record whose processing raises, with the reason; but a broken invariant (``AssertionError``) means that
   nothing computed from here on can be trusted, so the process dies at once, without acknowledging the record, and replays;
-* **produce**: an effect that cannot be made durable kills the process too (the transport crashes the app); it replays.
+* **produce**: an effect that cannot be made durable kills the process too; it replays.
 
-Faust acknowledges the record whose agent raised, so nothing may raise out of an agent: :meth:`Shell.guarded` is around every one.
+Acknowledging is done here and nowhere else: Faust would acknowledge a record whose agent raised or was cancelled in the midst of it.
+:meth:`Shell.guarded` is around every agent, and nothing raises out of it.
 """
 
 from __future__ import annotations
@@ -186,7 +187,6 @@ class Shell:
         waiting: defaultdict[bytes | None, list[Any]] = defaultdict(list)
         if held:
             self.at_revocation(waiting.clear)
-        # Faust would also acknowledge a record whose agent is cancelled in the midst of it.
         async for event in stream.noack().events():
             dealt = await self._dealt_with(topic, name, event, handle)
             if not held or dealt is Dealt.NOTHING_KEPT:
@@ -205,7 +205,7 @@ class Shell:
             record = wire.decode(topic, event.value)
         except DecodeError as exc:
             self.counters[f"failed {name}"] += 1
-            await self._bury(topic, event, "decode", str(exc))
+            await self.bury(topic, event, str(exc), "decode")
             return Dealt.NOTHING_KEPT
         dealt = Dealt.NOTHING_KEPT
         began_s = time.perf_counter()
@@ -216,16 +216,13 @@ class Shell:
         except Exception as exc:
             self.counters[f"failed {name}"] += 1
             _log.exception("processing of %s offset %d failed", topic.name, message.offset)
-            await self._bury(topic, event, "process", f"{type(exc).__name__}: {exc}")
+            await self.bury(topic, event, f"{type(exc).__name__}: {exc}")
         self.seconds[name] += time.perf_counter() - began_s
         self.counters[f"taken {name}"] += 1
         return dealt
 
-    async def bury(self, topic: Topic, event: Any, reason: str) -> None:
-        """Put a record that cannot be used whole among the dead letters."""
-        await self._bury(topic, event, "process", reason)
-
-    async def _bury(self, topic: Topic, event: Any, stage: str, reason: str) -> None:
+    async def bury(self, topic: Topic, event: Any, reason: str, stage: str = "process") -> None:
+        """Put a record that cannot be used among the dead letters."""
         self.counters[f"dead {topic.name}"] += 1
         message = event.message
         if topic is topics.DEAD_LETTERS:
