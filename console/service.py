@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +89,7 @@ class Service:
     Args:
         settings: what it is told.
         clock: event time.
+        stamp_ns: event time of what the processors complete, where that is not the clock's (a simulated clock that runs ahead).
         simulated: whether the field is; the board says so.
         extra: more observers.
         hooks: what a simulated field attaches to the processors.
@@ -99,6 +100,7 @@ class Service:
         settings: Settings,
         clock: Clock | None = None,
         *,
+        stamp_ns: Callable[[], int] | None = None,
         simulated: bool = False,
         extra: Sequence[Observer] = (),
         hooks: Hooks | None = None,
@@ -123,7 +125,7 @@ class Service:
         observers: tuple[Observer, ...] = (self._on_board, self._market, notifier, ledger, self._recorder, *extra)
         self.hooks = replace(hooks or Hooks(), observers=observers)
         self.hooks.base_points = self._write_base_points if settings.setpoints else None
-        self.app, self.shell = build_app(settings, self.model, self.clock, self.hooks)
+        self.app, self.shell = build_app(settings, self.model, stamp_ns or self.clock.now_ns, self.hooks)
         self.gateway = Gateway(settings.points, self.clock, self._emit)
         self._loop_delay = LoopDelay()
         self.ticker: Ticker | None = None

@@ -92,15 +92,20 @@ class SimulatedClock:
 
     The clock can be given a horizon it will not run past. The demo keeps the horizon just ahead of what the processors have
     finished, so that a machine too slow for the chosen speed gets a slower clock and not a broken order of events.
+
+    Args:
+        start_ns: event time now, UTC ns.
+        speed: event seconds per wall second.
+        held: stand at the start until :meth:`run_until`.
     """
 
-    def __init__(self, start_ns: int, speed: float) -> None:
+    def __init__(self, start_ns: int, speed: float, *, held: bool = False) -> None:
         if not speed > 0:
             raise ValueError(f"speed must be positive, got {speed}")
         self.speed = float(speed)
         self._base_ns = start_ns
         self._base_wall_s = time.monotonic()
-        self._horizon_ns: int | None = None
+        self._horizon_ns = start_ns if held else None
         self.held_s = 0.0
         """Wall seconds this clock stood at its horizon."""
 

@@ -188,7 +188,7 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
 
     def noted(request: Any, fault: str | None) -> _Answer:
         """Note an answer before it is given: whoever asks the same again, by redelivery or anew, gets the same one."""
-        answer = _Answer(completed_at_ns=shell.clock.now_ns(), fault=fault)
+        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault)
         newest = [*answers().items(), (identity_of(request), answer)][-_ANSWERS_KEPT:]
         kept[_STATE] = msgspec.json.encode(dict(newest))
         return answer
@@ -234,7 +234,7 @@ def _failed_by_fault(inputs: ClearingInputs) -> ClearingFailed:
 def _bind_commands(app: faust.App, shell: Shell) -> None:
     async def forward(command: CommandGiven, event: Any) -> None:
         # The breaker has one input, so that the order of everything it knows is the order of one partition.
-        await shell.emit([replace(command, ts_event_ns=shell.clock.now_ns())])
+        await shell.emit([replace(command, ts_event_ns=shell.now_ns())])
 
     _agent(app, shell, topics.COMMANDS, "commands", forward)
 

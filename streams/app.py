@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import faust
 
-from ingest.clock import Clock
 from streams.agents import Hooks, bind
 from streams.marketmodel import MarketModel
 from streams.runtime import Shell
@@ -20,11 +20,11 @@ APP_ID: Final = "gridfuse"
 
 
 def build_app(
-    settings: Settings, model: MarketModel, clock: Clock, hooks: Hooks, instance_id: str = "gridfuse-1"
+    settings: Settings, model: MarketModel, now_ns: Callable[[], int], hooks: Hooks, instance_id: str = "gridfuse-1"
 ) -> tuple[faust.App, Shell]:
     """Return the app, ready to be started, and the shell that sends to its topics."""
     settings.data.mkdir(parents=True, exist_ok=True)
     app = faust.App(APP_ID, **faust_settings(settings.broker, settings.data, instance_id))
-    shell = Shell(app, clock)
+    shell = Shell(app, now_ns)
     bind(app, shell, model, hooks)
     return app, shell

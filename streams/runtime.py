@@ -26,7 +26,6 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.exceptions import FaustError
 
-from ingest.clock import Clock
 from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
@@ -113,12 +112,12 @@ class Shell:
 
     Args:
         app: the Faust app whose topics these are.
-        clock: event time, for the instants of dead letters.
+        now_ns: event time, for the instants of what is noted here: completions, orders, dead letters.
     """
 
-    def __init__(self, app: faust.App, clock: Clock) -> None:
+    def __init__(self, app: faust.App, now_ns: Callable[[], int]) -> None:
         self.app = app
-        self.clock = clock
+        self.now_ns = now_ns
         self.counters: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Wall seconds of work by agent; its waits, for the disk above all, are part of it."""
@@ -230,7 +229,7 @@ class Shell:
             _log.error("dead letter at offset %d was not dealt with: %s", message.offset, reason)
             return
         letter = DeadLetter(
-            ts_event_ns=self.clock.now_ns(),
+            ts_event_ns=self.now_ns(),
             topic=topic.name,
             partition=message.partition,
             offset=message.offset,

@@ -71,7 +71,7 @@ class Ticker:
     async def run(self) -> None:
         """Send ticks until cancelled."""
         while True:
-            due_ns = self._due_ns()
+            due_ns = self.due_ns()
             self._moved.clear()
             if not await self._reached(due_ns):
                 continue
@@ -81,10 +81,9 @@ class Ticker:
             if due_ns >= self._next_ns:
                 self._seq += 1
                 self._beat([heartbeat(CLOCK_SOURCE, area, self._seq, due_ns) for area in self._areas])
-                self._next_ns = floor_ns(due_ns, self._tick_ns) + self._tick_ns
-            if self._deadline_ns is not None and self._deadline_ns <= due_ns:
-                self._deadline_ns = None
             await self._shell.emit([*self._compared(due_ns), Ticked(ts_event_ns=due_ns)])
+            if due_ns >= self._next_ns:
+                self._next_ns = floor_ns(due_ns, self._tick_ns) + self._tick_ns
             self.last_ns = due_ns
 
     def _compared(self, now_ns: int) -> tuple[ClockCompared, ...]:
@@ -96,7 +95,8 @@ class Ticker:
         steady_s = (now_ns - self._start_ns) / NS_PER_S
         return (ClockCompared(ts_event_ns=now_ns, wall_s=steady_s + step_s, monotonic_s=steady_s),)
 
-    def _due_ns(self) -> int:
+    def due_ns(self) -> int:
+        """Return the instant of the next tick; while a tick is being sent, its own."""
         deadline_ns = self._deadline_ns
         return self._next_ns if deadline_ns is None or deadline_ns <= self.last_ns else min(deadline_ns, self._next_ns)
 

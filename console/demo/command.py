@@ -22,7 +22,7 @@ from rich.console import Console
 
 from console.demo.director import Director
 from console.demo.display import Display
-from console.demo.pace import Pacer
+from console.demo.pace import Pacer, ToldTime
 from console.demo.summary import summary
 from console.logs import log_to
 from console.service import Service, last_event_ns
@@ -110,8 +110,7 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
     log_to(options.data / "gridfuse.log")
     origin_ns, seed = _remembered(options)
     begin_ns = last_event_ns(options.data / "log") or origin_ns - _LEAD_IN_NS
-    clock = SimulatedClock(begin_ns, options.speed)
-    clock.run_until(begin_ns)
+    clock = SimulatedClock(begin_ns, options.speed, held=True)
     case = load()
     field = SimulatedField(
         case,
@@ -127,10 +126,11 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
         director = Director(origin_ns, settings.rules)
         watcher = _Watcher(director)
         hooks = Hooks(clearing_fault=field.clearing_fault)
-        service = Service(settings, clock, simulated=True, extra=(watcher,), hooks=hooks)
+        told = ToldTime(clock)
+        service = Service(settings, clock, stamp_ns=told.now_ns, simulated=True, extra=(watcher,), hooks=hooks)
         for decision in service.ledger.decisions():
             director.observe(decision)
-        demo = _Demo(options, console, service, field, clock, director, watcher)
+        demo = _Demo(options, console, service, field, clock, told, director, watcher)
         with _signals(demo.interrupt):
             try:
                 return await demo.play(await service.start(), begin_ns, started_s)
@@ -151,11 +151,12 @@ class _Demo:
         service: Service,
         field: SimulatedField,
         clock: SimulatedClock,
+        told: ToldTime,
         director: Director,
         watcher: _Watcher,
     ) -> None:
         self._options, self._console = options, console
-        self._service, self._field, self._clock = service, field, clock
+        self._service, self._field, self._clock, self._told = service, field, clock, told
         self._director, self._watcher = director, watcher
         self._interrupted = False
         self._recover_pressed = False
@@ -183,6 +184,7 @@ class _Demo:
         await self._first_data()
         service.start_ticking(begin_ns)
         assert service.ticker is not None, "it was just started"
+        self._told.follow(service.ticker)
         pacer = asyncio.create_task(Pacer(self._clock, service.hooks, service.ticker, service.settings.tick_ns).run())
         running = asyncio.create_task(service.wait())
         try:

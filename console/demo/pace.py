@@ -7,6 +7,7 @@ On a machine that keeps up this is never felt; on one that does not, the day pas
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from ingest.clock import SimulatedClock
@@ -14,11 +15,35 @@ from market.units import NS_PER_S
 from streams.agents import Hooks
 from streams.ticker import Ticker
 
-__all__ = ["Pacer"]
+__all__ = ["Pacer", "ToldTime"]
 
 _LOOK_S: Final = 0.005
 _LEAD_WALL_S: Final = 0.4
 _LEAD_TICKS: Final = 3
+
+
+class ToldTime:
+    """The clock as the processors may see it: never past the next tick.
+
+    A simulated clock runs ahead of the ticks while a resumed demo hears its devices, and whenever the process is busy for a moment.
+    What was completed meanwhile must not be dated past ticks that are yet to be told: they would be found to come late.
+
+    Args:
+        clock: runs ahead.
+    """
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self._clock = clock
+        start_ns = clock.now_ns()
+        self._next_tick_ns: Callable[[], int] = lambda: start_ns
+
+    def follow(self, ticker: Ticker) -> None:
+        """Go with its ticks; before, time stands at the start."""
+        self._next_tick_ns = ticker.due_ns
+
+    def now_ns(self) -> int:
+        """Event time now, UTC ns."""
+        return min(self._clock.now_ns(), self._next_tick_ns())
 
 
 class Pacer:

@@ -125,7 +125,7 @@ class MarketRun:
             influx=None,
             webhook=None,
         )
-        self.app, self.shell = build_app(settings, model, self.clock, self.hooks)
+        self.app, self.shell = build_app(settings, model, self.clock.now_ns, self.hooks)
 
     def _note(self, ts_ns: int) -> None:
         self._deadline_ns = ts_ns

@@ -33,7 +33,7 @@ class Process:
             topic=lambda name, **_: SimpleNamespace(send=lambda key, value: self._send(name, value)),
             on_partitions_revoked=SimpleNamespace(connect=lambda *_, **__: None),
         )
-        self.shell = Shell(app, WallClock())
+        self.shell = Shell(app, WallClock().now_ns)
         self.shell.die = lambda why, cause=None: self.died.append(why)  # type: ignore[method-assign,assignment]
 
     async def _send(self, name: str, value: bytes) -> Awaitable[None]:

@@ -27,8 +27,7 @@ class Told:
         self.ticks: list[int] = []
         self.compared: list[ClockCompared] = []
         self.beats: list[tuple[str, int]] = []
-        self.clock = SimulatedClock(T0, 1e6)
-        self.clock.run_until(T0)
+        self.clock = SimulatedClock(T0, 1e6, held=True)
         self.ticker = Ticker(self, self.beat, self.clock, TICK, ("1", "2"), first_ns)  # type: ignore[arg-type]
 
     async def emit(self, records: Sequence[Any]) -> None:
