@@ -48,7 +48,7 @@ from market.errors import RuleRefusal
 from market.facts import CommandGiven
 from streams.errors import SinkUnavailable
 
-__all__ = ["ApiServer", "CommandSink", "HealthSource", "MetricsPage", "build_api"]
+__all__ = ["ApiServer", "CommandSink", "HealthSource", "MetricsPage", "build_api", "build_probes"]
 
 CommandSink = Callable[[CommandGiven], Awaitable[None]]
 """Takes an order and returns once it is safely on its way.
@@ -144,6 +144,14 @@ def build_api(
     return app
 
 
+def build_probes(health: HealthSource, *, allowed_hosts: Sequence[str] = LOOPBACK_HOSTS, metrics: MetricsPage | None = None) -> FastAPI:
+    """Build the application of a process that shows nothing: ``/health``, ``/ready`` and ``/metrics``; arguments as :func:`build_api`."""
+    app = FastAPI(title="Gridfuse", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, allowed_hosts=tuple(allowed_hosts))
+    _add_probes(app, health, metrics)
+    return app
+
+
 def _add_probes(app: FastAPI, health: HealthSource, metrics: MetricsPage | None) -> None:
     """Add what machines ask of the service itself."""
 
@@ -199,7 +207,7 @@ class ApiServer:
     """Serves an application beside other work on the same event loop; leaves the process's signals alone.
 
     Args:
-        app: from :func:`build_api`.
+        app: from :func:`build_api` or :func:`build_probes`.
         host: address to bind to.
         port: port to bind to, or 0 for a free one.
     """
@@ -226,7 +234,8 @@ class ApiServer:
 
     async def stop(self) -> None:
         """End the streams, finish the requests under way, and stop."""
-        self._app.state.stream.close()
+        if (stream := getattr(self._app.state, "stream", None)) is not None:
+            stream.close()
         self._server.should_exit = True
         if self._task is not None:
             await self._task

@@ -54,7 +54,7 @@ Sample = tuple[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """The parts of the service that are read.
+    """The parts of the service that are read; those that its role does not have are None.
 
     Attributes:
         rule_set: id of the rules in force.
@@ -62,12 +62,12 @@ class Watched:
     """
 
     shell: Shell
-    gateway: Gateway
-    spool: Spool
-    recorder: Recorder
+    gateway: Gateway | None
+    spool: Spool | None
+    recorder: Recorder | None
     flusher: Flusher | None
-    outbox: Outbox
-    dispatcher: Dispatcher
+    outbox: Outbox | None
+    dispatcher: Dispatcher | None
     clock: Clock
     loop_delay: LoopDelay
     rule_set: str
@@ -92,14 +92,15 @@ class Metrics(Collector):
         Args:
             accept: the request's Accept header: Prometheus' own text format, or OpenMetrics where that is asked for.
         """
-        await self._count_deliveries()
+        if self._watched.outbox is not None:
+            await self._count_deliveries(self._watched.outbox)
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
-    async def _count_deliveries(self) -> None:
+    async def _count_deliveries(self, outbox: Outbox) -> None:
         # A database that hangs must not get a second thread for every scrape.
         if self._counting is None:
-            self._counting = asyncio.create_task(asyncio.to_thread(self._watched.outbox.counts))
+            self._counting = asyncio.create_task(asyncio.to_thread(outbox.counts))
         done, _ = await asyncio.wait((self._counting,), timeout=_OUTBOX_S)
         if not done:
             return
@@ -115,11 +116,14 @@ class Metrics(Collector):
         watched = self._watched
         yield from _processors(watched.shell)
         yield from _topics(watched.shell)
-        yield from _devices(watched.gateway.health(), watched.gateway.frames_waiting())
-        yield from _spool(watched.spool, watched.recorder)
+        if watched.gateway is not None:
+            yield from _devices(watched.gateway.health(), watched.gateway.frames_waiting())
+        if watched.spool is not None and watched.recorder is not None:
+            yield from _spool(watched.spool, watched.recorder)
         if watched.flusher is not None:
             yield from _influx(watched.flusher)
-        yield from _deliveries(watched.dispatcher, self._deliveries)
+        if watched.dispatcher is not None:
+            yield from _deliveries(watched.dispatcher, self._deliveries)
         yield from self._service()
 
     def _service(self) -> Iterator[Metric]:

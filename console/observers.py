@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from console.board.state import BoardState
 from ingest.frame import TelemetryFrame
-from market.decisions import Decision, Phase
-from market.facts import Segment
+from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
 from market.view import MarketView
@@ -29,12 +28,9 @@ from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
 
-__all__ = ["BoardObserver", "LedgerObserver", "MarketWatch", "Notifier", "Recorder"]
+__all__ = ["BoardObserver", "LedgerObserver", "Notifier", "Recorder"]
 
 _log = logging.getLogger(__name__)
-
-_OUT: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.RESUMING)
-"""Phases in which clearings run in the shadow."""
 
 _RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits between attempts at a store that is away; the last one repeats."""
@@ -82,18 +78,6 @@ class BoardObserver:
             self._last_tick = record
         if isinstance(record, KpiFrame | MarketView | Cleared | ClearingFailed | Decision | PriceInForce | Alert):
             self._board.apply(record)
-
-
-class MarketWatch:
-    """Knows whether the market's results are in force."""
-
-    def __init__(self) -> None:
-        self.out = False
-
-    async def see(self, topic: Topic, record: Any) -> None:
-        """Take in the market's state."""
-        if isinstance(record, MarketView):
-            self.out = any(segment.segment is Segment.RT and segment.phase in _OUT for segment in record.segments)
 
 
 class Recorder:

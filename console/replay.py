@@ -18,11 +18,11 @@ import yaml
 from console.complaints import UNUSABLE, complaints
 from market.errors import ConfigError, Problem, UnitError
 from market.units import instant_ns, instant_text
-from streams.app import APP_ID
 from streams.archive import Archive, write_archive
 from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.replay import STAGES, Base, RecordSource, Span, StageReport, replay
+from streams.roles import Role
 from streams.settings import Settings, read_settings
 from streams.transport.reader import LogReader
 from streams.transport.records import Record
@@ -100,7 +100,7 @@ class _Log:
     def __init__(self, log: LogReader) -> None:
         self._log = log
         self._topics = log.topics()
-        self._done = log.committed(APP_ID)
+        self._done = log.committed(Role.ALL.group(""))
 
     def partitions(self, topic: str) -> int:
         return self._topics[topic].partitions if topic in self._topics else 0

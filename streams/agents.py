@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -18,18 +18,20 @@ import msgspec
 
 from ingest.frame import TelemetryFrame
 from market.facts import CommandGiven, Fact
-from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
+from market.outcomes import ClearingFailed, ClearingInputs, FailureReason
 from market.rules import MarketRules
 from streams import breaker, grid, topics
 from streams.alerts import alerts_of, source_alert
 from streams.clearing import DayAheadWanted
 from streams.identity import identity_of
 from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
-from streams.intake import CLOCK_SOURCE, AreaIntake
+from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
 from streams.marketmodel import MarketModel
 from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
+from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
+from streams.transport.link import partition_of
 
 __all__ = ["ClearingFault", "Hooks", "Observer", "bind"]
 
@@ -56,8 +58,8 @@ class Hooks:
 
     Attributes:
         observers: sinks; each sees every record, whatever becomes of the others.
+        in_field: sees what was cleared and how the market is, to carry it out in the field; no sink can hold it up.
         deadline: told the breaker's next deadline after each fact.
-        base_points: told the dispatch of each cleared interval, MW by unit.
         clearing_fault: a simulated fault of the clearing engine.
         progress: event time the breaker and the grid processor have finished, by processor; read by the simulated clock.
         clearing: start of the interval that is being cleared now (for a day-ahead result the instant it was asked for), or None;
@@ -65,22 +67,26 @@ class Hooks:
     """
 
     observers: Sequence[Observer] = ()
+    in_field: Observer | None = None
     deadline: Callable[[int], None] = lambda ts_ns: None
-    base_points: Callable[[dict[str, float]], Awaitable[None]] | None = None
     clearing_fault: ClearingFault = lambda start_ns: None
     progress: dict[str, int] = field(default_factory=dict)
     clearing: int | None = None
 
 
-def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
-    """Attach every processor to its topic."""
-    _bind_intake(app, shell, model)
-    _bind_grid(app, shell, model, hooks)
-    _bind_clearing(app, shell, model, hooks)
-    _bind_commands(app, shell)
-    _bind_breaker(app, shell, model, hooks)
-    _bind_alerts(app, shell, model.grid.rules)
-    _bind_observers(app, shell, hooks)
+def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks, parts: frozenset[Part]) -> None:
+    """Attach every processor of these parts to its topic."""
+    if Part.PROCESSORS in parts:
+        _bind_intake(app, shell, model)
+        _bind_grid(app, shell, model, hooks)
+        _bind_clearing(app, shell, model, hooks)
+        _bind_commands(app, shell)
+        _bind_breaker(app, shell, model, hooks)
+        _bind_alerts(app, shell, model.grid.rules)
+    if Part.FIELD in parts and hooks.in_field is not None:
+        _bind_field(app, shell, hooks.in_field)
+    if Part.PEOPLE in parts:
+        _bind_observers(app, shell, hooks)
 
 
 def _agent(
@@ -108,6 +114,13 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
     kept = _table(app, "intake", topics.FRAMES)
     areas: dict[str, AreaIntake] = {}
     shell.at_revocation(areas.clear)
+
+    def state_at(partition: int) -> int | None:
+        keys = [area.encode() for area in model.grid.areas]
+        states = [kept.get(key) for key in keys if partition_of(key, topics.FRAMES.partitions) == partition]
+        return min((state_offset(raw) + 1 for raw in states if raw is not None), default=None)
+
+    shell.reads_from(topics.FRAMES, state_at)
 
     async def take(frame: TelemetryFrame, event: Any) -> Dealt:
         if frame.area not in model.grid.areas:
@@ -144,6 +157,7 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
         processor = None
 
     shell.at_revocation(forget)
+    shell.reads_from(topics.SNAPSHOTS, lambda _: None if (raw := kept.get(_STATE)) is None else grid.decode_state(raw).offset + 1)
 
     async def take(record: Any, event: Any) -> None:
         nonlocal processor
@@ -186,11 +200,13 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         raw = kept.get(_STATE)
         return {} if raw is None else _ANSWERS.decode(raw)
 
-    def noted(request: Any, fault: str | None) -> _Answer:
+    async def noted(request: Any, fault: str | None) -> _Answer:
         """Note an answer before it is given: whoever asks the same again, by redelivery or anew, gets the same one."""
         answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault)
         newest = [*answers().items(), (identity_of(request), answer)][-_ANSWERS_KEPT:]
         kept[_STATE] = msgspec.json.encode(dict(newest))
+        # On Kafka the table's change and the answer go to different partitions, and the answer might arrive alone.
+        await shell.flushed()
         return answer
 
     async def clear(inputs: ClearingInputs, known: _Answer | None) -> None:
@@ -198,17 +214,15 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         if fault == "silent":
             return
         outcome = _failed_by_fault(inputs) if fault else await asyncio.to_thread(solved, model.engine, inputs)
-        answer = known or noted(inputs, fault)
+        answer = known or await noted(inputs, fault)
         outcome = replace(outcome, completed_at_ns=answer.completed_at_ns)
         await shell.emit(clearing_records(outcome, inputs, model))
-        if isinstance(outcome, Cleared) and hooks.base_points is not None:
-            await hooks.base_points(outcome.dispatch_mw)
 
     async def day_ahead(wanted: DayAheadWanted, known: _Answer | None) -> None:
         result = await asyncio.to_thread(day_ahead_result, wanted, model)
         if isinstance(result, ClearingFailed):
             _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail)
-        answer = known or noted(wanted, None)
+        answer = known or await noted(wanted, None)
         await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 
     async def take(record: Any, event: Any) -> None:
@@ -249,6 +263,7 @@ def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks
         state = None
 
     shell.at_revocation(forget)
+    shell.reads_from(topics.FACTS, lambda _: None if (raw := kept.get(_STATE)) is None else breaker.decode_state(raw).offset + 1)
 
     async def take(fact: Fact, event: Any) -> None:
         nonlocal state
@@ -276,6 +291,15 @@ def _bind_alerts(app: faust.App, shell: Shell, rules: MarketRules) -> None:
 
     _agent(app, shell, topics.DECISIONS, "decision-alerts", decision)
     _agent(app, shell, topics.FINDINGS, "source-alerts", finding)
+
+
+def _bind_field(app: faust.App, shell: Shell, observer: Observer) -> None:
+    for topic in (topics.OUTCOMES, topics.KPI):
+
+        async def carry_out(record: Any, event: Any, topic: Topic = topic) -> None:
+            await observer.see(topic, record)
+
+        _agent(app, shell, topic, f"field-{topic.name}", carry_out, interruptible=True)
 
 
 def _bind_observers(app: faust.App, shell: Shell, hooks: Hooks) -> None:

@@ -9,6 +9,7 @@ from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
+from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.findings import SourceFresh, SourceStale
 from streams.image import AreaSnapshot
@@ -50,6 +51,8 @@ def identity_of(record: Any) -> str:
             return f"decision {record.seq}"
         case PriceInForce():
             return f"price {record.segment} {record.interval_start_ns} revision {record.rev}"
+        case Alert():
+            return f"alert {record.alert_id} {record.state}"
         case SourceStale() | SourceFresh():
             return f"{kind} {record.device} {record.ts_event_ns}"
         case facts.SwitchReported():

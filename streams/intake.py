@@ -29,7 +29,7 @@ from streams.image import AreaSnapshot
 from streams.kpis import SourceHealth
 from streams.lastvalues import LastValues
 
-__all__ = ["CLOCK_SOURCE", "AreaIntake", "Taken"]
+__all__ = ["CLOCK_SOURCE", "AreaIntake", "Taken", "state_offset"]
 
 CLOCK_SOURCE: Final = "@clock"
 """Source name of the heartbeat frames that carry the tick to every area."""
@@ -56,6 +56,18 @@ class _Wire(msgspec.Struct):
 
 _VERSION: Final = 1
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
+
+
+class _Offset(msgspec.Struct):
+    offset: int
+
+
+_OFFSET_DECODER: Final = msgspec.msgpack.Decoder(_Offset)
+
+
+def state_offset(raw: bytes) -> int:
+    """Return the offset of the last frame that a state of :meth:`AreaIntake.encode` has taken in."""
+    return _OFFSET_DECODER.decode(raw).offset
 
 
 @dataclass(slots=True)

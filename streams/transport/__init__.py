@@ -85,8 +85,10 @@ def faust_settings(broker: str, data_dir: Path, instance_id: str) -> dict[str, A
         "broker_rebalance_timeout": 15.0,
         # Static membership: a worker that comes back at once gets its partitions back without a rebalance.
         "consumer_group_instance_id": instance_id,
-        # A worker that takes over reads the changelog; keeping it short is cheaper than keeping every state twice.
-        "table_standby_replicas": 0,
+        # Another worker follows each changelog, so that one which takes over has read it already.
+        "table_standby_replicas": 1 if broker.startswith(_KAFKA) else 0,
+        # Faust tells workers apart by it when it says who has which state.
+        "canonical_url": f"http://{quote(instance_id)}",
         # Topics and tables say how many partitions they have; one that forgets gets a single order, not eight of them.
         "topic_partitions": 1,
         # Faust's own waits a second for tables that are declared late; ours are all there.

@@ -12,7 +12,7 @@ same records:
 
 A broker may confirm that a topic was created before it lists it, and Faust reads only what is listed when it subscribes: an app
 that just declared its topics would say that it is ready and read nothing for five minutes. So subscribing waits until every topic
-is listed, and fails where one is not.
+is listed, and fails where one is not. Topics that a worker only writes to are declared then as well; Faust would not.
 
 ``exactly_once`` is refused.
 """
@@ -20,6 +20,7 @@ is listed, and fails where one is not.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Final
 
@@ -37,6 +38,11 @@ _LOOK_EVERY_S: Final = 0.1
 _COMPACTED: Final = {"segment.ms": "3600000", "segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.1"}
 
 
+def _tells_no_absence(record: logging.LogRecord) -> bool:
+    """A filter: that a topic is not listed yet is what is waited for, and no error."""
+    return "not found in cluster metadata" not in record.getMessage()
+
+
 async def until_listed(client: Any, topics: Iterable[str], within_s: float = _LISTED_WITHIN_S) -> None:
     """Return once a broker lists every topic.
 
@@ -48,12 +54,17 @@ async def until_listed(client: Any, topics: Iterable[str], within_s: float = _LI
     """
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + within_s
-    await client.set_topics(topics)
-    while missing := sorted(topic for topic in topics if not client.cluster.partitions_for_topic(topic)):
-        if loop.time() > deadline_s:
-            raise ConfigError([Problem(topic, "is not on the broker; give it internal=True, or create it there") for topic in missing])
-        await asyncio.sleep(_LOOK_EVERY_S)
-        await client.force_metadata_update()
+    cluster_log = logging.getLogger("aiokafka.cluster")
+    cluster_log.addFilter(_tells_no_absence)
+    try:
+        await client.set_topics(topics)
+        while missing := sorted(topic for topic in topics if not client.cluster.partitions_for_topic(topic)):
+            if loop.time() > deadline_s:
+                raise ConfigError([Problem(topic, "is not on the broker; give it internal=True, or create it there") for topic in missing])
+            await asyncio.sleep(_LOOK_EVERY_S)
+            await client.force_metadata_update()
+    finally:
+        cluster_log.removeFilter(_tells_no_absence)
 
 
 class Consumer(Drain, aiokafka.Consumer):  # type: ignore[misc]
@@ -66,8 +77,10 @@ class Consumer(Drain, aiokafka.Consumer):  # type: ignore[misc]
             ConfigError: one of them is not on the broker.
         """
         wanted = set(topics)
+        declare_all = getattr(self.app, "declare_all", None)
+        written = () if declare_all is None else await declare_all()
         thread = self._thread
-        await thread.call_thread(until_listed, thread._ensure_consumer()._client, wanted)
+        await thread.call_thread(until_listed, thread._ensure_consumer()._client, wanted.union(written))
         await super().subscribe(wanted)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ingest.frame import encode_frame, heartbeat
+from ingest.frame import TelemetryFrame, encode_frame, heartbeat
 from market.decisions import Decision
 from market.facts import CommandGiven, Ticked
 from market.outcomes import Cleared, ClearingFailed
@@ -19,17 +19,18 @@ from market.prices import PriceInForce
 from market.rules import MarketRules
 from market.units import NS_PER_MIN, NS_PER_S
 from streams import topics, wire
-from streams.agents import Hooks
+from streams.agents import ClearingFault, Hooks
 from streams.alerts import Alert
 from streams.app import build_app
 from streams.intake import CLOCK_SOURCE
+from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.settings import ControlModel, HttpModel, NetworkModel, Settings
 from streams.topics import Topic
 from streams.wire import DeadLetter
 from tests.kit.rts_day import frames_at, rts_table, values_at
 
-__all__ = ["MarketRun", "Seen", "StandingClock"]
+__all__ = ["TICK_NS", "MarketRun", "Seen", "StandingClock", "TickByTick", "failing", "market_settings", "rts_model", "tick_frames"]
 
 TICK_NS = 30 * NS_PER_S
 _PATIENCE_S = 60.0
@@ -86,56 +87,63 @@ class Seen:
         return [d.body["after"] for _, d in sorted(self.decisions.items()) if d.kind == "Transition"]
 
 
-class MarketRun:
-    """A started app; use as an async context manager.
+def market_settings(broker: str, data: Path, rules: MarketRules) -> Settings:
+    """Return the settings of an app without a gateway."""
+    return Settings(
+        data=data,
+        broker=broker,
+        points=None,  # type: ignore[arg-type]  # no gateway here
+        network=NetworkModel(rts_gmlc="shipped"),
+        rules=rules,
+        control=ControlModel(),
+        day_ahead=True,
+        setpoints=False,
+        tick_ns=TICK_NS,
+        http=HttpModel(),
+        influx=None,
+        webhook=None,
+    )
+
+
+def rts_model(rules: MarketRules) -> MarketModel:
+    """Return the RTS grid with the points of :func:`tests.kit.rts_day.rts_table`."""
+    return market_model(NetworkModel(rts_gmlc="shipped"), rts_table(), rules, ControlModel(), day_ahead=True)
+
+
+def failing(start_ns: int, fails: tuple[int, int]) -> ClearingFault:
+    """Let every clearing fail between two minutes after ``start_ns``."""
+    from_ns, to_ns = (start_ns + minute * NS_PER_MIN for minute in fails)
+    return lambda interval_ns: "error" if from_ns <= interval_ns < to_ns else None
+
+
+def tick_frames(now_ns: int, seq: int, open_branches: tuple[str, ...]) -> list[TelemetryFrame]:
+    """Return the telemetry of one tick, and the heartbeats that end it."""
+    period = int((now_ns // NS_PER_S + 8 * 3600) % 86_400 // 300)
+    frames = frames_at(now_ns - NS_PER_S, seq, values_at(period, open_branches))
+    return frames + [heartbeat(CLOCK_SOURCE, area, seq, now_ns) for area in rts_table().areas]
+
+
+class TickByTick:
+    """Lives through event time; how a tick is told, and how one knows that it was dealt with, is for those who inherit.
 
     Args:
-        broker: as in the settings, ``embedded://DIR`` or ``kafka://host:port``.
-        data: the data directory.
         start_ns: event time of the first tick.
-        fails: (from, to) minutes after the start between which every clearing fails.
     """
 
-    def __init__(self, broker: str, data: Path, rules: MarketRules, start_ns: int, fails: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, start_ns: int) -> None:
         self.start_ns = start_ns
         self.clock = StandingClock(start_ns)
-        self.seen = Seen()
         self.open_branches: tuple[str, ...] = ()
         self._deadline_ns = 0
-        self._seq = 0
-        fails_ns = tuple(start_ns + minute * NS_PER_MIN for minute in fails)
-        self.hooks = Hooks(
-            observers=(self.seen,),
-            clearing_fault=lambda start: "error" if fails_ns[0] <= start < fails_ns[1] else None,
-            deadline=self._note,
-        )
-        table = rts_table()
-        model = market_model(NetworkModel(rts_gmlc="shipped"), table, rules, ControlModel(), day_ahead=True)
-        settings = Settings(
-            data=data,
-            broker=broker,
-            points=None,  # type: ignore[arg-type]  # no gateway here
-            network=NetworkModel(rts_gmlc="shipped"),
-            rules=rules,
-            control=ControlModel(),
-            day_ahead=True,
-            setpoints=False,
-            tick_ns=TICK_NS,
-            http=HttpModel(),
-            influx=None,
-            webhook=None,
-        )
-        self.app, self.shell = build_app(settings, model, self.clock.now_ns, self.hooks)
 
-    def _note(self, ts_ns: int) -> None:
-        self._deadline_ns = ts_ns
+    def _set_clock(self, now_ns: int) -> None:
+        self.clock.set(now_ns)
 
-    async def __aenter__(self) -> Self:
-        await self.app.start()
-        return self
+    async def _tick(self, now_ns: int) -> None:
+        raise NotImplementedError
 
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.app.stop()
+    async def _told(self, now_ns: int) -> None:
+        raise NotImplementedError
 
     async def until(self, minute: float) -> None:
         """Live through time, tick by tick, until ``minute`` after the start."""
@@ -148,7 +156,36 @@ class MarketRun:
                 deadline_ns, now_ns = self._deadline_ns, self._deadline_ns
                 await self._told(deadline_ns)
             now_ns = after_ns
-            self.clock.set(min(now_ns, end_ns + 1))
+            self._set_clock(min(now_ns, end_ns + 1))
+
+
+class MarketRun(TickByTick):
+    """A started app; use as an async context manager.
+
+    Args:
+        broker: as in the settings, ``embedded://DIR`` or ``kafka://host:port``.
+        data: the data directory.
+        start_ns: event time of the first tick.
+        fails: (from, to) minutes after the start between which every clearing fails.
+    """
+
+    def __init__(self, broker: str, data: Path, rules: MarketRules, start_ns: int, fails: tuple[int, int] = (0, 0)) -> None:
+        super().__init__(start_ns)
+        self.seen = Seen()
+        self._seq = 0
+        self.hooks = Hooks(observers=(self.seen,), clearing_fault=failing(start_ns, fails), deadline=self._note)
+        settings = market_settings(broker, data, rules)
+        self.app, self.shell = build_app(settings, rts_model(rules), self.clock.now_ns, self.hooks)
+
+    def _note(self, ts_ns: int) -> None:
+        self._deadline_ns = ts_ns
+
+    async def __aenter__(self) -> Self:
+        await self.app.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.app.stop()
 
     async def command(self, action: str, command_id: str) -> None:
         """Order something, as the API does."""
@@ -159,9 +196,7 @@ class MarketRun:
     async def _tick(self, now_ns: int) -> None:
         self.clock.set(now_ns)
         self._seq += 1
-        period = int((now_ns // NS_PER_S + 8 * 3600) % 86_400 // 300)
-        frames = frames_at(now_ns - NS_PER_S, self._seq, values_at(period, self.open_branches))
-        frames += [heartbeat(CLOCK_SOURCE, area, self._seq, now_ns) for area in rts_table().areas]
+        frames = tick_frames(now_ns, self._seq, self.open_branches)
         sent = [await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)) for frame in frames]
         await asyncio.gather(*sent)
         await self._reach("the grid", lambda: self.hooks.progress.get("grid", 0) >= now_ns)

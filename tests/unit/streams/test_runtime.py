@@ -28,10 +28,14 @@ class Process:
         self.acked: list[int] = []
         self.yielded: list[int] = []
         self.died: list[str] = []
+        self.partitions = {("t", 0)}
+        self._told: list[Any] = []
         self._fails = fails
         app = SimpleNamespace(
             topic=lambda name, **_: SimpleNamespace(send=lambda key, value: self._send(name, value)),
-            on_partitions_revoked=SimpleNamespace(connect=lambda *_, **__: None),
+            on_partitions_revoked=SimpleNamespace(connect=lambda told, **_: self._told.append(told)),
+            on_partitions_assigned=SimpleNamespace(connect=lambda told, **_: self._told.append(told)),
+            consumer=SimpleNamespace(assignment=lambda: self.partitions),
         )
         self.shell = Shell(app, WallClock().now_ns)
         self.shell.die = lambda why, cause=None: self.died.append(why)  # type: ignore[method-assign,assignment]
@@ -65,6 +69,11 @@ class Process:
                 self.yielded.append(event.message.offset)
 
         asyncio.run(main())
+
+    async def lose(self) -> None:
+        """Have the partitions taken away, as Faust tells it."""
+        self.partitions = set()
+        await self._told[0](self.shell.app, {("t", 0)})
 
     @property
     def letters(self) -> list[DeadLetter]:
@@ -148,3 +157,37 @@ def test_of_held_records_those_that_no_state_remembers_are_acknowledged_at_once(
     process.run([first, (b"a", TICK)], fails_once, held=True)
     assert process.acked == [0]
     assert len(process.letters) == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_partition_that_is_taken_away_in_the_midst_of_a_record_gets_no_state_and_no_acknowledgement(held: bool) -> None:
+    """Its next owner does the same once more; a state written here would stand over that owner's newer one."""
+    process = Process()
+    kept: list[int] = []
+    forgotten: list[bool] = []
+    process.shell.at_revocation(lambda: forgotten.append(True))
+
+    async def loses_1(record: Any, event: Any) -> Dealt:
+        if event.message.offset == 1:
+            await process.lose()
+        await process.shell.emit([Ticked(ts_event_ns=event.message.offset)])
+        kept.append(event.message.offset)
+        return Dealt.SAVED
+
+    process.run([(b"m", TICK)] * 4, loses_1, held=held)
+    assert kept == process.acked == [0]
+    assert forgotten == [True]
+    assert process.letters == []
+    assert [tick.ts_event_ns for tick in process.sent] == [0, 1], "what follows is not even begun"
+    assert process.shell.counters["failed agent"] == 0
+
+
+def test_who_sends_outside_of_a_record_is_not_asked_whose_it_is() -> None:
+    process = Process()
+
+    async def story() -> None:
+        await process.lose()
+        await process.shell.emit([Ticked(ts_event_ns=7)])
+
+    asyncio.run(story())
+    assert len(process.sent) == 1
