@@ -19,7 +19,7 @@ import msgspec
 
 from market.outcomes import ClearingInputs
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns
-from streams import clearing, marketfigures
+from streams import clearing, clearingtimes
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.figures import GridModel, KeyFigures, Sums
 from streams.image import AreaSnapshot, GridImage, image_of
@@ -130,7 +130,7 @@ class GridProcessor:
                 return self._ticks()
             case IntervalPlan():
                 kept = tuple(p for p in self.state.plans if p.interval_start_ns != record.interval_start_ns)
-                noted = replace(self.state.sums, clearing=marketfigures.noted(self.state.sums.clearing, record, self.model.rules))
+                noted = replace(self.state.sums, clearing=clearingtimes.noted(self.state.sums.clearing, record, self.model.rules))
                 self.state = replace(self.state, plans=(*kept, record)[-_PLANS_KEPT:], sums=noted)
             case DayAheadPlan():
                 kept_days = tuple(p for p in self.state.commitments if p.day != record.day)
@@ -204,10 +204,9 @@ class GridProcessor:
         if start_ns is None:
             return ()
         zone = self.model.rules.zone
-        day = civil_day(start_ns, zone)
-        plan = next((p for p in self.state.commitments if p.day == day), None)
+        plan = clearing.day_plan(self.state.commitments, start_ns, zone)
         if plan is None and self.model.day_ahead:
-            first_ns, _ = self.state.asked.get(day, (image.ts_event_ns, 0))
+            first_ns, _ = self.state.asked.get(civil_day(start_ns, zone), (image.ts_event_ns, 0))
             if image.ts_event_ns - first_ns < _WITHOUT_PLAN_NS:
                 return ()  # asked for; a coming tick freezes with it
         self.state = replace(self.state, last_gated_ns=start_ns)
