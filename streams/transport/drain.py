@@ -186,9 +186,6 @@ class Drain:
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 await self._deliver(tp, self._to_message(tp, record))
-                if self.flow_active and app.consumer_generation_id == generation:
-                    # Else positions were set anew meanwhile, and what lies before this record is to be read again.
-                    self._read_offset[tp] = record.offset
                 delivered += 1
                 if delivered % _YIELD_EVERY == 0:
                     await asyncio.sleep(0)
@@ -218,6 +215,9 @@ class Drain:
             await self.callback(message)
         else:
             await self.wait_first(self.callback(message), self.suspend_flow.wait())
+        if self.flow_active and message.generation_id == self.app.consumer_generation_id:
+            # Else positions are set anew, or were already, and what lies before this record is to be read again.
+            self._read_offset[tp] = offset
 
     def _delivers_at_once(self: Any) -> bool:
         """Whether nothing makes the next delivery wait: the flow runs, no subscription changes, no send is held up."""
