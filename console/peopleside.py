@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from console.board.state import BoardState
@@ -17,19 +16,19 @@ from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
 from market.units import NS_PER_S
 from streams import topics, wire
 from streams.agents import Observer
-from streams.errors import DecodeError, StoreError
+from streams.errors import DecodeError
 from streams.influx import Flusher
 from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
 from streams.preview import Preview
+from streams.recordings import open_recording
 from streams.settings import Settings
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
 from streams.transport import log_directory
-from streams.transport.reader import LogReader
 
 __all__ = ["PeopleSide", "last_event_ns"]
 
@@ -42,29 +41,29 @@ _TICK_WALL_S: Final = 0.5
 _REFRESH_S: Final = 0.1
 
 
-def last_event_ns(log_directory: Path) -> int | None:
-    """Return the event time the last run had reached by its embedded log, or None where there was none.
+def last_event_ns(broker: str) -> int | None:
+    """Return the event time the last run had reached by what it recorded, or None where there was none.
 
     Raises:
         StoreError: there is a log, and it cannot be read.
     """
-    newest = [*_last_records(log_directory, topics.FACTS, 50), *_last_records(log_directory, topics.SNAPSHOTS, 50)]
+    newest = [*_last_records(broker, topics.FACTS, 50), *_last_records(broker, topics.SNAPSHOTS, 50)]
     return max((record.ts_event_ns for record in newest), default=None)
 
 
-def _last_records(directory: Path, topic: Topic, most: int) -> Iterator[Any]:
-    """Read back the newest records of a single-partition topic from the embedded log; none where there is no log yet."""
-    try:
-        with LogReader(directory) as log:
-            if topic.name not in log.topics():
-                return
-            oldest, end = log.bounds(topic.name, 0)
-            for found in log.records(topic.name, 0, max(oldest, end - most), end):
+def _last_records(broker: str, topic: Topic, most: int) -> list[Any]:
+    """Read back the newest records of a topic of one partition; none where nothing was recorded yet."""
+    directory = log_directory(broker)
+    if directory is not None and not any(directory.glob("*")):
+        return []
+    found = []
+    with open_recording(broker) as recording:
+        if recording.partitions(topic.name):
+            oldest, end = recording.bounds(topic.name, 0)
+            for record in recording.records(topic.name, 0, max(oldest, end - most)):
                 with contextlib.suppress(DecodeError):
-                    yield wire.decode(topic, found.value or b"")
-    except StoreError:
-        if any(directory.glob("*")):
-            raise
+                    found.append(wire.decode(topic, record.value or b""))
+    return found
 
 
 class PeopleSide:
@@ -106,12 +105,13 @@ class PeopleSide:
         return channels
 
     async def recall(self) -> None:
-        """Show what the embedded log still knows; on Kafka the board begins empty."""
-        directory = log_directory(self._settings.broker)
-        if directory is None:
-            return
+        """Show what is recorded already.
+
+        Raises:
+            StoreError: there is a recording, and it cannot be read.
+        """
         for topic, most in _BOARD_RECORDS.items():
-            for record in _last_records(directory, topic, most):
+            for record in await asyncio.to_thread(_last_records, self._settings.broker, topic, most):
                 await self._on_board.see(topic, record)
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:

@@ -110,7 +110,7 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
     options.data.mkdir(parents=True, exist_ok=True)
     log_to(options.data / "gridfuse.log")
     origin_ns, seed = _remembered(options)
-    begin_ns = last_event_ns(options.data / "log") or origin_ns - _LEAD_IN_NS
+    begin_ns = last_event_ns(f"embedded://{options.data / 'log'}") or origin_ns - _LEAD_IN_NS
     clock = SimulatedClock(begin_ns, options.speed, held=True)
     case = load()
     field = SimulatedField(

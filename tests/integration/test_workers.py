@@ -16,12 +16,14 @@ from market.rules import rules_from
 from market.units import instant_ns
 from streams import topics, wire
 from streams.identity import identity_of
+from streams.recordings import open_recording
+from streams.replay import STAGES, replay
 from streams.topics import Topic
 from streams.transport.reader import LogReader
 from tests.kit.eventually import eventually_async
 from tests.kit.kafka import Broker, broker
 from tests.kit.market_cluster import ClusterRun
-from tests.kit.market_run import MarketRun, TickByTick
+from tests.kit.market_run import MarketRun, TickByTick, rts_model
 from tests.kit.market_worker import Job, Worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]  # a dead worker is missed after ten seconds, and several die here
@@ -159,7 +161,11 @@ def test_workers_that_die_and_come_decide_what_one_decides(alone: Effects, tmp_p
     with broker(tmp_path / "broker") as server:
         with crew(server, tmp_path / "notes") as workers:
             asyncio.run(live(server, workers))
+        with open_recording(f"kafka://{server.address}") as recording:
+            reports = replay(recording, rts_model(RULES))
         found = {topic.name: by_identity(topic, [raw or b"" for *_, raw in server.records(topic.name)]) for topic in EFFECTS}
+    assert {report.name: report.differences for report in reports} == {name: [] for name in STAGES}
+    assert all(report.same for report in reports)
     for topic in EFFECTS:
         contradictions = {what: raws for what, raws in found[topic.name].items() if len(raws) > 1}
         assert not contradictions, topic.name
