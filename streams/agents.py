@@ -200,36 +200,36 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         raw = kept.get(_STATE)
         return {} if raw is None else _ANSWERS.decode(raw)
 
-    async def noted(request: Any, fault: str | None) -> _Answer:
+    async def noted(request: Any, event: Any, fault: str | None) -> _Answer:
         """Note an answer before it is given: whoever asks the same again, by redelivery or anew, gets the same one."""
         answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault)
         newest = [*answers().items(), (identity_of(request), answer)][-_ANSWERS_KEPT:]
         kept[_STATE] = msgspec.json.encode(dict(newest))
-        # On Kafka the table's change and the answer go to different partitions, and the answer might arrive alone.
-        await shell.flushed()
+        # On Kafka the table's change and the answer go to different partitions, and another worker might answer meanwhile.
+        await shell.confirmed(event)
         return answer
 
-    async def clear(inputs: ClearingInputs, known: _Answer | None) -> None:
+    async def clear(inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
         fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
         if fault == "silent":
             return
         outcome = _failed_by_fault(inputs) if fault else await asyncio.to_thread(solved, model.engine, inputs)
-        answer = known or await noted(inputs, fault)
+        answer = known or await noted(inputs, event, fault)
         outcome = replace(outcome, completed_at_ns=answer.completed_at_ns)
         await shell.emit(clearing_records(outcome, inputs, model))
 
-    async def day_ahead(wanted: DayAheadWanted, known: _Answer | None) -> None:
+    async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
         result = await asyncio.to_thread(day_ahead_result, wanted, model)
         if isinstance(result, ClearingFailed):
             _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail)
-        answer = known or await noted(wanted, None)
+        answer = known or await noted(wanted, event, None)
         await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 
     async def take(record: Any, event: Any) -> None:
         wanted = isinstance(record, DayAheadWanted)
         hooks.clearing = record.ts_event_ns if wanted else record.interval_start_ns
         try:
-            await (day_ahead if wanted else clear)(record, answers().get(identity_of(record)))
+            await (day_ahead if wanted else clear)(record, event, answers().get(identity_of(record)))
         finally:
             hooks.clearing = None
 

@@ -186,13 +186,23 @@ class Shell:
         """Whether this worker reads a topic of one partition: then it is the one that acts on it."""
         return self._is_ours((topic.name, 0))
 
-    async def flushed(self) -> None:
-        """Return once all that was sent before, tables' changes included, is durable.
+    async def confirmed(self, event: Any) -> None:
+        """Return once all that was sent before, tables' changes included, is durable, and the event was ours when it was.
+
+        Whoever has the partition next finds what was noted; so what cannot be computed again is noted, confirmed, and only then told.
 
         Raises:
-            PartitionsWent: see :meth:`emit`.
+            PartitionsWent: the event is another worker's by now.
+            StoreError: the broker does not say.
         """
         await self.app.producer.flush()
+        message = event.message
+        try:
+            ours = await self.app.consumer.confirm(message.tp, message.offset)
+        except KafkaError as exc:
+            raise StoreError(f"the broker does not say whose {message.topic} is: {exc!r}") from exc
+        if not ours:
+            raise PartitionsWent
         self._still_ours()
 
     def _still_ours(self) -> None:

@@ -14,6 +14,10 @@ A broker may confirm that a topic was created before it lists it, and Faust read
 that just declared its topics would say that it is ready and read nothing for five minutes. So subscribing waits until every topic
 is listed, and fails where one is not. Topics that a worker only writes to are declared then as well; Faust would not.
 
+A commit also tells whether this worker still is what it believes to be: the broker takes none of a worker whose partitions went to
+another one. Faust ends the app where that happens, and where a rebalance leaves nothing to commit; here the commit is not done, and the
+assignment that follows says what to do. :meth:`Consumer.confirm` asks the same question of a single partition.
+
 ``exactly_once`` is refused.
 """
 
@@ -21,10 +25,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, MutableMapping
+import time
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka
+from faust.types import TP
 
 from market.errors import ConfigError, Problem
 from streams.transport.drain import Drain
@@ -34,6 +49,11 @@ __all__ = ["Consumer", "Transport", "until_listed"]
 
 _LISTED_WITHIN_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.1
+
+_log = logging.getLogger(__name__)
+
+_NO_MEMBER: Final = (CommitFailedError, IllegalGenerationError, IllegalStateError, RebalanceInProgressError, UnknownMemberIdError)
+"""What a broker, and aiokafka for it, says to a worker that is not a member of its group any more, or of its last assignment."""
 
 _COMPACTED: Final = {"segment.ms": "3600000", "segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.1"}
 
@@ -67,8 +87,44 @@ async def until_listed(client: Any, topics: Iterable[str], within_s: float = _LI
         cluster_log.removeFilter(_tells_no_absence)
 
 
+async def _committed(thread: Any, offsets: Mapping[TP, int]) -> bool:
+    """Commit, on the thread of aiokafka's consumer; False where the broker says that the partitions are another worker's.
+
+    Raises:
+        KafkaError: it could not be done for another reason.
+    """
+    ours = thread.assignment()
+    wanted = {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in ours}
+    if not wanted:
+        return False
+    try:
+        await thread._ensure_consumer().commit(wanted)
+    except _NO_MEMBER as exc:
+        _log.warning("nothing is committed: %s", type(exc).__name__)
+        return False
+    thread.tp_last_committed_at.update(dict.fromkeys(offsets, time.monotonic()))
+    return True
+
+
 class Consumer(Drain, aiokafka.Consumer):  # type: ignore[misc]
     """Faust's aiokafka consumer with our fetch loop."""
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        try:
+            done: bool = await self._thread.call_thread(_committed, self._thread, offsets)
+        except KafkaError as exc:
+            self.log.error("offsets could not be committed: %r", exc)
+            await self.crash(exc)
+            return False
+        return done
+
+    async def confirm(self, tp: TP, offset: int) -> bool:
+        """Whether the broker takes it from this worker that a partition was dealt with up to before ``offset``.
+
+        Raises:
+            KafkaError: the broker does not say.
+        """
+        return bool(await self._thread.call_thread(_committed, self._thread, {tp: offset}))
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Faust: these are the topics to read.

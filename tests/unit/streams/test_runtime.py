@@ -50,7 +50,7 @@ class Process:
         return done
 
     def _event(self, offset: int, key: bytes | None, value: bytes, headers: dict[str, bytes]) -> Any:
-        message = SimpleNamespace(topic="t", partition=0, offset=offset, key=key, timestamp=0.0)
+        message = SimpleNamespace(topic="t", partition=0, tp=("t", 0), offset=offset, key=key, timestamp=0.0)
         return SimpleNamespace(message=message, headers=headers, value=value, ack=lambda: self.acked.append(offset))
 
     def run(self, records: Sequence[tuple[Any, ...]], handle: Any, *, held: bool = False) -> None:
@@ -191,3 +191,27 @@ def test_who_sends_outside_of_a_record_is_not_asked_whose_it_is() -> None:
 
     asyncio.run(story())
     assert len(process.sent) == 1
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_cannot_be_computed_again_is_told_only_by_who_owns_the_record(ours: bool) -> None:
+    process = Process()
+    order: list[str] = []
+
+    async def flush() -> None:
+        order.append("flushed")
+
+    async def confirm(tp: Any, offset: int) -> bool:
+        order.append(f"asked of {offset}")
+        return ours
+
+    process.shell.app.producer = SimpleNamespace(flush=flush)
+    process.shell.app.consumer.confirm = confirm
+
+    async def answers(record: Any, event: Any) -> None:
+        await process.shell.confirmed(event)
+        await process.shell.emit([Ticked(ts_event_ns=9)])
+
+    process.run([(b"m", TICK)], answers)
+    assert order == ["flushed", "asked of 0"], "first durable, then asked: the next owner finds what was noted"
+    assert len(process.sent) == len(process.acked) == int(ours)
