@@ -48,7 +48,8 @@ async def _insist(what: str, work: Callable[[], Awaitable[Any]]) -> None:
             await work()
         except SinkUnavailable as exc:
             wait_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
-            _log.error("%s: %s; again in %g s", what, exc, wait_s)
+            where = {"sink": what, "reason": str(exc), "attempt": attempt + 1, "wait_s": wait_s}
+            _log.error("%s: %s; again in %g s", what, exc, wait_s, extra=where)
             attempt += 1
             await asyncio.sleep(wait_s)
         else:
@@ -122,7 +123,8 @@ class Recorder:
             # Holding up telemetry would blind the processors that share its partition.
             self.not_spooled += 1
             if self.not_spooled == 1 or self.not_spooled % 1000 == 0:
-                _log.error("%s (%d records not spooled so far)", exc, self.not_spooled)
+                where = {"sink": "spool", "topic": topic.name, "reason": str(exc), "records": self.not_spooled}
+                _log.error("%s (%d records not spooled so far)", exc, self.not_spooled, extra=where)
 
     def _lines(self, record: Any) -> bytes:
         match record:

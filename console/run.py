@@ -16,7 +16,7 @@ from rich.console import Console
 
 from console.complaints import complaints
 from console.demo.command import DemoOptions, run_demo
-from console.logs import log_to
+from console.logs import log_to, secrets_of
 from console.service import Service
 from market.errors import ConfigError, Problem, UnitError
 from market.units import NS_PER_DAY, NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns, instant_ns
@@ -80,6 +80,7 @@ def _run(
     log_to(None)
     with complaints():
         settings = read_settings(config)
+        log_to(None, settings.logs, secrets_of(settings))
         if port is not None:
             settings = replace(settings, http=settings.http.model_copy(update={"port": port}))
         asyncio.run(_serve(settings))

@@ -190,7 +190,8 @@ async def _keep_running(source: Source, reader: _Reader) -> None:
         try:
             await reader.run()
         except Exception:
-            _log.exception("%s: its reader failed by a fault of this program; it is started again", source.name)
+            where = {"device": source.name, "area": source.area}
+            _log.exception("%s: its reader failed by a fault of this program; it is started again", source.name, extra=where)
             source.unavailable("its reader failed; see the log")
         if loop.time() - began_s > _RAN_WELL_S:
             backoff.succeeded()
@@ -261,7 +262,8 @@ class _Outbox:
             source.drop("stopped")
             raise
         except GridfuseError as exc:
-            _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc)
+            where = {"device": source.name, "area": source.area, "seq": frame.seq, "reason": str(exc)}
+            _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc, extra=where)
             source.drop("not_taken")
 
     async def _turn_of_beat(self, beat: _Beat) -> None:
@@ -273,7 +275,8 @@ class _Outbox:
             try:
                 await self._emit(frame)
             except GridfuseError as exc:
-                _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc)
+                where = {"area": frame.area, "seq": frame.seq, "reason": str(exc)}
+                _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc, extra=where)
 
     async def drained(self) -> None:
         await self._idle.wait()

@@ -207,7 +207,8 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
     async def day_ahead(wanted: DayAheadWanted, known: _Answer | None) -> None:
         result = await asyncio.to_thread(day_ahead_result, wanted, model)
         if isinstance(result, ClearingFailed):
-            _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail)
+            where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}
+            _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail, extra=where)
         answer = known or noted(wanted, None)
         await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 

@@ -18,8 +18,9 @@ import logging
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 
 import faust
@@ -211,10 +212,10 @@ class Shell:
         try:
             dealt = await handle(record, event) or Dealt.KEPT
         except (AssertionError, StoreError) as exc:
-            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc)
+            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc, {"processor": name, **_place(message)})
         except Exception as exc:
             self.counters[f"failed {name}"] += 1
-            _log.exception("processing of %s offset %d failed", topic.name, message.offset)
+            _log.exception("processing of %s offset %d failed", topic.name, message.offset, extra={"processor": name, **_place(message)})
             await self.bury(topic, event, f"{type(exc).__name__}: {exc}")
         self.seconds[name] += time.perf_counter() - began_s
         self.counters[f"taken {name}"] += 1
@@ -226,7 +227,8 @@ class Shell:
         message = event.message
         if topic is topics.DEAD_LETTERS:
             # A letter about a letter would be one more to fail on.
-            _log.error("dead letter at offset %d was not dealt with: %s", message.offset, reason)
+            what = "dead letter at offset %d was not dealt with: %s"
+            _log.error(what, message.offset, reason, extra={"reason": reason, **_place(message)})
             return
         letter = DeadLetter(
             ts_event_ns=self.now_ns(),
@@ -238,14 +240,24 @@ class Shell:
             raw_hex=(event.value or b"")[:_LETTER_BYTES_MAX].hex(),
             size_bytes=len(event.value or b""),
         )
-        _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason)
+        where = {"stage": stage, "reason": reason, "size_bytes": letter.size_bytes, **_place(message)}
+        _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason, extra=where)
         await self.emit([letter])
 
-    def die(self, why: str, cause: BaseException | None = None) -> None:
-        """End the process now: what was not acknowledged is done again by the next one."""
-        _log.critical("invariant broken, dying to replay: %s", why, exc_info=cause)
+    def die(self, why: str, cause: BaseException | None = None, where: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """End the process now: what was not acknowledged is done again by the next one.
+
+        Args:
+            where: fields of the last line of log.
+        """
+        _log.critical("invariant broken, dying to replay: %s", why, exc_info=cause, extra={"exit_code": EXIT_INVARIANT, **where})
         logging.shutdown()
         os._exit(EXIT_INVARIANT)
+
+
+def _place(message: Any) -> dict[str, Any]:
+    """Return the fields by which a line of log names a record."""
+    return {"topic": message.topic, "partition": message.partition, "offset": message.offset}
 
 
 def _key(record: Any) -> bytes:
