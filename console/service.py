@@ -254,6 +254,7 @@ class Service:
         await self._cancel(*(task.get_name() for task in self._tasks))
         self.dispatcher.close()
         await self.async_ledger.close()
+        await asyncio.to_thread(self._recorder.close)
         await asyncio.to_thread(self.spool.close)
         if self.api is not None:
             await self.api.stop()

@@ -60,6 +60,9 @@ class Dealt(Enum):
     NOTHING_KEPT = "nothing kept"
     """No state depends on it."""
 
+    LATER = "later"
+    """Whoever took it acknowledges it himself when he is done."""
+
 
 Handle = Callable[[Any, Any], Awaitable[Dealt | None]]
 """Takes a record and its event; None stands for :attr:`Dealt.KEPT`."""
@@ -189,7 +192,9 @@ class Shell:
             self.at_revocation(waiting.clear)
         async for event in stream.noack().events():
             dealt = await self._dealt_with(topic, name, event, handle)
-            if not held or dealt is Dealt.NOTHING_KEPT:
+            if dealt is Dealt.LATER:
+                pass
+            elif not held or dealt is Dealt.NOTHING_KEPT:
                 event.ack()
             else:
                 waiting[event.message.key].append(event)
