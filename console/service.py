@@ -17,9 +17,11 @@ from typing import Any, Final
 
 from console.api import ApiServer, build_api
 from console.board.state import BoardState
+from console.board.stream import BoardStream
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.observers import BoardObserver, LedgerObserver, MarketWatch, Notifier, Recorder
+from console.readiness import Readiness
 from ingest.clock import Clock, WallClock
 from ingest.frame import TelemetryFrame, encode_frame
 from ingest.gateway import Gateway
@@ -136,6 +138,8 @@ class Service:
         self._lost: BaseException | None = None
         self._written_mw: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self._stream: BoardStream | None = None
+        self._readiness = Readiness(self.shell, self.hooks.progress, self.clock, settings.tick_ns, self._last_tick_ns, self._loop_delay)
         self._metrics = Metrics(self._watched())
 
     def _watched(self) -> Watched:
@@ -150,8 +154,14 @@ class Service:
             clock=self.clock,
             loop_delay=self._loop_delay,
             rule_set=self.settings.rules.id,
-            last_tick_ns=lambda: 0 if self.ticker is None else self.ticker.last_ns,
+            last_tick_ns=self._last_tick_ns,
+            lanes=lambda: self.hooks.lanes(),
+            missing=self.missing,
+            stream=lambda: self._stream,
         )
+
+    def _last_tick_ns(self) -> int:
+        return 0 if self.ticker is None else self.ticker.last_ns
 
     def _channels(self) -> list[Channel]:
         channels: list[Channel] = [LogChannel()]
@@ -160,8 +170,12 @@ class Service:
         return channels
 
     def missing(self) -> Sequence[str]:
-        """Name what is not ready yet (:class:`console.api.HealthSource`)."""
-        return () if self._recovered else ("stream processors: recovering",)
+        """Name what is not in sync (:class:`console.api.HealthSource`)."""
+        return self._readiness.missing()
+
+    def failing(self) -> Sequence[str]:
+        """Name what only a restart can mend (:class:`console.api.HealthSource`)."""
+        return self._readiness.failing()
 
     async def start(self) -> int:
         """Start everything; returns the port of the API once the processors have recovered.
@@ -177,7 +191,7 @@ class Service:
         self._run(self._loop_delay.run(), "loop delay")
         await self.app.start()
         await self.app.tables.wait_until_recovery_completed()
-        self._recovered = True
+        self._recovered = self._readiness.recovered = True
         await self.gateway.start()
         self._run(self.gateway.wait(), "gateway")
         self._run(self.dispatcher.run(), "dispatcher")
@@ -203,6 +217,7 @@ class Service:
         http = self.settings.http
         hosts = ("127.0.0.1", "localhost", "::1", http.host, *http.allowed_hosts)
         api = build_api(self.board, self.order, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page)
+        self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)
         try:
             return await self.api.start()
