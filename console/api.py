@@ -50,6 +50,9 @@ from streams.errors import SinkUnavailable
 
 __all__ = ["ApiServer", "CommandSink", "HealthSource", "MetricsPage", "build_api"]
 
+_CONNECTIONS_MAX: Final = 256
+"""Connections at a time; more are answered with 503. One that was dropped and does not read stays until the kernel gives it up."""
+
 CommandSink = Callable[[CommandGiven], Awaitable[None]]
 """Takes an order and returns once it is safely on its way.
 
@@ -213,7 +216,8 @@ class ApiServer:
         self._app = app
         self._host = host
         self._port = port
-        self._server = _QuietServer(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+        config = uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=_CONNECTIONS_MAX, timeout_graceful_shutdown=5)
+        self._server = _QuietServer(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> int:

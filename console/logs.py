@@ -176,12 +176,14 @@ class LogWriter(logging.Handler):
         lines_max: lines that may wait.
 
     Attributes:
-        lost: lines that found no room.
+        lost: lines that found no room, or that could not be written.
     """
 
     def __init__(self, target: logging.Handler, lines_max: int = _QUEUE_LINES_MAX) -> None:
         super().__init__()
         target.setFormatter(logging.Formatter("%(message)s"))
+        # Instead of a traceback on standard error, which may be what is broken.
+        target.handleError = self._not_written  # type: ignore[method-assign]
         self._target = target
         self._lines_max = lines_max
         # Not queue.Queue: a finalizer may log in the midst of a put on the same thread, and its lock cannot be taken twice.
@@ -223,6 +225,9 @@ class LogWriter(logging.Handler):
         while (line := self._lines.get()) is not None:
             self._target.handle(line)
             self._written += 1
+
+    def _not_written(self, record: logging.LogRecord) -> None:
+        self.lost += 1
 
     def flush(self) -> None:
         """Wait until what was logged is written, two seconds at most."""

@@ -125,6 +125,8 @@ class Metrics(Collector):
         yield from _processors(watched.shell)
         yield from _topics(watched.shell)
         yield from _devices(watched.gateway.health(), watched.gateway.frames_waiting())
+        what = "Rounds of heartbeats given up because too many waited to be sent."
+        yield _counter("gateway_dropped_beats_total", what, (), [((), watched.gateway.beats_dropped())])
         yield from _spool(watched.spool, watched.recorder)
         if watched.flusher is not None:
             yield from _influx(watched.flusher)
@@ -134,6 +136,8 @@ class Metrics(Collector):
             yield _gauge("board_clients", "Browsers that watch the live board.", stream.clients)
             what = "Browsers that were dropped because they did not read; each begins again with all of it."
             yield _counter("board_dropped_clients_total", what, (), [((), stream.dropped)])
+            what = "Browsers that were sent away because too many watched."
+            yield _counter("board_refused_clients_total", what, (), [((), stream.refused)])
         yield from self._service()
 
     def _service(self) -> Iterator[Metric]:

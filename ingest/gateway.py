@@ -6,7 +6,7 @@ one forwarder takes them in turn, a frame from each lane that has any, and await
 loses its oldest frame, which is counted: the newest data are the ones a control room needs.
 
 Heartbeats, which say that time has passed, leave behind every frame that was read before them: a queue of ours that is long makes
-no device look silent.
+no device look silent. Of more than 64 rounds of them that wait, the oldest is given up and counted: a later one says all of it.
 
 A reader that fails by a fault of ours is logged, restarted after a back-off, and affects no other device.
 
@@ -41,6 +41,7 @@ __all__ = ["Gateway"]
 _log: Final = logging.getLogger(__name__)
 
 _LANE_FRAMES_MAX: Final = 256
+_BEATS_MAX: Final = 64
 _RAN_WELL_S: Final = 60.0
 """A reader that ran for so long before it failed is started again as quickly as at its first failure."""
 
@@ -170,6 +171,10 @@ class Gateway:
         """Return the counters of every device, and of every address at which devices dial in."""
         return tuple(source.health() for source in self._sources)
 
+    def beats_dropped(self) -> int:
+        """Return how many rounds of heartbeats were given up because too many waited."""
+        return self._outbox.beats_dropped
+
     def frames_waiting(self) -> dict[str, int]:
         """Return how many frames wait to be sent, by device as :meth:`health` names them."""
         return {source.name: self._outbox.waiting(source) for source in self._sources}
@@ -198,7 +203,7 @@ async def _keep_running(source: Source, reader: _Reader) -> None:
         await asyncio.sleep(backoff.failed())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Beat:
     """Heartbeats that wait until every lane had as many turns as the longest one needs."""
 
@@ -213,6 +218,8 @@ class _Outbox:
         self._emit = emit
         self._lanes: dict[Source, deque[TelemetryFrame]] = {}
         self._ready: deque[Source | _Beat] = deque()
+        self._beats = 0
+        self.beats_dropped = 0
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -232,6 +239,14 @@ class _Outbox:
         return len(self._lanes.get(source, ()))
 
     def beat(self, frames: Sequence[TelemetryFrame]) -> None:
+        if self._beats >= _BEATS_MAX:
+            self._ready.remove(next(turn for turn in self._ready if isinstance(turn, _Beat)))
+            self._beats -= 1
+            self.beats_dropped += 1
+            if self.beats_dropped == 1:
+                what = "%d rounds of heartbeats wait to be sent; the oldest is given up, further ones are counted only"
+                _log.warning(what, _BEATS_MAX, extra={"reason": "queue_full"})
+        self._beats += 1
         self._enlist(_Beat(frames, max((len(lane) for lane in self._lanes.values()), default=0)))
 
     def _enlist(self, turn: Source | _Beat) -> None:
@@ -271,6 +286,7 @@ class _Outbox:
         if beat.turns > 0:
             self._ready.append(beat)
             return
+        self._beats -= 1
         for frame in beat.frames:
             try:
                 await self._emit(frame)
@@ -288,3 +304,4 @@ class _Outbox:
                 source.drop("stopped")
             lane.clear()
         self._ready.clear()
+        self._beats = 0

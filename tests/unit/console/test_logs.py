@@ -171,6 +171,17 @@ def test_a_pipe_that_nobody_reads_holds_nobody_up_and_what_is_lost_is_told(logge
     assert lines[-1]["lines"] == 15
 
 
+def test_a_disk_that_is_full_or_an_error_output_that_is_closed_costs_the_line_and_nothing_else(logged: logging.Logger) -> None:
+    out = io.StringIO()
+    writer = LogWriter(logging.StreamHandler(out))
+    writer.setFormatter(TextLines(Redactor()))
+    logged.handlers = [writer]
+    out.close()
+    logged.warning("in vain")
+    eventually("it is counted", lambda: (writer.lost, writer.waiting) == (1, 0))
+    assert writer._thread.is_alive()
+
+
 @pytest.mark.parametrize(("form", "terminal", "json_lines"), [(None, True, False), (None, False, True), ("text", False, False)])
 def test_a_terminal_gets_text_and_what_is_collected_gets_json(
     form: Any, terminal: bool, json_lines: bool, logged: logging.Logger, monkeypatch: pytest.MonkeyPatch

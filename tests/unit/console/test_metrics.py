@@ -68,6 +68,9 @@ class Devices:
     def health(self) -> tuple[DeviceHealth, ...]:
         return self._devices
 
+    def beats_dropped(self) -> int:
+        return 8
+
     def frames_waiting(self) -> dict[str, int]:
         return {device.device: 5 for device in self._devices}
 
@@ -294,12 +297,18 @@ def test_openmetrics_for_who_asks(watched: Watched) -> None:
 
 def test_sinks_viewers_and_what_is_missing_are_told(watched: Watched) -> None:
     lanes = [SimpleNamespace(sink=sink, topic=topics.FRAMES, waiting=n, skipped=2 * n) for n, sink in enumerate(("A", "B", "B"), 1)]
-    stream = cast("Any", SimpleNamespace(clients=3, dropped=4))
+    stream = cast("Any", SimpleNamespace(clients=3, dropped=4, refused=5))
     page = scraped(replace(watched, lanes=lambda: cast("Any", lanes), missing=lambda: ("time",), stream=lambda: stream))
     assert named(page, "sink_waiting_records") == {("A", "telemetry.frames.v1"): 1, ("B", "telemetry.frames.v1"): 5}
     assert named(page, "sink_skipped_records_total") == {("A", "telemetry.frames.v1"): 2, ("B", "telemetry.frames.v1"): 10}
     assert (at(page, "board_clients"), at(page, "board_dropped_clients_total"), at(page, "ready")) == (3, 4, 0)
-    assert (at(scraped(watched), "ready"), at(scraped(watched), "lost_messages_total")) == (1, 0)
+    assert (at(page, "board_refused_clients_total"), at(page, "gateway_dropped_beats_total")) == (5, 8)
+    assert at(scraped(watched), "ready") == 1
+
+
+def test_lines_of_log_that_were_lost_are_told(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.metrics.lost_lines", lambda: 3)
+    assert at(scraped(watched), "lost_messages_total") == 3
 
 
 def test_what_was_read_for_a_processor_and_not_taken_is_told(watched: Watched) -> None:
@@ -312,14 +321,28 @@ def test_what_was_read_for_a_processor_and_not_taken_is_told(watched: Watched) -
 
 
 UNITS = ("seconds", "bytes", "records", "frames", "lines", "samples", "polls", "reconnects", "refusals", "errors", "letters", "attempts")
-THINGS = ("requests", "failures", "messages", "clients", "deliveries", "in_flight", "sent", "offset", "state", "available", "ready", "info")
+THINGS = (
+    "requests",
+    "failures",
+    "messages",
+    "clients",
+    "beats",
+    "deliveries",
+    "in_flight",
+    "sent",
+    "offset",
+    "state",
+    "available",
+    "ready",
+    "info",
+)
 
 
 def test_every_metric_is_named_and_explained_as_prometheus_asks(watched: Watched, tmp_path: Path) -> None:
     """Base units as a suffix, ``_total`` on counters and on nothing else, and a sentence of help on each."""
     log = Log(tmp_path / "log")
     flusher = cast("Any", SimpleNamespace(status=FlushStatus()))
-    stream = cast("Any", SimpleNamespace(clients=0, dropped=0))
+    stream = cast("Any", SimpleNamespace(clients=0, dropped=0, refused=0))
     whole = replace(
         watched, shell=shell(transport=SimpleNamespace(opened=SimpleNamespace(log=log))), flusher=flusher, stream=lambda: stream
     )
