@@ -131,7 +131,8 @@ class BasePoints:
             # The next interval's base point replaces this one; a device that refuses for long shows in its health.
             self._written_mw.pop(unit, None)
             ours = not isinstance(exc, GridfuseError)
-            _log.warning("base point %s = %.1f MW not written: %s", point, mw, exc, exc_info=ours)
+            where = {"point": point, "unit": unit, "mw": mw, "reason": str(exc)}
+            _log.warning("base point %s = %.1f MW not written: %s", point, mw, exc, exc_info=ours, extra=where)
 
     def stop(self) -> None:
         """Give up what is being written."""

@@ -130,4 +130,5 @@ class PeopleSide:
         """Close the stores; what was accepted is durable when this returns."""
         self.dispatcher.close()
         await self.async_ledger.close()
+        await asyncio.to_thread(self.recorder.close)
         await asyncio.to_thread(self.spool.close)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from console.complaints import complaints
 from console.demo.command import DemoOptions, run_demo
-from console.logs import log_to
+from console.logs import log_to, secrets_of
 from console.service import INSTANCE, Service
 from market.errors import ConfigError, Problem, UnitError
 from market.units import NS_PER_DAY, NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns, instant_ns
@@ -88,6 +88,7 @@ def _run(
     log_to(None)
     with complaints():
         settings = read_settings(config)
+        log_to(None, settings.logs, secrets_of(settings))
         if port is not None:
             settings = replace(settings, http=settings.http.model_copy(update={"port": port}))
         if area and role not in (Role.ALL, Role.INGEST):

@@ -15,10 +15,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from console.api import ApiServer, build_api, build_probes
+from console.board.stream import BoardStream
 from console.fieldside import BasePoints, FieldSide, part_of
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
+from console.readiness import Readiness
 from ingest.clock import Clock, WallClock
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import CommandGiven
@@ -100,7 +102,8 @@ class Service:
         self.ticker: Ticker | None = None
         self.api: ApiServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._recovered = False
+        self._stream: BoardStream | None = None
+        self._readiness = Readiness(self.shell, self.hooks.progress, self.clock, settings.tick_ns, self._last_tick_ns, self._loop_delay)
         self._metrics = Metrics(self._watched())
 
     def _watched(self) -> Watched:
@@ -116,12 +119,22 @@ class Service:
             clock=self.clock,
             loop_delay=self._loop_delay,
             rule_set=self.settings.rules.id,
-            last_tick_ns=lambda: 0 if self.ticker is None else self.ticker.last_ns,
+            last_tick_ns=self._last_tick_ns,
+            lanes=lambda: self.hooks.lanes(),
+            missing=self.missing,
+            stream=lambda: self._stream,
         )
 
+    def _last_tick_ns(self) -> int:
+        return 0 if self.ticker is None else self.ticker.last_ns
+
     def missing(self) -> Sequence[str]:
-        """Name what is not ready yet (:class:`console.api.HealthSource`)."""
-        return () if self._recovered else ("stream processors: recovering",)
+        """Name what is not in sync (:class:`console.api.HealthSource`)."""
+        return self._readiness.missing()
+
+    def failing(self) -> Sequence[str]:
+        """Name what only a restart can mend (:class:`console.api.HealthSource`)."""
+        return self._readiness.failing()
 
     async def start(self) -> int:
         """Start everything; returns the port of the API once the processors have recovered.
@@ -136,7 +149,7 @@ class Service:
         self._run("loop delay", self._loop_delay.run())
         await self.app.start()
         await self.app.tables.wait_until_recovery_completed()
-        self._recovered = True
+        self._readiness.recovered = True
         if self.field is not None:
             await self.field.gateway.start()
             self._run("gateway", self.field.gateway.wait())
@@ -171,6 +184,7 @@ class Service:
         else:
             board = self.people.board
             api = build_api(board, self.order, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page)
+            self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)
         try:
             return await self.api.start()
@@ -242,7 +256,7 @@ class Service:
         Raises:
             SinkUnavailable: not while the processors recover.
         """
-        if not self._recovered:
+        if not self._readiness.recovered:
             raise SinkUnavailable("the stream processors are recovering")
         await (await self.shell.send(topics.COMMANDS, b"market", wire.encode(command)))
 

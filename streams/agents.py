@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import faust
 import msgspec
@@ -26,6 +26,7 @@ from streams.clearing import DayAheadWanted
 from streams.identity import identity_of
 from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
+from streams.lanes import SHOWN, Lane, Lanes, Observer
 from streams.marketmodel import MarketModel
 from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
 from streams.roles import Part
@@ -44,14 +45,6 @@ _STATE: Final = b"state"
 _HELD: Final = b"held/"
 
 
-class Observer(Protocol):
-    """Wants to see every record of a topic after it was made durable: a sink."""
-
-    async def see(self, topic: Topic, record: Any) -> None:
-        """Take one record; it may be seen twice. A record that an observer raises on goes to the dead letters, with its name."""
-        ...
-
-
 @dataclass(slots=True)
 class Hooks:
     """What the composition root attaches to the processors.
@@ -64,6 +57,7 @@ class Hooks:
         progress: event time the breaker and the grid processor have finished, by processor; read by the simulated clock.
         clearing: start of the interval that is being cleared now (for a day-ahead result the instant it was asked for), or None;
             read by the simulated clock.
+        lanes: gives what waits for the observers; set by :func:`bind`.
     """
 
     observers: Sequence[Observer] = ()
@@ -72,6 +66,7 @@ class Hooks:
     clearing_fault: ClearingFault = lambda start_ns: None
     progress: dict[str, int] = field(default_factory=dict)
     clearing: int | None = None
+    lanes: Callable[[], Sequence[Lane]] = tuple
 
 
 def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks, parts: frozenset[Part]) -> None:
@@ -221,7 +216,8 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
         result = await asyncio.to_thread(day_ahead_result, wanted, model)
         if isinstance(result, ClearingFailed):
-            _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail)
+            where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}
+            _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail, extra=where)
         answer = known or await noted(wanted, event, None)
         await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 
@@ -303,18 +299,11 @@ def _bind_field(app: faust.App, shell: Shell, observer: Observer) -> None:
 
 
 def _bind_observers(app: faust.App, shell: Shell, hooks: Hooks) -> None:
-    for topic in (topics.FRAMES, topics.KPI, topics.OUTCOMES, topics.DECISIONS, topics.PRICES, topics.ALERTS, topics.DEAD_LETTERS):
+    lanes = Lanes(shell, lambda: hooks.observers)
+    hooks.lanes = lanes.lanes
+    for topic in SHOWN:
 
-        async def show(record: Any, event: Any, topic: Topic = topic) -> None:
-            failed = []
-            for observer in hooks.observers:
-                try:
-                    await observer.see(topic, record)
-                except Exception as exc:
-                    # One that fails takes nothing from the others: the people on call stand behind the disk in this row.
-                    _log.exception("%s failed on %s offset %d", type(observer).__name__, topic.name, event.message.offset)
-                    failed.append(f"{type(observer).__name__}: {exc!r}")
-            if failed:
-                await shell.bury(topic, event, "; ".join(failed))
+        async def show(record: Any, event: Any, topic: Topic = topic) -> Dealt:
+            return await lanes.show(topic, record, event)
 
         _agent(app, shell, topic, f"sinks-{topic.name}", show, interruptible=True)

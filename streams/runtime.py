@@ -21,9 +21,10 @@ import logging
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 
 import faust
@@ -46,7 +47,7 @@ from streams.topics import Topic
 from streams.transport.records import raise_if_damaged
 from streams.wire import DeadLetter
 
-__all__ = ["EXIT_INVARIANT", "Dealt", "Handle", "PartitionsWent", "Shell"]
+__all__ = ["EXIT_INVARIANT", "Dealt", "Handle", "PartitionsWent", "Shell", "outside_of_records"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ class Dealt(Enum):
     NOTHING_KEPT = "nothing kept"
     """No state depends on it."""
 
+    LATER = "later"
+    """Whoever took it acknowledges it himself when he is done."""
+
     NOT_OURS = "not ours"
     """Its partition is another worker's by now; that one deals with it."""
 
@@ -73,6 +77,11 @@ class PartitionsWent(Exception):  # nothing failed: it ends the work on a record
 
 _turn: ContextVar[int | None] = ContextVar("turn", default=None)
 """Which assignment of partitions the record in work belongs to."""
+
+
+def outside_of_records() -> None:
+    """Say that the task which calls this works on no record, whatever was in work when it was begun."""
+    _turn.set(None)
 
 
 Handle = Callable[[Any, Any], Awaitable[Dealt | None]]
@@ -263,7 +272,7 @@ class Shell:
             self.at_revocation(waiting.clear)
         async for event in stream.noack().events():
             dealt = await self._dealt_with(topic, name, event, handle)
-            if dealt is Dealt.NOT_OURS:
+            if dealt in (Dealt.LATER, Dealt.NOT_OURS):
                 pass
             elif not held or dealt is Dealt.NOTHING_KEPT:
                 event.ack()
@@ -302,12 +311,12 @@ class Shell:
         try:
             dealt = await handle(record, event) or Dealt.KEPT
         except (AssertionError, StoreError) as exc:
-            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc)
+            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc, {"processor": name, **_place(message)})
         except PartitionsWent:
             raise
         except Exception as exc:
             self.counters[f"failed {name}"] += 1
-            _log.exception("processing of %s offset %d failed", topic.name, message.offset)
+            _log.exception("processing of %s offset %d failed", topic.name, message.offset, extra={"processor": name, **_place(message)})
             await self.bury(topic, event, f"{type(exc).__name__}: {exc}")
         self.seconds[name] += time.perf_counter() - began_s
         self.counters[f"taken {name}"] += 1
@@ -319,7 +328,8 @@ class Shell:
         message = event.message
         if topic is topics.DEAD_LETTERS:
             # A letter about a letter would be one more to fail on.
-            _log.error("dead letter at offset %d was not dealt with: %s", message.offset, reason)
+            what = "dead letter at offset %d was not dealt with: %s"
+            _log.error(what, message.offset, reason, extra={"reason": reason, **_place(message)})
             return
         letter = DeadLetter(
             ts_event_ns=self.now_ns(),
@@ -331,14 +341,24 @@ class Shell:
             raw_hex=(event.value or b"")[:_LETTER_BYTES_MAX].hex(),
             size_bytes=len(event.value or b""),
         )
-        _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason)
+        where = {"stage": stage, "reason": reason, "size_bytes": letter.size_bytes, **_place(message)}
+        _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason, extra=where)
         await self.emit([letter])
 
-    def die(self, why: str, cause: BaseException | None = None) -> None:
-        """End the process now: what was not acknowledged is done again by the next one."""
-        _log.critical("invariant broken, dying to replay: %s", why, exc_info=cause)
+    def die(self, why: str, cause: BaseException | None = None, where: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """End the process now: what was not acknowledged is done again by the next one.
+
+        Args:
+            where: fields of the last line of log.
+        """
+        _log.critical("invariant broken, dying to replay: %s", why, exc_info=cause, extra={"exit_code": EXIT_INVARIANT, **where})
         logging.shutdown()
         os._exit(EXIT_INVARIANT)
+
+
+def _place(message: Any) -> dict[str, Any]:
+    """Return the fields by which a line of log names a record."""
+    return {"topic": message.topic, "partition": message.partition, "offset": message.offset}
 
 
 def _key(record: Any) -> bytes:

@@ -11,13 +11,14 @@ problems starts nothing and names all of them, each with its line::
     http: {port: 8080}
     influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
     webhook: {url: "https://example.org/hook"}
+    logs: {format: json, level: info}  # text on a terminal and JSON elsewhere, where it says nothing
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -33,7 +34,7 @@ from streams.influx import InfluxTarget
 from streams.notify import WebhookChannel
 from streams.transport import broker_url
 
-__all__ = ["EMBEDDED", "HttpModel", "Settings", "read_settings"]
+__all__ = ["EMBEDDED", "HttpModel", "LogsModel", "Settings", "read_settings"]
 
 EMBEDDED: Final = "embedded"
 """The broker that needs none: the log in the data directory."""
@@ -87,6 +88,13 @@ class WebhookModel(Strict):
     timeout: DurationNs = 5 * NS_PER_S
 
 
+class LogsModel(Strict):
+    """How messages are written; without a format, text on a terminal and JSON lines elsewhere."""
+
+    format: Literal["text", "json"] | None = None
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 class _FileModel(Strict):
     data: str
     points: str
@@ -100,6 +108,7 @@ class _FileModel(Strict):
     http: HttpModel = Field(default_factory=HttpModel)
     influx: InfluxModel | None = None
     webhook: WebhookModel | None = None
+    logs: LogsModel = Field(default_factory=LogsModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +138,7 @@ class Settings:
     http: HttpModel
     influx: InfluxTarget | None
     webhook: WebhookModel | None
+    logs: LogsModel = field(default_factory=LogsModel)
 
     @property
     def log_directory(self) -> Path:
@@ -186,6 +196,7 @@ def read_settings(path: str | Path) -> Settings:
         http=model.http,
         influx=influx,
         webhook=model.webhook,
+        logs=model.logs,
     )
 
 

@@ -74,8 +74,9 @@ def faust_settings(broker: str, data_dir: Path, instance_id: str) -> dict[str, A
         "stream_wait_empty": True,
         # Bounds how much is done again after a crash; the default is 2.8 s.
         "broker_commit_interval": 1.0,
-        # A buffer of 4096 fills at once behind an agent that sends, and fetching stops and starts.
-        "stream_buffer_maxsize": 32_768,
+        # Records read for an agent and not taken by it: bounds what a backlog holds in memory, half a gigabyte of frames of 64 KiB.
+        # A larger one is no faster: a partition is read on as soon as its buffer is down to 40 %.
+        "stream_buffer_maxsize": 8_192,
         # Frames of 64 KiB come in batches, which the defaults of 1 MB would cut short.
         "consumer_max_fetch_size": 8 << 20,
         "producer_max_request_size": 4 << 20,

@@ -7,7 +7,7 @@ it go Faust's way; otherwise it awaits the delivery directly. That is all of the
 Six defects of Faust's are mended here as well:
 
 * When every partition's buffer is full, Faust sleeps a whole second, whatever the agents do meanwhile; here it goes on as soon as a
-  partition may be read again.
+  partition may be read again. So does a fetch that waits for the others.
 * Faust hands its live set of readable partitions to the driver. A pause can empty it while the request waits, aiokafka reads an
   empty set as "all", and the records of a standby are dropped although their positions moved. Here the driver gets a copy.
 * A stop waits until every delivered message was acknowledged or forgotten. Of two agents that read one topic, the one that is done
@@ -44,6 +44,9 @@ _IN_WORK_LOOK_S = 0.01
 _IN_WORK_TELL_S = 10.0
 """How often a stop that waits says for whom."""
 
+_FULL_LOOK_S = 0.02
+"""Longest fetch while a partition is not read because its agent's buffer is nearly full: it goes on from 40 % of it."""
+
 _FETCH_S = 1.0
 """How long a fetch waits for records, and the longest wait for a partition that may be read again."""
 
@@ -77,7 +80,9 @@ class Drain:
             return await self._getmany(active_partitions=None, timeout=timeout), None
         active = frozenset(self._get_active_partitions())
         if active:
-            return await self._getmany(active_partitions=active, timeout=timeout), active
+            # Others, changelogs for instance, may be quiet: a partition whose agent has room again must not wait for the end of this.
+            wait_s = min(timeout, _FULL_LOOK_S) if self._buffered_partitions else timeout
+            return await self._getmany(active_partitions=active, timeout=wait_s), active
         self._readable = asyncio.Event()
         # The wait is bounded because Faust changes the set in places that say nothing.
         with contextlib.suppress(TimeoutError):

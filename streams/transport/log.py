@@ -192,6 +192,11 @@ class Log:
         """Why the log takes nothing more; None while it does."""
         return self._writer.failure
 
+    @property
+    def alive(self) -> bool:
+        """Whether somebody still writes what is queued."""
+        return self._writer.alive
+
     def wait(self, ticket: int, timeout_s: float | None = None) -> None:
         """Block until an operation is on disk.
 

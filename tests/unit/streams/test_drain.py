@@ -55,6 +55,7 @@ class _Consumer:
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[int]]:  # noqa: ASYNC109
         self.fetched.append(active_partitions)
+        self.patience_s = timeout
         return self.replies.pop(0) if self.replies else {}
 
     def _to_message(self, tp: TP, offset: int) -> Any:
@@ -130,6 +131,20 @@ def test_without_a_readable_partition_the_driver_is_not_asked_for_all_of_them() 
         assert consumer.fetched == [{_A}]
 
     asyncio.run(main())
+
+
+def test_a_partition_whose_agent_has_room_again_does_not_wait_for_the_others() -> None:
+    """Quiet partitions keep a fetch waiting for a second, and changelogs are always quiet."""
+
+    def full(consumer: Any) -> None:
+        consumer.active.discard(_A)
+        consumer._buffered_partitions.add(_A)
+
+    consumer, _ = drained([{}], prepare=full)
+    assert consumer.fetched == [{_B}]
+    assert consumer.patience_s < 0.1
+    consumer, _ = drained([{}])
+    assert consumer.patience_s == 1.0
 
 
 def test_records_fetched_while_the_flow_was_stopped_are_read_again_later() -> None:

@@ -38,7 +38,7 @@ class Process:
             consumer=SimpleNamespace(assignment=lambda: self.partitions),
         )
         self.shell = Shell(app, WallClock().now_ns)
-        self.shell.die = lambda why, cause=None: self.died.append(why)  # type: ignore[method-assign,assignment]
+        self.shell.die = lambda why, cause=None, where=None: self.died.append(why)  # type: ignore[method-assign,assignment]
 
     async def _send(self, name: str, value: bytes) -> Awaitable[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -93,3 +93,10 @@ def test_a_matpower_case_has_no_day_ahead_series(tmp_path: Path) -> None:
     text = WHOLE.replace("{rts_gmlc: shipped}", "{matpower: case.m}")
     assert any("day_ahead: none" in line for line in complaints(tmp_path, text))
     assert read(tmp_path, text + "day_ahead: none\n").network.matpower == str(tmp_path / "case.m")
+
+
+def test_logs_are_asked_for_by_form_and_level(tmp_path: Path) -> None:
+    settings = read(tmp_path, WHOLE + "logs: {format: json, level: debug}\n")
+    assert (settings.logs.format, settings.logs.level) == ("json", "debug")
+    assert read(tmp_path, WHOLE).logs.format is None, "text on a terminal, JSON elsewhere"
+    assert "logs" in complaints(tmp_path, WHOLE + "logs: {level: loud}\n")[0]
