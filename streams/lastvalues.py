@@ -33,6 +33,9 @@ class _Wire(msgspec.Struct):
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 
+_LAYOUT_SAMPLES_MAX: Final = 1 << 19
+"""Samples of remembered layouts, 16 bytes each: five times the points of a large area."""
+
 
 class Sorted:
     """What became of a frame's samples.
@@ -73,6 +76,22 @@ class LastValues:
         self.quality: NDArray[np.uint32] = np.full(n, BAD_WAITING_FOR_INITIAL_DATA, dtype=np.uint32)
         self.flags: NDArray[np.uint16] = np.zeros(n, dtype=np.uint16)
         self.counters = {"taken": 0, "duplicate": 0, "late": 0, "unknown": 0}
+        self._layouts: dict[bytes, NDArray[np.int64]] = {}
+        self._layout_samples = 0
+
+    def _rows(self, point: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the rows of a frame's points: looked up once per layout, because a source sends the same points again and again."""
+        layout = point.tobytes()
+        rows = self._layouts.get(layout)
+        if rows is None:
+            rows = self.table.rows(point)
+            self._layout_samples += len(rows)
+            if self._layout_samples > _LAYOUT_SAMPLES_MAX:
+                # Sources that tell by exception seldom repeat a layout; those that do are looked up again.
+                self._layouts.clear()
+                self._layout_samples = len(rows)
+            self._layouts[layout] = rows
+        return rows
 
     def take(self, frame: TelemetryFrame) -> Sorted:
         """Take in a frame.
@@ -80,7 +99,7 @@ class LastValues:
         A sample is a duplicate where point, source time and quality are known already, and late where something newer is known; both
         change nothing here (the sinks keep late samples at their own time).
         """
-        rows = self.table.rows(frame.point)
+        rows = self._rows(frame.point)
         ts_ns, value, quality, flags = frame.ts_event_ns, frame.value, frame.quality, frame.flags
         unknown = frame.point[:0]
         if len(rows) and rows.min() < 0:
@@ -89,6 +108,12 @@ class LastValues:
             self.counters["unknown"] += len(unknown)
             rows, ts_ns, value, quality, flags = rows[known], ts_ns[known], value[known], quality[known], flags[known]
         usable = ~is_bad(quality) & np.isfinite(value)
+        if usable.all() and (ts_ns > self.ts_value_ns[rows]).all():
+            # Nearly every frame: all of it is usable and news.
+            self.counters["taken"] += len(rows)
+            self.ts_seen_ns[rows] = self.ts_value_ns[rows] = ts_ns
+            self.value[rows], self.quality[rows], self.flags[rows] = value, quality, flags
+            return Sorted(rows, unknown)
         # A usable value may carry a time before the failure that hid it: a server that comes back repeats what still holds.
         reference_ns = np.where(usable, self.ts_value_ns[rows], self.ts_seen_ns[rows])
         late = ts_ns < reference_ns
@@ -97,19 +122,14 @@ class LastValues:
         self.counters["late"] += late_n
         self.counters["taken"] += fresh_n
         self.counters["duplicate"] += len(rows) - late_n - fresh_n
-        if fresh_n < len(rows):
-            rows, ts_ns, value, quality = rows[fresh], ts_ns[fresh], value[fresh], quality[fresh]
-            flags, usable = flags[fresh], usable[fresh]
+        rows, ts_ns, value, quality = rows[fresh], ts_ns[fresh], value[fresh], quality[fresh]
+        flags, usable = flags[fresh], usable[fresh]
         self.ts_seen_ns[rows] = ts_ns
         self.quality[rows] = quality
         self.flags[rows] = flags
-        if not usable.all():
-            usable_rows = rows[usable]
-            self.value[usable_rows] = value[usable]
-            self.ts_value_ns[usable_rows] = ts_ns[usable]
-        else:
-            self.value[rows] = value
-            self.ts_value_ns[rows] = ts_ns
+        usable_rows = rows[usable]
+        self.value[usable_rows] = value[usable]
+        self.ts_value_ns[usable_rows] = ts_ns[usable]
         return Sorted(rows, unknown)
 
     def encode(self) -> bytes:

@@ -121,9 +121,8 @@ def hour(minutes: int) -> float:
                         columns = (np.full(len(frame), now_ns), frame.value, frame.quality, frame.flags)
                         unit.take(_frame(0, area, second, now_ns, frame.point, columns))
                 if second % 10 == 0:
-                    snapshot = unit.tick(now_ns).snapshot
-                    assert snapshot is not None
-                    encode_snapshot(snapshot)
+                    for snapshot in unit.tick(now_ns).snapshots:
+                        encode_snapshot(snapshot)
 
     return best_s(run)
 

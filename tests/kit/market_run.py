@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ingest.frame import encode_frame, heartbeat
+from ingest.frame import TelemetryFrame, encode_frame, heartbeat
 from market.decisions import Decision
 from market.facts import CommandGiven, Ticked
 from market.outcomes import Cleared, ClearingFailed
@@ -94,9 +94,20 @@ class MarketRun:
         data: the data directory.
         start_ns: event time of the first tick.
         fails: (from, to) minutes after the start between which every clearing fails.
+        settings: what to run under instead of the RTS day's own points and ticks of half a minute; then ``broker``, ``data`` and
+            ``rules`` are its.
     """
 
-    def __init__(self, broker: str, data: Path, rules: MarketRules, start_ns: int, fails: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self,
+        broker: str,
+        data: Path,
+        rules: MarketRules,
+        start_ns: int,
+        fails: tuple[int, int] = (0, 0),
+        *,
+        settings: Settings | None = None,
+    ) -> None:
         self.start_ns = start_ns
         self.clock = StandingClock(start_ns)
         self.seen = Seen()
@@ -109,9 +120,10 @@ class MarketRun:
             clearing_fault=lambda start: "error" if fails_ns[0] <= start < fails_ns[1] else None,
             deadline=self._note,
         )
-        table = rts_table()
+        table = rts_table() if settings is None else settings.points.table()
+        self._areas = table.areas
         model = market_model(NetworkModel(rts_gmlc="shipped"), table, rules, ControlModel(), day_ahead=True)
-        settings = Settings(
+        settings = settings or Settings(
             data=data,
             broker=broker,
             points=None,  # type: ignore[arg-type]  # no gateway here
@@ -125,6 +137,7 @@ class MarketRun:
             influx=None,
             webhook=None,
         )
+        self._tick_ns = settings.tick_ns
         self.app, self.shell = build_app(settings, model, self.clock.now_ns, self.hooks)
 
     def _note(self, ts_ns: int) -> None:
@@ -143,7 +156,7 @@ class MarketRun:
         now_ns = self.clock.now_ns()
         while now_ns <= end_ns:
             await self._tick(now_ns)
-            after_ns = now_ns + TICK_NS
+            after_ns = now_ns + self._tick_ns
             while now_ns < self._deadline_ns < after_ns:
                 deadline_ns, now_ns = self._deadline_ns, self._deadline_ns
                 await self._told(deadline_ns)
@@ -156,12 +169,16 @@ class MarketRun:
         await (await self.shell.send(topics.COMMANDS, b"market", wire.encode(order)))
         await self._reach("the order", lambda: self.shell.counters["taken commands"] >= 1)
 
+    def telemetry(self, now_ns: int) -> list[TelemetryFrame]:
+        """Return what was measured up to the tick at ``now_ns`` and not told yet."""
+        period = int((now_ns // NS_PER_S + 8 * 3600) % 86_400 // 300)
+        return frames_at(now_ns - NS_PER_S, self._seq, values_at(period, self.open_branches))
+
     async def _tick(self, now_ns: int) -> None:
         self.clock.set(now_ns)
         self._seq += 1
-        period = int((now_ns // NS_PER_S + 8 * 3600) % 86_400 // 300)
-        frames = frames_at(now_ns - NS_PER_S, self._seq, values_at(period, self.open_branches))
-        frames += [heartbeat(CLOCK_SOURCE, area, self._seq, now_ns) for area in rts_table().areas]
+        frames = self.telemetry(now_ns)
+        frames += [heartbeat(CLOCK_SOURCE, area, self._seq, now_ns) for area in self._areas]
         sent = [await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)) for frame in frames]
         await asyncio.gather(*sent)
         await self._reach("the grid", lambda: self.hooks.progress.get("grid", 0) >= now_ns)
