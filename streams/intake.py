@@ -145,8 +145,9 @@ class AreaIntake:
         if self._began_ns is None:
             self._began_ns = frame.ts_ingest_ns
         # An empty frame is a heartbeat; one in which we say that nothing could be read is no sign of life.
-        if frame.source in self._place and (not len(frame) or (frame.quality != BAD_NO_COMMUNICATION).any()):
-            self._alive_ns[self._place[frame.source]] = frame.ts_ingest_ns
+        place = self._place.get(frame.source)
+        if place is not None and (not len(frame) or np.count_nonzero(frame.quality != BAD_NO_COMMUNICATION)):
+            self._alive_ns[place] = frame.ts_ingest_ns
         found = self.last.take(frame)
         taken.unknown = found.unknown
         for row in self._news(found.rows).tolist():
@@ -286,9 +287,10 @@ class AreaIntake:
 
     def _news(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return, of rows with a fresh sample, those of switches, flows and sites whose sample says something that is not told yet."""
-        rows = rows[self._kind[rows] != _NO_EDGE]
-        if not len(rows):
-            return rows
+        kind = self._kind[rows]
+        if not np.count_nonzero(kind):
+            return rows[:0]
+        rows = rows[kind != _NO_EDGE]
         kind, value, quality = self._kind[rows], self.last.value[rows], np.minimum(self.last.quality[rows] >> np.uint32(30), 2)
         good = quality == 0
         position = np.trunc(value)

@@ -30,7 +30,7 @@ from typing import Final, NamedTuple
 
 from streams.errors import StoreError, StoreLocked
 from streams.transport.partition import RECORD_OVERHEAD_BYTES, Partition
-from streams.transport.reader import LogReader, read_slice
+from streams.transport.reader import LogReader, read_offsets, read_slice
 from streams.transport.records import Headers, Record
 from streams.transport.schema import LOCK_NAME, UNREADABLE, Declaration, Place, connect_reader
 from streams.transport.store import StoreFile
@@ -78,7 +78,9 @@ class Log:
             for topic in self._declarations:
                 for place in self._file.places(topic):
                     oldest, end, ts_write_ms = self._file.bounds(place)
-                    self._partitions[topic, place.partition] = Partition(place, oldest, end, ts_write_ms, end)
+                    partition = self._partitions[topic, place.partition] = Partition(place, oldest, end, ts_write_ms, end)
+                    if (live := self._file.live(place)) is not None:
+                        partition.live, partition.opened_end = live, end
             self._committed = self._file.committed()
         except UNREADABLE as exc:
             os.close(self._lock_fd)
@@ -205,6 +207,9 @@ class Log:
     def read(self, topic: str, partition: int, start: int, *, records_max: int = 1000, bytes_max: int = 1 << 20) -> list[Record]:
         """Return records on disk from offset ``start``, in order; none where it is at the end.
 
+        Of a compacted topic, records that were superseded when the log was opened are passed over, whether or not compaction has taken
+        them away by now.
+
         Raises:
             RecordDamaged: the record at ``start`` is damaged; go on behind it.
             StoreError: no such partition, or the disk cannot be read.
@@ -216,6 +221,10 @@ class Log:
         if hot is not None:
             return hot
         with self._reading:
+            while (offsets := source.sparse(start, records_max)) is not None:
+                if found := read_offsets(self._reader, source.place, offsets, bytes_max=bytes_max):
+                    return found
+                start = offsets[-1] + 1
             dense = not self._declarations[topic].compacted
             return read_slice(self._reader, source.place, start, end, dense=dense, records_max=records_max, bytes_max=bytes_max)
 

@@ -6,6 +6,8 @@ The tail is bounded by bytes. It also holds records on their way to disk, which 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,6 +31,8 @@ class Partition:
         next_offset: the offset that the next record will get.
         ts_write_ms: write time of the newest record, UTC ms.
         end: records below this offset are on disk and may be read.
+        live: of a compacted partition, the offsets that no later record superseded when the log was opened, ascending.
+        opened_end: the end at that time; ``live`` speaks of offsets below it.
     """
 
     place: Place
@@ -36,6 +40,8 @@ class Partition:
     next_offset: int
     ts_write_ms: int
     end: int
+    live: Sequence[int] = ()
+    opened_end: int = 0
     _tail: list[Record] = field(default_factory=list)
     _tail_bytes: int = 0
 
@@ -62,6 +68,13 @@ class Partition:
             self._tail_bytes -= _size(self._tail[drop])
             drop += 1
         del self._tail[:drop]
+
+    def sparse(self, start: int, records_max: int) -> Sequence[int] | None:
+        """Return the next offsets from ``start`` on that are worth reading, where that is not all of them."""
+        if start >= self.opened_end:
+            return None
+        first = bisect_left(self.live, start)
+        return self.live[first : first + records_max] or None
 
     def hot(self, start: int, records_max: int, bytes_max: int) -> list[Record] | None:
         """Return readable records from the tail, in order; None when ``start`` is older than the tail."""
