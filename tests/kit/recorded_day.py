@@ -3,11 +3,17 @@
 Every load, output, flow, switch and area point of the grid, and measurements that decide nothing (temperatures, voltages, positions) up to
 the number asked for, on devices of a hundred points, each polled every four seconds. Ticks every ten seconds, a clearing every five
 minutes, a day-ahead result: the log is what a service would have written, and ``gridfuse replay --config DIR/gridfuse.yaml`` reads it.
+
+``python -m tests.kit.recorded_day DIR MINUTES`` records on settings that are there, from where the log ends, until so long after the start
+of the day; it may be killed and started again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -15,8 +21,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from console.service import last_event_ns
 from ingest.frame import TelemetryFrame, point_id
-from market.units import NS_PER_S, instant_ns
+from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from streams.settings import Settings, read_settings
 from tests.kit.market_run import MarketRun
 from tests.kit.rts_day import point_specs, values_at
@@ -35,14 +42,18 @@ http: {port: 0}
 """
 
 
-def written_settings(data: Path, points: int) -> Settings:
-    """Write settings and a point list of so many points into a directory, and read them back."""
+def written_settings(data: Path, points: int, filled: Sequence[str] = ("1", "2", "3")) -> Settings:
+    """Write settings and a point list of so many points into a directory, and read them back.
+
+    Args:
+        filled: the areas that get the points that decide nothing.
+    """
     names: dict[str, list[str]] = {}
     for spec in point_specs():
         names.setdefault(spec.area, []).append(spec.name)
     areas = sorted(names)
     for number in range(points - sum(len(of_area) for of_area in names.values())):
-        area = areas[number % len(areas)]
+        area = filled[number % len(filled)]
         names[area].append(f"measured/{area}-{number}/value")
     maps, devices = [], []
     for area in areas:
@@ -69,12 +80,13 @@ class DayRun(MarketRun):
 
     Args:
         settings: of :func:`written_settings`.
+        start_ns: the first tick.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.broker, settings.data, settings.rules, START_NS, settings=settings)
+    def __init__(self, settings: Settings, start_ns: int = START_NS) -> None:
+        super().__init__(settings.broker, settings.data, settings.rules, start_ns, settings=settings)
         self._rng = np.random.default_rng(1)
-        self._polled_ns = START_NS - _POLL_NS
+        self._polled_ns = start_ns - (start_ns - START_NS) % _POLL_NS - _POLL_NS
         self._period = -1
         self._devices: dict[tuple[str, str], list[str]] = {}
         self.samples = 0
@@ -121,3 +133,16 @@ class DayRun(MarketRun):
             quality=np.zeros(n, dtype=np.uint32),
             flags=np.zeros(n, dtype=np.uint16),
         )
+
+
+async def _recorded(data: Path, minutes: float) -> None:
+    settings = read_settings(data / "gridfuse.yaml")
+    last_ns = last_event_ns(settings.log_directory)
+    start_ns = START_NS if last_ns is None else last_ns + settings.tick_ns
+    async with DayRun(settings, start_ns) as run:
+        await run.until(minutes - (start_ns - START_NS) / NS_PER_MIN)
+        assert not run.seen.letters, run.seen.letters[0]
+
+
+if __name__ == "__main__":
+    asyncio.run(_recorded(Path(sys.argv[1]), float(sys.argv[2])))
