@@ -78,9 +78,10 @@ class Log:
             for topic in self._declarations:
                 for place in self._file.places(topic):
                     oldest, end, ts_write_ms = self._file.bounds(place)
-                    partition = self._partitions[topic, place.partition] = Partition(place, oldest, end, ts_write_ms, end)
-                    if (live := self._file.live(place)) is not None:
-                        partition.live, partition.opened_end = live, end
+                    live = self._file.live(place)
+                    self._partitions[topic, place.partition] = Partition(
+                        place, oldest, end, ts_write_ms, end, live or (), 0 if live is None else end, compacted=live is not None
+                    )
             self._committed = self._file.committed()
         except UNREADABLE as exc:
             os.close(self._lock_fd)
@@ -106,7 +107,7 @@ class Log:
             if known == declaration:
                 return
             if known is None:
-                places = self._new_places(topic, partitions)
+                places = self._new_places(topic, partitions, compacted=compacted)
             elif known.partitions == partitions and known.compacted == compacted:
                 places = tuple(self._partitions[topic, number].place for number in range(partitions))
             else:
@@ -118,11 +119,11 @@ class Log:
             self._declarations[topic] = declaration
             self._writer.put(Operation(declared=(topic, declaration, places)))
 
-    def _new_places(self, topic: str, partitions: int) -> tuple[Place, ...]:
+    def _new_places(self, topic: str, partitions: int, *, compacted: bool) -> tuple[Place, ...]:
         places = tuple(Place(topic, number, self._next_place + number) for number in range(partitions))
         self._next_place += partitions
         for place in places:
-            self._partitions[topic, place.partition] = Partition(place, 0, 0, 0, 0)
+            self._partitions[topic, place.partition] = Partition(place, 0, 0, 0, 0, compacted=compacted)
         return places
 
     def partitions(self, topic: str) -> int | None:
