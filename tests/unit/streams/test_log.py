@@ -123,6 +123,14 @@ def test_a_consumer_that_lags_reads_from_disk_what_the_tail_forgot(log: Log, mon
     assert log.read("t", 0, 100) == []
 
 
+def test_of_a_compacted_topic_only_what_is_on_its_way_stays_in_memory(log: Log) -> None:
+    log.declare("states", partitions=1, compacted=True)
+    for _ in range(20):
+        put(log, b"x" * 1000, topic="states", key=b"k")
+    assert len(log._partitions["states", 0]._tail) <= 2
+    assert log.read("states", 0, 19)[0].offset == 19
+
+
 def test_a_read_ends_with_the_record_that_fills_it(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     put(log, b"x" * 1000, b"y" * 1000, b"z")
     assert len(log.read("t", 0, 0, bytes_max=1500)) == 2
