@@ -2,10 +2,11 @@
 
     python -m tests.bench.soak [--minutes N] [--speed S] [--data DIR]
 
-The demo's own service and field in a process of their own, at a speed at which devices are asked again as soon as they have answered: the
-rate is then what the machine keeps up with, and the simulated clock waits for the processors where they do not. A real InfluxDB is killed and started again by turns of half a minute. Memory is sampled every
-second. Afterwards everything is counted again from the log, outside the service: each value of each sample of each frame must be in
-InfluxDB, once, and the frames of each source and the ticks of each area must stand in order, offsets without a gap.
+The demo's own service and field in a process of their own, at a speed at which devices are asked again as soon as they have answered:
+the rate is then what the machine keeps up with, and the simulated clock waits for the processors where they do not. A real InfluxDB is
+killed and started again by turns of half a minute. Memory is sampled every second. Afterwards everything is counted again from the log,
+outside the service: each value of each sample of each frame must be in InfluxDB, once, and the frames of each source must stand in order,
+offsets without a gap.
 
 Exit code 1 where something was lost, stood out of order, or memory went on growing.
 """
