@@ -20,11 +20,12 @@ from ingest.frame import TelemetryFrame
 from market.facts import CommandGiven, Fact
 from market.outcomes import ClearingFailed, ClearingInputs, FailureReason
 from market.rules import MarketRules
-from streams import breaker, grid, topics
+from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, source_alert
 from streams.clearing import DayAheadWanted
+from streams.heldsnapshots import HeldSnapshots
 from streams.identity import identity_of
-from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
+from streams.image import AreaSnapshot
 from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
 from streams.lanes import SHOWN, Lane, Lanes, Observer
 from streams.marketmodel import MarketModel
@@ -42,7 +43,6 @@ ClearingFault = Callable[[int], str | None]
 """Says what a simulated fault does to the clearing of an interval: ``error``, ``silent`` or nothing."""
 
 _STATE: Final = b"state"
-_HELD: Final = b"held/"
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
 
     def state_at(partition: int) -> int | None:
         keys = [area.encode() for area in model.grid.areas]
-        states = [kept.get(key) for key in keys if partition_of(key, topics.FRAMES.partitions) == partition]
+        states = [pieces.kept(kept, key) for key in keys if partition_of(key, topics.FRAMES.partitions) == partition]
         return min((state_offset(raw) + 1 for raw in states if raw is not None), default=None)
 
     shell.reads_from(topics.FRAMES, state_at)
@@ -126,18 +126,17 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
         intake = areas.get(frame.area)
         if intake is None:
             intake = areas[frame.area] = model.intake(frame.area)
-            if (raw := kept.get(key)) is not None:
+            if (raw := pieces.kept(kept, key)) is not None:
                 intake.restore(raw)
         if (taken := intake.take_in(frame, event.message.offset)) is None:
             return Dealt.NOTHING_KEPT
         shell.counters["samples read again" if event.message.timestamp < shell.started_s else "samples intake"] += len(frame)
         if len(taken.unknown):
             await shell.bury(topics.FRAMES, event, f"{len(taken.unknown)} samples of {frame.source} are of points nobody listed")
-        snapshots = () if taken.snapshot is None else (taken.snapshot,)
-        await shell.emit([*taken.facts, *taken.findings, *snapshots])
+        await shell.emit([*taken.facts, *taken.findings, *taken.snapshots])
         if frame.source != CLOCK_SOURCE:
             return Dealt.KEPT
-        kept[key] = intake.encode()
+        pieces.keep(kept, key, intake.encode())
         return Dealt.SAVED
 
     _agent(app, shell, topics.FRAMES, "intake", take, held=True)
@@ -146,21 +145,21 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
 def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
     kept = _table(app, "grid", topics.SNAPSHOTS)
     processor: grid.GridProcessor | None = None
+    held: HeldSnapshots | None = None
 
     def forget() -> None:
-        nonlocal processor
-        processor = None
+        nonlocal processor, held
+        processor = held = None
 
     shell.at_revocation(forget)
     shell.reads_from(topics.SNAPSHOTS, lambda _: None if (raw := kept.get(_STATE)) is None else grid.decode_state(raw).offset + 1)
 
     async def take(record: Any, event: Any) -> None:
-        nonlocal processor
-        if processor is None:
+        nonlocal processor, held
+        if processor is None or held is None:
             raw = kept.get(_STATE)
-            held = [seen for area in model.grid.areas if (seen := kept.get(_HELD + area.encode())) is not None]
-            snapshots = [snapshot for each in held for snapshot in decode_snapshots(each)]
-            processor = grid.GridProcessor(model.grid, None if raw is None else grid.decode_state(raw), snapshots)
+            held = HeldSnapshots(kept)
+            processor = grid.GridProcessor(model.grid, None if raw is None else grid.decode_state(raw), held.found)
         if event.message.offset <= processor.state.offset:
             return
         effects = processor.take(record)
@@ -168,7 +167,7 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
         processor.state = replace(processor.state, offset=event.message.offset)
         # Snapshots first, then the state: a state must not say that a tick was computed of which nothing is held any more.
         if isinstance(record, AreaSnapshot):
-            kept[_HELD + record.area.encode()] = encode_snapshots(processor.held(record.area))
+            held.keep(record, processor.held(record.area))
         # A snapshot that completed no tick changed nothing but those held of its area.
         if effects or not isinstance(record, AreaSnapshot):
             kept[_STATE] = grid.encode_state(processor.state)

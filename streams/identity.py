@@ -34,8 +34,10 @@ def identity_of(record: Any) -> str:
     """Name what a record is about, for people and for comparing."""
     kind = type(record).__name__
     match record:
-        case AreaSnapshot():
+        case AreaSnapshot(parts=1):
             return f"{kind} area {record.area} {record.ts_event_ns}"
+        case AreaSnapshot():
+            return f"{kind} area {record.area} {record.ts_event_ns} part {record.part + 1} of {record.parts}"
         case ClearingInputs() | IntervalPlan():
             return f"{kind} interval {record.interval_start_ns}"
         case Cleared() | ClearingFailed():

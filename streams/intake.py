@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from ingest.quality import BAD_NO_COMMUNICATION, UNCERTAIN_LAST_USABLE, Flag, is
 from market.facts import ControlReported, Fact, FlowReported, LoadReported, PointQuality, SwitchReported, SwitchStatus
 from market.units import NS_PER_S
 from streams.findings import SourceFresh, SourceStale
-from streams.image import AreaSnapshot
+from streams.image import AreaSnapshot, snapshot_parts
 from streams.kpis import SourceHealth
 from streams.lastvalues import LastValues
 
@@ -37,7 +37,17 @@ CLOCK_SOURCE: Final = "@clock"
 _ALIVE_HYSTERESIS: Final = 2.0
 """A dead flow counts as alive again above this many times the dead threshold, so that noise at the threshold is not news."""
 
-_STATUS: Final = {1: SwitchStatus.OPEN, 2: SwitchStatus.CLOSED}
+_POSITIONS: Final = {1: SwitchStatus.OPEN, 2: SwitchStatus.CLOSED}
+_STATUSES: Final = (SwitchStatus.OPEN, SwitchStatus.CLOSED, SwitchStatus.INTERMEDIATE)
+_QUALITIES: Final = (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.STALE)
+_STALE: Final = _QUALITIES.index(PointQuality.STALE)
+"""What is told of a switch is kept as one number: place of its status times :data:`_TOLD_BASE`, plus place of its quality."""
+
+_TOLD_BASE: Final = len(_QUALITIES)
+_CLOSED_GOOD: Final = _STATUSES.index(SwitchStatus.CLOSED) * _TOLD_BASE
+"""What need not be told of a switch that has said nothing yet."""
+
+_NO_EDGE, _SWITCH, _FLOW, _SITE = range(4)
 
 
 class _Wire(msgspec.Struct):
@@ -76,7 +86,7 @@ class Taken:
 
     facts: list[Fact] = field(default_factory=list)
     findings: list[SourceStale | SourceFresh] = field(default_factory=list)
-    snapshot: AreaSnapshot | None = None
+    snapshots: tuple[AreaSnapshot, ...] = ()
     unknown: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
 
@@ -99,30 +109,33 @@ class AreaIntake:
         """Offset of the last frame taken in by :meth:`take_in`."""
         self._seq = 0
 
-        self._is_edge: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+        self._kind: NDArray[np.uint8] = np.full(n, _NO_EDGE, dtype=np.uint8)
         self._switches: dict[int, tuple[str, str]] = {}
-        self._switch_told: dict[int, tuple[SwitchStatus, PointQuality]] = {}
-        self._flows: dict[int, tuple[str, str, float]] = {}
-        self._flow_dead: dict[int, bool] = {}
-        self._sites: dict[int, str] = {}
-        self._known: set[int] = set()
+        self._told: NDArray[np.int64] = np.full(n, _CLOSED_GOOD, dtype=np.int64)
+        self._flows: dict[int, tuple[str, str]] = {}
+        self._dead_below_mw: NDArray[np.float64] = np.zeros(n)
+        self._dead: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+        self._known: NDArray[np.bool_] = np.zeros(n, dtype=bool)
         """Switches and sites that have said something good before: what they say next is a change."""
         for end in ("from", "to"):
             for element, row in table.named("switch", end):
                 self._switches[row] = (element, end)
             for element, row in table.named("branch", f"{end}_mw"):
                 if element in rating_mw:
-                    self._flows[row] = (element, end, dead_flow_pct / 100.0 * rating_mw[element])
+                    self._flows[row] = (element, end)
+                    self._dead_below_mw[row] = dead_flow_pct / 100.0 * rating_mw[element]
         self._rating_mw = rating_mw
         self._sites = {row: site for site, row in table.named("site")}
-        for rows in (self._switches, self._flows, self._sites):
-            self._is_edge[list(rows)] = True
+        for kind, rows in ((_SWITCH, self._switches), (_FLOW, self._flows), (_SITE, self._sites)):
+            self._kind[list(rows)] = kind
+        self._switch_rows = np.array(list(self._switches), dtype=np.int64)
         self._load_rows = np.array([row for _, row in table.named("load", "mw")], dtype=np.int64)
 
-        devices: dict[str, list[int]] = {}
-        for row, spec in enumerate(table.specs):
-            devices.setdefault(spec.device, []).append(row)
-        self._device_rows = {device: np.array(rows, dtype=np.int64) for device, rows in sorted(devices.items())}
+        self._by_device = np.argsort(table.device_of, kind="stable")
+        """Rows, device by device; ``_first`` says where each device's begin."""
+        self._first = np.searchsorted(table.device_of[self._by_device], np.arange(len(table.devices)))
+        self._points_of = np.bincount(table.device_of, minlength=len(table.devices))
+        self._told_by_exception = self._each(np.logical_or, table.by_exception)
         self._alive_ns: NDArray[np.int64] = np.full(len(table.devices), -1, dtype=np.int64)
         self._place = {device: number for number, device in enumerate(table.devices)}
         self._stale_since_ns: dict[str, int] = {}
@@ -144,11 +157,12 @@ class AreaIntake:
         if self._began_ns is None:
             self._began_ns = frame.ts_ingest_ns
         # An empty frame is a heartbeat; one in which we say that nothing could be read is no sign of life.
-        if frame.source in self._place and (not len(frame) or (frame.quality != BAD_NO_COMMUNICATION).any()):
-            self._alive_ns[self._place[frame.source]] = frame.ts_ingest_ns
+        place = self._place.get(frame.source)
+        if place is not None and (not len(frame) or np.count_nonzero(frame.quality != BAD_NO_COMMUNICATION)):
+            self._alive_ns[place] = frame.ts_ingest_ns
         found = self.last.take(frame)
         taken.unknown = found.unknown
-        for row in found.rows[self._is_edge[found.rows]].tolist():
+        for row in self._news(found.rows).tolist():
             self._edge(row, frame.ts_ingest_ns, taken)
         return taken
 
@@ -166,12 +180,10 @@ class AreaIntake:
             return taken
         self._ticked_ns = now_ns
         stale = self._stale(now_ns)
-        for row in self._switches:
-            if stale[row]:
-                self._tell_switch(row, now_ns, PointQuality.STALE, taken)
-            elif self._switch_told.get(row, (None, None))[1] is PointQuality.STALE:
-                self._tell_switch(row, now_ns, self._point_quality(row), taken)
-        sources = tuple(self._source(device, rows, stale, now_ns, taken) for device, rows in self._device_rows.items())
+        was_stale = self._told[self._switch_rows] % _TOLD_BASE == _STALE
+        for row in self._switch_rows[stale[self._switch_rows] | was_stale].tolist():
+            self._tell_switch(row, now_ns, PointQuality.STALE if stale[row] else self._point_quality(row), taken)
+        sources = self._sources(stale, now_ns, taken)
         loads = self.last.value[self._load_rows]
         if len(loads) and np.isfinite(loads).all():
             taken.facts.append(LoadReported(ts_event_ns=now_ns, area=self.area, load_mw=float(loads.sum())))
@@ -180,18 +192,14 @@ class AreaIntake:
         quality = np.where(stale & is_good(last.quality), np.uint32(UNCERTAIN_LAST_USABLE), last.quality)
         flags = np.where(stale, last.flags | np.uint16(Flag.STALE), last.flags)
         self._seq += 1
-        values = TelemetryFrame(
-            source="@intake",
-            area=self.area,
-            seq=self._seq,
-            ts_ingest_ns=now_ns,
-            point=self.table.ids[have],
-            ts_event_ns=last.ts_value_ns[have],
-            value=last.value[have],
-            quality=quality[have],
-            flags=flags[have].astype(np.uint16),
+        columns = (
+            self.table.ids[have],
+            last.ts_value_ns[have],
+            last.value[have],
+            quality[have],
+            flags[have].astype(np.uint16),
         )
-        taken.snapshot = AreaSnapshot(ts_event_ns=now_ns, area=self.area, values=values, sources=sources, counters=dict(last.counters))
+        taken.snapshots = snapshot_parts(now_ns, self.area, self._seq, columns, sources, dict(last.counters))
         return taken
 
     def encode(self) -> bytes:
@@ -207,9 +215,9 @@ class AreaIntake:
                 ticked_ns=self._ticked_ns,
                 alive_ns={device: int(self._alive_ns[place]) for device, place in self._place.items() if self._alive_ns[place] >= 0},
                 stale_since_ns=self._stale_since_ns,
-                switch_told={int(ids[row]): told for row, told in self._switch_told.items()},
-                known=sorted(int(ids[row]) for row in self._known),
-                flow_dead=[int(ids[row]) for row, dead in self._flow_dead.items() if dead],
+                switch_told={int(ids[row]): self._told_of(row) for row in self._switches if self._told[row] != _CLOSED_GOOD},
+                known=ids[self._known].tolist(),
+                flow_dead=ids[self._dead].tolist(),
             )
         )
 
@@ -231,11 +239,23 @@ class AreaIntake:
         for device, alive_ns in wire.alive_ns.items():
             if device in self._place:
                 self._alive_ns[self._place[device]] = alive_ns
-        self._stale_since_ns = {device: ns for device, ns in wire.stale_since_ns.items() if device in self._device_rows}
+        self._stale_since_ns = {device: ns for device, ns in wire.stale_since_ns.items() if device in self._place}
         row_of = {int(point): row for row, point in enumerate(self.table.ids.tolist())}
-        self._switch_told = {row_of[point]: told for point, told in wire.switch_told.items() if row_of.get(point) in self._switches}
-        self._known = {row_of[point] for point in wire.known if point in row_of}
-        self._flow_dead = {row_of[point]: True for point in wire.flow_dead if row_of.get(point) in self._flows}
+        for point, (status, quality) in wire.switch_told.items():
+            if row_of.get(point) in self._switches:
+                self._told[row_of[point]] = _told_as(status, quality)
+        self._known[[row_of[point] for point in wire.known if point in row_of]] = True
+        self._dead[[row_of[point] for point in wire.flow_dead if row_of.get(point) in self._flows]] = True
+
+    def _told_of(self, row: int) -> tuple[SwitchStatus, PointQuality]:
+        status, quality = divmod(int(self._told[row]), _TOLD_BASE)
+        return _STATUSES[status], _QUALITIES[quality]
+
+    def _each(self, ufunc: np.ufunc, column: NDArray[Any]) -> NDArray[Any]:
+        """Reduce a column of the points to one value per device."""
+        if not len(self._first):
+            return column[:0]
+        return np.asarray(ufunc.reduceat(column[self._by_device], self._first))
 
     def _stale(self, now_ns: int) -> NDArray[np.bool_]:
         """Return (n,) whether each point's last usable value is too old.
@@ -249,29 +269,52 @@ class AreaIntake:
             since_ns = np.where(self.table.by_exception, np.maximum(since_ns, alive_ns), since_ns)
         return np.asarray(now_ns - since_ns > self.table.stale_after_ns)
 
-    def _source(self, device: str, rows: NDArray[np.int64], stale: NDArray[np.bool_], now_ns: int, taken: Taken) -> SourceHealth:
-        newest_ns = int(self.last.ts_value_ns[rows].max())
-        if self.table.by_exception[rows].any():
-            newest_ns = max(newest_ns, int(self._alive_ns[self._place[device]]))
+    def _sources(self, stale: NDArray[np.bool_], now_ns: int, taken: Taken) -> tuple[SourceHealth, ...]:
+        """Judge every device; tell those that fell silent and those that came back."""
+        last = self.last
+        newest_ns = self._each(np.maximum, last.ts_value_ns)
+        newest_ns = np.where(self._told_by_exception, np.maximum(newest_ns, self._alive_ns), newest_ns)
+        all_stale = self._each(np.logical_and, stale)
+        good = self._each(np.add, (is_good(last.quality) & ~stale & (last.ts_value_ns >= 0)).astype(np.int64))
+        columns = (newest_ns.tolist(), all_stale.tolist(), good.tolist(), self._points_of.tolist())
+        return tuple(self._source(*judged, now_ns, taken) for judged in zip(self.table.devices, *columns, strict=True))
+
+    def _source(self, device: str, newest_ns: int, stale: bool, good: int, points: int, now_ns: int, taken: Taken) -> SourceHealth:
         # One that was found silent stays so until it says something, also over a restart that pardons all ages.
-        quiet = bool(stale[rows].all()) or newest_ns <= self._stale_since_ns.get(device, -2)
+        quiet = stale or newest_ns <= self._stale_since_ns.get(device, -2)
         if quiet and device not in self._stale_since_ns:
             self._stale_since_ns[device] = max(newest_ns, 0)
-            taken.findings.append(
-                SourceStale(ts_event_ns=now_ns, device=device, area=self.area, since_ns=max(newest_ns, 0), points=len(rows))
-            )
+            taken.findings.append(SourceStale(ts_event_ns=now_ns, device=device, area=self.area, since_ns=max(newest_ns, 0), points=points))
         elif not quiet and device in self._stale_since_ns:
             since_ns = self._stale_since_ns.pop(device)
             taken.findings.append(SourceFresh(ts_event_ns=now_ns, device=device, area=self.area, since_ns=since_ns))
-        good = int(np.count_nonzero(is_good(self.last.quality[rows]) & ~stale[rows] & (self.last.ts_value_ns[rows] >= 0)))
         return SourceHealth(
             source=device,
             area=self.area,
-            points=len(rows),
+            points=points,
             good=good,
             age_s=(now_ns - newest_ns) / NS_PER_S if newest_ns >= 0 else -1.0,
             state="stale" if quiet else "ok" if good else "bad",
         )
+
+    def _news(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return, of rows with a fresh sample, those of switches, flows and sites whose sample says something that is not told yet."""
+        kind = self._kind[rows]
+        if not np.count_nonzero(kind):
+            return rows[:0]
+        rows = rows[kind != _NO_EDGE]
+        kind, value, quality = self._kind[rows], self.last.value[rows], np.minimum(self.last.quality[rows] >> np.uint32(30), 2)
+        good = quality == 0
+        position = np.trunc(value)
+        status = np.where(position == 1.0, 0, np.where(position == 2.0, 1, 2))
+        moved = (status * _TOLD_BASE + quality != self._told[rows]) | (good & ~self._known[rows])
+        turned = good & (self._carries_nothing(rows) != self._dead[rows])
+        news: NDArray[np.int64] = rows[((kind == _SWITCH) & moved) | ((kind == _FLOW) & turned) | ((kind == _SITE) & good)]
+        return news
+
+    def _carries_nothing(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        limit_mw = self._dead_below_mw[rows] * np.where(self._dead[rows], _ALIVE_HYSTERESIS, 1.0)
+        return np.asarray(np.abs(self.last.value[rows]) < limit_mw)
 
     def _edge(self, row: int, now_ns: int, taken: Taken) -> None:
         """Tell what a fresh sample of a switch, a flow or a control site changed, if it changed anything."""
@@ -286,10 +329,10 @@ class AreaIntake:
                     site=self._sites[row],
                     asserted=bool(self.last.value[row] > 0.5),
                     ts_source_ns=int(self.last.ts_value_ns[row]),
-                    initial=row not in self._known,
+                    initial=not bool(self._known[row]),
                 )
             )
-            self._known.add(row)
+            self._known[row] = True
 
     def _point_quality(self, row: int) -> PointQuality:
         return (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.BAD)[int(self.last.quality[row]) >> 30]
@@ -297,13 +340,14 @@ class AreaIntake:
     def _tell_switch(self, row: int, now_ns: int, quality: PointQuality, taken: Taken) -> None:
         element, end = self._switches[row]
         value = self.last.value[row]
-        status = _STATUS.get(int(value), SwitchStatus.INTERMEDIATE) if np.isfinite(value) else SwitchStatus.INTERMEDIATE
-        initial = row not in self._known
+        status = _POSITIONS.get(int(value), SwitchStatus.INTERMEDIATE) if np.isfinite(value) else SwitchStatus.INTERMEDIATE
+        initial = not self._known[row]
         if quality is PointQuality.GOOD:
-            self._known.add(row)
-        if self._switch_told.get(row, (SwitchStatus.CLOSED, PointQuality.GOOD)) == (status, quality):
+            self._known[row] = True
+        told = _told_as(status, quality)
+        if self._told[row] == told:
             return
-        self._switch_told[row] = (status, quality)
+        self._told[row] = told
         taken.facts.append(
             SwitchReported(
                 ts_event_ns=now_ns,
@@ -312,19 +356,18 @@ class AreaIntake:
                 status=status,
                 quality=quality,
                 ts_source_ns=max(int(self.last.ts_value_ns[row]), 0),
-                initial=initial,
+                initial=bool(initial),
             )
         )
 
     def _tell_flow(self, row: int, now_ns: int, taken: Taken) -> None:
         if self._point_quality(row) is not PointQuality.GOOD:
             return
-        element, end, dead_below_mw = self._flows[row]
-        was_dead = self._flow_dead.get(row, False)
-        dead = abs(self.last.value[row]) < dead_below_mw * (_ALIVE_HYSTERESIS if was_dead else 1.0)
-        if bool(dead) is was_dead:
+        element, end = self._flows[row]
+        dead = bool(self._carries_nothing(np.array([row]))[0])
+        if dead is bool(self._dead[row]):
             return
-        self._flow_dead[row] = bool(dead)
+        self._dead[row] = dead
         pct = 100.0 * abs(float(self.last.value[row])) / self._rating_mw[element]
         taken.facts.append(
             FlowReported(
@@ -336,3 +379,7 @@ class AreaIntake:
                 ts_source_ns=int(self.last.ts_value_ns[row]),
             )
         )
+
+
+def _told_as(status: SwitchStatus, quality: PointQuality) -> int:
+    return _STATUSES.index(status) * _TOLD_BASE + _QUALITIES.index(quality)

@@ -6,7 +6,7 @@ whether it was taken, known already, too late to be the newest, or of a point th
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -33,6 +33,9 @@ class _Wire(msgspec.Struct):
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 
+_LAYOUT_SAMPLES_MAX: Final = 1 << 19
+"""Samples of remembered layouts, 16 bytes each: five times the points of a large area."""
+
 
 class Sorted:
     """What became of a frame's samples.
@@ -47,6 +50,18 @@ class Sorted:
     def __init__(self, rows: NDArray[np.int64], unknown: NDArray[np.uint64]) -> None:
         self.rows = rows
         self.unknown = unknown
+
+
+class _Layout(NamedTuple):
+    """Points that a source sends together.
+
+    Attributes:
+        rows: rows of those that the table has.
+        known: per point, whether the table has it; None where it has all.
+    """
+
+    rows: NDArray[np.int64]
+    known: NDArray[np.bool_] | None
 
 
 class LastValues:
@@ -73,6 +88,24 @@ class LastValues:
         self.quality: NDArray[np.uint32] = np.full(n, BAD_WAITING_FOR_INITIAL_DATA, dtype=np.uint32)
         self.flags: NDArray[np.uint16] = np.zeros(n, dtype=np.uint16)
         self.counters = {"taken": 0, "duplicate": 0, "late": 0, "unknown": 0}
+        self._layouts: dict[bytes, _Layout] = {}
+        self._layout_samples = 0
+
+    def _layout(self, point: NDArray[np.uint64]) -> _Layout:
+        """Return where a frame's points stand: looked up once per layout, because a source sends the same points again and again."""
+        raw = point.tobytes()
+        layout = self._layouts.get(raw)
+        if layout is None:
+            rows = self.table.rows(point)
+            known = rows >= 0
+            layout = _Layout(rows[known], None if known.all() else known)
+            self._layout_samples += len(point)
+            if self._layout_samples > _LAYOUT_SAMPLES_MAX:
+                # Sources that tell by exception seldom repeat a layout; those that do are looked up again.
+                self._layouts.clear()
+                self._layout_samples = len(point)
+            self._layouts[raw] = layout
+        return layout
 
     def take(self, frame: TelemetryFrame) -> Sorted:
         """Take in a frame.
@@ -80,15 +113,23 @@ class LastValues:
         A sample is a duplicate where point, source time and quality are known already, and late where something newer is known; both
         change nothing here (the sinks keep late samples at their own time).
         """
-        rows = self.table.rows(frame.point)
+        rows, known = self._layout(frame.point)
         ts_ns, value, quality, flags = frame.ts_event_ns, frame.value, frame.quality, frame.flags
         unknown = frame.point[:0]
-        if len(rows) and rows.min() < 0:
-            known = rows >= 0
+        if known is not None:
             unknown = frame.point[~known]
             self.counters["unknown"] += len(unknown)
-            rows, ts_ns, value, quality, flags = rows[known], ts_ns[known], value[known], quality[known], flags[known]
-        usable = ~is_bad(quality) & np.isfinite(value)
+            ts_ns, value, quality, flags = ts_ns[known], value[known], quality[known], flags[known]
+        usable = np.isfinite(value)
+        if np.count_nonzero(quality):
+            usable &= ~is_bad(quality)
+        newer = ts_ns > self.ts_value_ns[rows]
+        if np.count_nonzero(usable) == np.count_nonzero(newer) == len(rows):
+            # Nearly every frame: all of it is usable and news.
+            self.counters["taken"] += len(rows)
+            self.ts_seen_ns[rows] = self.ts_value_ns[rows] = ts_ns
+            self.value[rows], self.quality[rows], self.flags[rows] = value, quality, flags
+            return Sorted(rows, unknown)
         # A usable value may carry a time before the failure that hid it: a server that comes back repeats what still holds.
         reference_ns = np.where(usable, self.ts_value_ns[rows], self.ts_seen_ns[rows])
         late = ts_ns < reference_ns
@@ -97,19 +138,14 @@ class LastValues:
         self.counters["late"] += late_n
         self.counters["taken"] += fresh_n
         self.counters["duplicate"] += len(rows) - late_n - fresh_n
-        if fresh_n < len(rows):
-            rows, ts_ns, value, quality = rows[fresh], ts_ns[fresh], value[fresh], quality[fresh]
-            flags, usable = flags[fresh], usable[fresh]
+        rows, ts_ns, value, quality = rows[fresh], ts_ns[fresh], value[fresh], quality[fresh]
+        flags, usable = flags[fresh], usable[fresh]
         self.ts_seen_ns[rows] = ts_ns
         self.quality[rows] = quality
         self.flags[rows] = flags
-        if not usable.all():
-            usable_rows = rows[usable]
-            self.value[usable_rows] = value[usable]
-            self.ts_value_ns[usable_rows] = ts_ns[usable]
-        else:
-            self.value[rows] = value
-            self.ts_value_ns[rows] = ts_ns
+        usable_rows = rows[usable]
+        self.value[usable_rows] = value[usable]
+        self.ts_value_ns[usable_rows] = ts_ns[usable]
         return Sorted(rows, unknown)
 
     def encode(self) -> bytes:

@@ -44,6 +44,7 @@ from streams.findings import SourceFresh, SourceStale
 from streams.image import AreaSnapshot
 from streams.kpis import KpiFrame
 from streams.topics import Topic
+from streams.transport.plain import PlainBytes
 from streams.transport.records import raise_if_damaged
 from streams.wire import DeadLetter
 
@@ -157,10 +158,7 @@ class Shell:
         self.topics = {
             topic.name: app.topic(
                 topic.name,
-                key_type=bytes,
-                value_type=bytes,
-                key_serializer="raw",
-                value_serializer="raw",
+                schema=PlainBytes(),
                 partitions=topic.partitions,
                 retention=float(topic.retention_s),
                 # Declared before it is subscribed to; a topic that does not exist yet would be left out in silence.

@@ -24,7 +24,7 @@ from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.intake import state_offset
 from streams.roles import Role
 from streams.topics import Topic
-from tests.kit.market_run import TickByTick, tick_frames
+from tests.kit.market_run import TickByTick
 
 __all__ = ["ClusterRun", "changelog"]
 
@@ -52,7 +52,6 @@ class ClusterRun(TickByTick):
     def __init__(self, address: str, notes: Path, rules: MarketRules, start_ns: int) -> None:
         super().__init__(start_ns)
         self._rules, self._notes = rules, notes
-        self._seq = 0
         self._state = breaker.begin(start_ns, rules)
         self._grid = grid.GridState()
         self._taken_in: dict[bytes, int] = {}
@@ -97,6 +96,7 @@ class ClusterRun(TickByTick):
                     elif place.topic == _GRID and record.key == _STATE:
                         self._grid = grid.decode_state(record.value)
                     elif place.topic == _INTAKE:
+                        # An area of this grid fits one record (streams.pieces).
                         self._taken_in[record.key] = state_offset(record.value)
 
     def _note(self, record: Any) -> None:
@@ -123,9 +123,8 @@ class ClusterRun(TickByTick):
 
     async def _tick(self, now_ns: int) -> None:
         self._set_clock(now_ns)
-        self._seq += 1
         sent = {}
-        for frame in tick_frames(now_ns, self._seq, self.open_branches):
+        for frame in self._frames(now_ns):
             sent[frame.area.encode()] = await self._producer.send(topics.FRAMES.name, encode_frame(frame), key=frame.area.encode())
         last = {area: (await future).offset for area, future in sent.items()}
         await self._reach("every area", lambda: all(self._taken_in.get(area, -1) >= offset for area, offset in last.items()))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ingest.frame import TelemetryFrame, encode_frame, heartbeat
+from ingest.points import PointTable
 from market.decisions import Decision
 from market.facts import CommandGiven, Ticked
 from market.outcomes import Cleared, ClearingFailed
@@ -30,7 +31,7 @@ from streams.topics import Topic
 from streams.wire import DeadLetter
 from tests.kit.rts_day import frames_at, rts_table, values_at
 
-__all__ = ["TICK_NS", "MarketRun", "Seen", "StandingClock", "TickByTick", "failing", "market_settings", "rts_model", "tick_frames"]
+__all__ = ["TICK_NS", "MarketRun", "Seen", "StandingClock", "TickByTick", "failing", "market_settings", "rts_model"]
 
 TICK_NS = 30 * NS_PER_S
 _PATIENCE_S = 60.0
@@ -105,9 +106,9 @@ def market_settings(broker: str, data: Path, rules: MarketRules) -> Settings:
     )
 
 
-def rts_model(rules: MarketRules) -> MarketModel:
-    """Return the RTS grid with the points of :func:`tests.kit.rts_day.rts_table`."""
-    return market_model(NetworkModel(rts_gmlc="shipped"), rts_table(), rules, ControlModel(), day_ahead=True)
+def rts_model(rules: MarketRules, table: PointTable | None = None) -> MarketModel:
+    """Return the RTS grid with these points, those of :func:`tests.kit.rts_day.rts_table` by default."""
+    return market_model(NetworkModel(rts_gmlc="shipped"), table or rts_table(), rules, ControlModel(), day_ahead=True)
 
 
 def failing(start_ns: int, fails: tuple[int, int]) -> ClearingFault:
@@ -116,28 +117,35 @@ def failing(start_ns: int, fails: tuple[int, int]) -> ClearingFault:
     return lambda interval_ns: "error" if from_ns <= interval_ns < to_ns else None
 
 
-def tick_frames(now_ns: int, seq: int, open_branches: tuple[str, ...]) -> list[TelemetryFrame]:
-    """Return the telemetry of one tick, and the heartbeats that end it."""
-    period = int((now_ns // NS_PER_S + 8 * 3600) % 86_400 // 300)
-    frames = frames_at(now_ns - NS_PER_S, seq, values_at(period, open_branches))
-    return frames + [heartbeat(CLOCK_SOURCE, area, seq, now_ns) for area in rts_table().areas]
-
-
 class TickByTick:
     """Lives through event time; how a tick is told, and how one knows that it was dealt with, is for those who inherit.
 
     Args:
         start_ns: event time of the first tick.
+        tick_ns: event time between ticks.
+        areas: what is told the time.
     """
 
-    def __init__(self, start_ns: int) -> None:
+    def __init__(self, start_ns: int, tick_ns: int = TICK_NS, areas: tuple[str, ...] | None = None) -> None:
         self.start_ns = start_ns
+        self._tick_ns, self._areas = tick_ns, areas or rts_table().areas
+        self._seq = 0
         self.clock = StandingClock(start_ns)
         self.open_branches: tuple[str, ...] = ()
         self._deadline_ns = 0
 
     def _set_clock(self, now_ns: int) -> None:
         self.clock.set(now_ns)
+
+    def telemetry(self, now_ns: int) -> list[TelemetryFrame]:
+        """Return what was measured up to the tick at ``now_ns`` and not told yet."""
+        period = int((now_ns // NS_PER_S + 8 * 3600) % 86_400 // 300)
+        return frames_at(now_ns - NS_PER_S, self._seq, values_at(period, self.open_branches))
+
+    def _frames(self, now_ns: int) -> list[TelemetryFrame]:
+        """Return the telemetry of the next tick, and the heartbeats that end it."""
+        self._seq += 1
+        return self.telemetry(now_ns) + [heartbeat(CLOCK_SOURCE, area, self._seq, now_ns) for area in self._areas]
 
     async def _tick(self, now_ns: int) -> None:
         raise NotImplementedError
@@ -151,7 +159,7 @@ class TickByTick:
         now_ns = self.clock.now_ns()
         while now_ns <= end_ns:
             await self._tick(now_ns)
-            after_ns = now_ns + TICK_NS
+            after_ns = now_ns + self._tick_ns
             while now_ns < self._deadline_ns < after_ns:
                 deadline_ns, now_ns = self._deadline_ns, self._deadline_ns
                 await self._told(deadline_ns)
@@ -167,15 +175,26 @@ class MarketRun(TickByTick):
         data: the data directory.
         start_ns: event time of the first tick.
         fails: (from, to) minutes after the start between which every clearing fails.
+        settings: what to run under instead of the RTS day's own points and ticks of half a minute; then ``broker``, ``data`` and
+            ``rules`` are its.
     """
 
-    def __init__(self, broker: str, data: Path, rules: MarketRules, start_ns: int, fails: tuple[int, int] = (0, 0)) -> None:
-        super().__init__(start_ns)
+    def __init__(
+        self,
+        broker: str,
+        data: Path,
+        rules: MarketRules,
+        start_ns: int,
+        fails: tuple[int, int] = (0, 0),
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        table = rts_table() if settings is None else settings.points.table()
+        settings = settings or market_settings(broker, data, rules)
+        super().__init__(start_ns, settings.tick_ns, table.areas)
         self.seen = Seen()
-        self._seq = 0
         self.hooks = Hooks(observers=(self.seen,), clearing_fault=failing(start_ns, fails), deadline=self._note)
-        settings = market_settings(broker, data, rules)
-        self.app, self.shell = build_app(settings, rts_model(rules), self.clock.now_ns, self.hooks)
+        self.app, self.shell = build_app(settings, rts_model(rules, table), self.clock.now_ns, self.hooks)
 
     def _note(self, ts_ns: int) -> None:
         self._deadline_ns = ts_ns
@@ -195,9 +214,7 @@ class MarketRun(TickByTick):
 
     async def _tick(self, now_ns: int) -> None:
         self.clock.set(now_ns)
-        self._seq += 1
-        frames = tick_frames(now_ns, self._seq, self.open_branches)
-        sent = [await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)) for frame in frames]
+        sent = [await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)) for frame in self._frames(now_ns)]
         await asyncio.gather(*sent)
         await self._reach("the grid", lambda: self.hooks.progress.get("grid", 0) >= now_ns)
         await self._reach("the clearing", self._cleared)

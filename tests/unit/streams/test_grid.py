@@ -25,7 +25,7 @@ from streams.model import market_model
 from streams.settings import ControlModel, NetworkModel
 from tests.kit import grids, three_areas
 from tests.kit.rts_day import frames_at, rts_table, values_at
-from tests.kit.three_areas import AREAS, TICK_NS, measured
+from tests.kit.three_areas import AREAS, TICK_NS, in_parts, measured
 
 RULES = rules_from({"rt_interval_min": 5, "top_voltage_kv": 230})
 NINE = instant_ns("2020-01-01T09:00:00+08:00")
@@ -46,9 +46,7 @@ def snapshots(ts_ns: int, model: MarketModel, open_branches: tuple[str, ...] = (
         for frame in frames_at(ts_ns - NS_PER_S, 1, values):
             if frame.area == area:
                 unit.take(frame)
-        snapshot = unit.tick(ts_ns).snapshot
-        assert snapshot is not None
-        found.append(snapshot)
+        found += unit.tick(ts_ns).snapshots
     return found
 
 
@@ -563,3 +561,19 @@ def test_snapshots_kept_for_a_restart_round_trip_and_nothing_else_is_taken_for_t
     for raw in (b"", b"\x00", encode_snapshot(kept[0]), b"\x91\xc4\x01\x00"):
         with pytest.raises(FrameError):
             decode_snapshots(raw)
+
+
+def test_a_tick_is_computed_when_every_part_is_there_and_a_lost_part_is_a_snapshot_that_was_not_written() -> None:
+    processor = GridProcessor(SMALL)
+    one, two, three = (in_parts(snapshot, 2) for snapshot in tick(0))
+    assert run(processor, *one, *two, three[0], three[0], *three[:1]) == []
+    assert isinstance(run(processor, three[1])[0], KpiFrame)
+    one, two, three = (in_parts(snapshot, 2) for snapshot in tick(10))
+    assert run(processor, *one, *two, three[1]) == []
+    one, two, three = (in_parts(snapshot, 2) for snapshot in tick(20))
+    assert run(processor, *one, *two, three[0]) == []
+    assert [effect.ts_event_ns - NINE for effect in run(processor, three[1])] == [10 * NS_PER_S, 20 * NS_PER_S]
+    # Half of one, and then the whole of the next.
+    halves = [in_parts(snapshot, 2)[0] for snapshot in tick(30)]
+    assert run(processor, *halves) == []
+    assert [effect.ts_event_ns - NINE for effect in run(processor, *tick(40))] == [40 * NS_PER_S]

@@ -100,3 +100,12 @@ def test_logs_are_asked_for_by_form_and_level(tmp_path: Path) -> None:
     assert (settings.logs.format, settings.logs.level) == ("json", "debug")
     assert read(tmp_path, WHOLE).logs.format is None, "text on a terminal, JSON elsewhere"
     assert "logs" in complaints(tmp_path, WHOLE + "logs: {level: loud}\n")[0]
+
+
+def test_more_devices_than_one_frame_of_key_figures_can_tell_of(tmp_path: Path) -> None:
+    entry = '  - {name: "d-{1..5001}", area: "1", url: "modbus+tcp://127.0.0.1:502", map: feeder, vars: {unit: "u{1..5001}"}}'
+    many = POINTS[: POINTS.index("devices:")] + "devices:\n" + entry
+    (told,) = complaints(tmp_path, WHOLE, many)
+    assert told.startswith("gridfuse.yaml:2: ")
+    assert "5001 devices, at most 5000" in told
+    assert len(read(tmp_path, WHOLE, many.replace("5001", "4999")).points.devices) == 4999
