@@ -63,6 +63,8 @@ def identity_of(record: Any) -> str:
             return f"{kind} {record.element} {'from' if record.from_pct is not None else 'to'} {record.ts_event_ns}"
         case facts.LoadReported():
             return f"{kind} area {record.area} {record.ts_event_ns}"
+        case facts.CommandGiven():
+            return f"{kind} {record.command_id}"
         case facts.ControlReported():
             return f"{kind} {record.site} {record.ts_event_ns}"
         case _:
