@@ -223,7 +223,7 @@ class Shell:
             forget()
 
     def _is_ours(self, place: tuple[str, int]) -> bool:
-        if place not in self._ours:
+        if place not in self._ours and not self.app.rebalancing:
             self._ours = set(self.app.consumer.assignment())
         return place in self._ours
 

@@ -38,11 +38,15 @@ class _Consumer:
         self.app = SimpleNamespace(
             client_only=False,
             consumer_generation_id=1,
+            rebalancing=False,
             flow_control=flow,
             monitor=SimpleNamespace(track_tp_end_offset=lambda tp, offset: None),
             producer=SimpleNamespace(buffer=SimpleNamespace(pending=asyncio.Queue(), max_messages=100)),
             topics=SimpleNamespace(_tp_to_callback_lock=asyncio.Lock(), acks_enabled_for=lambda topic: True),
         )
+
+    def _is_changelog_tp(self, tp: TP) -> bool:
+        return tp.topic.endswith("-changelog")
 
     def highwater(self, tp: TP) -> int:
         return 10
@@ -283,3 +287,23 @@ def test_reading_goes_on_where_the_state_stands_if_that_is_before_what_is_commit
     consumer, _ = drained([], steps=0, prepare=prepare)
     asyncio.run(consumer.perform_seek())
     assert (consumer._read_offset[_A], consumer._read_offset[_B]) == (goes_to, None)
+
+
+def test_until_a_rebalance_is_over_nothing_but_changelogs_is_delivered_and_the_rest_is_read_again() -> None:
+    """An agent that took a record before its table was recovered would begin with a state of long ago."""
+    changes = TP("t-changelog", 0)
+
+    def prepare(consumer: Any) -> None:
+        consumer.app.rebalancing = True
+        consumer._read_offset[changes] = None
+        consumer.active = {_A, changes}
+
+    consumer, delivered = drained([{_A: [7]}, {changes: [1]}], steps=2, prepare=prepare)
+    assert delivered == [(changes, 1)]
+    assert consumer.rewound == 0
+    consumer.app.rebalancing = False
+    consumer.replies = [{_A: [5]}, {}]
+    asyncio.run(consumer._drain_once())
+    asyncio.run(consumer._drain_once())
+    assert consumer.rewound == 1
+    assert delivered == [(changes, 1), (_A, 5)]

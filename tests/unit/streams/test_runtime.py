@@ -35,6 +35,7 @@ class Process:
             topic=lambda name, **_: SimpleNamespace(send=lambda key, value: self._send(name, value)),
             on_partitions_revoked=SimpleNamespace(connect=lambda told, **_: self._told.append(told)),
             on_partitions_assigned=SimpleNamespace(connect=lambda told, **_: self._told.append(told)),
+            rebalancing=False,
             consumer=SimpleNamespace(assignment=lambda: self.partitions),
         )
         self.shell = Shell(app, WallClock().now_ns)
