@@ -10,7 +10,7 @@ from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
-from streams.findings import SourceFresh, SourceStale
+from streams.findings import SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
 from streams.image import AreaSnapshot
 
 __all__ = ["identity_of", "instant_of"]
@@ -50,15 +50,17 @@ def identity_of(record: Any) -> str:
             return f"decision {record.seq}"
         case PriceInForce():
             return f"price {record.segment} {record.interval_start_ns} revision {record.rev}"
-        case SourceStale() | SourceFresh():
+        case SourceStale() | SourceFresh() | SourceClockJumped() | SourceClockSteady():
             return f"{kind} {record.device} {record.ts_event_ns}"
+        # One frame may tell of several instants of one point: what it was, and what it is.
         case facts.SwitchReported():
-            return f"{kind} {record.element} {record.end} {record.ts_event_ns}"
+            return f"{kind} {record.element} {record.end} {record.ts_event_ns} of {record.ts_source_ns}"
         case facts.FlowReported():
-            return f"{kind} {record.element} {'from' if record.from_pct is not None else 'to'} {record.ts_event_ns}"
+            end = "from" if record.from_pct is not None else "to"
+            return f"{kind} {record.element} {end} {record.ts_event_ns} of {record.ts_source_ns}"
         case facts.LoadReported():
             return f"{kind} area {record.area} {record.ts_event_ns}"
         case facts.ControlReported():
-            return f"{kind} {record.site} {record.ts_event_ns}"
+            return f"{kind} {record.site} {record.ts_event_ns} of {record.ts_source_ns}"
         case _:
             return f"{kind} {instant_of(record)}"

@@ -36,7 +36,7 @@ class AreaSnapshot:
         values: the last usable value of each point with its source time; quality as of the tick (a stale point is Uncertain). A
             point that never had a usable value is not in it.
         sources: how each device of the area is doing.
-        counters: samples taken, duplicate, late, unknown since the start, by name.
+        counters: samples taken, duplicate, reordered, late and unknown since the first start, by name.
     """
 
     ts_event_ns: int

@@ -1,8 +1,8 @@
 """Telemetry frames in; last values, and the few facts the breaker needs, out.
 
-One :class:`AreaIntake` per control area keeps the last values of its points (:mod:`streams.lastvalues`) and notices edges: a switch
-that moved, a flow that died or revived, control that changed hands, a device that went quiet or came back. At each tick it writes out
-a snapshot.
+One :class:`AreaIntake` per control area judges whose times can be believed (:mod:`streams.sourceclock`), keeps the last values of its
+points (:mod:`streams.lastvalues`), and notices what changes: a switch that moved, a flow that died or revived, control that changed
+hands (:mod:`streams.edges`), a device that went quiet or came back. At each tick it writes out a snapshot.
 
 It is a fold over the frames of one partition, ticks and restarts among them: :meth:`AreaIntake.encode` is all it remembers, and what
 it gives out after :meth:`AreaIntake.restore` is what it would have given out without the restart.
@@ -22,25 +22,25 @@ from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame
 from ingest.points import PointTable
 from ingest.quality import BAD_NO_COMMUNICATION, UNCERTAIN_LAST_USABLE, Flag, is_good
-from market.facts import ControlReported, Fact, FlowReported, LoadReported, PointQuality, SwitchReported, SwitchStatus
+from market.facts import Fact, LoadReported, PointQuality, SwitchStatus
 from market.units import NS_PER_S
-from streams.findings import SourceFresh, SourceStale
+from streams.edges import Edges, EdgeState
+from streams.findings import SourceFinding, SourceFresh, SourceStale
 from streams.image import AreaSnapshot
 from streams.kpis import SourceHealth
 from streams.lastvalues import LastValues
+from streams.past import Past
+from streams.sourceclock import ClockState, SourceClocks
 
 __all__ = ["CLOCK_SOURCE", "AreaIntake", "Taken"]
 
 CLOCK_SOURCE: Final = "@clock"
 """Source name of the heartbeat frames that carry the tick to every area."""
 
-_ALIVE_HYSTERESIS: Final = 2.0
-"""A dead flow counts as alive again above this many times the dead threshold, so that noise at the threshold is not news."""
-
-_STATUS: Final = {1: SwitchStatus.OPEN, 2: SwitchStatus.CLOSED}
-
 
 class _Wire(msgspec.Struct):
+    """The state; what is None was not known yet to the version that wrote it."""
+
     v: int
     offset: int
     last: bytes
@@ -52,9 +52,13 @@ class _Wire(msgspec.Struct):
     switch_told: dict[int, tuple[SwitchStatus, PointQuality]]
     flow_dead: list[int]
     known: list[int]
+    site_told: dict[int, bool] | None = None
+    past: dict[int, Past] = {}
+    clocks: dict[str, ClockState] | None = None
 
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_READS: Final = (1, 2)
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 
 
@@ -63,7 +67,7 @@ class Taken:
     """What one frame or tick gave rise to."""
 
     facts: list[Fact] = field(default_factory=list)
-    findings: list[SourceStale | SourceFresh] = field(default_factory=list)
+    findings: list[SourceFinding] = field(default_factory=list)
     snapshot: AreaSnapshot | None = None
     unknown: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
@@ -79,7 +83,6 @@ class AreaIntake:
     """
 
     def __init__(self, area: str, table: PointTable, rating_mw: Mapping[str, float], dead_flow_pct: float) -> None:
-        n = len(table)
         self.area = area
         self.table = table
         self.last = LastValues(table)
@@ -87,24 +90,8 @@ class AreaIntake:
         """Offset of the last frame taken in by :meth:`take_in`."""
         self._seq = 0
 
-        self._is_edge: NDArray[np.bool_] = np.zeros(n, dtype=bool)
-        self._switches: dict[int, tuple[str, str]] = {}
-        self._switch_told: dict[int, tuple[SwitchStatus, PointQuality]] = {}
-        self._flows: dict[int, tuple[str, str, float]] = {}
-        self._flow_dead: dict[int, bool] = {}
-        self._sites: dict[int, str] = {}
-        self._known: set[int] = set()
-        """Switches and sites that have said something good before: what they say next is a change."""
-        for end in ("from", "to"):
-            for element, row in table.named("switch", end):
-                self._switches[row] = (element, end)
-            for element, row in table.named("branch", f"{end}_mw"):
-                if element in rating_mw:
-                    self._flows[row] = (element, end, dead_flow_pct / 100.0 * rating_mw[element])
-        self._rating_mw = rating_mw
-        self._sites = {row: site for site, row in table.named("site")}
-        for rows in (self._switches, self._flows, self._sites):
-            self._is_edge[list(rows)] = True
+        self._edges = Edges(table, self.last, rating_mw, dead_flow_pct)
+        self._clocks = SourceClocks(area, table)
         self._load_rows = np.array([row for _, row in table.named("load", "mw")], dtype=np.int64)
 
         devices: dict[str, list[int]] = {}
@@ -132,12 +119,24 @@ class AreaIntake:
         if self._began_ns is None:
             self._began_ns = frame.ts_ingest_ns
         # An empty frame is a heartbeat; one in which we say that nothing could be read is no sign of life.
-        if frame.source in self._place and (not len(frame) or (frame.quality != BAD_NO_COMMUNICATION).any()):
+        answered = not len(frame) or frame.quality[0] != BAD_NO_COMMUNICATION or bool((frame.quality != BAD_NO_COMMUNICATION).any())
+        if answered and frame.source in self._place:
             self._alive_ns[self._place[frame.source]] = frame.ts_ingest_ns
-        found = self.last.take(frame)
-        taken.unknown = found.unknown
-        for row in found.rows[self._is_edge[found.rows]].tolist():
-            self._edge(row, frame.ts_ingest_ns, taken)
+        if not len(frame):
+            return taken
+        reading = self._clocks.read(frame, self.last, answered=answered)
+        if reading.finding is not None:
+            taken.findings.append(reading.finding)
+        for part in (part for each in reading.frames for part in self.last.in_turns(each)):
+            found = self.last.take(part, reading.watermark_ns)
+            if len(found.unknown):
+                taken.unknown = np.append(taken.unknown, found.unknown)
+            for row in found.rows[self._edges.is_edge[found.rows]].tolist():
+                taken.facts.extend(self._edges.changed(row, frame.ts_ingest_ns))
+            if len(found.overtaken):
+                self._overtaken(part.only(found.overtaken), frame.ts_ingest_ns, taken)
+            if len(found.late) and reading.doubt_ns is not None:
+                self._clocks.hold(part.only(found.late), reading.doubt_ns)
         return taken
 
     def tick(self, now_ns: int, *, first: bool = False) -> Taken:
@@ -154,11 +153,8 @@ class AreaIntake:
             return taken
         self._ticked_ns = now_ns
         stale = self._stale(now_ns)
-        for row in self._switches:
-            if stale[row]:
-                self._tell_switch(row, now_ns, PointQuality.STALE, taken)
-            elif self._switch_told.get(row, (None, None))[1] is PointQuality.STALE:
-                self._tell_switch(row, now_ns, self._point_quality(row), taken)
+        taken.facts.extend(self._edges.aged(stale, now_ns))
+        self._edges.forget({device: self._clocks.watermark_ns(device) for device in self.table.devices})
         sources = tuple(self._source(device, rows, stale, now_ns, taken) for device, rows in self._device_rows.items())
         loads = self.last.value[self._load_rows]
         if len(loads) and np.isfinite(loads).all():
@@ -184,7 +180,7 @@ class AreaIntake:
 
     def encode(self) -> bytes:
         """Write down all that is remembered."""
-        ids = self.table.ids
+        edges = self._edges.state()
         return msgspec.msgpack.encode(
             _Wire(
                 v=_VERSION,
@@ -195,9 +191,12 @@ class AreaIntake:
                 ticked_ns=self._ticked_ns,
                 alive_ns={device: int(self._alive_ns[place]) for device, place in self._place.items() if self._alive_ns[place] >= 0},
                 stale_since_ns=self._stale_since_ns,
-                switch_told={int(ids[row]): told for row, told in self._switch_told.items()},
-                known=sorted(int(ids[row]) for row in self._known),
-                flow_dead=[int(ids[row]) for row, dead in self._flow_dead.items() if dead],
+                switch_told=edges.switch_told,
+                flow_dead=edges.flow_dead,
+                known=edges.known,
+                site_told=edges.site_told,
+                past=edges.past,
+                clocks=self._clocks.states(),
             )
         )
 
@@ -211,8 +210,8 @@ class AreaIntake:
             wire = _DECODER.decode(raw)
         except msgspec.DecodeError as exc:
             raise FrameError(f"not the state of an area's intake: {exc}") from exc
-        if wire.v != _VERSION:
-            raise FrameError(f"intake state of version {wire.v}; this release reads version {_VERSION}")
+        if wire.v not in _READS:
+            raise FrameError(f"intake state of version {wire.v}; this release reads versions {', '.join(map(str, _READS))}")
         self.offset = wire.offset
         self.last.restore(wire.last)
         self._seq, self._began_ns, self._ticked_ns = wire.seq, wire.began_ns, wire.ticked_ns
@@ -220,10 +219,34 @@ class AreaIntake:
             if device in self._place:
                 self._alive_ns[self._place[device]] = alive_ns
         self._stale_since_ns = {device: ns for device, ns in wire.stale_since_ns.items() if device in self._device_rows}
-        row_of = {int(point): row for row, point in enumerate(self.table.ids.tolist())}
-        self._switch_told = {row_of[point]: told for point, told in wire.switch_told.items() if row_of.get(point) in self._switches}
-        self._known = {row_of[point] for point in wire.known if point in row_of}
-        self._flow_dead = {row_of[point]: True for point in wire.flow_dead if row_of.get(point) in self._flows}
+        self._edges.restore(
+            EdgeState(
+                switch_told=wire.switch_told,
+                site_told=self._edges.sites_by_value(wire.known) if wire.site_told is None else wire.site_told,
+                flow_dead=wire.flow_dead,
+                known=wire.known,
+                past=wire.past,
+            )
+        )
+        self._clocks.restore(self._clocks_by_value() if wire.clocks is None else wire.clocks)
+
+    def _clocks_by_value(self) -> dict[str, ClockState]:
+        """Return what the last values tell of the clocks, where a state of version 1 does not."""
+        states = {}
+        for device, rows in self._device_rows.items():
+            by_clock = rows[(self.last.flags[rows] & np.uint16(Flag.TS_ESTIMATED)) == 0]
+            states[device] = ClockState(
+                newest_ns=int(self.last.ts_value_ns[rows].max()),
+                told_ns=int(self.last.ts_value_ns[by_clock].max(initial=-1)),
+                heard_ns=int(self._alive_ns[self._place[device]]),
+            )
+        return states
+
+    def _overtaken(self, overtaken: TelemetryFrame, now_ns: int, taken: Taken) -> None:
+        """Tell what samples that came out of order say of the time they speak of."""
+        rows = self.table.rows(overtaken.point)
+        for k in np.flatnonzero(self._edges.is_edge[rows] & is_good(overtaken.quality)).tolist():
+            taken.facts.extend(self._edges.overtaken(int(rows[k]), now_ns, int(overtaken.ts_event_ns[k]), float(overtaken.value[k])))
 
     def _stale(self, now_ns: int) -> NDArray[np.bool_]:
         """Return (n,) whether each point's last usable value is too old.
@@ -259,68 +282,4 @@ class AreaIntake:
             good=good,
             age_s=(now_ns - newest_ns) / NS_PER_S if newest_ns >= 0 else -1.0,
             state="stale" if quiet else "ok" if good else "bad",
-        )
-
-    def _edge(self, row: int, now_ns: int, taken: Taken) -> None:
-        """Tell what a fresh sample of a switch, a flow or a control site changed, if it changed anything."""
-        if row in self._switches:
-            self._tell_switch(row, now_ns, self._point_quality(row), taken)
-        elif row in self._flows:
-            self._tell_flow(row, now_ns, taken)
-        elif self._point_quality(row) is PointQuality.GOOD:
-            taken.facts.append(
-                ControlReported(
-                    ts_event_ns=now_ns,
-                    site=self._sites[row],
-                    asserted=bool(self.last.value[row] > 0.5),
-                    ts_source_ns=int(self.last.ts_value_ns[row]),
-                    initial=row not in self._known,
-                )
-            )
-            self._known.add(row)
-
-    def _point_quality(self, row: int) -> PointQuality:
-        return (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.BAD)[int(self.last.quality[row]) >> 30]
-
-    def _tell_switch(self, row: int, now_ns: int, quality: PointQuality, taken: Taken) -> None:
-        element, end = self._switches[row]
-        value = self.last.value[row]
-        status = _STATUS.get(int(value), SwitchStatus.INTERMEDIATE) if np.isfinite(value) else SwitchStatus.INTERMEDIATE
-        initial = row not in self._known
-        if quality is PointQuality.GOOD:
-            self._known.add(row)
-        if self._switch_told.get(row, (SwitchStatus.CLOSED, PointQuality.GOOD)) == (status, quality):
-            return
-        self._switch_told[row] = (status, quality)
-        taken.facts.append(
-            SwitchReported(
-                ts_event_ns=now_ns,
-                element=element,
-                end=end,
-                status=status,
-                quality=quality,
-                ts_source_ns=max(int(self.last.ts_value_ns[row]), 0),
-                initial=initial,
-            )
-        )
-
-    def _tell_flow(self, row: int, now_ns: int, taken: Taken) -> None:
-        if self._point_quality(row) is not PointQuality.GOOD:
-            return
-        element, end, dead_below_mw = self._flows[row]
-        was_dead = self._flow_dead.get(row, False)
-        dead = abs(self.last.value[row]) < dead_below_mw * (_ALIVE_HYSTERESIS if was_dead else 1.0)
-        if bool(dead) is was_dead:
-            return
-        self._flow_dead[row] = bool(dead)
-        pct = 100.0 * abs(float(self.last.value[row])) / self._rating_mw[element]
-        taken.facts.append(
-            FlowReported(
-                ts_event_ns=now_ns,
-                element=element,
-                from_pct=pct if end == "from" else None,
-                to_pct=pct if end == "to" else None,
-                quality=PointQuality.GOOD,
-                ts_source_ns=int(self.last.ts_value_ns[row]),
-            )
         )

@@ -87,7 +87,8 @@ def test_intake_goes_on_from_its_state_as_if_nothing_had_happened(given_frames: 
 def test_every_sample_is_counted_once(given_frames: list[TelemetryFrame]) -> None:
     last = LastValues(TABLE)
     for frame in given_frames:
-        last.take(frame)
+        for turn in last.in_turns(frame):
+            last.take(turn)
     assert sum(last.counters.values()) == sum(len(frame) for frame in given_frames)
 
 
