@@ -129,6 +129,8 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
         await shell.emit([*taken.facts, *taken.findings, *snapshots])
         if frame.source != CLOCK_SOURCE:
             return Dealt.KEPT
+        for what, count in intake.last.counters.items():
+            shell.counters[f"intake {frame.area} {what}"] = count
         kept[key] = intake.encode()
         return Dealt.SAVED
 

@@ -9,6 +9,7 @@ and is one now, that is told after it; nothing is told twice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -25,6 +26,8 @@ __all__ = ["EdgeState", "Edges"]
 _ALIVE_HYSTERESIS: Final = 2.0
 """A dead flow counts as alive again above this many times the dead threshold, so that noise at the threshold is not news."""
 
+_OPEN: Final = 1
+_CLAIMED: Final = 0.5
 _STATUS: Final = {1: SwitchStatus.OPEN, 2: SwitchStatus.CLOSED}
 _QUALITY: Final = (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.BAD)
 
@@ -37,7 +40,7 @@ class EdgeState(msgspec.Struct):
         site_told: likewise of each control site.
         flow_dead: flows that are dead.
         known: switches and sites that have said something good before: what they say next is a change.
-        past: of points that changed lately.
+        past: what each said lately.
     """
 
     switch_told: dict[int, tuple[SwitchStatus, PointQuality]]
@@ -84,20 +87,16 @@ class Edges:
         """Tell what a fresh sample changed, if it changed anything; the last values hold it already."""
         if row in self._switches:
             yield from self._switch(row, now_ns, self._quality(row))
-        elif self._quality(row) is not PointQuality.GOOD:
-            return
-        elif row in self._flows:
-            dead = self._is_dead(row, float(self._last.value[row]), was=self._flow_dead.get(row, False))
-            if dead is not self._flow_dead.get(row, False):
-                self._moved(row, self._newest(row, dead), not dead)
-                self._flow_dead[row] = dead
-                yield self._flow_fact(row, now_ns, self._newest(row, dead))
-        else:
-            asserted = bool(self._last.value[row] > 0.5)
-            if asserted is not self._site_told.get(row):
-                self._moved(row, self._newest(row, asserted), self._site_told.get(row))
-                self._site_told[row] = asserted
-                yield self._site_fact(row, now_ns, self._newest(row, asserted), initial=row not in self._known)
+        elif self._quality(row) is PointQuality.GOOD:
+            was = self._flow_dead.get(row, False) if row in self._flows else self._site_told.get(row)
+            state = self._state_of(row, float(self._last.value[row]), bool(was))
+            said = self._noted(row, was, state, told=state is not was)
+            if said.told and row in self._flows:
+                self._flow_dead[row] = state
+                yield self._flow_fact(row, now_ns, said)
+            elif said.told:
+                self._site_told[row] = state
+                yield self._site_fact(row, now_ns, said, initial=row not in self._known)
                 self._known.add(row)
 
     def overtaken(self, row: int, now_ns: int, ts_ns: int, value: float) -> Iterator[Fact]:
@@ -105,29 +104,30 @@ class Edges:
 
         Of a point whose present state is not good nothing is told: it counts as unseen, whatever it was before.
         """
-        if self._quality(row) is not PointQuality.GOOD or not np.isfinite(value):
+        past = self._past.get(row)
+        if past is None or self._quality(row) is not PointQuality.GOOD or not np.isfinite(value):
             return
         if row in self._switches:
-            yield from self._switch_history(row, now_ns, ts_ns, value)
+            now, quality = self._switch_told.get(row, (SwitchStatus.CLOSED, PointQuality.GOOD))
+            if int(value) not in _STATUS or now is SwitchStatus.INTERMEDIATE or quality is not PointQuality.GOOD:
+                return
+        told_ns = max((said.ts_ns for said in past.said if said.told), default=-1)
+        changes = past.overtaken(ts_ns, value, partial(self._state_of, row))
+        if row in self._switches:
+            for said in changes:
+                status = SwitchStatus.OPEN if said.state else SwitchStatus.CLOSED
+                yield self._switch_fact(row, now_ns, status, PointQuality.GOOD, said.ts_ns, history=True)
         elif row in self._flows:
-            past = self._past_of(row, self._flow_dead.get(row, False))
-            dead = self._is_dead(row, value, was=bool(past.at(ts_ns)))
-            later = not past.said or past.said[-1].ts_ns < ts_ns
-            # What revives by its present value revives the harder for having been dead.
-            now_dead = self._is_dead(row, float(self._last.value[row]), was=dead) if later else self._flow_dead.get(row, False)
-            for said in past.overtaken(Said(ts_ns, dead, value), self._newest(row, now_dead)):
-                yield self._flow_fact(row, now_ns, said)
-            self._kept(row, past)
-            if past.said:
-                self._flow_dead[row] = past.said[-1].state
-        elif row in self._site_told:
-            past = self._past_of(row, self._site_told[row])
-            told_ns = max((said.ts_ns for said in past.said if said.told), default=-1)
-            for said in past.overtaken(Said(ts_ns, value > 0.5, value), self._newest(row, self._site_told[row])):
-                # Claims are taken in the order they are told, so what stands before the last one told is passed over.
+            # A flow that wavers at the threshold is dead or alive by what it was before: then the present has changed too.
+            present = past.said[-1].state is not self._flow_dead.get(row, False)
+            self._flow_dead[row] = past.said[-1].state
+            for said in changes:
+                yield self._flow_fact(row, now_ns, said, history=not (present and said is changes[-1]))
+        else:
+            # Claims are taken in the order they are told, so what stands before the last one told is passed over.
+            for said in changes:
                 if said.ts_ns > told_ns:
                     yield self._site_fact(row, now_ns, said, initial=False)
-            self._kept(row, past)
 
     def aged(self, stale: NDArray[np.bool_], now_ns: int) -> Iterator[Fact]:
         """Tell which switches are not seen any more, or again; ``stale`` is (n,)."""
@@ -158,7 +158,7 @@ class Edges:
     def sites_by_value(self, known: list[int]) -> dict[int, bool]:
         """Return what the known sites said last, by point id; for a state that was written before that was noted."""
         ids = self._table.ids
-        return {int(ids[row]): bool(self._last.value[row] > 0.5) for row in self._sites if int(ids[row]) in known}
+        return {int(ids[row]): bool(self._last.value[row] > _CLAIMED) for row in self._sites if int(ids[row]) in known}
 
     def restore(self, state: EdgeState) -> None:
         """Go on from :meth:`state`; points that are no longer listed are forgotten."""
@@ -172,24 +172,22 @@ class Edges:
     def _quality(self, row: int) -> PointQuality:
         return _QUALITY[int(self._last.quality[row]) >> 30]
 
-    def _newest(self, row: int, state: bool) -> Said:
-        return Said(int(self._last.ts_value_ns[row]), state, float(self._last.value[row]))
+    def _state_of(self, row: int, value: float, was: bool) -> bool:
+        """Return which of two things a value means: a switch open, a flow dead, control claimed."""
+        if row in self._switches:
+            return int(value) == _OPEN
+        if row in self._flows:
+            return abs(value) < self._flows[row][2] * (_ALIVE_HYSTERESIS if was else 1.0)
+        return value > _CLAIMED
 
-    def _past_of(self, row: int, state: bool) -> Past:
-        """Return a point's recent past; of one that has none, that it was always as it is."""
-        return self._past.get(row) or Past(state, [])
-
-    def _kept(self, row: int, past: Past) -> None:
-        if past.said:
-            self._past[row] = past
-
-    def _moved(self, row: int, said: Said, before: bool | None) -> None:
-        """Note a change that is told now; ``said`` is newer than all before it, ``before`` what was so until then."""
-        said.told = True
-        self._past.setdefault(row, Past(before, [])).said.append(said)
-
-    def _is_dead(self, row: int, mw: float, *, was: bool) -> bool:
-        return bool(abs(mw) < self._flows[row][2] * (_ALIVE_HYSTERESIS if was else 1.0))
+    def _noted(self, row: int, before: bool | None, state: bool, *, told: bool) -> Said:
+        """Note the last value, which is good, in the point's past."""
+        said = Said(int(self._last.ts_value_ns[row]), float(self._last.value[row]), state, told)
+        past = self._past.get(row)
+        if past is None:
+            past = self._past[row] = Past(before, [])
+        past.said.append(said)
+        return said
 
     def _switch(self, row: int, now_ns: int, quality: PointQuality) -> Iterator[Fact]:
         value = self._last.value[row]
@@ -198,34 +196,38 @@ class Edges:
         before = self._switch_told.get(row, (SwitchStatus.CLOSED, PointQuality.GOOD))
         if quality is PointQuality.GOOD:
             self._known.add(row)
-            if initial or status is not before[0]:
-                was = None if initial or before[0] is SwitchStatus.INTERMEDIATE else before[0] is SwitchStatus.OPEN
-                if status is not SwitchStatus.INTERMEDIATE:
-                    self._moved(row, self._newest(row, status is SwitchStatus.OPEN), was)
+        if quality is PointQuality.GOOD and status is not SwitchStatus.INTERMEDIATE:
+            was = None if initial or before[0] is SwitchStatus.INTERMEDIATE else before[0] is SwitchStatus.OPEN
+            self._noted(row, was, status is SwitchStatus.OPEN, told=before != (status, quality))
         if before == (status, quality):
             return
         self._switch_told[row] = (status, quality)
         yield self._switch_fact(row, now_ns, status, quality, max(int(self._last.ts_value_ns[row]), 0), initial=initial)
 
-    def _switch_history(self, row: int, now_ns: int, ts_ns: int, value: float) -> Iterator[Fact]:
-        then, (now, quality) = _STATUS.get(int(value)), self._switch_told.get(row, (SwitchStatus.CLOSED, PointQuality.GOOD))
-        if then is None or now is SwitchStatus.INTERMEDIATE or quality is not PointQuality.GOOD or row not in self._known:
-            return
-        past = self._past_of(row, now is SwitchStatus.OPEN)
-        for said in past.overtaken(Said(ts_ns, then is SwitchStatus.OPEN, value), self._newest(row, now is SwitchStatus.OPEN)):
-            status = SwitchStatus.OPEN if said.state else SwitchStatus.CLOSED
-            yield self._switch_fact(row, now_ns, status, PointQuality.GOOD, said.ts_ns, initial=False)
-        self._kept(row, past)
-
     def _switch_fact(
-        self, row: int, now_ns: int, status: SwitchStatus, quality: PointQuality, ts_source_ns: int, *, initial: bool
+        self,
+        row: int,
+        now_ns: int,
+        status: SwitchStatus,
+        quality: PointQuality,
+        ts_source_ns: int,
+        *,
+        initial: bool = False,
+        history: bool = False,
     ) -> SwitchReported:
         element, end = self._switches[row]
         return SwitchReported(
-            ts_event_ns=now_ns, element=element, end=end, status=status, quality=quality, ts_source_ns=ts_source_ns, initial=initial
+            ts_event_ns=now_ns,
+            element=element,
+            end=end,
+            status=status,
+            quality=quality,
+            ts_source_ns=ts_source_ns,
+            initial=initial,
+            history=history,
         )
 
-    def _flow_fact(self, row: int, now_ns: int, said: Said) -> FlowReported:
+    def _flow_fact(self, row: int, now_ns: int, said: Said, *, history: bool = False) -> FlowReported:
         element, end, _ = self._flows[row]
         pct = 100.0 * abs(said.value) / self._rating_mw[element]
         return FlowReported(
@@ -235,6 +237,7 @@ class Edges:
             to_pct=pct if end == "to" else None,
             quality=PointQuality.GOOD,
             ts_source_ns=said.ts_ns,
+            history=history,
         )
 
     def _site_fact(self, row: int, now_ns: int, said: Said, *, initial: bool) -> ControlReported:

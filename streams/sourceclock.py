@@ -19,8 +19,9 @@ received it, the others as much older as the device says. Their quality is the d
 The episode ends, once, when as many frames are credible again: as old when they come as they were before the jump.
 
 Samples without a time of the device's own, those from a store, repeats, and what we say ourselves of an unanswered poll, speak neither
-for nor against a clock. Deliberately absent: clocks that drift, clocks that were behind from the first frame on, steps back smaller than
-the bound (the samples count as reordered for as long), and one wrong clock among several behind the same server.
+for nor against a clock. Deliberately absent: clocks that drift, clocks that were behind from the first frame on or set back by no more
+than a silence before (what they say is in order, and old), steps back smaller than the bound (what they say counts as reordered for as
+long), and one wrong clock among several behind the same server.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ _BY_RECEIPT: Final = np.uint16(Flag.TS_ESTIMATED | Flag.CLOCK_SUSPECT)
 _NEVER: Final = -1
 
 
-class ClockState(msgspec.Struct):
+class ClockState(msgspec.Struct, array_like=True):
     """What is remembered of one device.
 
     Attributes:

@@ -49,6 +49,7 @@ def frames(draw: st.DrawFn) -> TelemetryFrame:
         value=np.array(value, dtype=np.float64),
         quality=np.array(quality, dtype=np.uint32),
         flags=np.array(flags, dtype=np.uint16),
+        clock_off_ns=draw(st.just(0) | st.integers(-(2**62), 2**62)),
     )
 
 
