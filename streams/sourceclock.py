@@ -182,10 +182,8 @@ class SourceClocks:
         state.held = [*state.held, encode_frame(held)][-_HELD_MAX:]
 
     def _evidence(self, frame: TelemetryFrame, newest_ns: int, place: int, last: LastValues) -> _Evidence | None:
-        """Return what a frame says of its device's clock; None where it says nothing, or where our own clock went back."""
+        """Return what a frame says of its device's clock; None where it says nothing."""
         state, now_ns, ts_ns = self._states[place], frame.ts_ingest_ns, frame.ts_event_ns
-        if now_ns < state.heard_ns:
-            return None
         clocked = None
         if frame.flags.any():
             clocked = (frame.flags & _NO_CLOCK) == 0

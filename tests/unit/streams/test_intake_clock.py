@@ -131,6 +131,35 @@ def test_one_odd_frame_is_no_jump() -> None:
         assert clock_findings(taken) == []
 
 
+def test_two_odd_frames_in_a_row_are_no_jump_however_far_apart() -> None:
+    for off_s in (HOUR_S, -HOUR_S):
+        unit = intake()
+        odd = {20: off_s, 40: off_s}
+        taken = [unit.take(at_edge(loads(second, off_s=odd.get(second, 0.0)))) for second in (0, 4, 20, 40, 60, 64)]
+        assert clock_findings(taken) == []
+
+
+def test_what_repeats_an_old_value_beside_the_new_ones_does_not_hide_a_jump() -> None:
+    unit = intake()
+    unit.take(frame("scada", 0, {"switch/A1/from": (-HOUR_S, 2.0), "bus/101/kv": (0, 230.0)}))
+    repeated = (-HOUR_S, 2.0)
+    taken = [unit.take(frame("scada", s, {"switch/A1/from": repeated, "bus/101/kv": (s - 2 * HOUR_S, 230.0 + s)})) for s in range(2, 20, 2)]
+    (found,) = clock_findings(taken)
+    assert isinstance(found, SourceClockJumped)
+    assert found.jump_s == 2 * HOUR_S
+    assert unit.last.value[row("bus/101/kv")] == 248.0
+    assert unit.last.ts_value_ns[row("switch/A1/from")] == T0 - HOUR_S * NS_PER_S
+
+
+def test_what_we_say_of_an_unanswered_poll_moves_no_watermark() -> None:
+    unit = intake()
+    unit.take(loads(0))
+    unit.take(loads(8))
+    unit.take(frame("rtu", 60, {"load/101/mw": (60, np.nan), "load/102/mw": (60, np.nan)}, quality=BAD_NO_COMMUNICATION, flags=1))
+    unit.take(loads(61, off_s=-57))
+    assert (unit.last.counters["reordered"], unit.last.counters["late"]) == (2, 0)
+
+
 def test_a_store_that_is_read_out_after_an_outage_is_no_jump() -> None:
     """Live values first, then what was stored meanwhile, as fast as the line takes it or slower than it was measured."""
     for step_s in (0.01, 0.5, 2.0):

@@ -121,6 +121,14 @@ def test_of_a_switch_that_is_not_seen_no_history_is_told() -> None:
     assert facts == [(99, "CLOSED", False)]
 
 
+def test_of_a_switch_that_is_told_as_stale_no_history_is_told_before_it_is_seen_again() -> None:
+    unit = intake()
+    unit.take(frame(90, SWITCH, (90, CLOSED)))
+    unit.take(frame(99, SWITCH, (99, CLOSED)))
+    assert len(unit.tick(T0 + 110 * NS_PER_S).facts) == 1
+    assert unit.take(frame(111, SWITCH, (97, OPEN))).facts == []
+
+
 def test_what_came_before_anything_was_known_is_no_change() -> None:
     assert told(SWITCH, [(99, CLOSED)], [(97, OPEN)]) == []
 
@@ -202,8 +210,10 @@ def test_a_state_of_version_1_is_read_as_if_its_values_had_been_taken_in_by_this
     assert not closed.initial
     assert unit.take(frame(33, SWITCH, (20, OPEN))).facts == []
     assert unit.last.counters["late"] == 1
-    jump = [f for s in range(40, 60, 2) for f in unit.take(frame(s, "load/101/mw", (s - 3600, 1.0))).findings]
-    assert len(jump) == 1, "the watermark was taken from its values"
+    jumping = intake()
+    jumping.restore(VERSION_1)
+    jump = [f for s in range(40, 60, 2) for f in jumping.take(frame(s, "load/102/mw", (s - 3600, 1.0))).findings]
+    assert len(jump) == 1, "what its clock told is known from its values"
     again = intake()
     again.restore(unit.encode())
     assert again.encode() == unit.encode()
