@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?=
+SOAK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench drills servers up clean
+.PHONY: help demo test unit check format bench soak drills servers up clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +49,11 @@ format: $(VENV)/.dev  ## Format the sources
 drills: $(STAMP)  ## Play every drill file
 	@$(BIN)/gridfuse drill tests/drills/*.yaml
 
-bench: $(VENV)/.dev  ## Measure; results are ratios to a named reference in the same run
+bench: $(VENV)/.dev  ## Measure; results are ratios to a named reference in the same run (half an hour, 6 GB of disk)
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python -m $$(echo $${bench%.py} | tr / .) || exit 1; done
+
+soak: $(VENV)/.dev  ## Ten minutes at full rate with InfluxDB away half of the time: nothing lost, nothing grows (options: SOAK="--minutes 60")
+	@$(BIN)/python -m tests.bench.soak $(SOAK)
 
 servers:  ## Install the real servers that the integration tests use, into .servers
 	@scripts/servers.sh

@@ -8,8 +8,8 @@ GET     ``/api/state``     everything the board shows, once
 GET     ``/api/stream``    the same as server-sent events: a snapshot, then what changed
 GET     ``/api/breaker``   :class:`market.view.MarketView` as JSON, instants in ns; 404 before the first report
 POST    ``/api/commands``  an order to the breaker: 202 when it is on its way, 422 naming the fields that are wrong
-GET     ``/health``        200 while the process lives
-GET     ``/ready``         200 once everything was recovered, else 503 with what is missing
+GET     ``/health``        200 while the process lives, else 503 with what only a restart can mend
+GET     ``/ready``         200 once everything is recovered and in sync, else 503 with what is missing and what to do
 GET     ``/metrics``       what the service counts, for Prometheus (:mod:`console.metrics`)
 ======  =================  ==========================================================================================
 
@@ -48,7 +48,10 @@ from market.errors import RuleRefusal
 from market.facts import CommandGiven
 from streams.errors import SinkUnavailable
 
-__all__ = ["ApiServer", "CommandSink", "HealthSource", "MetricsPage", "build_api"]
+__all__ = ["ApiServer", "CommandSink", "HealthSource", "MetricsPage", "build_api", "build_probes"]
+
+_CONNECTIONS_MAX: Final = 256
+"""Connections at a time; more are answered with 503. One that was dropped and does not read stays until the kernel gives it up."""
 
 CommandSink = Callable[[CommandGiven], Awaitable[None]]
 """Takes an order and returns once it is safely on its way.
@@ -65,8 +68,12 @@ MetricsPage = Callable[[str], Awaitable[tuple[bytes, str]]]
 class HealthSource(Protocol):
     """Knows how far the service has come."""
 
+    def failing(self) -> Sequence[str]:
+        """Name what only a restart can mend; empty while the service lives."""
+        ...
+
     def missing(self) -> Sequence[str]:
-        """Name what is not yet recovered or reachable; empty when the service is ready."""
+        """Name what is not in sync, each with its remedy; empty when the service is ready."""
         ...
 
 
@@ -99,7 +106,7 @@ def build_api(
     Args:
         state: the board's memory; somebody else applies the records to it, on the same event loop.
         commands: where orders go, or None for a board that takes none (403).
-        health: behind ``/ready``.
+        health: behind ``/health`` and ``/ready``.
         clock: event time, read for each message of the stream and for the instant an order arrived.
         allowed_hosts: names and addresses a request may use for this service, without port.
         metrics: behind ``/metrics``, or None for an instance that counts nothing (404).
@@ -144,17 +151,26 @@ def build_api(
     return app
 
 
+def build_probes(health: HealthSource, *, allowed_hosts: Sequence[str] = LOOPBACK_HOSTS, metrics: MetricsPage | None = None) -> FastAPI:
+    """Build the application of a process that shows nothing: ``/health``, ``/ready`` and ``/metrics``; arguments as :func:`build_api`."""
+    app = FastAPI(title="Gridfuse", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, allowed_hosts=tuple(allowed_hosts))
+    _add_probes(app, health, metrics)
+    return app
+
+
 def _add_probes(app: FastAPI, health: HealthSource, metrics: MetricsPage | None) -> None:
     """Add what machines ask of the service itself."""
 
     @app.get("/health")
     async def live() -> Response:
-        return _json({"status": "live"})
+        failing = list(health.failing())
+        return _json({"status": "failing", "failing": failing} if failing else {"status": "live"}, 503 if failing else 200)
 
     @app.get("/ready")
     async def ready() -> Response:
         missing = list(health.missing())
-        return _json({"status": "recovering" if missing else "ready", "missing": missing}, 503 if missing else 200)
+        return _json({"status": "not ready" if missing else "ready", "missing": missing}, 503 if missing else 200)
 
     @app.get("/metrics", include_in_schema=False)
     async def counted(request: Request) -> Response:
@@ -199,7 +215,7 @@ class ApiServer:
     """Serves an application beside other work on the same event loop; leaves the process's signals alone.
 
     Args:
-        app: from :func:`build_api`.
+        app: from :func:`build_api` or :func:`build_probes`.
         host: address to bind to.
         port: port to bind to, or 0 for a free one.
     """
@@ -208,7 +224,8 @@ class ApiServer:
         self._app = app
         self._host = host
         self._port = port
-        self._server = _QuietServer(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+        config = uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=_CONNECTIONS_MAX, timeout_graceful_shutdown=5)
+        self._server = _QuietServer(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
@@ -226,7 +243,8 @@ class ApiServer:
 
     async def stop(self) -> None:
         """End the streams, finish the requests under way, and stop."""
-        self._app.state.stream.close()
+        if (stream := getattr(self._app.state, "stream", None)) is not None:
+            stream.close()
         self._server.should_exit = True
         if self._task is not None:
             await self._task

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from console.board.stream import BoardStream
+from console.logs import lost_lines
 from console.loopdelay import LoopDelay
 from console.observers import Recorder
 from ingest.clock import Clock
@@ -33,9 +35,10 @@ from market.units import NS_PER_S
 from market.version import CODE
 from streams.errors import SinkError
 from streams.influx import Flusher, FlushState
+from streams.lanes import Lane
 from streams.notify import Dispatcher
 from streams.outbox import DeliveryState, Outbox
-from streams.positions import open_log, positions
+from streams.positions import open_log, positions, waiting_records
 from streams.runtime import Shell
 from streams.spool import Spool
 from streams.topics import TOPICS
@@ -57,24 +60,30 @@ Sample = tuple[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """The parts of the service that are read.
+    """The parts of the service that are read; those that its role does not have are None.
 
     Attributes:
         rule_set: id of the rules in force.
         last_tick_ns: gives the event time of the last tick, 0 before the first one.
+        lanes: gives what waits for each sink.
+        missing: gives what is missing to be ready.
+        stream: gives the board's stream, None where it is not served.
     """
 
     shell: Shell
-    gateway: Gateway
-    spool: Spool
-    recorder: Recorder
+    gateway: Gateway | None
+    spool: Spool | None
+    recorder: Recorder | None
     flusher: Flusher | None
-    outbox: Outbox
-    dispatcher: Dispatcher
+    outbox: Outbox | None
+    dispatcher: Dispatcher | None
     clock: Clock
     loop_delay: LoopDelay
     rule_set: str
     last_tick_ns: Callable[[], int]
+    lanes: Callable[[], Sequence[Lane]] = tuple
+    missing: Callable[[], Sequence[str]] = tuple
+    stream: Callable[[], BoardStream | None] = lambda: None
 
 
 class Metrics(Collector):
@@ -95,14 +104,15 @@ class Metrics(Collector):
         Args:
             accept: the request's Accept header: Prometheus' own text format, or OpenMetrics where that is asked for.
         """
-        await self._count_deliveries()
+        if self._watched.outbox is not None:
+            await self._count_deliveries(self._watched.outbox)
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
-    async def _count_deliveries(self) -> None:
+    async def _count_deliveries(self, outbox: Outbox) -> None:
         # A database that hangs must not get a second thread for every scrape.
         if self._counting is None:
-            self._counting = asyncio.create_task(asyncio.to_thread(self._watched.outbox.counts))
+            self._counting = asyncio.create_task(asyncio.to_thread(outbox.counts))
         done, _ = await asyncio.wait((self._counting,), timeout=_OUTBOX_S)
         if not done:
             return
@@ -118,11 +128,23 @@ class Metrics(Collector):
         watched = self._watched
         yield from _processors(watched.shell)
         yield from _topics(watched.shell)
-        yield from _devices(watched.gateway.health(), watched.gateway.frames_waiting())
-        yield from _spool(watched.spool, watched.recorder)
+        if watched.gateway is not None:
+            yield from _devices(watched.gateway.health(), watched.gateway.frames_waiting())
+            what = "Rounds of heartbeats given up because too many waited to be sent."
+            yield _counter("gateway_dropped_beats_total", what, (), [((), watched.gateway.beats_dropped())])
+        if watched.spool is not None and watched.recorder is not None:
+            yield from _spool(watched.spool, watched.recorder)
         if watched.flusher is not None:
             yield from _influx(watched.flusher)
-        yield from _deliveries(watched.dispatcher, self._deliveries)
+        if watched.dispatcher is not None:
+            yield from _deliveries(watched.dispatcher, self._deliveries)
+        yield from _sinks(watched.lanes())
+        if (stream := watched.stream()) is not None:
+            yield _gauge("board_clients", "Browsers that watch the live board.", stream.clients)
+            what = "Browsers that were dropped because they did not read; each begins again with all of it."
+            yield _counter("board_dropped_clients_total", what, (), [((), stream.dropped)])
+            what = "Browsers that were sent away because too many watched."
+            yield _counter("board_refused_clients_total", what, (), [((), stream.refused)])
         yield from self._service()
 
     def _service(self) -> Iterator[Metric]:
@@ -133,6 +155,8 @@ class Metrics(Collector):
         yield _gauge("clock_step_seconds", "By how much the machine's clock has parted from event time.", watched.clock.step_s())
         if tick_ns:
             yield _gauge("last_tick_timestamp_seconds", "Event time of the last tick, since the epoch.", tick_ns / NS_PER_S)
+        yield _counter("lost_messages_total", "Lines of log that nobody took in time.", (), [((), lost_lines())])
+        yield _gauge("ready", "1 while nothing is missing at /ready, else 0.", float(not watched.missing()))
         yield _gauge("uptime_seconds", "Wall time since the service was made.", time.monotonic() - self._started_s)
         yield InfoMetricFamily("gridfuse_build", "Which code decides, by which rules.", {"version": CODE, "rule_set": watched.rule_set})
 
@@ -163,6 +187,8 @@ def _processors(shell: Shell) -> Iterator[Metric]:
     yield _counter("processor_work_seconds_total", what, label, [((n,), shell.seconds.get(n, 0.0)) for n in names])
     what = "Records that could not be decoded, or whose processing raised; they are dead letters."
     yield _counter("processor_errors_total", what, label, [((n,), counters[f"failed {n}"]) for n in names])
+    what = "Records that were read for a processor and not taken by it yet."
+    yield _gauges("processor_waiting_records", what, label, [((n,), count) for n, count in sorted(waiting_records(shell.app).items())])
     what = "Samples since the very first start, by what became of them: taken, duplicate, reordered, late, unknown."
     counted = [(name.rpartition(" "), count) for name, count in counters.items() if name.startswith(_INTAKE)]
     samples = [((area.removeprefix(_INTAKE), outcome), count) for (area, _, outcome), count in counted]
@@ -240,10 +266,24 @@ def _influx(flusher: Flusher) -> Iterator[Metric]:
         yield _counter(name, what, (), [((), number)])
 
 
+def _sinks(lanes: Iterable[Lane]) -> Iterator[Metric]:
+    waiting: Counter[tuple[str, ...]] = Counter()
+    skipped: Counter[tuple[str, ...]] = Counter()
+    for lane in lanes:
+        waiting[lane.sink, lane.topic.name] += lane.waiting
+        skipped[lane.sink, lane.topic.name] += lane.skipped
+    labels = ("sink", "topic")
+    yield _gauges("sink_waiting_records", "Records that a sink has not seen yet.", labels, waiting.items())
+    what = "Records that were given up for a sink that was too far behind; they are still on their topics."
+    yield _counter("sink_skipped_records_total", what, labels, skipped.items())
+
+
 def _deliveries(dispatcher: Dispatcher, counts: Mapping[tuple[str, DeliveryState], int]) -> Iterator[Metric]:
     channels = sorted({*dispatcher.status, *(channel for channel, _ in counts)})
     rows: Counter[Any] = Counter(counts)
     samples = [((channel, state.value), rows[channel, state]) for channel in channels for state in DeliveryState]
     yield _gauges("alert_deliveries", "Alerts in the outbox, by what came of them.", ("channel", "state"), samples)
     failed = [((channel,), status.failed_attempts) for channel, status in dispatcher.status.items()]
+    in_flight = [((channel,), status.in_flight) for channel, status in dispatcher.status.items()]
+    yield _gauges("alert_attempts_in_flight", "Deliveries that are being attempted now.", ("channel",), in_flight)
     yield _counter("alert_failed_attempts_total", "Attempts at a delivery that failed.", ("channel",), failed)

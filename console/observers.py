@@ -1,24 +1,24 @@
 """What watches the stream on behalf of people: the board, the spool towards InfluxDB, the ledger, the people on call.
 
 Observers see a record after it was made durable, at least once, and are idempotent on its identity. A store that is away holds up
-its own observer only as long as the topic's buffer lasts; it never holds up a processor.
+its own observer and nobody else (:mod:`streams.lanes`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from console.board.state import BoardState
 from ingest.frame import TelemetryFrame
-from market.decisions import Decision, Phase
-from market.facts import Segment
+from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
 from market.view import MarketView
-from streams import lineprotocol
+from streams import lineprotocol, topics
 from streams.alerts import Alert
 from streams.errors import SinkUnavailable
 from streams.kpis import KpiFrame
@@ -29,12 +29,9 @@ from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
 
-__all__ = ["BoardObserver", "LedgerObserver", "MarketWatch", "Notifier", "Recorder"]
+__all__ = ["BoardObserver", "LedgerObserver", "Notifier", "Recorder"]
 
 _log = logging.getLogger(__name__)
-
-_OUT: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.RESUMING)
-"""Phases in which clearings run in the shadow."""
 
 _RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits between attempts at a store that is away; the last one repeats."""
@@ -48,7 +45,8 @@ async def _insist(what: str, work: Callable[[], Awaitable[Any]]) -> None:
             await work()
         except SinkUnavailable as exc:
             wait_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
-            _log.error("%s: %s; again in %g s", what, exc, wait_s)
+            where = {"sink": what, "reason": str(exc), "attempt": attempt + 1, "wait_s": wait_s}
+            _log.error("%s: %s; again in %g s", what, exc, wait_s, extra=where)
             attempt += 1
             await asyncio.sleep(wait_s)
         else:
@@ -84,18 +82,6 @@ class BoardObserver:
             self._board.apply(record)
 
 
-class MarketWatch:
-    """Knows whether the market's results are in force."""
-
-    def __init__(self) -> None:
-        self.out = False
-
-    async def see(self, topic: Topic, record: Any) -> None:
-        """Take in the market's state."""
-        if isinstance(record, MarketView):
-            self.out = any(segment.segment is Segment.RT and segment.phase in _OUT for segment in record.segments)
-
-
 class Recorder:
     """Writes every record to the spool as lines.
 
@@ -110,19 +96,32 @@ class Recorder:
         self._zone = zone
         self.not_spooled = 0
         """Records the spool could not take (disk full); they are still on their topics."""
+        self._told = 0
+        # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Append the record's lines."""
-        lines = self._lines(record)
+        await self.see_all(topic, (record,))
+
+    async def see_all(self, topic: Topic, records: Sequence[Any]) -> None:
+        """Append the lines of several records; they survive the death of the process when this returns."""
+        lines = b"".join(map(self._lines, records))
         if not lines:
             return
         try:
-            self._spool.append(lines)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._spool.append, lines)
         except SinkUnavailable as exc:
-            # Holding up telemetry would blind the processors that share its partition.
-            self.not_spooled += 1
-            if self.not_spooled == 1 or self.not_spooled % 1000 == 0:
-                _log.error("%s (%d records not spooled so far)", exc, self.not_spooled)
+            # Not tried again: a disk that is full would be asked for every record, and the records are on their topics.
+            self.not_spooled += len(records)
+            if not self._told or self.not_spooled >= self._told + 1000:
+                self._told = self.not_spooled
+                where = {"sink": "spool", "topic": topic.name, "reason": str(exc), "records": self.not_spooled}
+                _log.error("%s (%d records not spooled so far)", exc, self.not_spooled, extra=where)
+
+    def close(self) -> None:
+        """Finish the append under way; nothing can be recorded any more."""
+        self._thread.shutdown()
 
     def _lines(self, record: Any) -> bytes:
         match record:
@@ -147,6 +146,8 @@ class Recorder:
 class LedgerObserver:
     """Keeps decisions, prices and outcomes in the ledger."""
 
+    topics: Final = (topics.DECISIONS, topics.PRICES, topics.OUTCOMES)
+
     def __init__(self, ledger: AsyncLedger) -> None:
         self._ledger = ledger
 
@@ -163,6 +164,8 @@ class LedgerObserver:
 
 class Notifier:
     """Hands alerts to the dispatcher."""
+
+    topics: Final = (topics.ALERTS,)
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher

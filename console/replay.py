@@ -5,9 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -18,14 +16,12 @@ import yaml
 from console.complaints import UNUSABLE, complaints
 from market.errors import ConfigError, Problem, UnitError
 from market.units import instant_ns, instant_text
-from streams.app import APP_ID
 from streams.archive import Archive, write_archive
 from streams.marketmodel import MarketModel
 from streams.model import market_model
+from streams.recordings import open_recording
 from streams.replay import STAGES, Base, RecordSource, Span, StageReport, replay
 from streams.settings import Settings, read_settings
-from streams.transport.reader import LogReader
-from streams.transport.records import Record
 
 __all__ = ["register"]
 
@@ -46,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _replay(
-    archive: Annotated[Path | None, typer.Argument(help="File written by `gridfuse export`; without it the service's own log.")] = None,
+    archive: Annotated[Path | None, typer.Argument(help="File written by `gridfuse export`; without it what the service recorded.")] = None,
     config: _Config = None,
     data: _Data = None,
     from_: _From = "",
@@ -87,36 +83,18 @@ def _export(
         path = _settings_path(config, data)
         settings = read_settings(path)
         span = Span(from_ns=_instant(from_, "--from", 0), to_ns=_instant(to, "--to", 0))
-        with _log_of(settings) as source:
+        with open_recording(settings.broker) as source:
             manifest = write_archive(file, source, _model(settings), span, _portable(path, settings))
     counts = {name: sum(cut["records"] for cut in cuts.values()) for name, cuts in manifest["topics"].items()}
     told = ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()) if count)
     typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB; {told}. Replay it with: gridfuse replay {file}")
 
 
-class _Log:
-    """The embedded log of a service as a recording."""
-
-    def __init__(self, log: LogReader) -> None:
-        self._log = log
-        self._topics = log.topics()
-        self._done = log.committed(APP_ID)
-
-    def partitions(self, topic: str) -> int:
-        return self._topics[topic].partitions if topic in self._topics else 0
-
-    def done(self, topic: str, partition: int) -> int:
-        return self._done.get((topic, partition), 0)
-
-    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Record]:
-        return self._log.records(topic, partition, start)
-
-
 def _run_stage(archive: str, settings_path: str, name: str, span: Span) -> StageReport:
     """Replay one stage; runs in a process of its own."""
     if not archive:
         settings = read_settings(settings_path)
-        with _log_of(settings) as source:
+        with open_recording(settings.broker) as source:
             return _replayed(source, settings, name, Base(), span)
     with Archive(Path(archive)) as opened, tempfile.TemporaryDirectory() as directory:
         settings = read_settings(opened.settings(Path(directory)))
@@ -131,12 +109,6 @@ def _replayed(source: RecordSource, settings: Settings, name: str, base: Base, s
 
 def _model(settings: Settings) -> MarketModel:
     return market_model(settings.network, settings.points.table(), settings.rules, settings.control, day_ahead=settings.day_ahead)
-
-
-@contextmanager
-def _log_of(settings: Settings) -> Iterator[_Log]:
-    with LogReader(settings.log_directory) as log:
-        yield _Log(log)
 
 
 def _settings_path(config: Path | None, data: Path | None) -> Path:

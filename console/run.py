@@ -6,6 +6,8 @@ import asyncio
 import logging
 import shutil
 import signal
+import socket
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +18,11 @@ from rich.console import Console
 
 from console.complaints import complaints
 from console.demo.command import DemoOptions, run_demo
-from console.logs import log_to
-from console.service import Service
+from console.logs import log_to, secrets_of
+from console.service import INSTANCE, Service
 from market.errors import ConfigError, Problem, UnitError
 from market.units import NS_PER_DAY, NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns, instant_ns
+from streams.roles import Role
 from streams.settings import Settings, read_settings
 
 __all__ = ["register"]
@@ -75,22 +78,31 @@ def _demo(
 def _run(
     config: Annotated[Path, typer.Option("--config", help="The service's settings (YAML).")],
     port: Annotated[int | None, typer.Option(help="Port of API and board, instead of the settings'.", min=0, max=65_535)] = None,
+    role: Annotated[Role, typer.Option(help="How much of the service this process is; all but `all` need a Kafka broker.")] = Role.ALL,
+    instance: Annotated[
+        str, typer.Option(help="Name among the processes of its role; the same after a restart. Default: the role and the machine.")
+    ] = "",
+    area: Annotated[list[str] | None, typer.Option(help="Read the devices of this area only; may be given several times.")] = None,
 ) -> None:
     """The service against real devices; runs until it is told to stop (SIGINT, SIGTERM)."""
     log_to(None)
     with complaints():
         settings = read_settings(config)
+        log_to(None, settings.logs, secrets_of(settings))
         if port is not None:
             settings = replace(settings, http=settings.http.model_copy(update={"port": port}))
-        asyncio.run(_serve(settings))
+        if area and role not in (Role.ALL, Role.INGEST):
+            raise ConfigError([Problem("--area", f"a process with --role {role} reads no devices; leave it out")])
+        name = instance or (INSTANCE if role is Role.ALL else f"{role}-{socket.gethostname()}")
+        asyncio.run(_serve(settings, role, name, area or ()))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, role: Role, instance: str, areas: Collection[str]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    service = Service(settings)
+    service = Service(settings, role=role, instance=instance, areas=areas)
     try:
         port = await service.start()
         service.start_ticking()

@@ -1,6 +1,6 @@
-"""The whole service in one process: field gateway, stream processors, sinks, board. The composition root; wiring and life cycle only.
+"""The service in one process, or the part of it that a role names. The composition root; wiring and life cycle only.
 
-Order of a start: settings are checked, stores opened, the API answers (``/ready`` says what is missing), the processors recover, the
+Order of a start: settings are checked, stores opened, HTTP answers (``/ready`` says what is missing), the processors recover, the
 gateway begins to read, time begins to tick. A stop goes the other way round and leaves nothing half done; a crash is recovered from
 at the next start, because everything accepted is in the log.
 """
@@ -8,83 +8,41 @@ at the next start, because everything accepted is in the log.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import fcntl
+import os
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
-from console.api import ApiServer, build_api
-from console.board.state import BoardState
+from console.api import ApiServer, build_api, build_probes
+from console.board.stream import BoardStream
+from console.fieldside import BasePoints, FieldSide, part_of
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
-from console.observers import BoardObserver, LedgerObserver, MarketWatch, Notifier, Recorder
+from console.peopleside import PeopleSide
+from console.readiness import Readiness
 from ingest.clock import Clock, WallClock
-from ingest.frame import TelemetryFrame, encode_frame
-from ingest.gateway import Gateway
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import CommandGiven
-from market.units import NS_PER_S
 from streams import topics, wire
 from streams.agents import Hooks, Observer
 from streams.app import build_app
-from streams.errors import DecodeError, SinkUnavailable, StoreError
-from streams.influx import Flusher
-from streams.ledger import AsyncLedger, Ledger
+from streams.errors import SinkUnavailable, StoreError, StoreLocked
 from streams.marketmodel import MarketModel
 from streams.model import market_model
-from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
-from streams.outbox import Outbox
-from streams.preview import Preview
+from streams.roles import Part, Role
 from streams.settings import Settings
-from streams.spool import Spool
-from streams.telemetrylines import TelemetryEncoder
 from streams.ticker import Ticker
-from streams.topics import Topic
-from streams.transport.reader import LogReader
+from streams.transport import log_directory
 
-__all__ = ["Service", "last_event_ns"]
+__all__ = ["INSTANCE", "Service"]
 
-_log = logging.getLogger(__name__)
-
-_BOARD_RECORDS: Final = {topics.KPI: 20_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
-"""Most records of each topic the board reads back at a start: what it keeps, about a day."""
-
-
-def last_event_ns(log_directory: Path) -> int | None:
-    """Return the event time the last run had reached by its embedded log, or None where there was none.
-
-    Raises:
-        StoreError: there is a log, and it cannot be read.
-    """
-    newest = [*_last_records(log_directory, topics.FACTS, 50), *_last_records(log_directory, topics.SNAPSHOTS, 50)]
-    return max((record.ts_event_ns for record in newest), default=None)
-
-
-def _last_records(directory: Path, topic: Topic, most: int) -> Iterator[Any]:
-    """Read back the newest records of a single-partition topic from the embedded log; none where there is no log yet."""
-    try:
-        with LogReader(directory) as log:
-            if topic.name not in log.topics():
-                return
-            oldest, end = log.bounds(topic.name, 0)
-            for found in log.records(topic.name, 0, max(oldest, end - most), end):
-                with contextlib.suppress(DecodeError):
-                    yield wire.decode(topic, found.value or b"")
-    except StoreError:
-        if any(directory.glob("*")):
-            raise
-
-
-_TICK_WALL_S: Final = 0.5
-"""With ticks further apart than this in wall time, the board is refreshed between them."""
-
-_REFRESH_S: Final = 0.1
+INSTANCE: Final = "gridfuse-1"
+"""Name of a process whose group has no other."""
 
 
 class Service:
-    """One running Gridfuse.
+    """One running process of Gridfuse.
 
     Args:
         settings: what it is told.
@@ -93,6 +51,18 @@ class Service:
         simulated: whether the field is; the board says so.
         extra: more observers.
         hooks: what a simulated field attaches to the processors.
+        role: how much of the service this process is.
+        instance: its name, unique among the processes of its role, and the same after a restart.
+        areas: whose devices it reads, where it reads the field; all by default.
+
+    Attributes:
+        field: the side that faces the field, None where the role has none.
+        people: the side that faces people, likewise.
+
+    Raises:
+        ConfigError: the role needs a broker that several processes can share, or an area has no device.
+        StoreLocked: another process runs under this name in the same data directory.
+        StoreError: a store cannot be opened.
     """
 
     def __init__(
@@ -104,64 +74,67 @@ class Service:
         simulated: bool = False,
         extra: Sequence[Observer] = (),
         hooks: Hooks | None = None,
+        role: Role = Role.ALL,
+        instance: str = INSTANCE,
+        areas: Collection[str] = (),
     ) -> None:
+        if role is not Role.ALL and log_directory(settings.broker) is not None:
+            what = f"--role {role} needs a Kafka broker: the embedded log belongs to one process. Set `broker: kafka://host:9092`"
+            raise ConfigError([Problem("broker", what)])
         self.settings = settings
+        self.role = role
         self.clock: Clock = clock or WallClock()
         self.table = settings.points.table()
         self.model: MarketModel = market_model(settings.network, self.table, settings.rules, settings.control, day_ahead=settings.day_ahead)
         settings.data.mkdir(parents=True, exist_ok=True)
-        self.board = BoardState(settings.rules, simulated=simulated)
-        self.spool = Spool(settings.data / "spool")
-        self.ledger = Ledger(f"sqlite:///{settings.data / 'ledger.sqlite'}")
-        self.async_ledger = AsyncLedger(self.ledger)
-        self._outbox = Outbox(self.ledger.engine)
-        self.dispatcher = Dispatcher(self._outbox, self._channels())
-        self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
-        self._recorder = Recorder(self.spool, TelemetryEncoder(self.table), settings.rules.zone)
-        ledger, notifier = LedgerObserver(self.async_ledger), Notifier(self.dispatcher)
-        tick_wall_s = settings.tick_ns / NS_PER_S / self.clock.speed
-        self._on_board = BoardObserver(self.board, Preview(self.model) if tick_wall_s > _TICK_WALL_S else None)
-        self._market = MarketWatch()
-        observers: tuple[Observer, ...] = (self._on_board, self._market, notifier, ledger, self._recorder, *extra)
-        self.hooks = replace(hooks or Hooks(), observers=observers)
-        self.hooks.base_points = self._write_base_points if settings.setpoints else None
-        self.app, self.shell = build_app(settings, self.model, stamp_ns or self.clock.now_ns, self.hooks)
-        self.gateway = Gateway(settings.points, self.clock, self._emit)
+        self._lock_fd = _claim(settings, role, instance) if log_directory(settings.broker) is None else None
+        points = part_of(settings.points, areas) if areas else settings.points
+        self.field = FieldSide(points, self.clock) if Part.FIELD in role.parts else None
+        self.people = PeopleSide(settings, self.model, self.clock.speed, simulated=simulated) if Part.PEOPLE in role.parts else None
+        self.hooks = replace(hooks or Hooks(), observers=(*(self.people.observers if self.people else ()), *extra))
+        if self.field is not None:
+            self._base_points = BasePoints(self.field.gateway, points, settings, self.clock)
+            self.hooks.in_field = self._base_points
+        self.app, self.shell = build_app(settings, self.model, stamp_ns or self.clock.now_ns, self.hooks, role, instance)
+        if self.field is not None:
+            self.field.bind(self.shell)
         self._loop_delay = LoopDelay()
         self.ticker: Ticker | None = None
         self.api: ApiServer | None = None
-        self.samples_in = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._recovered = False
-        self._lost: BaseException | None = None
-        self._written_mw: dict[str, float] = {}
-        self._writing: set[asyncio.Task[None]] = set()
+        self._stream: BoardStream | None = None
+        self._readiness = Readiness(self.shell, self.hooks.progress, self.clock, settings.tick_ns, self._last_tick_ns, self._loop_delay)
         self._metrics = Metrics(self._watched())
 
     def _watched(self) -> Watched:
+        people = self.people
         return Watched(
             shell=self.shell,
-            gateway=self.gateway,
-            spool=self.spool,
-            recorder=self._recorder,
-            flusher=self.flusher,
-            outbox=self._outbox,
-            dispatcher=self.dispatcher,
+            gateway=None if self.field is None else self.field.gateway,
+            spool=None if people is None else people.spool,
+            recorder=None if people is None else people.recorder,
+            flusher=None if people is None else people.flusher,
+            outbox=None if people is None else people.outbox,
+            dispatcher=None if people is None else people.dispatcher,
             clock=self.clock,
             loop_delay=self._loop_delay,
             rule_set=self.settings.rules.id,
-            last_tick_ns=lambda: 0 if self.ticker is None else self.ticker.last_ns,
+            last_tick_ns=self._last_tick_ns,
+            lanes=lambda: self.hooks.lanes(),
+            missing=self.missing,
+            stream=lambda: self._stream,
         )
 
-    def _channels(self) -> list[Channel]:
-        channels: list[Channel] = [LogChannel()]
-        if self.settings.webhook is not None:
-            channels.append(WebhookChannel(self.settings.webhook.url, timeout_s=self.settings.webhook.timeout / NS_PER_S))
-        return channels
+    def _last_tick_ns(self) -> int:
+        return 0 if self.ticker is None else self.ticker.last_ns
 
     def missing(self) -> Sequence[str]:
-        """Name what is not ready yet (:class:`console.api.HealthSource`)."""
-        return () if self._recovered else ("stream processors: recovering",)
+        """Name what is not in sync (:class:`console.api.HealthSource`)."""
+        return self._readiness.missing()
+
+    def failing(self) -> Sequence[str]:
+        """Name what only a restart can mend (:class:`console.api.HealthSource`)."""
+        return self._readiness.failing()
 
     async def start(self) -> int:
         """Start everything; returns the port of the API once the processors have recovered.
@@ -170,39 +143,48 @@ class Service:
             ConfigError: a port is taken, an address cannot be listened at.
             StoreError: a store is locked or damaged.
         """
-        for topic, most in _BOARD_RECORDS.items():
-            for record in _last_records(self.settings.log_directory, topic, most):
-                await self._on_board.see(topic, record)
+        if self.people is not None:
+            await self.people.recall()
         port = await self._serve()
-        self._run(self._loop_delay.run(), "loop delay")
+        self._run("loop delay", self._loop_delay.run())
         await self.app.start()
         await self.app.tables.wait_until_recovery_completed()
-        self._recovered = True
-        await self.gateway.start()
-        self._run(self.gateway.wait(), "gateway")
-        self._run(self.dispatcher.run(), "dispatcher")
-        if self.flusher is not None:
-            self._run(self.flusher.run(), "influx")
+        self._readiness.recovered = True
+        if self.field is not None:
+            await self.field.gateway.start()
+            self._run("gateway", self.field.gateway.wait())
+        if self.people is not None:
+            for name, work in self.people.work():
+                self._run(name, work)
         return port
 
     def start_ticking(self, first_ns: int | None = None) -> None:
-        """Begin to tell the time, from ``first_ns`` on (now by default)."""
+        """Begin to tell the time, from ``first_ns`` on (now by default): the areas from where they are read, the breaker where it is."""
         start_ns = self.clock.now_ns() if first_ns is None else first_ns
-        self.ticker = Ticker(self.shell, self.gateway.beat, self.clock, self.settings.tick_ns, self.table.areas, start_ns)
+        decides = Part.PROCESSORS in self.role.parts
+        self.ticker = Ticker(
+            self.shell.emit,
+            (lambda _: None) if self.field is None else self.field.gateway.beat,
+            self.clock,
+            self.settings.tick_ns,
+            () if self.field is None else self.field.areas,
+            start_ns,
+            speaks=lambda: decides and self.shell.owns(topics.FACTS),
+        )
         self.hooks.deadline = self.ticker.deadline
-        self._run(self.ticker.run(), "ticker")
-        self._run(self._refresh(), "refresh")
-
-    async def _refresh(self) -> None:
-        """Keep the board fresh between ticks until cancelled."""
-        while True:
-            self._on_board.refresh(self.clock.now_ns())
-            await asyncio.sleep(_REFRESH_S)
+        self._run("ticker", self.ticker.run())
+        if self.people is not None:
+            self._run("refresh", self.people.refresh(self.clock.now_ns))
 
     async def _serve(self) -> int:
         http = self.settings.http
         hosts = ("127.0.0.1", "localhost", "::1", http.host, *http.allowed_hosts)
-        api = build_api(self.board, self.order, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page)
+        if self.people is None:
+            api = build_probes(self, allowed_hosts=hosts, metrics=self._metrics.page)
+        else:
+            board = self.people.board
+            api = build_api(board, self.order, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page)
+            self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)
         try:
             return await self.api.start()
@@ -213,9 +195,8 @@ class Service:
             )
             raise ConfigError([Problem("http", what)]) from exc
 
-    def _run(self, work: Awaitable[None], name: str) -> None:
-        self._tasks.append(asyncio.ensure_future(work))
-        self._tasks[-1].set_name(name)
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
 
     async def wait(self) -> None:
         """Return when something that must run has stopped.
@@ -224,8 +205,8 @@ class Service:
             GridfuseError: naming what failed.
         """
         while True:
-            if self._lost is not None:
-                raise StoreError(f"telemetry can no longer be made durable: {self._lost!r}; check the broker or the disk, then start again")
+            if self.field is not None and (lost := self.field.lost) is not None:
+                raise StoreError(f"telemetry can no longer be made durable: {lost!r}; check the broker or the disk, then start again")
             if self.app.crashed:
                 raise StoreError(f"the stream processors stopped: {self.app.crash_reason!r}; see the log, then start again")
             for task in self._tasks:
@@ -235,28 +216,32 @@ class Service:
             await asyncio.sleep(0.2)
 
     async def drained(self, deadline_s: float = 10.0) -> bool:
-        """Wait until every sample sent so far went through intake; whether that happened in time."""
+        """Wait until every sample sent so far went through this process' intake; whether that happened in time."""
+        if self.field is None or Part.PROCESSORS not in self.role.parts:
+            return True
         loop = asyncio.get_running_loop()
         end_s = loop.time() + deadline_s
-        while self.shell.counters["samples intake"] < self.samples_in and loop.time() < end_s:
+        while self.shell.counters["samples intake"] < self.field.samples_in and loop.time() < end_s:
             await asyncio.sleep(0.02)
-        return self.shell.counters["samples intake"] >= self.samples_in
+        return self.shell.counters["samples intake"] >= self.field.samples_in
 
     async def stop(self) -> None:
         """Stop everything in order; what was accepted is durable when this returns."""
         if self.ticker is not None:
             await self._cancel("ticker")
-        await self.gateway.stop()
+        if self.field is not None:
+            await self.field.gateway.stop()
         await self.drained(2.0)
         await self.app.stop()
-        for task in self._writing:
-            task.cancel()
+        if self.field is not None:
+            self._base_points.stop()
         await self._cancel(*(task.get_name() for task in self._tasks))
-        self.dispatcher.close()
-        await self.async_ledger.close()
-        await asyncio.to_thread(self.spool.close)
+        if self.people is not None:
+            await self.people.close()
         if self.api is not None:
             await self.api.stop()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
 
     async def _cancel(self, *names: str) -> None:
         tasks = [task for task in self._tasks if task.get_name() in names]
@@ -265,49 +250,29 @@ class Service:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _emit(self, frame: TelemetryFrame) -> None:
-        """Put a frame on its topic; the transport says when too much is on its way."""
-        future = asyncio.ensure_future(await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)))
-        # Nobody waits for this one frame: the transport holds back whoever sends too much.
-        future.add_done_callback(self._sent)
-        self.samples_in += len(frame)
-
-    def _sent(self, frame: asyncio.Future[Any]) -> None:
-        if not frame.cancelled() and (cause := frame.exception()) is not None and self._lost is None:
-            self._lost = cause
-            _log.critical("an accepted frame could not be made durable: %r", cause)
-
     async def order(self, command: CommandGiven) -> None:
         """Give an order: it is safely on its way when this returns (:data:`console.api.CommandSink`).
 
         Raises:
             SinkUnavailable: not while the processors recover.
         """
-        if not self._recovered:
+        if not self._readiness.recovered:
             raise SinkUnavailable("the stream processors are recovering")
         await (await self.shell.send(topics.COMMANDS, b"market", wire.encode(command)))
 
-    async def _write_base_points(self, dispatch_mw: dict[str, float]) -> None:
-        """Send the base points that changed to the units' set-points, without holding up the clearing.
 
-        While the market is out, its clearings are shadows: units follow dispatch, not them (Art. 27).
-        """
-        if self._market.out:
-            return
-        changed = {unit: mw for unit, mw in dispatch_mw.items() if abs(self._written_mw.get(unit, float("inf")) - mw) > 0.05}
-        self._written_mw.update(changed)
-        for unit, mw in changed.items():
-            point = f"unit/{unit}/setpoint_mw"
-            if point in self.table:
-                task = asyncio.create_task(self._write(point, unit, mw))
-                self._writing.add(task)
-                task.add_done_callback(self._writing.discard)
+def _claim(settings: Settings, role: Role, instance: str) -> int:
+    """Lock a name in the data directory for this process.
 
-    async def _write(self, point: str, unit: str, mw: float) -> None:
-        try:
-            await self.gateway.write(point, mw)
-        except Exception as exc:
-            # The next interval's base point replaces this one; a device that refuses for long shows in its health.
-            self._written_mw.pop(unit, None)
-            ours = not isinstance(exc, GridfuseError)
-            _log.warning("base point %s = %.1f MW not written: %s", point, mw, exc, exc_info=ours)
+    Raises:
+        StoreLocked: another process has it. On Kafka the two would throw each other out of their group for ever.
+    """
+    path = settings.data / f"{role}-{instance}.lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        what = f"{path.name} in {settings.data} is held by a running process; stop it, or give this one a name with --instance"
+        raise StoreLocked(what) from None
+    return fd

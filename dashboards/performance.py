@@ -1,4 +1,4 @@
-"""How well did it go? The panels at the foot of the overview: control of the areas, quality of supply, clearing, competition.
+"""How well did it go? The panels at the foot of the overview: control, quality of supply, clearing, competition, forecasts, reserves.
 
 Nobody acts on these within the minute, so they stand below everything that somebody might.
 """
@@ -190,5 +190,133 @@ _COURSES: Final = (
     ),
 )
 
-PERFORMANCE: Final = (*_CONTROL, *_TILES, *_COURSES)
-"""Three rows, from the edge of the tables down."""
+_FORECASTS_TOP: Final = _COURSES_TOP + 8
+
+_FORECASTS_AND_PRICES: Final = (
+    tile(
+        KPI,
+        "load_forecast_mape_pct",
+        number=45,
+        at=(0, _FORECASTS_TOP, 3, 4),
+        description=Text("Day-ahead forecast against metered load, hours of the last day.", "最近 24 小时各小时日前负荷预测与实测之差。"),
+    ),
+    tile(
+        KPI,
+        "load_forecast_accuracy_pct",
+        number=46,
+        at=(3, _FORECASTS_TOP, 3, 4),
+        description=Text("100 % less the root mean square of relative errors; 97 % passes.", "100% 减去相对误差的均方根；97% 及以上合格。"),
+        steps=(Step(None, P3), Step(97, GREY)),
+    ),
+    tile(
+        KPI,
+        "wind_solar_forecast_rmse_pct",
+        number=47,
+        at=(6, _FORECASTS_TOP, 3, 4),
+        description=Text(
+            "Day-ahead forecast against what wind and sun could give, % of capacity, hours of the last day.",
+            "最近 24 小时各小时日前风光预测与可用功率之差，占装机容量的百分比。",
+        ),
+    ),
+    tile(
+        KPI,
+        "clearing_latency_p99_s",
+        number=48,
+        at=(9, _FORECASTS_TOP, 3, 4),
+        description=Text(
+            "Completed after it was due, 99th percentile of the last day; below zero in time.",
+            "最近 24 小时出清完成晚于应出时间的 99 分位，负值为提前。",
+        ),
+        steps=(Step(None, GREY), Step(0, P3)),
+    ),
+    tile(
+        KPI,
+        "bus_cap_hits_pct",
+        number=49,
+        at=(12, _FORECASTS_TOP, 3, 4),
+        description=Text(
+            "Share of the bus prices of the last day that stood at the cap.", "最近 24 小时（节点，时段）中电价达到上限的占比。"
+        ),
+        steps=(Step(None, GREY), Step(0.01, P3)),
+        decimals=2,
+    ),
+    tile(
+        KPI,
+        "bus_floor_hits_pct",
+        number=50,
+        at=(15, _FORECASTS_TOP, 3, 4),
+        description=Text(
+            "Share of the bus prices of the last day that stood at the floor.", "最近 24 小时（节点，时段）中电价达到下限的占比。"
+        ),
+        decimals=2,
+    ),
+    tile(
+        KPI,
+        "award_hhi",
+        number=51,
+        at=(18, _FORECASTS_TOP, 3, 4),
+        description=Text(
+            "Concentration of cleared energy over plants; 1,800 and more is highly concentrated.",
+            "各电厂中标电量的集中度；1800 及以上为高度集中。",
+        ),
+        steps=(Step(None, GREY), Step(1_800, P3)),
+        decimals=0,
+    ),
+    tile(
+        KPI,
+        "lerner",
+        number=52,
+        at=(21, _FORECASTS_TOP, 3, 4),
+        description=Text(
+            "Part of what dispatched units are paid that is above the offer of their last MW.",
+            "调度机组所得电价中高于其末段报价部分的占比。",
+        ),
+        decimals=3,
+    ),
+    Panel(
+        number=53,
+        kind=PanelKind.TIME_SERIES,
+        title=Text("Price spreads", "价差"),
+        description=Text(
+            "Day-ahead less real-time price, positive where the day before was dearer; and between the dearest and the cheapest bus.",
+            "日前减实时电价，正值表示日前较高；以及最高与最低节点电价之差。",
+        ),
+        unit="元/MWh",
+        at=(0, _FORECASTS_TOP + 4, 8, 8),
+        queries=tuple(
+            course(KPI, name, how="last", label=title_of(KPI.field(name)))
+            for name in ("day_ahead_spread_cny_per_mwh", "nodal_spread_cny_per_mwh")
+        ),
+        decimals=2,
+        stepped=True,
+    ),
+    Panel(
+        number=54,
+        kind=PanelKind.TIME_SERIES,
+        title=Text("Reserve of running units", "在网机组备用率"),
+        description=Text(
+            "What they could give in addition, in % of load: in all, and as far as ramps reach in 30 and 10 minutes.",
+            "在网机组可增出力占负荷的百分比：全部，以及按爬坡速率 30 分钟、10 分钟内可达部分。",
+        ),
+        unit="%",
+        at=(8, _FORECASTS_TOP + 4, 8, 8),
+        queries=tuple(
+            course(KPI, name, label=title_of(KPI.field(name)))
+            for name in ("spinning_reserve_pct", "reserve_30min_pct", "reserve_10min_pct")
+        ),
+        decimals=1,
+    ),
+    Panel(
+        number=55,
+        kind=PanelKind.TIME_SERIES,
+        title=Text("Concentration of supply", "供给集中度"),
+        description=Text("HHI over plants: by output, by available capacity, by awards.", "各电厂 HHI：按出力、按可用容量、按中标电量。"),
+        unit="",
+        at=(16, _FORECASTS_TOP + 4, 8, 8),
+        queries=tuple(course(KPI, name, label=title_of(KPI.field(name))) for name in ("hhi", "hhi_capacity", "award_hhi")),
+        decimals=0,
+    ),
+)
+
+PERFORMANCE: Final = (*_CONTROL, *_TILES, *_COURSES, *_FORECASTS_AND_PRICES)
+"""Five rows, from the edge of the tables down."""

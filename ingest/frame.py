@@ -27,7 +27,9 @@ SAMPLES_MAX: Final = 12_000
 """Most samples in one frame: 12,000 x 30 bytes stays below half of Kafka's default record limit of 1 MiB."""
 
 _VERSION: Final = 1
-_COLUMNS: Final = (("point", "<u8"), ("ts", "<i8"), ("value", "<f8"), ("quality", "<u4"), ("flags", "<u2"))
+_COLUMNS: Final = tuple(
+    (name, np.dtype(kind)) for name, kind in (("point", "<u8"), ("ts", "<i8"), ("value", "<f8"), ("quality", "<u4"), ("flags", "<u2"))
+)
 
 
 def point_id(name: str) -> int:
@@ -84,8 +86,8 @@ class TelemetryFrame:
 
     def __post_init__(self) -> None:
         n = len(self.point)
-        columns = (self.ts_event_ns, self.value, self.quality, self.flags)
-        if any(len(column) != n for column in columns):
+        if not n == len(self.ts_event_ns) == len(self.value) == len(self.quality) == len(self.flags):
+            columns = (self.ts_event_ns, self.value, self.quality, self.flags)
             raise FrameError(f"{self.source}: columns of different lengths: {n}, {', '.join(str(len(c)) for c in columns)}")
         if n > SAMPLES_MAX:
             raise FrameError(f"{self.source}: {n} samples in one frame, at most {SAMPLES_MAX}; split the poll")
@@ -169,7 +171,7 @@ def decode_frame(raw: bytes) -> TelemetryFrame:
     arrays: list[NDArray[Any]] = []
     for name, dtype in _COLUMNS:
         data: bytes = getattr(wire, name)
-        if len(data) != wire.n * np.dtype(dtype).itemsize:
+        if len(data) != wire.n * dtype.itemsize:
             raise FrameError(f"{wire.src}: column {name} has {len(data)} bytes for {wire.n} samples")
         arrays.append(np.frombuffer(data, dtype=dtype))
     point, ts_event_ns, value, quality, flags = arrays

@@ -6,7 +6,7 @@ one forwarder takes them in turn, a frame from each lane that has any, and await
 loses its oldest frame, which is counted: the newest data are the ones a control room needs.
 
 Heartbeats, which say that time has passed, leave behind every frame that was read before them: a queue of ours that is long makes
-no device look silent.
+no device look silent. Of more than 64 rounds of them that wait, the oldest is given up and counted: a later one says all of it.
 
 A reader that fails by a fault of ours is logged, restarted after a back-off, and affects no other device.
 
@@ -41,6 +41,7 @@ __all__ = ["Gateway"]
 _log: Final = logging.getLogger(__name__)
 
 _LANE_FRAMES_MAX: Final = 256
+_BEATS_MAX: Final = 64
 _RAN_WELL_S: Final = 60.0
 """A reader that ran for so long before it failed is started again as quickly as at its first failure."""
 
@@ -170,6 +171,10 @@ class Gateway:
         """Return the counters of every device, and of every address at which devices dial in."""
         return tuple(source.health() for source in self._sources)
 
+    def beats_dropped(self) -> int:
+        """Return how many rounds of heartbeats were given up because too many waited."""
+        return self._outbox.beats_dropped
+
     def frames_waiting(self) -> dict[str, int]:
         """Return how many frames wait to be sent, by device as :meth:`health` names them."""
         return {source.name: self._outbox.waiting(source) for source in self._sources}
@@ -190,14 +195,15 @@ async def _keep_running(source: Source, reader: _Reader) -> None:
         try:
             await reader.run()
         except Exception:
-            _log.exception("%s: its reader failed by a fault of this program; it is started again", source.name)
+            where = {"device": source.name, "area": source.area}
+            _log.exception("%s: its reader failed by a fault of this program; it is started again", source.name, extra=where)
             source.unavailable("its reader failed; see the log")
         if loop.time() - began_s > _RAN_WELL_S:
             backoff.succeeded()
         await asyncio.sleep(backoff.failed())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Beat:
     """Heartbeats that wait until every lane had as many turns as the longest one needs."""
 
@@ -212,6 +218,8 @@ class _Outbox:
         self._emit = emit
         self._lanes: dict[Source, deque[TelemetryFrame]] = {}
         self._ready: deque[Source | _Beat] = deque()
+        self._beats = 0
+        self.beats_dropped = 0
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -231,6 +239,14 @@ class _Outbox:
         return len(self._lanes.get(source, ()))
 
     def beat(self, frames: Sequence[TelemetryFrame]) -> None:
+        if self._beats >= _BEATS_MAX:
+            self._ready.remove(next(turn for turn in self._ready if isinstance(turn, _Beat)))
+            self._beats -= 1
+            self.beats_dropped += 1
+            if self.beats_dropped == 1:
+                what = "%d rounds of heartbeats wait to be sent; the oldest is given up, further ones are counted only"
+                _log.warning(what, _BEATS_MAX, extra={"reason": "queue_full"})
+        self._beats += 1
         self._enlist(_Beat(frames, max((len(lane) for lane in self._lanes.values()), default=0)))
 
     def _enlist(self, turn: Source | _Beat) -> None:
@@ -261,7 +277,8 @@ class _Outbox:
             source.drop("stopped")
             raise
         except GridfuseError as exc:
-            _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc)
+            where = {"device": source.name, "area": source.area, "seq": frame.seq, "reason": str(exc)}
+            _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc, extra=where)
             source.drop("not_taken")
 
     async def _turn_of_beat(self, beat: _Beat) -> None:
@@ -269,11 +286,13 @@ class _Outbox:
         if beat.turns > 0:
             self._ready.append(beat)
             return
+        self._beats -= 1
         for frame in beat.frames:
             try:
                 await self._emit(frame)
             except GridfuseError as exc:
-                _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc)
+                where = {"area": frame.area, "seq": frame.seq, "reason": str(exc)}
+                _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc, extra=where)
 
     async def drained(self) -> None:
         await self._idle.wait()
@@ -285,3 +304,4 @@ class _Outbox:
                 source.drop("stopped")
             lane.clear()
         self._ready.clear()
+        self._beats = 0

@@ -78,6 +78,7 @@ class PointTable:
         stale_after_ns: (n,) int64, age at which a point turns stale.
         low, high: (n,) float64, plausible range; infinite where there is none.
         by_exception: (n,) bool.
+        areas: the control areas that have points, sorted.
         devices: the devices, sorted; device_of: (n,) int64, each point's place among them.
         shortest_ns: (d,) int64, the shortest period of each device.
         reorder_ns: (d,) int64, how far samples of each device may overtake each other.
@@ -102,6 +103,7 @@ class PointTable:
         self.low: NDArray[np.float64] = np.array([-np.inf if s.low is None else s.low for s in self.specs], dtype=np.float64)
         self.high: NDArray[np.float64] = np.array([np.inf if s.high is None else s.high for s in self.specs], dtype=np.float64)
         self.by_exception: NDArray[np.bool_] = np.array([s.by_exception for s in self.specs], dtype=bool)
+        self.areas: tuple[str, ...] = tuple(sorted({s.area for s in self.specs}))
         self.devices: tuple[str, ...] = tuple(sorted({s.device for s in self.specs}))
         place = {device: number for number, device in enumerate(self.devices)}
         self.device_of: NDArray[np.int64] = np.array([place[s.device] for s in self.specs], dtype=np.int64)
@@ -117,11 +119,6 @@ class PointTable:
 
     def __contains__(self, name: object) -> bool:
         return name in self._row_of_name
-
-    @property
-    def areas(self) -> tuple[str, ...]:
-        """The control areas that have points, sorted."""
-        return tuple(sorted({spec.area for spec in self.specs}))
 
     def row(self, name: str) -> int:
         """Return the row of a point.

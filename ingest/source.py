@@ -140,14 +140,15 @@ class Source:
     def heard(self) -> None:
         """Note that the device answers."""
         if self.available is False:
-            _log.info("%s: back after %.0f s", self.name, (self._clock.now_ns() - self._since_ns) / NS_PER_S)
+            away_s = (self._clock.now_ns() - self._since_ns) / NS_PER_S
+            _log.info("%s: back after %.0f s", self.name, away_s, extra={"device": self.name, "area": self.area, "away_s": away_s})
         self.available = True
 
     def unavailable(self, why: str) -> None:
         """Note that the device does not answer."""
         if self.available is not False:
             self._since_ns = self._clock.now_ns()
-            _log.warning("%s: unavailable: %s", self.name, why)
+            _log.warning("%s: unavailable: %s", self.name, why, extra={"device": self.name, "area": self.area, "reason": why})
         self.available = False
         self._why = why
 
@@ -155,13 +156,15 @@ class Source:
         """Count something that was not taken; the first of each reason is logged."""
         self.refused[str(reason)] += 1
         if self.refused[reason] == 1:
-            _log.warning("%s: refused (%s): %s; further ones are counted only", self.name, reason, detail)
+            where = {"device": self.name, "area": self.area, "reason": str(reason), "detail": detail}
+            _log.warning("%s: refused (%s): %s; further ones are counted only", self.name, reason, detail, extra=where)
 
     def drop(self, reason: str) -> None:
         """Count a frame that was built and lost; the first of each reason is logged."""
         self.dropped[reason] += 1
         if self.dropped[reason] == 1:
-            _log.warning("%s: frame dropped (%s); further ones are counted only", self.name, reason)
+            where = {"device": self.name, "area": self.area, "reason": reason}
+            _log.warning("%s: frame dropped (%s); further ones are counted only", self.name, reason, extra=where)
 
     def health(self) -> DeviceHealth:
         """Return the counters as they stand."""

@@ -37,6 +37,8 @@ class DayAhead:
         dispatch_mw: (24, nu) base points, MW.
         lmp_per_mwh: (24, nb) bus prices; NaN at a dead bus.
         uniform_price_per_mwh: (24,) load-weighted mean prices.
+        load_mw: (24,) forecast system load the day was made for, MW.
+        wind_solar_mw: (24,) forecast of what wind and sun can give together, MW.
         hours: the 24 outcomes they were read from.
     """
 
@@ -47,6 +49,8 @@ class DayAhead:
     dispatch_mw: FloatArray
     lmp_per_mwh: FloatArray
     uniform_price_per_mwh: FloatArray
+    load_mw: FloatArray
+    wind_solar_mw: FloatArray
     hours: tuple[Cleared, ...]
 
     def units_off(self, hour: int) -> tuple[str, ...]:
@@ -104,5 +108,7 @@ def clear_day_ahead(
         dispatch_mw=np.array([[hour.dispatch_mw[name] for name in engine.book.ids] for hour in hours]),
         lmp_per_mwh=np.array([[hour.lmp_per_mwh.get(name, np.nan) for name in case.network.bus_ids] for hour in hours]),
         uniform_price_per_mwh=np.array([hour.uniform_price_per_mwh for hour in hours]),
+        load_mw=series.load_mw.sum(axis=1),
+        wind_solar_mw=series.available_mw[:, [case.unit[name].weather_driven for name in series.unit_ids]].sum(axis=1),
         hours=tuple(hours),
     )

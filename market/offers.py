@@ -26,6 +26,9 @@ __all__ = ["Control", "Fuel", "OfferBook", "Quadratic", "Segment", "Unit", "with
 _LARGEST = 1e12
 """Beyond this a limit or price is a slip of the pen, and no arithmetic on it means anything."""
 
+_ROUNDING_MW = 1e-6
+"""An output this little beyond the edge of a segment is on the edge."""
+
 
 class Fuel(StrEnum):
     """What drives the unit."""
@@ -134,6 +137,11 @@ class Unit:
         """Whether wind, sun or water drives it."""
         return self.fuel in {Fuel.WIND, Fuel.SOLAR, Fuel.HYDRO}
 
+    @property
+    def weather_driven(self) -> bool:
+        """Whether wind or sun drives it, so that what it can give is forecast."""
+        return self.fuel in {Fuel.WIND, Fuel.SOLAR}
+
 
 class OfferBook:
     """The units of a case as columns, in the order of their ids, so that the order they were given in changes nothing.
@@ -209,6 +217,21 @@ class OfferBook:
         p, at = output_mw[self.curved], self.p_min_mw[self.curved]
         rise = self.linear_per_mwh * (p - at) + self.curvature_per_mw2h * (p * p - at * at)
         return float(stepped + rise[on[self.curved]].sum() + self.cost_at_min_per_h[on].sum())
+
+    def last_mw_per_mwh(self, output_mw: FloatArray) -> FloatArray:
+        """Return (nu,) what the last MW of each output (nu,), MW, is offered at: the marginal cost from below, as far as offers tell it.
+
+        NaN at the minimum, which is run by commitment and not for its price. An output on the edge of a segment has its last MW in the
+        segment that ends there; what lies beyond the edge by a solver's rounding begins no other.
+        """
+        last: FloatArray = np.full(len(self.units), np.nan)
+        begun = output_mw[self.seg_unit] > self.seg_from_mw + _ROUNDING_MW
+        # Prices never fall, so the dearest segment begun is the last one.
+        np.fmax.at(last, self.seg_unit[begun], self.seg_price_per_mwh[begun])
+        above = output_mw[self.curved] > self.p_min_mw[self.curved] + _ROUNDING_MW
+        slope = self.linear_per_mwh + 2.0 * self.curvature_per_mw2h * output_mw[self.curved]
+        last[self.curved[above]] = slope[above]
+        return last
 
     @cached_property
     def digest(self) -> str:

@@ -11,17 +11,22 @@ from numpy.typing import NDArray
 
 __all__ = [
     "curtailment_pct",
+    "deliverable_mw",
     "followed_mw",
     "losses_pct",
     "obedient",
     "renewable_share_pct",
     "reserve_margin_pct",
+    "reserve_pct",
+    "running",
 ]
 
 _Array = NDArray[np.float64]
 
 _TOLERANCE_SHARE = 0.02
 _TOLERANCE_MW = 2.0
+_AT_REST_SHARE = 0.01
+"""Of rated power: what a meter may show of a machine that stands still."""
 
 
 def reserve_margin_pct(available_mw: _Array, output_mw: _Array, load_mw: float) -> float | None:
@@ -32,6 +37,32 @@ def reserve_margin_pct(available_mw: _Array, output_mw: _Array, load_mw: float) 
     if load_mw <= 0 or not len(output_mw):
         return None
     return _finite(100.0 * float(np.maximum(available_mw - output_mw, 0.0).sum()) / load_mw)
+
+
+def running(on: NDArray[np.bool_], renewable: NDArray[np.bool_], output_mw: _Array, p_max_mw: _Array) -> NDArray[np.bool_]:
+    """Return (k,) which units are synchronised, as far as metering shows it.
+
+    A machine that is committed and gives nothing is being started, or has failed; wind, sun and water that give nothing may be curtailed.
+    A unit whose output never arrived is taken to run, so that no sum over it passes for a whole one.
+    """
+    return np.asarray(on & (renewable | ~(output_mw <= _AT_REST_SHARE * p_max_mw)))
+
+
+def deliverable_mw(available_mw: _Array, output_mw: _Array, ramp_mw_per_min: _Array, within_min: float) -> _Array:
+    """Return (k,) how much more units that run can give within some minutes, MW, ≥ 0: ``min(available − output, ramp·minutes)``.
+
+    Args:
+        available_mw: (k,) the most each could give.
+        output_mw: (k,) what it gives.
+        ramp_mw_per_min: (k,) MW/min, ≥ 0.
+        within_min: time they have, min, finite.
+    """
+    return np.asarray(np.minimum(np.maximum(available_mw - output_mw, 0.0), ramp_mw_per_min * within_min))
+
+
+def reserve_pct(reserve_mw: _Array, load_mw: float) -> float | None:
+    """Return ``100·Σ reserve/load``, %, of (k,) units' reserve (GB/T 38969); None without load, and where an output never arrived."""
+    return _finite(100.0 * float(reserve_mw.sum()) / load_mw) if load_mw > 0 else None
 
 
 def renewable_share_pct(renewable_mw: float | None, load_mw: float) -> float | None:

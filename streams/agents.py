@@ -9,27 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import faust
 import msgspec
 
 from ingest.frame import TelemetryFrame
 from market.facts import CommandGiven, Fact
-from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
+from market.outcomes import ClearingFailed, ClearingInputs, FailureReason
 from market.rules import MarketRules
-from streams import breaker, grid, topics
+from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, source_alert
 from streams.clearing import DayAheadWanted
+from streams.heldsnapshots import HeldSnapshots
 from streams.identity import identity_of
-from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
-from streams.intake import CLOCK_SOURCE, AreaIntake
+from streams.image import AreaSnapshot
+from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
+from streams.lanes import SHOWN, Lane, Lanes, Observer
 from streams.marketmodel import MarketModel
 from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
+from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
+from streams.transport.link import partition_of
 
 __all__ = ["ClearingFault", "Hooks", "Observer", "bind"]
 
@@ -39,15 +43,6 @@ ClearingFault = Callable[[int], str | None]
 """Says what a simulated fault does to the clearing of an interval: ``error``, ``silent`` or nothing."""
 
 _STATE: Final = b"state"
-_HELD: Final = b"held/"
-
-
-class Observer(Protocol):
-    """Wants to see every record of a topic after it was made durable: a sink."""
-
-    async def see(self, topic: Topic, record: Any) -> None:
-        """Take one record; it may be seen twice. A record that an observer raises on goes to the dead letters, with its name."""
-        ...
 
 
 @dataclass(slots=True)
@@ -56,31 +51,37 @@ class Hooks:
 
     Attributes:
         observers: sinks; each sees every record, whatever becomes of the others.
+        in_field: sees what was cleared and how the market is, to carry it out in the field; no sink can hold it up.
         deadline: told the breaker's next deadline after each fact.
-        base_points: told the dispatch of each cleared interval, MW by unit.
         clearing_fault: a simulated fault of the clearing engine.
         progress: event time the breaker and the grid processor have finished, by processor; read by the simulated clock.
         clearing: start of the interval that is being cleared now (for a day-ahead result the instant it was asked for), or None;
             read by the simulated clock.
+        lanes: gives what waits for the observers; set by :func:`bind`.
     """
 
     observers: Sequence[Observer] = ()
+    in_field: Observer | None = None
     deadline: Callable[[int], None] = lambda ts_ns: None
-    base_points: Callable[[dict[str, float]], Awaitable[None]] | None = None
     clearing_fault: ClearingFault = lambda start_ns: None
     progress: dict[str, int] = field(default_factory=dict)
     clearing: int | None = None
+    lanes: Callable[[], Sequence[Lane]] = tuple
 
 
-def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
-    """Attach every processor to its topic."""
-    _bind_intake(app, shell, model)
-    _bind_grid(app, shell, model, hooks)
-    _bind_clearing(app, shell, model, hooks)
-    _bind_commands(app, shell)
-    _bind_breaker(app, shell, model, hooks)
-    _bind_alerts(app, shell, model.grid.rules)
-    _bind_observers(app, shell, hooks)
+def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks, parts: frozenset[Part]) -> None:
+    """Attach every processor of these parts to its topic."""
+    if Part.PROCESSORS in parts:
+        _bind_intake(app, shell, model)
+        _bind_grid(app, shell, model, hooks)
+        _bind_clearing(app, shell, model, hooks)
+        _bind_commands(app, shell)
+        _bind_breaker(app, shell, model, hooks)
+        _bind_alerts(app, shell, model.grid.rules)
+    if Part.FIELD in parts and hooks.in_field is not None:
+        _bind_field(app, shell, hooks.in_field)
+    if Part.PEOPLE in parts:
+        _bind_observers(app, shell, hooks)
 
 
 def _agent(
@@ -107,7 +108,21 @@ def _table(app: faust.App, name: str, topic: Topic) -> Any:
 def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
     kept = _table(app, "intake", topics.FRAMES)
     areas: dict[str, AreaIntake] = {}
-    shell.at_revocation(areas.clear)
+
+    def forget() -> None:
+        """Whoever has an area from now on counts its samples: no two workers do."""
+        for name in [name for name in shell.counters if name.startswith("intake ")]:
+            del shell.counters[name]
+        areas.clear()
+
+    shell.at_revocation(forget)
+
+    def state_at(partition: int) -> int | None:
+        keys = [area.encode() for area in model.grid.areas]
+        states = [pieces.kept(kept, key) for key in keys if partition_of(key, topics.FRAMES.partitions) == partition]
+        return min((state_offset(raw) + 1 for raw in states if raw is not None), default=None)
+
+    shell.reads_from(topics.FRAMES, state_at)
 
     async def take(frame: TelemetryFrame, event: Any) -> Dealt:
         if frame.area not in model.grid.areas:
@@ -118,20 +133,19 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
         intake = areas.get(frame.area)
         if intake is None:
             intake = areas[frame.area] = model.intake(frame.area)
-            if (raw := kept.get(key)) is not None:
+            if (raw := pieces.kept(kept, key)) is not None:
                 intake.restore(raw)
         if (taken := intake.take_in(frame, event.message.offset)) is None:
             return Dealt.NOTHING_KEPT
         shell.counters["samples read again" if event.message.timestamp < shell.started_s else "samples intake"] += len(frame)
         if len(taken.unknown):
             await shell.bury(topics.FRAMES, event, f"{len(taken.unknown)} samples of {frame.source} are of points nobody listed")
-        snapshots = () if taken.snapshot is None else (taken.snapshot,)
-        await shell.emit([*taken.facts, *taken.findings, *snapshots])
+        await shell.emit([*taken.facts, *taken.findings, *taken.snapshots])
         if frame.source != CLOCK_SOURCE:
             return Dealt.KEPT
         for what, count in intake.last.counters.items():
             shell.counters[f"intake {frame.area} {what}"] = count
-        kept[key] = intake.encode()
+        pieces.keep(kept, key, intake.encode())
         return Dealt.SAVED
 
     _agent(app, shell, topics.FRAMES, "intake", take, held=True)
@@ -140,20 +154,21 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
 def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
     kept = _table(app, "grid", topics.SNAPSHOTS)
     processor: grid.GridProcessor | None = None
+    held: HeldSnapshots | None = None
 
     def forget() -> None:
-        nonlocal processor
-        processor = None
+        nonlocal processor, held
+        processor = held = None
 
     shell.at_revocation(forget)
+    shell.reads_from(topics.SNAPSHOTS, lambda _: None if (raw := kept.get(_STATE)) is None else grid.decode_state(raw).offset + 1)
 
     async def take(record: Any, event: Any) -> None:
-        nonlocal processor
-        if processor is None:
+        nonlocal processor, held
+        if processor is None or held is None:
             raw = kept.get(_STATE)
-            held = [seen for area in model.grid.areas if (seen := kept.get(_HELD + area.encode())) is not None]
-            snapshots = [snapshot for each in held for snapshot in decode_snapshots(each)]
-            processor = grid.GridProcessor(model.grid, None if raw is None else grid.decode_state(raw), snapshots)
+            held = HeldSnapshots(kept)
+            processor = grid.GridProcessor(model.grid, None if raw is None else grid.decode_state(raw), held.found)
         if event.message.offset <= processor.state.offset:
             return
         effects = processor.take(record)
@@ -161,7 +176,7 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
         processor.state = replace(processor.state, offset=event.message.offset)
         # Snapshots first, then the state: a state must not say that a tick was computed of which nothing is held any more.
         if isinstance(record, AreaSnapshot):
-            kept[_HELD + record.area.encode()] = encode_snapshots(processor.held(record.area))
+            held.keep(record, processor.held(record.area))
         # A snapshot that completed no tick changed nothing but those held of its area.
         if effects or not isinstance(record, AreaSnapshot):
             kept[_STATE] = grid.encode_state(processor.state)
@@ -188,36 +203,37 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         raw = kept.get(_STATE)
         return {} if raw is None else _ANSWERS.decode(raw)
 
-    def noted(request: Any, fault: str | None) -> _Answer:
+    async def noted(request: Any, event: Any, fault: str | None) -> _Answer:
         """Note an answer before it is given: whoever asks the same again, by redelivery or anew, gets the same one."""
         answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault)
         newest = [*answers().items(), (identity_of(request), answer)][-_ANSWERS_KEPT:]
         kept[_STATE] = msgspec.json.encode(dict(newest))
+        # On Kafka the table's change and the answer go to different partitions, and another worker might answer meanwhile.
+        await shell.confirmed(event)
         return answer
 
-    async def clear(inputs: ClearingInputs, known: _Answer | None) -> None:
+    async def clear(inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
         fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
         if fault == "silent":
             return
         outcome = _failed_by_fault(inputs) if fault else await asyncio.to_thread(solved, model.engine, inputs)
-        answer = known or noted(inputs, fault)
+        answer = known or await noted(inputs, event, fault)
         outcome = replace(outcome, completed_at_ns=answer.completed_at_ns)
         await shell.emit(clearing_records(outcome, inputs, model))
-        if isinstance(outcome, Cleared) and hooks.base_points is not None:
-            await hooks.base_points(outcome.dispatch_mw)
 
-    async def day_ahead(wanted: DayAheadWanted, known: _Answer | None) -> None:
+    async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
         result = await asyncio.to_thread(day_ahead_result, wanted, model)
         if isinstance(result, ClearingFailed):
-            _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail)
-        answer = known or noted(wanted, None)
+            where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}
+            _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail, extra=where)
+        answer = known or await noted(wanted, event, None)
         await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 
     async def take(record: Any, event: Any) -> None:
         wanted = isinstance(record, DayAheadWanted)
         hooks.clearing = record.ts_event_ns if wanted else record.interval_start_ns
         try:
-            await (day_ahead if wanted else clear)(record, answers().get(identity_of(record)))
+            await (day_ahead if wanted else clear)(record, event, answers().get(identity_of(record)))
         finally:
             hooks.clearing = None
 
@@ -251,6 +267,7 @@ def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks
         state = None
 
     shell.at_revocation(forget)
+    shell.reads_from(topics.FACTS, lambda _: None if (raw := kept.get(_STATE)) is None else breaker.decode_state(raw).offset + 1)
 
     async def take(fact: Fact, event: Any) -> None:
         nonlocal state
@@ -280,19 +297,21 @@ def _bind_alerts(app: faust.App, shell: Shell, rules: MarketRules) -> None:
     _agent(app, shell, topics.FINDINGS, "source-alerts", finding)
 
 
-def _bind_observers(app: faust.App, shell: Shell, hooks: Hooks) -> None:
-    for topic in (topics.FRAMES, topics.KPI, topics.OUTCOMES, topics.DECISIONS, topics.PRICES, topics.ALERTS, topics.DEAD_LETTERS):
+def _bind_field(app: faust.App, shell: Shell, observer: Observer) -> None:
+    for topic in (topics.OUTCOMES, topics.KPI):
 
-        async def show(record: Any, event: Any, topic: Topic = topic) -> None:
-            failed = []
-            for observer in hooks.observers:
-                try:
-                    await observer.see(topic, record)
-                except Exception as exc:
-                    # One that fails takes nothing from the others: the people on call stand behind the disk in this row.
-                    _log.exception("%s failed on %s offset %d", type(observer).__name__, topic.name, event.message.offset)
-                    failed.append(f"{type(observer).__name__}: {exc!r}")
-            if failed:
-                await shell.bury(topic, event, "; ".join(failed))
+        async def carry_out(record: Any, event: Any, topic: Topic = topic) -> None:
+            await observer.see(topic, record)
+
+        _agent(app, shell, topic, f"field-{topic.name}", carry_out, interruptible=True)
+
+
+def _bind_observers(app: faust.App, shell: Shell, hooks: Hooks) -> None:
+    lanes = Lanes(shell, lambda: hooks.observers)
+    hooks.lanes = lanes.lanes
+    for topic in SHOWN:
+
+        async def show(record: Any, event: Any, topic: Topic = topic) -> Dealt:
+            return await lanes.show(topic, record, event)
 
         _agent(app, shell, topic, f"sinks-{topic.name}", show, interruptible=True)

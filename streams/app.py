@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import faust
 
 from streams.agents import Hooks, bind
 from streams.marketmodel import MarketModel
+from streams.roles import Role
 from streams.runtime import Shell
 from streams.settings import Settings
 from streams.transport import faust_settings
 
-__all__ = ["APP_ID", "build_app"]
-
-APP_ID: Final = "gridfuse"
-"""Consumer group and prefix of the changelogs: a new one would begin with nothing."""
+__all__ = ["build_app"]
 
 
 def build_app(
-    settings: Settings, model: MarketModel, now_ns: Callable[[], int], hooks: Hooks, instance_id: str = "gridfuse-1"
+    settings: Settings, model: MarketModel, now_ns: Callable[[], int], hooks: Hooks, role: Role = Role.ALL, instance: str = "gridfuse-1"
 ) -> tuple[faust.App, Shell]:
-    """Return the app, ready to be started, and the shell that sends to its topics."""
+    """Return the app, ready to be started, and the shell that sends to its topics.
+
+    Args:
+        now_ns: event time, for what is stamped here.
+        role: which of the agents it runs, and in which consumer group.
+        instance: names this process; unique within its group, and the same after a restart.
+    """
     settings.data.mkdir(parents=True, exist_ok=True)
-    app = faust.App(APP_ID, **faust_settings(settings.broker, settings.data, instance_id))
+    # Old results are no business of a process that carries results out; everybody else begins at the beginning.
+    begin = {"consumer_auto_offset_reset": "latest" if role is Role.INGEST else "earliest"}
+    app = faust.App(role.group(instance), **faust_settings(settings.broker, settings.data, instance), **begin)
     shell = Shell(app, now_ns)
-    bind(app, shell, model, hooks)
+    bind(app, shell, model, hooks, role.parts)
     return app, shell

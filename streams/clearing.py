@@ -15,20 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.points import PointTable
-from market.offers import Control, Unit
+from market.offers import Control, OfferBook, Unit
 from market.outcomes import Cleared, ClearingInputs
 from market.rules import MarketRules
-from market.units import NS_PER_H, civil_day, day_start_ns, floor_ns
+from market.units import NS_PER_DAY, NS_PER_H, civil_day, day_start_ns, floor_ns
+from streams import marketfigures
 from streams.image import GridImage
 
 __all__ = [
     "DayAheadPlan",
     "DayAheadWanted",
     "GridPoints",
+    "IntervalMarket",
     "IntervalPlan",
+    "day_plan",
     "due_gate_ns",
     "freeze",
     "grid_points",
+    "of_period",
     "plan_of",
     "units_off",
 ]
@@ -47,11 +51,42 @@ class DayAheadWanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayAheadPlan:
-    """Which units are committed in each hour of an operating day."""
+    """What the day-ahead result says of an operating day, period by period from its midnight; empty where a record says nothing of it.
+
+    Attributes:
+        day: ``YYYY-MM-DD`` in the market's zone.
+        units_on: the units that are committed in each hour.
+        uniform_price_cny_per_mwh: load-weighted mean price of each period.
+        load_mw: forecast system load of each period.
+        wind_solar_mw: forecast of what wind and sun can give together in each period.
+    """
 
     ts_event_ns: int
     day: str
     units_on: tuple[tuple[str, ...], ...]
+    uniform_price_cny_per_mwh: tuple[float, ...] = ()
+    load_mw: tuple[float, ...] = ()
+    wind_solar_mw: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalMarket:
+    """What the prices and awards of a cleared interval say of the market; a figure that cannot be computed is None.
+
+    Attributes:
+        buses: bus prices there are; at_cap, at_floor: how many of them stand at a limit.
+        nodal_spread_cny_per_mwh: the highest bus price less the lowest.
+        award_hhi, award_top4_pct: concentration of awards over plants, which is that of the interval's energy.
+        lerner: of the units that follow an offer and are awarded more than their minimum.
+    """
+
+    buses: int
+    at_cap: int
+    at_floor: int
+    nodal_spread_cny_per_mwh: float | None = None
+    award_hhi: float | None = None
+    award_top4_pct: float | None = None
+    lerner: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +98,7 @@ class IntervalPlan:
         average_lmp_cny_per_mwh: simple mean over live buses.
         uniform_price_cny_per_mwh: load-weighted mean.
         congestion_rent_cny_per_h: ΣLMP·L − ΣLMP·G.
+        market: None in records of releases that did not say.
     """
 
     ts_event_ns: int
@@ -71,6 +107,7 @@ class IntervalPlan:
     average_lmp_cny_per_mwh: float
     uniform_price_cny_per_mwh: float
     congestion_rent_cny_per_h: float
+    market: IntervalMarket | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +161,20 @@ def due_gate_ns(now_ns: int, last_gated_ns: int, rules: MarketRules) -> int | No
     """
     start_ns = floor_ns(now_ns + rules.gate_lead_ns, rules.rt_interval_ns)
     return start_ns if start_ns > last_gated_ns else None
+
+
+def day_plan(plans: Sequence[DayAheadPlan], ts_ns: int, zone: str) -> DayAheadPlan | None:
+    """Return the day-ahead plan of the operating day that holds an instant, or None."""
+    day = civil_day(ts_ns, zone)
+    return next((plan for plan in plans if plan.day == day), None)
+
+
+def of_period(values: Sequence[float], day: str, ts_ns: int, zone: str) -> float | None:
+    """Return the value of the period that holds an instant, of equal periods that divide an operating day; None outside the day."""
+    if not values:
+        return None
+    period = (ts_ns - day_start_ns(day, zone)) // (NS_PER_DAY // len(values))
+    return values[period] if 0 <= period < len(values) else None
 
 
 def units_off(units: Sequence[Unit], plan: DayAheadPlan | None, interval_start_ns: int, zone: str) -> tuple[str, ...]:
@@ -191,7 +242,7 @@ def freeze(
     )
 
 
-def plan_of(cleared: Cleared, inputs: ClearingInputs, units: Mapping[str, Unit], area_of_bus: Mapping[str, str]) -> IntervalPlan:
+def plan_of(cleared: Cleared, inputs: ClearingInputs, book: OfferBook, area_of_bus: Mapping[str, str], rules: MarketRules) -> IntervalPlan:
     """Derive the schedule and the price figures of a cleared interval."""
     interchange_mw = dict.fromkeys(sorted(set(area_of_bus.values())), 0.0)
     paid = received = 0.0
@@ -199,8 +250,9 @@ def plan_of(cleared: Cleared, inputs: ClearingInputs, units: Mapping[str, Unit],
         interchange_mw[area_of_bus[bus]] -= mw
         paid += mw * cleared.lmp_per_mwh.get(bus, 0.0)
     for unit, mw in cleared.dispatch_mw.items():
-        interchange_mw[units[unit].area] += mw
-        received += mw * cleared.lmp_per_mwh.get(units[unit].bus, 0.0)
+        seller = book.units[book.index[unit]]
+        interchange_mw[seller.area] += mw
+        received += mw * cleared.lmp_per_mwh.get(seller.bus, 0.0)
     prices = list(cleared.lmp_per_mwh.values())
     return IntervalPlan(
         ts_event_ns=cleared.completed_at_ns,
@@ -209,4 +261,24 @@ def plan_of(cleared: Cleared, inputs: ClearingInputs, units: Mapping[str, Unit],
         average_lmp_cny_per_mwh=sum(prices) / len(prices),
         uniform_price_cny_per_mwh=cleared.uniform_price_per_mwh,
         congestion_rent_cny_per_h=paid - received,
+        market=_market(cleared, book, rules),
+    )
+
+
+def _market(cleared: Cleared, book: OfferBook, rules: MarketRules) -> IntervalMarket:
+    lmp = np.array(list(cleared.lmp_per_mwh.values()))
+    award_mw = np.array([cleared.dispatch_mw[unit] for unit in book.ids])
+    paid = np.array([cleared.lmp_per_mwh.get(unit.bus, np.nan) for unit in book.units])
+    by_plant_mw = marketfigures.supplied_mw(book.bus, award_mw)
+    at_cap, at_floor = marketfigures.limit_hits(lmp, rules.price_floor_cny_per_mwh, rules.price_cap_cny_per_mwh)
+    # Wind, sun and water offer at next to nothing; with them the index would tell the weather.
+    follows = book.controlled(Control.DISPATCHABLE)
+    return IntervalMarket(
+        buses=len(lmp),
+        at_cap=at_cap,
+        at_floor=at_floor,
+        nodal_spread_cny_per_mwh=marketfigures.nodal_spread(lmp),
+        award_hhi=marketfigures.hhi(by_plant_mw),
+        award_top4_pct=marketfigures.top4_pct(by_plant_mw),
+        lerner=marketfigures.lerner(paid[follows], book.last_mw_per_mwh(award_mw)[follows], award_mw[follows]),
     )

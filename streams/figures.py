@@ -17,18 +17,22 @@ from ingest.points import PointTable
 from market.grid import Network
 from market.offers import Unit
 from market.rules import MarketRules
-from market.units import NS_PER_MIN, civil_day
-from streams import adequacy, areacontrol, clearing, kpis, marketfigures, supplyquality
+from market.units import NS_PER_MIN
+from streams import adequacy, areacontrol, clearing, clearingtimes, forecasts, kpis, marketfigures, supplyquality
 from streams.areacontrol import AreaSums
 from streams.clearing import DayAheadPlan, IntervalPlan
+from streams.clearingtimes import ClearingTimes
+from streams.forecasts import Actual, ForecastSums
 from streams.image import GridImage
 from streams.kpis import KpiFrame
-from streams.marketfigures import ClearingTimes
 from streams.windows import DaySums
 
 __all__ = ["BY_COMMITMENT", "GridModel", "KeyFigures", "Sums", "plan_in_force"]
 
-BY_COMMITMENT: Final = ("reserve_margin_pct", "hhi_capacity", "rsi", "pivotal_suppliers")
+BY_COMMITMENT: Final = (
+    *("reserve_margin_pct", "spinning_reserve_pct", "reserve_10min_pct", "reserve_30min_pct"),
+    *("hhi_capacity", "rsi", "pivotal_suppliers"),
+)
 """System figures that depend on which units are committed."""
 
 
@@ -72,6 +76,7 @@ class Sums:
         voltage: bus·minutes out of band, and watched.
         instructed_mw: where each unit with a base point should be now, MW.
         clearing: how clearing keeps its times.
+        forecasts: how far the day-ahead forecasts were off.
     """
 
     areas: dict[str, AreaSums] = field(default_factory=dict)
@@ -79,6 +84,7 @@ class Sums:
     voltage: DaySums = field(default_factory=DaySums)
     instructed_mw: dict[str, float] = field(default_factory=dict)
     clearing: ClearingTimes = field(default_factory=ClearingTimes)
+    forecasts: ForecastSums = field(default_factory=ForecastSums)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +93,13 @@ class _UnitsNow:
 
     Attributes:
         output_mw: as metered, NaN where never.
-        told_mw: what each says it could give, NaN where nothing says so.
+        limit_mw: what each says it could give, or gives where it has no way to say so; NaN where it never did.
         top_mw: what each could give, as far as can be known.
         on: units that are committed.
     """
 
     output_mw: NDArray[np.float64]
-    told_mw: NDArray[np.float64]
+    limit_mw: NDArray[np.float64]
     top_mw: NDArray[np.float64]
     on: NDArray[np.bool_]
 
@@ -125,6 +131,9 @@ class KeyFigures:
         names = self.points.unit
         known = [units.get(name) for name in names]
         self._known_unit = np.array([unit is not None for unit in known], dtype=bool)
+        self._weather = np.array([unit is not None and unit.weather_driven for unit in known], dtype=bool)
+        # A forecast is of all of them; what is metered of some cannot be compared with it.
+        self._weather_metered = all(unit.id in names for unit in units.values() if unit.weather_driven)
         self._renewable = np.array([unit is not None and unit.renewable for unit in known], dtype=bool)
         self._p_max_mw = np.array([np.nan if unit is None else unit.p_max_mw for unit in known])
         self._ramp_mw_per_min = np.array([np.nan if unit is None else unit.ramp_mw_per_min for unit in known])
@@ -139,6 +148,7 @@ class KeyFigures:
         self._told_row, self._told_place = (np.array(column, dtype=np.int64) for column in _columns(told))
         based = [(row, place[unit]) for unit, row in table.named("unit", "setpoint_mw") if unit in units and unit in place]
         self._base_row, self._base_place = (np.array(column, dtype=np.int64) for column in _columns(based))
+        self._says = np.isin(np.arange(len(names)), self._told_place)
 
     def of(
         self,
@@ -179,15 +189,19 @@ class KeyFigures:
             "told_freshness_s": kpis.freshness_s(image.age_s[self._model.table.by_exception]),
         }
         if plan is not None and now_ns < plan.interval_start_ns + self._model.rules.rt_interval_ns:
-            system["average_lmp_cny_per_mwh"] = plan.average_lmp_cny_per_mwh
-            system["uniform_price_cny_per_mwh"] = plan.uniform_price_cny_per_mwh
-            system["congestion_rent_cny_per_h"] = plan.congestion_rent_cny_per_h
+            system |= self._prices(plan, commitments)
         if total_load_mw is not None:
             system |= self._adequacy(units, total_load_mw)
         supplied, sums = self._supply(image, areas, sums, step_ns)
         obeyed, sums = self._obeyed(image, units, sums, gap_ns)
-        sums = replace(sums, clearing=marketfigures.due(sums.clearing, now_ns, self._model.rules))
-        system |= supplied | obeyed | marketfigures.clearing_figures(sums.clearing, now_ns)
+        rules, actual = self._model.rules, self._actual(units, total_load_mw)
+        sums = replace(
+            sums,
+            clearing=clearingtimes.due(sums.clearing, now_ns, rules),
+            forecasts=forecasts.compared(sums.forecasts, now_ns, actual, commitments, rules.zone, step_ns),
+        )
+        system |= supplied | obeyed | clearingtimes.clearing_figures(sums.clearing, now_ns)
+        system |= forecasts.forecast_figures(sums.forecasts, now_ns, commitments, rules.zone)
         flow_mw = np.where(image.usable[points.flow_row], value[points.flow_row], np.nan)
         frame = KpiFrame(
             ts_event_ns=now_ns,
@@ -197,34 +211,71 @@ class KeyFigures:
             worst_lines=kpis.worst_lines(points.flow_branch, flow_mw, self._flow_rating_mw),
             lines_open=clearing.open_branches(image, points),
             sources=image.sources,
+            freshness_s_by_source=_known(kpis.freshness_s_by_source(self._model.table.devices, self._model.table.device_of, image.age_s)),
         )
         return frame, sums
 
+    def _prices(self, plan: IntervalPlan, commitments: Sequence[DayAheadPlan]) -> dict[str, float | None]:
+        """Return what the interval in force was cleared at, and what that says of the market."""
+        figures: dict[str, float | None] = {
+            "average_lmp_cny_per_mwh": plan.average_lmp_cny_per_mwh,
+            "uniform_price_cny_per_mwh": plan.uniform_price_cny_per_mwh,
+            "congestion_rent_cny_per_h": plan.congestion_rent_cny_per_h,
+        }
+        zone = self._model.rules.zone
+        if (ahead := clearing.day_plan(commitments, plan.interval_start_ns, zone)) is not None:
+            price = clearing.of_period(ahead.uniform_price_cny_per_mwh, ahead.day, plan.interval_start_ns, zone)
+            if price is not None:
+                figures["day_ahead_spread_cny_per_mwh"] = marketfigures.price_spread(price, plan.uniform_price_cny_per_mwh)
+        if (market := plan.market) is not None:
+            figures |= {
+                "nodal_spread_cny_per_mwh": market.nodal_spread_cny_per_mwh,
+                "award_hhi": market.award_hhi,
+                "award_top4_pct": market.award_top4_pct,
+                "lerner": market.lerner,
+            }
+        return figures
+
+    def _actual(self, units: _UnitsNow, load_mw: float | None) -> Actual:
+        """Return what forecasts are compared with."""
+        return Actual(
+            load_mw=load_mw,
+            wind_solar_mw=kpis.total_mw(units.limit_mw[self._weather]) if self._weather_metered else None,
+            capacity_mw=float(self._p_max_mw[self._weather].sum()),
+        )
+
     def _units(self, image: GridImage, commitments: Sequence[DayAheadPlan]) -> _UnitsNow:
         zone = self._model.rules.zone
-        day = civil_day(image.ts_event_ns, zone)
-        plan = next((p for p in commitments if p.day == day), None)
-        off = clearing.units_off(tuple(self._model.units.values()), plan, image.ts_event_ns, zone)
+        plan = clearing.day_plan(commitments, image.ts_event_ns, zone)
+        off = {*clearing.units_off(tuple(self._model.units.values()), plan, image.ts_event_ns, zone), *self._model.units_off}
         output_mw = image.value[self.points.unit_row]
         told_mw = np.full(len(output_mw), np.nan)
         told_mw[self._told_place] = image.value[self._told_row]
         # Where nobody says what a unit could give, a machine can give its rating, and wind and sun what they give now.
         top_mw = np.where(np.isfinite(told_mw), told_mw, np.where(self._renewable, output_mw, self._p_max_mw))
-        return _UnitsNow(output_mw=output_mw, told_mw=told_mw, top_mw=top_mw, on=self._known_unit & ~np.isin(self.points.unit, off))
+        return _UnitsNow(
+            output_mw=output_mw,
+            limit_mw=np.where(self._says, told_mw, output_mw),
+            top_mw=top_mw,
+            on=self._known_unit & ~np.isin(self.points.unit, sorted(off)),
+        )
 
     def _adequacy(self, units: _UnitsNow, load_mw: float) -> dict[str, float | None]:
         """Return what committed units could still give, what part renewables have and lose, and on how few suppliers the load hangs."""
         renewable, on, output_mw = self._renewable, units.on, units.output_mw
-        says = np.zeros(len(output_mw), dtype=bool)
-        says[self._told_place] = True
-        limit_mw = np.where(says, units.told_mw, output_mw)
+        spins = adequacy.running(on, renewable, output_mw, self._p_max_mw)
+        top_mw, given_now_mw, ramp = units.top_mw[spins], output_mw[spins], self._ramp_mw_per_min[spins]
+        within = {minutes: adequacy.deliverable_mw(top_mw, given_now_mw, ramp, minutes) for minutes in (10.0, 30.0)}
         given_mw = marketfigures.supplied_mw(self._supplier, output_mw)
         capacity_mw = marketfigures.supplied_mw(self._supplier[on], units.top_mw[on])
         residual = marketfigures.rsi(capacity_mw, load_mw) if load_mw > 0 and len(capacity_mw) else np.array([np.nan])
         return {
             "reserve_margin_pct": adequacy.reserve_margin_pct(units.top_mw[on], output_mw[on], load_mw),
+            "spinning_reserve_pct": adequacy.reserve_pct(np.maximum(top_mw - given_now_mw, 0.0), load_mw),
+            "reserve_10min_pct": adequacy.reserve_pct(within[10.0], load_mw),
+            "reserve_30min_pct": adequacy.reserve_pct(within[30.0], load_mw),
             "renewable_share_pct": adequacy.renewable_share_pct(kpis.total_mw(output_mw[renewable]), load_mw),
-            "curtailment_pct": adequacy.curtailment_pct(limit_mw[renewable], output_mw[renewable]),
+            "curtailment_pct": adequacy.curtailment_pct(units.limit_mw[renewable], output_mw[renewable]),
             "hhi": marketfigures.hhi(given_mw),
             "top4_pct": marketfigures.top4_pct(given_mw),
             "hhi_capacity": marketfigures.hhi(capacity_mw),

@@ -5,13 +5,13 @@ order of everything it knows is the order of one partition, and a replay compute
 
 Areas write their snapshots without waiting for each other, so one may be some ticks ahead. Snapshots therefore wait, each in the queue
 of its area, until every area has reached their tick; the image of a tick is made of snapshots of that tick and of nothing later. Which
-area came first changes nothing. An area that stays behind while several ticks pass is given up until it reports again; it is shown by
-its last snapshot, which goes on ageing.
+area came first changes nothing. A snapshot in parts is there when its last part is. An area that stays behind while several ticks pass is
+given up until it reports again; it is shown by its last snapshot, which goes on ageing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,7 +19,7 @@ import msgspec
 
 from market.outcomes import ClearingInputs
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns
-from streams import clearing, marketfigures
+from streams import clearing, clearingtimes
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.figures import GridModel, KeyFigures, Sums
 from streams.image import AreaSnapshot, GridImage, image_of
@@ -111,13 +111,16 @@ class GridProcessor:
         self.model = model
         self.state = state or GridState()
         self._figures = KeyFigures(model)
-        self._held: dict[str, list[AreaSnapshot]] = {area: [] for area in model.areas}
-        for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.ts_event_ns):
+        self._held: dict[str, list[tuple[AreaSnapshot, ...]]] = {area: [] for area in model.areas}
+        """Whole snapshots of each area, in order, each as its parts."""
+        self._coming: dict[str, list[AreaSnapshot]] = {area: [] for area in model.areas}
+        """Parts of the snapshot of each area that is not whole yet."""
+        for snapshot in sorted(snapshots, key=lambda snapshot: (snapshot.ts_event_ns, snapshot.part)):
             self._hold(snapshot)
 
     def held(self, area: str) -> tuple[AreaSnapshot, ...]:
         """Return an area's snapshots that a restart needs: the newest of its past, and those of ticks computed just now or to come."""
-        return tuple(self._held.get(area, ()))
+        return (*(part for whole in self._held.get(area, ()) for part in whole), *self._coming.get(area, ()))
 
     def take(self, record: AreaSnapshot | IntervalPlan | DayAheadPlan) -> tuple[Effect, ...]:
         """Take in one record of the topic; one that was taken in before changes nothing."""
@@ -130,7 +133,7 @@ class GridProcessor:
                 return self._ticks()
             case IntervalPlan():
                 kept = tuple(p for p in self.state.plans if p.interval_start_ns != record.interval_start_ns)
-                noted = replace(self.state.sums, clearing=marketfigures.noted(self.state.sums.clearing, record, self.model.rules))
+                noted = replace(self.state.sums, clearing=clearingtimes.noted(self.state.sums.clearing, record, self.model.rules))
                 self.state = replace(self.state, plans=(*kept, record)[-_PLANS_KEPT:], sums=noted)
             case DayAheadPlan():
                 kept_days = tuple(p for p in self.state.commitments if p.day != record.day)
@@ -138,15 +141,25 @@ class GridProcessor:
         return ()
 
     def _hold(self, snapshot: AreaSnapshot) -> None:
-        """Put a snapshot in its area's queue; a repeat is dropped, and so is an area that the model no longer has."""
+        """Put a snapshot in its area's queue when it is whole; a repeat is dropped, and so is an area that the model no longer has."""
         queue = self._held.get(snapshot.area)
-        if queue is not None and (not queue or snapshot.ts_event_ns > queue[-1].ts_event_ns):
-            queue.append(snapshot)
+        if queue is None or (queue and snapshot.ts_event_ns <= _ts_ns(queue[-1])):
+            return
+        coming = self._coming[snapshot.area]
+        if coming and _ts_ns(coming) < snapshot.ts_event_ns:
+            coming.clear()  # parts follow each other: the rest of it was lost, and the area is as if it had written nothing
+        # After a crash parts are written again from the first one on; those that are there are repeats.
+        if snapshot.part != len(coming) or (coming and _ts_ns(coming) != snapshot.ts_event_ns):
+            return
+        coming.append(snapshot)
+        if len(coming) == snapshot.parts:
+            queue.append(tuple(coming))
+            coming.clear()
 
     def _forget_past(self) -> None:
         """Keep of each area's past the newest snapshot only: the one that stands for an area which lags."""
         for queue in self._held.values():
-            past = sum(snapshot.ts_event_ns <= self.state.last_tick_ns for snapshot in queue)
+            past = sum(_ts_ns(whole) <= self.state.last_tick_ns for whole in queue)
             del queue[: max(past - 1, 0)]
 
     def _ticks(self) -> tuple[Effect, ...]:
@@ -159,7 +172,7 @@ class GridProcessor:
     def _complete_tick_ns(self) -> int | None:
         """Return the next tick if every area has reached it, or if those that have not were waited for long enough."""
         last_ns = self.state.last_tick_ns
-        waiting = sorted({s.ts_event_ns for queue in self._held.values() for s in queue if s.ts_event_ns > last_ns})
+        waiting = sorted({ts_ns for queue in self._held.values() for whole in queue if (ts_ns := _ts_ns(whole)) > last_ns})
         if not waiting:
             return None
         missed = self._short_of(waiting[0]) - set(self.state.lost)
@@ -168,15 +181,15 @@ class GridProcessor:
 
     def _short_of(self, tick_ns: int) -> set[str]:
         """Return the areas that have written nothing of this tick or a later one."""
-        return {area for area, queue in self._held.items() if not queue or queue[-1].ts_event_ns < tick_ns}
+        return {area for area, queue in self._held.items() if not queue or _ts_ns(queue[-1]) < tick_ns}
 
     def _computed(self, tick_ns: int) -> tuple[Effect, ...]:
         """Compute one tick."""
         state = self.state
         gap_ns = tick_ns - state.last_tick_ns if state.last_tick_ns else 0
         spacing_ns = gap_ns if gap_ns and gap_ns == state.gap_ns else state.tick_ns
-        reached = [[s for s in queue if s.ts_event_ns <= tick_ns] for queue in self._held.values()]
-        image = image_of(tick_ns, self.model.table, [past[-1] for past in reached if past])
+        reached = [[whole for whole in queue if _ts_ns(whole) <= tick_ns] for queue in self._held.values()]
+        image = image_of(tick_ns, self.model.table, [part for past in reached if past for part in past[-1]])
         # An image stands for the time since the one before it, but not for a time when there should have been others.
         frame, sums = self._figures.of(image, state.plans, state.commitments, state.sums, gap_ns, min(gap_ns, spacing_ns))
         lost = tuple(sorted(self._short_of(tick_ns)))
@@ -204,10 +217,9 @@ class GridProcessor:
         if start_ns is None:
             return ()
         zone = self.model.rules.zone
-        day = civil_day(start_ns, zone)
-        plan = next((p for p in self.state.commitments if p.day == day), None)
+        plan = clearing.day_plan(self.state.commitments, start_ns, zone)
         if plan is None and self.model.day_ahead:
-            first_ns, _ = self.state.asked.get(day, (image.ts_event_ns, 0))
+            first_ns, _ = self.state.asked.get(civil_day(start_ns, zone), (image.ts_event_ns, 0))
             if image.ts_event_ns - first_ns < _WITHOUT_PLAN_NS:
                 return ()  # asked for; a coming tick freezes with it
         self.state = replace(self.state, last_gated_ns=start_ns)
@@ -220,3 +232,8 @@ class GridProcessor:
                 out_of_service=tuple(sorted({*frozen.out_of_service, *self.model.branches_out})),
             ),
         )
+
+
+def _ts_ns(parts: Sequence[AreaSnapshot]) -> int:
+    """Return the tick of a snapshot."""
+    return parts[0].ts_event_ns

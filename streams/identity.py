@@ -9,6 +9,7 @@ from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
+from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.findings import SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
 from streams.image import AreaSnapshot
@@ -33,8 +34,10 @@ def identity_of(record: Any) -> str:
     """Name what a record is about, for people and for comparing."""
     kind = type(record).__name__
     match record:
-        case AreaSnapshot():
+        case AreaSnapshot(parts=1):
             return f"{kind} area {record.area} {record.ts_event_ns}"
+        case AreaSnapshot():
+            return f"{kind} area {record.area} {record.ts_event_ns} part {record.part + 1} of {record.parts}"
         case ClearingInputs() | IntervalPlan():
             return f"{kind} interval {record.interval_start_ns}"
         case Cleared() | ClearingFailed():
@@ -50,6 +53,8 @@ def identity_of(record: Any) -> str:
             return f"decision {record.seq}"
         case PriceInForce():
             return f"price {record.segment} {record.interval_start_ns} revision {record.rev}"
+        case Alert():
+            return f"alert {record.alert_id} {record.state}"
         case SourceStale() | SourceFresh() | SourceClockJumped() | SourceClockSteady():
             return f"{kind} {record.device} {record.ts_event_ns}"
         # One frame may tell of several instants of one point: what it was, and what it is.

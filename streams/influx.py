@@ -242,7 +242,7 @@ class Flusher:
             await asyncio.to_thread(self._spool.ack, chunk.end)
         except SinkUnavailable as exc:
             # The place is known to this process; a restart would send some lines again, which stores nothing twice.
-            _log.warning("%s", exc)
+            _log.warning("%s", exc, extra={"sink": "influx", "place": chunk.end})
         return True
 
     async def _send(self, piece: bytes, *, patient: bool) -> None:
@@ -298,7 +298,8 @@ class Flusher:
     def _failed(self, exc: SinkError | ConfigError) -> None:
         state = FlushState.WAITING if isinstance(exc, _NotNow) else FlushState.REFUSED
         if state is not self._status.state:
-            _log.warning("%s; lines stay in the spool %s", exc, self._spool.directory)
+            where = {"sink": "influx", "state": state.value, "url": self._target.url, "reason": str(exc)}
+            _log.warning("%s; lines stay in the spool %s", exc, self._spool.directory, extra=where)
         self._status.state = state
         self._status.alarm = str(exc) if state is FlushState.REFUSED else ""
         self._status.last_error = str(exc)
@@ -307,7 +308,8 @@ class Flusher:
 
     def _succeeded(self, piece: bytes) -> None:
         if self._status.state is not FlushState.OK:
-            _log.warning("InfluxDB at %s takes lines again, after %d attempts", self._target.url, self._status.attempts)
+            where = {"sink": "influx", "state": FlushState.OK.value, "url": self._target.url, "attempts": self._status.attempts}
+            _log.warning("InfluxDB at %s takes lines again, after %d attempts", self._target.url, self._status.attempts, extra=where)
         self._status.state, self._status.alarm, self._status.attempts = FlushState.OK, "", 0
         self._status.lines_sent += piece.count(b"\n")
         self._status.bytes_sent += len(piece)

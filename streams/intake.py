@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -26,13 +26,13 @@ from market.facts import Fact, LoadReported, PointQuality, SwitchStatus
 from market.units import NS_PER_S
 from streams.edges import Edges, EdgeState
 from streams.findings import SourceFinding, SourceFresh, SourceStale
-from streams.image import AreaSnapshot
+from streams.image import AreaSnapshot, snapshot_parts
 from streams.kpis import SourceHealth
 from streams.lastvalues import LastValues
-from streams.past import Past
-from streams.sourceclock import ClockState, SourceClocks
+from streams.past import Columns
+from streams.sourceclock import ClockState, Reading, SourceClocks
 
-__all__ = ["CLOCK_SOURCE", "AreaIntake", "Taken"]
+__all__ = ["CLOCK_SOURCE", "AreaIntake", "Taken", "state_offset"]
 
 CLOCK_SOURCE: Final = "@clock"
 """Source name of the heartbeat frames that carry the tick to every area."""
@@ -52,8 +52,8 @@ class _Wire(msgspec.Struct):
     switch_told: dict[int, tuple[SwitchStatus, PointQuality]]
     flow_dead: list[int]
     known: list[int]
-    site_told: dict[int, bool] | None = None
-    past: dict[int, Past] = {}
+    held: dict[int, bool] | None = None
+    past: Columns | None = None
     clocks: dict[str, ClockState] | None = None
 
 
@@ -62,13 +62,25 @@ _READS: Final = (1, 2)
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 
 
+class _Offset(msgspec.Struct):
+    offset: int
+
+
+_OFFSET_DECODER: Final = msgspec.msgpack.Decoder(_Offset)
+
+
+def state_offset(raw: bytes) -> int:
+    """Return the offset of the last frame that a state of :meth:`AreaIntake.encode` has taken in."""
+    return _OFFSET_DECODER.decode(raw).offset
+
+
 @dataclass(slots=True)
 class Taken:
     """What one frame or tick gave rise to."""
 
     facts: list[Fact] = field(default_factory=list)
     findings: list[SourceFinding] = field(default_factory=list)
-    snapshot: AreaSnapshot | None = None
+    snapshots: tuple[AreaSnapshot, ...] = ()
     unknown: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
 
@@ -94,10 +106,11 @@ class AreaIntake:
         self._clocks = SourceClocks(area, table)
         self._load_rows = np.array([row for _, row in table.named("load", "mw")], dtype=np.int64)
 
-        devices: dict[str, list[int]] = {}
-        for row, spec in enumerate(table.specs):
-            devices.setdefault(spec.device, []).append(row)
-        self._device_rows = {device: np.array(rows, dtype=np.int64) for device, rows in sorted(devices.items())}
+        self._by_device = np.argsort(table.device_of, kind="stable")
+        """Rows, device by device; ``_first`` says where each device's begin."""
+        self._first = np.searchsorted(table.device_of[self._by_device], np.arange(len(table.devices)))
+        self._points_of = np.bincount(table.device_of, minlength=len(table.devices))
+        self._told_by_exception = self._each(np.logical_or, table.by_exception)
         self._alive_ns: NDArray[np.int64] = np.full(len(table.devices), -1, dtype=np.int64)
         self._place = {device: number for number, device in enumerate(table.devices)}
         self._stale_since_ns: dict[str, int] = {}
@@ -120,24 +133,29 @@ class AreaIntake:
             self._began_ns = frame.ts_ingest_ns
         # An empty frame is a heartbeat; one in which we say that nothing could be read is no sign of life.
         answered = not len(frame) or frame.quality[0] != BAD_NO_COMMUNICATION or bool((frame.quality != BAD_NO_COMMUNICATION).any())
-        if answered and frame.source in self._place:
-            self._alive_ns[self._place[frame.source]] = frame.ts_ingest_ns
+        place = self._place.get(frame.source)
+        if answered and place is not None:
+            self._alive_ns[place] = frame.ts_ingest_ns
         if not len(frame):
             return taken
         reading = self._clocks.read(frame, self.last, answered=answered)
         if reading.finding is not None:
             taken.findings.append(reading.finding)
-        for part in (part for each in reading.frames for part in self.last.in_turns(each)):
-            found = self.last.take(part, reading.watermark_ns)
-            if len(found.unknown):
-                taken.unknown = np.append(taken.unknown, found.unknown)
-            for row in found.rows[self._edges.is_edge[found.rows]].tolist():
-                taken.facts.extend(self._edges.changed(row, frame.ts_ingest_ns))
-            if len(found.overtaken):
-                self._overtaken(part.only(found.overtaken), frame.ts_ingest_ns, taken)
-            if len(found.late) and reading.doubt_ns is not None:
-                self._clocks.hold(part.only(found.late), reading.doubt_ns)
+        for each in reading.frames:
+            for part in self.last.in_turns(each):
+                self._take(part, reading, frame.ts_ingest_ns, taken)
         return taken
+
+    def _take(self, part: TelemetryFrame, reading: Reading, now_ns: int, taken: Taken) -> None:
+        """Take in samples, no point twice, whose times were judged."""
+        found = self.last.take(part, reading.watermark_ns)
+        if len(found.unknown):
+            taken.unknown = np.append(taken.unknown, found.unknown)
+        taken.facts += self._edges.changed(found.rows, now_ns)
+        if len(found.overtaken):
+            taken.facts += self._edges.overtaken(part.only(found.overtaken), now_ns)
+        if len(found.late) and reading.doubt_ns is not None:
+            self._clocks.hold(part.only(found.late), reading.doubt_ns)
 
     def tick(self, now_ns: int, *, first: bool = False) -> Taken:
         """Let time pass: judge who is stale, report the load, write out the snapshot.
@@ -153,9 +171,9 @@ class AreaIntake:
             return taken
         self._ticked_ns = now_ns
         stale = self._stale(now_ns)
-        taken.facts.extend(self._edges.aged(stale, now_ns))
-        self._edges.forget({device: self._clocks.watermark_ns(device) for device in self.table.devices})
-        sources = tuple(self._source(device, rows, stale, now_ns, taken) for device, rows in self._device_rows.items())
+        taken.facts += self._edges.aged(stale, now_ns)
+        self._edges.forget(self._clocks.watermarks_ns())
+        sources = self._sources(stale, now_ns, taken)
         loads = self.last.value[self._load_rows]
         if len(loads) and np.isfinite(loads).all():
             taken.facts.append(LoadReported(ts_event_ns=now_ns, area=self.area, load_mw=float(loads.sum())))
@@ -164,18 +182,14 @@ class AreaIntake:
         quality = np.where(stale & is_good(last.quality), np.uint32(UNCERTAIN_LAST_USABLE), last.quality)
         flags = np.where(stale, last.flags | np.uint16(Flag.STALE), last.flags)
         self._seq += 1
-        values = TelemetryFrame(
-            source="@intake",
-            area=self.area,
-            seq=self._seq,
-            ts_ingest_ns=now_ns,
-            point=self.table.ids[have],
-            ts_event_ns=last.ts_value_ns[have],
-            value=last.value[have],
-            quality=quality[have],
-            flags=flags[have].astype(np.uint16),
+        columns = (
+            self.table.ids[have],
+            last.ts_value_ns[have],
+            last.value[have],
+            quality[have],
+            flags[have].astype(np.uint16),
         )
-        taken.snapshot = AreaSnapshot(ts_event_ns=now_ns, area=self.area, values=values, sources=sources, counters=dict(last.counters))
+        taken.snapshots = snapshot_parts(now_ns, self.area, self._seq, columns, sources, dict(last.counters))
         return taken
 
     def encode(self) -> bytes:
@@ -194,7 +208,7 @@ class AreaIntake:
                 switch_told=edges.switch_told,
                 flow_dead=edges.flow_dead,
                 known=edges.known,
-                site_told=edges.site_told,
+                held=edges.held,
                 past=edges.past,
                 clocks=self._clocks.states(),
             )
@@ -218,35 +232,34 @@ class AreaIntake:
         for device, alive_ns in wire.alive_ns.items():
             if device in self._place:
                 self._alive_ns[self._place[device]] = alive_ns
-        self._stale_since_ns = {device: ns for device, ns in wire.stale_since_ns.items() if device in self._device_rows}
-        self._edges.restore(
-            EdgeState(
-                switch_told=wire.switch_told,
-                site_told=self._edges.sites_by_value(wire.known) if wire.site_told is None else wire.site_told,
-                flow_dead=wire.flow_dead,
-                known=wire.known,
-                past=wire.past,
-            )
+        self._stale_since_ns = {device: ns for device, ns in wire.stale_since_ns.items() if device in self._place}
+        edges = EdgeState(
+            switch_told=wire.switch_told,
+            held=self._edges.held_by_told(wire.known, wire.switch_told) if wire.held is None else wire.held,
+            flow_dead=wire.flow_dead,
+            known=wire.known,
+            past=wire.past,
         )
+        try:
+            self._edges.restore(edges)
+        except ValueError as exc:
+            raise FrameError(f"not the state of an area's intake: {exc}") from exc
         self._clocks.restore(self._clocks_by_value() if wire.clocks is None else wire.clocks)
 
     def _clocks_by_value(self) -> dict[str, ClockState]:
         """Return what the last values tell of the clocks, where a state of version 1 does not."""
-        states = {}
-        for device, rows in self._device_rows.items():
-            by_clock = rows[(self.last.flags[rows] & np.uint16(Flag.TS_ESTIMATED)) == 0]
-            states[device] = ClockState(
-                newest_ns=int(self.last.ts_value_ns[rows].max()),
-                told_ns=int(self.last.ts_value_ns[by_clock].max(initial=-1)),
-                heard_ns=int(self._alive_ns[self._place[device]]),
-            )
-        return states
+        last = self.last
+        by_clock = (last.flags & np.uint16(Flag.TS_ESTIMATED)) == 0
+        newest_ns = self._each(np.maximum, last.ts_value_ns)
+        told_ns = self._each(np.maximum, np.where(by_clock, last.ts_value_ns, -1))
+        columns = (newest_ns.tolist(), told_ns.tolist(), self._alive_ns.tolist())
+        return {device: ClockState(*known) for device, *known in zip(self.table.devices, *columns, strict=True)}
 
-    def _overtaken(self, overtaken: TelemetryFrame, now_ns: int, taken: Taken) -> None:
-        """Tell what samples that came out of order say of the time they speak of."""
-        rows = self.table.rows(overtaken.point)
-        for k in np.flatnonzero(self._edges.is_edge[rows] & is_good(overtaken.quality)).tolist():
-            taken.facts.extend(self._edges.overtaken(int(rows[k]), now_ns, int(overtaken.ts_event_ns[k]), float(overtaken.value[k])))
+    def _each(self, ufunc: np.ufunc, column: NDArray[Any]) -> NDArray[Any]:
+        """Reduce a column of the points to one value per device."""
+        if not len(self._first):
+            return column[:0]
+        return np.asarray(ufunc.reduceat(column[self._by_device], self._first))
 
     def _stale(self, now_ns: int) -> NDArray[np.bool_]:
         """Return (n,) whether each point's last usable value is too old.
@@ -260,25 +273,29 @@ class AreaIntake:
             since_ns = np.where(self.table.by_exception, np.maximum(since_ns, alive_ns), since_ns)
         return np.asarray(now_ns - since_ns > self.table.stale_after_ns)
 
-    def _source(self, device: str, rows: NDArray[np.int64], stale: NDArray[np.bool_], now_ns: int, taken: Taken) -> SourceHealth:
-        newest_ns = int(self.last.ts_value_ns[rows].max())
-        if self.table.by_exception[rows].any():
-            newest_ns = max(newest_ns, int(self._alive_ns[self._place[device]]))
+    def _sources(self, stale: NDArray[np.bool_], now_ns: int, taken: Taken) -> tuple[SourceHealth, ...]:
+        """Judge every device; tell those that fell silent and those that came back."""
+        last = self.last
+        newest_ns = self._each(np.maximum, last.ts_value_ns)
+        newest_ns = np.where(self._told_by_exception, np.maximum(newest_ns, self._alive_ns), newest_ns)
+        all_stale = self._each(np.logical_and, stale)
+        good = self._each(np.add, (is_good(last.quality) & ~stale & (last.ts_value_ns >= 0)).astype(np.int64))
+        columns = (newest_ns.tolist(), all_stale.tolist(), good.tolist(), self._points_of.tolist())
+        return tuple(self._source(*judged, now_ns, taken) for judged in zip(self.table.devices, *columns, strict=True))
+
+    def _source(self, device: str, newest_ns: int, stale: bool, good: int, points: int, now_ns: int, taken: Taken) -> SourceHealth:
         # One that was found silent stays so until it says something, also over a restart that pardons all ages.
-        quiet = bool(stale[rows].all()) or newest_ns <= self._stale_since_ns.get(device, -2)
+        quiet = stale or newest_ns <= self._stale_since_ns.get(device, -2)
         if quiet and device not in self._stale_since_ns:
             self._stale_since_ns[device] = max(newest_ns, 0)
-            taken.findings.append(
-                SourceStale(ts_event_ns=now_ns, device=device, area=self.area, since_ns=max(newest_ns, 0), points=len(rows))
-            )
+            taken.findings.append(SourceStale(ts_event_ns=now_ns, device=device, area=self.area, since_ns=max(newest_ns, 0), points=points))
         elif not quiet and device in self._stale_since_ns:
             since_ns = self._stale_since_ns.pop(device)
             taken.findings.append(SourceFresh(ts_event_ns=now_ns, device=device, area=self.area, since_ns=since_ns))
-        good = int(np.count_nonzero(is_good(self.last.quality[rows]) & ~stale[rows] & (self.last.ts_value_ns[rows] >= 0)))
         return SourceHealth(
             source=device,
             area=self.area,
-            points=len(rows),
+            points=points,
             good=good,
             age_s=(now_ns - newest_ns) / NS_PER_S if newest_ns >= 0 else -1.0,
             state="stale" if quiet else "ok" if good else "bad",

@@ -2,7 +2,11 @@
 
 Names, units and formulas stand in :data:`KPIS`; the sink, the board and the dashboards read them from there. The formulas themselves
 are pure functions: of one process image here, of what the areas control in :mod:`streams.areacontrol`, of the units in
-:mod:`streams.adequacy`, of frequency and voltage in :mod:`streams.supplyquality`, of the market in :mod:`streams.marketfigures`.
+:mod:`streams.adequacy`, of frequency and voltage in :mod:`streams.supplyquality`, of the market in :mod:`streams.marketfigures`, of
+clearing in :mod:`streams.clearingtimes`, of forecasts in :mod:`streams.forecasts`.
+
+Deliberately absent, because nothing here knows what they are made of: interruptions of customers (SAIDI, SAIFI), transfer capacity of
+interfaces, loading after a contingency.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ __all__ = [
     "availability_pct",
     "frequency_hz",
     "freshness_s",
+    "freshness_s_by_source",
     "total_mw",
     "worst_lines",
 ]
@@ -75,6 +80,70 @@ KPIS: Final = (
     ),
     _kpi("voltage_in_band_pct", "system", "%", "Voltage in band", "电压合格率", "100·(1 − bus·min outside/watched), 24 h", "GB/T 12325"),
     _kpi("reserve_margin_pct", "system", "%", "Reserve margin", "备用率", "100·Σ(available − output)/load", "GB/T 38969"),
+    _kpi(
+        "spinning_reserve_pct",
+        "system",
+        "%",
+        "Spinning reserve",
+        "旋转备用率",
+        "100·Σ(available − output)/load of units that run",
+        "GB/T 38969",
+    ),
+    _kpi(
+        "reserve_10min_pct",
+        "system",
+        "%",
+        "Reserve within 10 min",
+        "10 分钟备用率",
+        "100·Σ min(available − output, 10 min·ramp)/load of units that run",
+        "operating codes",
+    ),
+    _kpi(
+        "reserve_30min_pct",
+        "system",
+        "%",
+        "Reserve within 30 min",
+        "30 分钟备用率",
+        "100·Σ min(available − output, 30 min·ramp)/load of units that run",
+        "operating codes",
+    ),
+    _kpi("load_forecast_mw", "system", "MW", "Load forecast", "负荷预测", "day-ahead forecast of the running period", "dispatch practice"),
+    _kpi(
+        "load_forecast_mape_pct",
+        "system",
+        "%",
+        "Load forecast error (MAPE)",
+        "负荷预测平均误差（MAPE）",
+        "100/n·Σ|(F − A)/A| over the hours of the last 24 h",
+        "spec §4",
+    ),
+    _kpi(
+        "load_forecast_accuracy_pct",
+        "system",
+        "%",
+        "Load forecast accuracy",
+        "负荷预测准确率",
+        "100·(1 − √(Σ((F − A)/A)²/n)) over the hours of the last 24 h",
+        "State Grid",
+    ),
+    _kpi(
+        "wind_solar_forecast_mae_pct",
+        "system",
+        "%",
+        "Wind and solar forecast error, mean",
+        "风光预测平均绝对误差",
+        "100/n·Σ|F − A|/capacity over the hours of the last 24 h, A as available",
+        "NB/T 32046",
+    ),
+    _kpi(
+        "wind_solar_forecast_rmse_pct",
+        "system",
+        "%",
+        "Wind and solar forecast error, RMS",
+        "风光预测均方根误差",
+        "100·√(Σ(F − A)²/n)/capacity over the hours of the last 24 h, A as available",
+        "NB/T 32046",
+    ),
     _kpi("renewable_share_pct", "system", "%", "Renewable share", "新能源占比", "100·P_RE/P_load", "NEA statistics"),
     _kpi("curtailment_pct", "system", "%", "Curtailment", "弃电率", "100·(available − output)/available of renewables", "NEA statistics"),
     _kpi("unit_deviation_mw", "system", "MW", "Units off base point", "机组偏差功率", "Σ|P − P_instr|, ramp-limited", "two detailed rules"),
@@ -101,10 +170,31 @@ KPIS: Final = (
     ),
     _kpi("average_lmp_cny_per_mwh", "system", "元/MWh", "Average LMP", "平均节点电价", "mean LMP over live buses", "spec §4"),
     _kpi("uniform_price_cny_per_mwh", "system", "元/MWh", "Uniform price", "统一结算点电价", "ΣLMP·L/ΣL", "spec §4"),
+    _kpi(
+        "day_ahead_spread_cny_per_mwh",
+        "system",
+        "元/MWh",
+        "Day-ahead less real-time price",
+        "日前与实时价差",
+        "P_DA − P_RT, uniform prices as cleared",
+        "spec §4",
+    ),
+    _kpi("nodal_spread_cny_per_mwh", "system", "元/MWh", "Nodal price spread", "节点价差", "max LMP − min LMP", "spec §4"),
     _kpi("congestion_rent_cny_per_h", "system", "元/h", "Congestion rent", "阻塞盈余", "ΣLMP·L − ΣLMP·G", "spec §4"),
     _kpi("hhi", "system", "", "HHI of output", "出力 HHI", "Σ(100·s_i)², s_i = share of a plant's output", "spec §4"),
     _kpi("hhi_capacity", "system", "", "HHI of capacity", "可用容量 HHI", "Σ(100·s_i)², s_i = share of available capacity", "spec §4"),
     _kpi("top4_pct", "system", "%", "Share of the top four", "前四名份额", "100·(s₁ + … + s₄) of output", "spec §4"),
+    _kpi("award_hhi", "system", "", "HHI of awards", "中标电量 HHI", "Σ(100·s_i)², s_i = share of cleared energy", "spec §4"),
+    _kpi("award_top4_pct", "system", "%", "Awards of the top four", "前四名中标份额", "100·(s₁ + … + s₄) of cleared energy", "spec §4"),
+    _kpi(
+        "lerner",
+        "system",
+        "",
+        "Lerner index",
+        "勒纳指数",
+        "(Σq·LMP − Σq·MC)/Σq·LMP of dispatched units above their minimum, MC = offer of the last MW",
+        "spec §4",
+    ),
     _kpi("rsi", "system", "", "Residual supply index", "剩余供给指数", "min over plants of (S − S_i)/D", "spec §4"),
     _kpi("pivotal_suppliers", "system", "", "Pivotal suppliers", "关键供应商数", "plants with (S − S_i)/D < 1", "spec §4"),
     _kpi(
@@ -112,6 +202,25 @@ KPIS: Final = (
     ),
     _kpi("clearing_latency_p50_s", "system", "s", "Clearing latency, p50", "出清时延 P50", "median of completed − due, 24 h", "spec §4"),
     _kpi("clearing_latency_p95_s", "system", "s", "Clearing latency, p95", "出清时延 P95", "p95 of completed − due, 24 h", "spec §4"),
+    _kpi("clearing_latency_p99_s", "system", "s", "Clearing latency, p99", "出清时延 P99", "p99 of completed − due, 24 h", "spec §4"),
+    _kpi(
+        "bus_cap_hits_pct",
+        "system",
+        "%",
+        "Bus prices at the cap",
+        "节点电价触及上限占比",
+        "100·(bus, interval) at the cap/(bus, interval), 24 h",
+        "provincial offer rules",
+    ),
+    _kpi(
+        "bus_floor_hits_pct",
+        "system",
+        "%",
+        "Bus prices at the floor",
+        "节点电价触及下限占比",
+        "100·(bus, interval) at the floor/(bus, interval), 24 h",
+        "provincial offer rules",
+    ),
     _kpi(
         "price_limit_hits_pct",
         "system",
@@ -231,6 +340,8 @@ class KpiFrame:
         generation_mw_by_fuel: output by fuel class.
         worst_lines: the ten highest loadings, descending.
         lines_open: branches out of service by their switches.
+        sources: every device or server.
+        freshness_s_by_source: 95th percentile of the age of its points, s, by device or server.
     """
 
     ts_event_ns: int
@@ -240,6 +351,7 @@ class KpiFrame:
     worst_lines: tuple[LineLoading, ...] = ()
     lines_open: tuple[str, ...] = ()
     sources: tuple[SourceHealth, ...] = field(default_factory=tuple)
+    freshness_s_by_source: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +392,29 @@ def freshness_s(age_s: NDArray[np.float64]) -> float | None:
     """Return the 95th percentile of (n,) ages, s, over points that have a value at all."""
     finite = age_s[np.isfinite(age_s)]
     return float(np.percentile(finite, 95)) if len(finite) else None
+
+
+def freshness_s_by_source(sources: Sequence[str], source_of: NDArray[np.int64], age_s: NDArray[np.float64]) -> dict[str, float | None]:
+    """Return the 95th percentile of the ages of each source's points, s; None where none of them ever had a value.
+
+    Args:
+        sources: (m,) names.
+        source_of: (n,) place of each point's source among them.
+        age_s: (n,) now less source time, s; infinite for a point that never had a value.
+    """
+    spoke = np.isfinite(age_s)
+    own, ages = source_of[spoke], age_s[spoke]
+    ages = ages[np.lexsort((ages, own))]
+    count = np.bincount(own, minlength=len(sources))
+    first = np.cumsum(count) - count
+    # Between the two nearest ranks, as numpy.percentile has it; all sources at once, because there are some hundred of them.
+    rank = 0.95 * np.maximum(count - 1, 0)
+    low = np.floor(rank)
+    padded = np.append(ages, [np.nan, np.nan])
+    below = padded[first + low.astype(np.int64)]
+    above = padded[first + np.ceil(rank).astype(np.int64)]
+    fresh = below + (rank - low) * (above - below)
+    return {name: float(fresh[i]) if count[i] else None for i, name in enumerate(sources)}
 
 
 def worst_lines(

@@ -39,6 +39,9 @@ NO_WATERMARK_NS: Final = int(np.iinfo(np.int64).max)
 
 _NONE: Final = np.empty(0, dtype=np.intp)
 
+_LAYOUT_SAMPLES_MAX: Final = 1 << 19
+"""Samples of remembered layouts, 16 bytes each: five times the points of a large area."""
+
 
 class Sorted:
     """What became of a frame's samples.
@@ -65,13 +68,18 @@ class Sorted:
         self.late = late
 
 
-class _Placed(NamedTuple):
-    """Where the samples of a frame belong: their rows, whether no listed point comes twice, whether all are listed."""
+class _Layout(NamedTuple):
+    """Points that a source sends together.
 
-    point: NDArray[np.uint64]
+    Attributes:
+        rows: rows of those that the table has.
+        known: per point, whether the table has it; None where it has all.
+        once: whether none of them comes twice.
+    """
+
     rows: NDArray[np.int64]
+    known: NDArray[np.bool_] | None
     once: bool
-    listed: bool
 
 
 class LastValues:
@@ -98,43 +106,49 @@ class LastValues:
         self.quality: NDArray[np.uint32] = np.full(n, BAD_WAITING_FOR_INITIAL_DATA, dtype=np.uint32)
         self.flags: NDArray[np.uint16] = np.zeros(n, dtype=np.uint16)
         self.counters = {"taken": 0, "duplicate": 0, "reordered": 0, "late": 0, "unknown": 0}
-        self._rows_of: dict[str, _Placed] = {}
-        self._mark: NDArray[np.int64] = np.zeros(n, dtype=np.int64)
+        self._layouts: dict[bytes, _Layout] = {}
+        self._layout_samples = 0
+        self._latest: tuple[NDArray[np.uint64], _Layout] | None = None
 
     def in_turns(self, frame: TelemetryFrame) -> tuple[TelemetryFrame, ...]:
         """Return a frame as frames in which no point comes twice, older samples before younger ones; nearly always itself.
 
         Of samples of one point and one instant the last one in the frame is left; the others count as duplicates.
         """
-        if self._placed(frame).once:
+        _, known, once = self._layout(frame.point)
+        if once:
             return (frame,)
         order = np.lexsort((np.arange(len(frame)), frame.ts_event_ns, frame.point))
         point, ts_ns = frame.point[order], frame.ts_event_ns[order]
-        same_point = point[1:] == point[:-1]
-        repeated = np.append(same_point & (ts_ns[1:] == ts_ns[:-1]), False) & (self._placed(frame).rows[order] >= 0)
+        repeated = np.append((point[1:] == point[:-1]) & (ts_ns[1:] == ts_ns[:-1]), False)
+        if known is not None:
+            repeated &= known[order]
         self.counters["duplicate"] += int(np.count_nonzero(repeated))
         order, point = order[~repeated], point[~repeated]
         starts = np.flatnonzero(np.append(True, point[1:] != point[:-1]))
         turn = np.arange(len(point)) - np.repeat(starts, np.diff(np.append(starts, len(point))))
         return tuple(frame.only(np.sort(order[turn == k])) for k in range(int(turn.max()) + 1))
 
-    def _placed(self, frame: TelemetryFrame) -> _Placed:
-        """Return where a frame's samples belong.
-
-        A device that is polled sends the same points again and again, so the latest of each source is remembered.
-        """
-        known = self._rows_of.get(frame.source)
-        point = frame.point
-        if known is not None and (known.point is point or (len(known.point) == len(point) and (known.point == point).all())):
-            return known
-        rows = self.table.rows(point)
-        listed = not len(rows) or bool(rows.min() >= 0)
-        found = rows if listed else rows[rows >= 0]
-        places = np.arange(len(found))
-        self._mark[found] = places
-        once = bool((self._mark[found] == places).all())
-        placed = self._rows_of[frame.source] = _Placed(point, rows, once, listed)
-        return placed
+    def _layout(self, point: NDArray[np.uint64]) -> _Layout:
+        """Return where a frame's points stand: looked up once per layout, because a source sends the same points again and again."""
+        if self._latest is not None and self._latest[0] is point:
+            return self._latest[1]
+        raw = point.tobytes()
+        layout = self._layouts.get(raw)
+        if layout is None:
+            rows = self.table.rows(point)
+            known = rows >= 0
+            ordered = np.sort(rows[known])
+            once = not bool((ordered[1:] == ordered[:-1]).any())
+            layout = _Layout(rows[known], None if known.all() else known, once)
+            self._layout_samples += len(point)
+            if self._layout_samples > _LAYOUT_SAMPLES_MAX:
+                # Sources that tell by exception seldom repeat a layout; those that do are looked up again.
+                self._layouts.clear()
+                self._layout_samples = len(point)
+            self._layouts[raw] = layout
+        self._latest = point, layout
+        return layout
 
     def take(self, frame: TelemetryFrame, watermark_ns: int = NO_WATERMARK_NS) -> Sorted:
         """Take in a frame in which no point comes twice (:meth:`in_turns`).
@@ -143,17 +157,23 @@ class LastValues:
         point is reordered down to the watermark, UTC ns, and late below it. Neither changes anything here; the sinks keep them at
         their own time.
         """
-        placed = self._placed(frame)
-        rows = placed.rows
+        rows, known, _ = self._layout(frame.point)
         ts_ns, value, quality, flags = frame.ts_event_ns, frame.value, frame.quality, frame.flags
         unknown = frame.point[:0]
-        known: NDArray[np.bool_] | None = None
-        if not placed.listed:
-            known = rows >= 0
+        if known is not None:
             unknown = frame.point[~known]
             self.counters["unknown"] += len(unknown)
-            rows, ts_ns, value, quality, flags = rows[known], ts_ns[known], value[known], quality[known], flags[known]
-        usable = ~is_bad(quality) & np.isfinite(value)
+            ts_ns, value, quality, flags = ts_ns[known], value[known], quality[known], flags[known]
+        usable = np.isfinite(value)
+        if np.count_nonzero(quality):
+            usable &= ~is_bad(quality)
+        newer = ts_ns > self.ts_value_ns[rows]
+        if np.count_nonzero(usable) == np.count_nonzero(newer) == len(rows):
+            # Nearly every frame: all of it is usable and news.
+            self.counters["taken"] += len(rows)
+            self.ts_seen_ns[rows] = self.ts_value_ns[rows] = ts_ns
+            self.value[rows], self.quality[rows], self.flags[rows] = value, quality, flags
+            return Sorted(rows, unknown)
         # A usable value may carry a time before the failure that hid it: a server that comes back repeats what still holds.
         reference_ns = np.where(usable, self.ts_value_ns[rows], self.ts_seen_ns[rows])
         older = ts_ns < reference_ns
@@ -166,19 +186,14 @@ class LastValues:
             overtaken, late = (_places(older & kind, known) for kind in (ts_ns >= watermark_ns, ts_ns < watermark_ns))
             self.counters["reordered"] += len(overtaken)
             self.counters["late"] += len(late)
-        if fresh_n < len(rows):
-            rows, ts_ns, value, quality = rows[fresh], ts_ns[fresh], value[fresh], quality[fresh]
-            flags, usable = flags[fresh], usable[fresh]
+        rows, ts_ns, value, quality = rows[fresh], ts_ns[fresh], value[fresh], quality[fresh]
+        flags, usable = flags[fresh], usable[fresh]
         self.ts_seen_ns[rows] = ts_ns
         self.quality[rows] = quality
         self.flags[rows] = flags
-        if not usable.all():
-            usable_rows = rows[usable]
-            self.value[usable_rows] = value[usable]
-            self.ts_value_ns[usable_rows] = ts_ns[usable]
-        else:
-            self.value[rows] = value
-            self.ts_value_ns[rows] = ts_ns
+        usable_rows = rows[usable]
+        self.value[usable_rows] = value[usable]
+        self.ts_value_ns[usable_rows] = ts_ns[usable]
         return Sorted(rows, unknown, overtaken, late)
 
     def encode(self) -> bytes:

@@ -113,7 +113,13 @@ def encode_kpis(frame: KpiFrame) -> bytes:
             m.SOURCE,
             ts_ns,
             {"area": source.area, "dev": source.source},
-            {"state": source.state, "age_s": source.age_s, "points": source.points, "good": source.good},
+            {
+                "state": source.state,
+                "age_s": source.age_s,
+                "age_p95_s": frame.freshness_s_by_source.get(source.source),
+                "points": source.points,
+                "good": source.good,
+            },
         )
         for source in frame.sources
     ]

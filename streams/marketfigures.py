@@ -1,30 +1,22 @@
-"""Is the market contested, and does its clearing keep its times?
+"""Is the market contested, and what do its prices say? Formulas only; nothing here is remembered.
 
-Suppliers are the plants of one bus: the data name no owners. Shares are by metered output and by what is available; what each
-supplier was awarded is not among the records that key figures are made of.
-
-The times are those of the calendar: every interval that has begun is expected to have been cleared, also while we were away.
+Suppliers are the plants of one bus: the data name no owners. Shares are by metered output, by what is available and by what was
+awarded. Power is MW, a price CNY/MWh.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from market.rules import MarketRules
-from market.units import NS_PER_DAY, NS_PER_S, floor_ns
-from streams.clearing import IntervalPlan
-from streams.windows import DaySums
-
-__all__ = ["ClearingTimes", "clearing_figures", "due", "hhi", "noted", "rsi", "supplied_mw", "top4_pct"]
+__all__ = ["hhi", "lerner", "limit_hits", "nodal_spread", "price_spread", "rsi", "supplied_mw", "top4_pct"]
 
 _Array = NDArray[np.float64]
 
 
-def supplied_mw(supplier: NDArray[np.int64], mw: _Array) -> _Array:
+def supplied_mw(supplier: NDArray[np.integer[Any]], mw: _Array) -> _Array:
     """Return the sum of (k,) units' MW by supplier, (m,): numbers from 0 up; a unit that draws power counts as nothing."""
     return np.asarray(np.bincount(supplier, weights=np.maximum(mw, 0.0)), dtype=np.float64)
 
@@ -58,58 +50,43 @@ def rsi(available_mw: _Array, load_mw: float) -> _Array:
     return np.asarray((available_mw.sum() - available_mw) / load_mw)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClearingTimes:
-    """How clearing has kept its times over a day.
+def lerner(price_cny_per_mwh: _Array, marginal_cny_per_mwh: _Array, output_mw: _Array) -> float | None:
+    """Lerner index of an interval: ``(P − MC)/P``, P and MC the output-weighted means over (k,) units: (Σq·P − Σq·MC)/Σq·P.
 
-    Attributes:
-        judged_ns: start of the last interval that was judged, -1 before the first tick.
-        kept: intervals cleared in time over intervals expected.
-        cleared: of every interval cleared in the last day its start, how long after it was due it was completed, s (negative: before),
-            and whether its uniform price was at the cap or the floor.
+    At one price for all it is Σ s_i·(P − MC_i)/P, the index that Cowling and Waterson (1976) set against concentration. At most 1 where
+    costs are not negative; 0 where every unit is paid the cost of its last MW; negative where units run below it (a ramp holds them).
+
+    The marginal cost is that of the offer, which is all the model has. Where offers are costs, as in the shipped data, the index shows the
+    rent of units that are cheaper than the price, and no conduct. The caller decides which units count; a NaN leaves a unit out.
+
+    Args:
+        price_cny_per_mwh: (k,) what each is paid: the price at its bus.
+        marginal_cny_per_mwh: (k,) what its last MW costs (:meth:`market.offers.OfferBook.last_mw_per_mwh`).
+        output_mw: (k,) what it was awarded, > 0.
+
+    Returns:
+        The index, or None where nothing is earned: with prices of 0 it is no number.
+
+    >>> lerner(np.array([400.0, 400.0]), np.array([400.0, 200.0]), np.array([300.0, 100.0]))
+    0.125
     """
-
-    judged_ns: int = -1
-    kept: DaySums = field(default_factory=DaySums)
-    cleared: tuple[tuple[int, float, bool], ...] = ()
-
-
-def noted(times: ClearingTimes, plan: IntervalPlan, rules: MarketRules) -> ClearingTimes:
-    """Note a cleared interval; the first result of an interval counts, a repeat changes nothing."""
-    start_ns = plan.interval_start_ns
-    if any(known == start_ns for known, _, _ in times.cleared):
-        return times
-    late_s = (plan.ts_event_ns - start_ns - rules.due_offset_ns) / NS_PER_S
-    price = plan.uniform_price_cny_per_mwh
-    at_limit = price >= rules.price_cap_cny_per_mwh or price <= rules.price_floor_cny_per_mwh
-    of_day = [each for each in times.cleared if each[0] > start_ns - NS_PER_DAY]
-    return replace(times, cleared=(*of_day, (start_ns, late_s, at_limit)))
+    known = np.isfinite(price_cny_per_mwh) & np.isfinite(marginal_cny_per_mwh)
+    earned = float((output_mw * price_cny_per_mwh)[known].sum())
+    margin = float((output_mw * (price_cny_per_mwh - marginal_cny_per_mwh))[known].sum())
+    return margin / earned if earned > 0 else None
 
 
-def due(times: ClearingTimes, now_ns: int, rules: MarketRules) -> ClearingTimes:
-    """Judge every interval that fell due since the last tick: in time is completed by due + grace.
-
-    The interval under way at the very first tick is not judged: nobody was there to clear it.
-    """
-    step_ns = rules.rt_interval_ns
-    latest_ns = floor_ns(now_ns - rules.due_offset_ns - rules.grace_ns, step_ns)
-    if times.judged_ns < 0:
-        return replace(times, judged_ns=floor_ns(now_ns, step_ns))
-    late_s = {start_ns: late_s for start_ns, late_s, _ in times.cleared}
-    kept = times.kept
-    for start_ns in range(max(times.judged_ns, latest_ns - NS_PER_DAY) + step_ns, latest_ns + 1, step_ns):
-        kept = kept.add(start_ns, float(late_s.get(start_ns, np.inf) <= rules.grace_s), 1.0)
-    return replace(times, judged_ns=max(times.judged_ns, latest_ns), kept=kept)
+def price_spread(day_ahead_cny_per_mwh: float, real_time_cny_per_mwh: float) -> float:
+    """Return P_DA − P_RT of one settlement period, CNY/MWh: positive where who bought the day before paid more (spec §4)."""
+    return day_ahead_cny_per_mwh - real_time_cny_per_mwh
 
 
-def clearing_figures(times: ClearingTimes, now_ns: int) -> dict[str, float | None]:
-    """Return availability, ``100·OK/expected``, latency, completed − due, and price-limit hits of the last day, by KPI name."""
-    share = times.kept.mean(now_ns)
-    of_day: Sequence[tuple[int, float, bool]] = [each for each in times.cleared if each[0] > now_ns - NS_PER_DAY]
-    late_s = np.array([late_s for _, late_s, _ in of_day])
-    return {
-        "clearing_availability_pct": None if share is None else 100.0 * share,
-        "clearing_latency_p50_s": float(np.percentile(late_s, 50)) if of_day else None,
-        "clearing_latency_p95_s": float(np.percentile(late_s, 95)) if of_day else None,
-        "price_limit_hits_pct": 100.0 * sum(hit for _, _, hit in of_day) / len(of_day) if of_day else None,
-    }
+def nodal_spread(lmp_cny_per_mwh: _Array) -> float | None:
+    """Return the highest less the lowest of (n,) bus prices, CNY/MWh, ≥ 0; 0 without congestion, None without buses (spec §4)."""
+    return float(lmp_cny_per_mwh.max() - lmp_cny_per_mwh.min()) if len(lmp_cny_per_mwh) else None
+
+
+def limit_hits(lmp_cny_per_mwh: _Array, floor_cny_per_mwh: float, cap_cny_per_mwh: float) -> tuple[int, int]:
+    """Count the buses of (n,) whose price stands at the cap, and those at the floor; prices are clipped to both (offer rules)."""
+    at_cap, at_floor = lmp_cny_per_mwh >= cap_cny_per_mwh, lmp_cny_per_mwh <= floor_cny_per_mwh
+    return int(np.count_nonzero(at_cap)), int(np.count_nonzero(at_floor))

@@ -220,6 +220,7 @@ SOURCE: Final = Measurement(
     fields=(
         _text("state", "State: ok, stale or bad", "状态"),
         _float("age_s", "s", "Age of the newest value", "最新数据时延"),
+        _float("age_p95_s", "s", "Age of its points, p95", "测点时延 P95"),
         _int("points", "Points", "测点数"),
         _int("good", "Points of good quality", "合格测点数"),
     ),

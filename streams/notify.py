@@ -75,7 +75,8 @@ class LogChannel:
 
     async def send(self, alert: Alert) -> str:
         """Log the alert."""
-        _alerts_log.warning("%s", _line("alert", alert))
+        where = {"channel": self.name, "alert_id": alert.alert_id, "alert": alert.name, "priority": alert.priority.name}
+        _alerts_log.warning("%s", _line("alert", alert), extra=where)
         return "logged"
 
     async def close(self) -> None:
@@ -239,7 +240,7 @@ class Dispatcher:
                 try:
                     turn = await self._in_thread(lambda: self._outbox.turn(channel.name, tuple(over), now_ns, slots))  # noqa: B023
                 except SinkUnavailable as exc:
-                    _log.warning("outbox: %s", exc)
+                    _log.warning("outbox: %s", exc, extra={"sink": "outbox", "channel": channel.name, "reason": str(exc)})
                     await asyncio.sleep(_STORE_RETRY_S)
                     continue
                 for attempt in over:
@@ -268,7 +269,8 @@ class Dispatcher:
         except SinkUnavailable as exc:
             reply, delivered = str(exc), False
         except Exception as exc:
-            _log.exception("channel %s failed on alert %s", channel.name, claim.alert.alert_id)
+            where = {"channel": channel.name, "alert_id": claim.alert.alert_id, "attempt": claim.attempt}
+            _log.exception("channel %s failed on alert %s", channel.name, claim.alert.alert_id, extra=where)
             reply, delivered = f"{type(exc).__name__}: {exc}", False
         at_ns, latency_ms = self._now_ns(), (time.monotonic() - began_s) * 1_000
         due_ns = 0
@@ -293,7 +295,9 @@ class Dispatcher:
         if attempt.state is DeliveryState.UNDELIVERABLE:
             status.undeliverable += 1
             claim = attempt.claim
-            _alerts_log.error("%s", _line("undeliverable", claim.alert, channel=channel, attempts=claim.attempt, why=attempt.reply))
+            line = _line("undeliverable", claim.alert, channel=channel, attempts=claim.attempt, why=attempt.reply)
+            where = {"channel": channel, "alert_id": claim.alert.alert_id, "attempt": claim.attempt, "reason": attempt.reply}
+            _alerts_log.error("%s", line, extra=where)
 
 
 def _line(event: str, alert: Alert, **extra: str | int) -> str:

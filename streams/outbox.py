@@ -203,7 +203,7 @@ class Outbox:
 
 def _unreadable(row: int, why: str, now_ns: int) -> sa.Update:
     """Settle a row that another release wrote and this one cannot read, rather than meet it again at every turn."""
-    _log.error("outbox row %d cannot be read, and is undeliverable: %s", row, why)
+    _log.error("outbox row %d cannot be read, and is undeliverable: %s", row, why, extra={"sink": "outbox", "row": row, "reason": why})
     values = {"state": DeliveryState.UNDELIVERABLE.value, "settled_ns": now_ns, "reply": f"cannot be read: {why}"[:_REPLY_MAX]}
     return sa.update(_rows).where(_rows.c.id == row).values(values)
 

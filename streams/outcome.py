@@ -46,7 +46,7 @@ def clearing_records(outcome: Outcome, inputs: ClearingInputs, model: MarketMode
     """Return what is sent of a completed clearing: the outcome, what the breaker is told, and where it cleared the schedule."""
     records: list[Any] = [outcome, _reported(outcome)]
     if isinstance(outcome, Cleared):
-        records.append(plan_of(outcome, inputs, model.grid.units, model.area_of_bus))
+        records.append(plan_of(outcome, inputs, model.engine.book, model.area_of_bus, model.grid.rules))
     return records
 
 
@@ -83,6 +83,9 @@ def day_ahead_records(wanted: DayAheadWanted, result: DayAhead | ClearingFailed,
         ts_event_ns=now_ns,
         day=wanted.day,
         units_on=tuple(tuple(sorted(set(result.unit_ids) - set(result.units_off(hour)))) for hour in hours),
+        uniform_price_cny_per_mwh=tuple(result.uniform_price_per_mwh.tolist()),
+        load_mw=tuple(result.load_mw.tolist()),
+        wind_solar_mw=tuple(result.wind_solar_mw.tolist()),
     )
     report = ClearingReported(
         ts_event_ns=now_ns,

@@ -17,7 +17,7 @@ import faust
 from streams.topics import TOPICS
 from streams.transport.log import Log
 
-__all__ = ["Position", "open_log", "positions"]
+__all__ = ["Position", "open_log", "positions", "waiting_records"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,12 @@ def positions(app: faust.App) -> list[Position]:
     """Return the position of every partition of our topics; none before the app has started. Reads memory only."""
     log = open_log(app)
     return _in_monitor(app.monitor.tp_end_offsets, app.monitor.tp_committed_offsets) if log is None else _in_log(log, app.conf.id)
+
+
+def waiting_records(app: faust.App) -> dict[str, int]:
+    """Return how many records were read for each agent and not taken by it yet; none before the app has started."""
+    queues = {name: [actor.stream.channel.queue for actor in getattr(agent, "_actors", ())] for name, agent in app.agents.items()}
+    return {name: sum(queue.qsize() for queue in each) for name, each in queues.items()}
 
 
 def _in_log(log: Log, consumer: str) -> list[Position]:

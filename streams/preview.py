@@ -49,7 +49,7 @@ class Preview:
         if not self._dirty or (last is not None and now_ns <= last.ts_event_ns):
             return None
         self._dirty = False
-        snapshots = [snapshot for area in self._areas.values() if (snapshot := area.tick(now_ns).snapshot) is not None]
+        snapshots = [snapshot for area in self._areas.values() for snapshot in area.tick(now_ns).snapshots]
         frame, _ = self._figures.of(image_of(now_ns, self._table, snapshots))
         if last is None:
             return frame

@@ -241,8 +241,8 @@ def _intake(source: RecordSource, model: MarketModel, base: Base, span: Span, re
             recorded.compare(fact, cause)
         for finding in taken.findings:
             recorded.compare(finding, cause)
-        if taken.snapshot is not None:
-            recorded.compare(taken.snapshot, cause)
+        for snapshot in taken.snapshots:
+            recorded.compare(snapshot, cause)
     recorded.close()
 
 

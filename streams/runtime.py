@@ -9,6 +9,9 @@ Three places can fail, and each has one policy:
 
 Acknowledging is done here and nowhere else: Faust would acknowledge a record whose agent raised or was cancelled in the midst of it.
 :meth:`Shell.guarded` is around every agent, and nothing raises out of it.
+
+On Kafka a partition may be taken away while one of its records is in work, because this worker stood still for too long. Then another
+one has it; what was sent for that record is what the other one sends as well, but no state is written and nothing acknowledged here.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ import logging
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 
 import faust
@@ -39,10 +44,11 @@ from streams.findings import SOURCE_FINDINGS, SourceClockJumped, SourceClockStea
 from streams.image import AreaSnapshot
 from streams.kpis import KpiFrame
 from streams.topics import Topic
+from streams.transport.plain import PlainBytes
 from streams.transport.records import raise_if_damaged
 from streams.wire import DeadLetter
 
-__all__ = ["EXIT_INVARIANT", "Dealt", "Handle", "Shell"]
+__all__ = ["EXIT_INVARIANT", "Dealt", "Handle", "PartitionsWent", "Shell", "outside_of_records"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +64,25 @@ class Dealt(Enum):
 
     NOTHING_KEPT = "nothing kept"
     """No state depends on it."""
+
+    LATER = "later"
+    """Whoever took it acknowledges it himself when he is done."""
+
+    NOT_OURS = "not ours"
+    """Its partition is another worker's by now; that one deals with it."""
+
+
+class PartitionsWent(Exception):  # nothing failed: it ends the work on a record that is somebody else's by now
+    """Partitions were taken away, or given, while a record was in work."""
+
+
+_turn: ContextVar[int | None] = ContextVar("turn", default=None)
+"""Which assignment of partitions the record in work belongs to."""
+
+
+def outside_of_records() -> None:
+    """Say that the task which calls this works on no record, whatever was in work when it was begun."""
+    _turn.set(None)
 
 
 Handle = Callable[[Any, Any], Awaitable[Dealt | None]]
@@ -122,14 +147,17 @@ class Shell:
         """Wall seconds of work by agent; its waits, for the disk above all, are part of it."""
         self.started_s = time.time()
         self._forget: list[Callable[[], None]] = []
-        app.on_partitions_revoked.connect(self._partitions_went, weak=False)
+        self._turn = 0
+        self._ours: set[Any] = set()
+        self._state_at: dict[str, Callable[[int], int | None]] = {}
+        # Asked by the transport, see streams.transport.drain and streams.transport.kafka.
+        app.state_at, app.declare_all = self._where, self._declare
+        app.on_partitions_revoked.connect(self._partitions_changed, weak=False)
+        app.on_partitions_assigned.connect(self._partitions_changed, weak=False)
         self.topics = {
             topic.name: app.topic(
                 topic.name,
-                key_type=bytes,
-                value_type=bytes,
-                key_serializer="raw",
-                value_serializer="raw",
+                schema=PlainBytes(),
                 partitions=topic.partitions,
                 retention=float(topic.retention_s),
                 # Declared before it is subscribed to; a topic that does not exist yet would be left out in silence.
@@ -139,24 +167,78 @@ class Shell:
         }
 
     def at_revocation(self, forget: Callable[[], None]) -> None:
-        """Have ``forget`` called when partitions are taken away: what was kept of a table's state may be another worker's by now."""
+        """Have ``forget`` called when partitions are taken away or given: what is kept of a table's state may be older than the table."""
         self._forget.append(forget)
 
-    async def _partitions_went(self, app: faust.App, revoked: set[Any], **_more: Any) -> None:
+    def reads_from(self, topic: Topic, state_at: Callable[[int], int | None]) -> None:
+        """Have a topic read from where a state stands, where that is before what is committed.
+
+        Args:
+            state_at: partition → the first offset that the state in the table does not know; None where there is no state.
+        """
+        self._state_at[topic.name] = state_at
+
+    def _where(self, tp: Any) -> int | None:
+        state_at = self._state_at.get(tp.topic)
+        return None if state_at is None else state_at(tp.partition)
+
+    async def _declare(self) -> Iterable[str]:
+        """Have every topic made that is not there yet, and return their names: Faust sees only to those that this process reads."""
+        for topic in self.topics.values():
+            await topic.maybe_declare()
+        return self.topics
+
+    def owns(self, topic: Topic) -> bool:
+        """Whether this worker reads a topic of one partition: then it is the one that acts on it."""
+        return self._is_ours((topic.name, 0))
+
+    async def confirmed(self, event: Any) -> None:
+        """Return once all that was sent before, tables' changes included, is durable, and the event was ours when it was.
+
+        Whoever has the partition next finds what was noted; so what cannot be computed again is noted, confirmed, and only then told.
+
+        Raises:
+            PartitionsWent: the event is another worker's by now.
+            StoreError: the broker does not say.
+        """
+        await self.app.producer.flush()
+        message = event.message
+        try:
+            ours = await self.app.consumer.confirm(message.tp, message.offset)
+        except KafkaError as exc:
+            raise StoreError(f"the broker does not say whose {message.topic} is: {exc!r}") from exc
+        if not ours:
+            raise PartitionsWent
+        self._still_ours()
+
+    def _still_ours(self) -> None:
+        if (turn := _turn.get()) is not None and turn != self._turn:
+            raise PartitionsWent
+
+    async def _partitions_changed(self, app: faust.App, partitions: set[Any], **_more: Any) -> None:
+        self._turn += 1
+        self._ours = set()
         for forget in self._forget:
             forget()
+
+    def _is_ours(self, place: tuple[str, int]) -> bool:
+        if place not in self._ours:
+            self._ours = set(self.app.consumer.assignment())
+        return place in self._ours
 
     async def emit(self, records: Iterable[Any]) -> None:
         """Send records, in order, and return once all of them are durable.
 
         Raises:
             StoreError: they may not be; the process must not go on.
+            PartitionsWent: they are, but the record they are for is another worker's by now.
         """
         sent = [await self.send(_TOPIC_OF[type(record)], _key(record), wire.encode(record)) for record in records]
         try:
             await asyncio.gather(*sent)
         except (FaustError, KafkaError) as exc:
             raise StoreError(f"an effect could not be made durable: {exc!r}") from exc
+        self._still_ours()
 
     async def send(self, topic: Topic, key: bytes, value: bytes) -> Awaitable[Any]:
         """Send bytes; what is returned resolves once they are durable.
@@ -187,7 +269,9 @@ class Shell:
             self.at_revocation(waiting.clear)
         async for event in stream.noack().events():
             dealt = await self._dealt_with(topic, name, event, handle)
-            if not held or dealt is Dealt.NOTHING_KEPT:
+            if dealt in (Dealt.LATER, Dealt.NOT_OURS):
+                pass
+            elif not held or dealt is Dealt.NOTHING_KEPT:
                 event.ack()
             else:
                 waiting[event.message.key].append(event)
@@ -197,6 +281,20 @@ class Shell:
             yield event
 
     async def _dealt_with(self, topic: Topic, name: str, event: Any, handle: Handle) -> Dealt:
+        message = event.message
+        if not self._is_ours((message.topic, message.partition)):
+            return Dealt.NOT_OURS
+        turn = _turn.set(self._turn)
+        try:
+            return await self._dealt_with_ours(topic, name, event, handle)
+        except PartitionsWent:
+            _log.warning("%s offset %d is another worker's by now", topic.name, message.offset)
+            self.counters[f"not ours {name}"] += 1
+            return Dealt.NOT_OURS
+        finally:
+            _turn.reset(turn)
+
+    async def _dealt_with_ours(self, topic: Topic, name: str, event: Any, handle: Handle) -> Dealt:
         message = event.message
         try:
             raise_if_damaged(message.topic, message.partition, message.offset, event.headers, event.value)
@@ -210,10 +308,12 @@ class Shell:
         try:
             dealt = await handle(record, event) or Dealt.KEPT
         except (AssertionError, StoreError) as exc:
-            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc)
+            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc, {"processor": name, **_place(message)})
+        except PartitionsWent:
+            raise
         except Exception as exc:
             self.counters[f"failed {name}"] += 1
-            _log.exception("processing of %s offset %d failed", topic.name, message.offset)
+            _log.exception("processing of %s offset %d failed", topic.name, message.offset, extra={"processor": name, **_place(message)})
             await self.bury(topic, event, f"{type(exc).__name__}: {exc}")
         self.seconds[name] += time.perf_counter() - began_s
         self.counters[f"taken {name}"] += 1
@@ -225,7 +325,8 @@ class Shell:
         message = event.message
         if topic is topics.DEAD_LETTERS:
             # A letter about a letter would be one more to fail on.
-            _log.error("dead letter at offset %d was not dealt with: %s", message.offset, reason)
+            what = "dead letter at offset %d was not dealt with: %s"
+            _log.error(what, message.offset, reason, extra={"reason": reason, **_place(message)})
             return
         letter = DeadLetter(
             ts_event_ns=self.now_ns(),
@@ -237,14 +338,24 @@ class Shell:
             raw_hex=(event.value or b"")[:_LETTER_BYTES_MAX].hex(),
             size_bytes=len(event.value or b""),
         )
-        _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason)
+        where = {"stage": stage, "reason": reason, "size_bytes": letter.size_bytes, **_place(message)}
+        _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason, extra=where)
         await self.emit([letter])
 
-    def die(self, why: str, cause: BaseException | None = None) -> None:
-        """End the process now: what was not acknowledged is done again by the next one."""
-        _log.critical("invariant broken, dying to replay: %s", why, exc_info=cause)
+    def die(self, why: str, cause: BaseException | None = None, where: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """End the process now: what was not acknowledged is done again by the next one.
+
+        Args:
+            where: fields of the last line of log.
+        """
+        _log.critical("invariant broken, dying to replay: %s", why, exc_info=cause, extra={"exit_code": EXIT_INVARIANT, **where})
         logging.shutdown()
         os._exit(EXIT_INVARIANT)
+
+
+def _place(message: Any) -> dict[str, Any]:
+    """Return the fields by which a line of log names a record."""
+    return {"topic": message.topic, "partition": message.partition, "offset": message.offset}
 
 
 def _key(record: Any) -> bytes:

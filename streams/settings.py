@@ -11,19 +11,18 @@ problems starts nothing and names all of them, each with its line::
     http: {port: 8080}
     influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
     webhook: {url: "https://example.org/hook"}
+    logs: {format: json, level: info}  # text on a terminal and JSON elsewhere, where it says nothing
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from ingest.frame import SAMPLES_MAX
 from ingest.pointlist import PointList, read_point_list
 from ingest.yamlfile import DurationNs, Located, Name, Strict, load_yaml
 from market.errors import ConfigError, Problem
@@ -33,10 +32,13 @@ from streams.influx import InfluxTarget
 from streams.notify import WebhookChannel
 from streams.transport import broker_url
 
-__all__ = ["EMBEDDED", "HttpModel", "Settings", "read_settings"]
+__all__ = ["EMBEDDED", "HttpModel", "LogsModel", "Settings", "read_settings"]
 
 EMBEDDED: Final = "embedded"
 """The broker that needs none: the log in the data directory."""
+
+_DEVICES_MAX: Final = 5_000
+"""The health of every device stands in each frame of key figures, in about 150 bytes; a record holds a million."""
 
 
 class NetworkModel(Strict):
@@ -87,6 +89,13 @@ class WebhookModel(Strict):
     timeout: DurationNs = 5 * NS_PER_S
 
 
+class LogsModel(Strict):
+    """How messages are written; without a format, text on a terminal and JSON lines elsewhere."""
+
+    format: Literal["text", "json"] | None = None
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 class _FileModel(Strict):
     data: str
     points: str
@@ -100,6 +109,7 @@ class _FileModel(Strict):
     http: HttpModel = Field(default_factory=HttpModel)
     influx: InfluxModel | None = None
     webhook: WebhookModel | None = None
+    logs: LogsModel = Field(default_factory=LogsModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +139,7 @@ class Settings:
     http: HttpModel
     influx: InfluxTarget | None
     webhook: WebhookModel | None
+    logs: LogsModel = field(default_factory=LogsModel)
 
     @property
     def log_directory(self) -> Path:
@@ -164,7 +175,7 @@ def read_settings(path: str | Path) -> Settings:
     if model.webhook is not None:
         url = model.webhook.url
         attempt(lambda: WebhookChannel(url), "webhook", "url")
-    problems.extend(located.problem(what, "points") for what in _too_large(points))
+    problems.extend(located.problem(what, "points") for what in _too_many(points))
     network = _network(located, model.network, beside, problems)
     if model.tick % NS_PER_S or (NS_PER_S * 60) % model.tick:
         problems.append(located.problem("a tick is a whole number of seconds that divides a minute: 1s, 2s, 5s, 10s, …", "tick"))
@@ -186,15 +197,15 @@ def read_settings(path: str | Path) -> Settings:
         http=model.http,
         influx=influx,
         webhook=model.webhook,
+        logs=model.logs,
     )
 
 
-def _too_large(points: PointList | None) -> Iterator[str]:
-    """Name the areas whose points do not fit one snapshot record."""
-    counts = Counter(spec.area for spec in points.table().specs) if points is not None else {}
-    for area, count in sorted(counts.items()):
-        if count > SAMPLES_MAX:
-            yield f"area {area} has {count} points, at most {SAMPLES_MAX} are carried in one; give a part of its devices an area of its own"
+def _too_many(points: PointList | None) -> Iterator[str]:
+    """Say where there are more devices than the key figures can tell of in one record."""
+    if points is not None and len(points.devices) > _DEVICES_MAX:
+        count = len(points.devices)
+        yield f"the list has {count} devices, at most {_DEVICES_MAX} are told of in one record; put gateways before the small ones"
 
 
 def _place(problem: Problem) -> tuple[str, int]:

@@ -131,10 +131,9 @@ class SourceClocks:
         self._steady_ns = [max(_STEADY_MIN_NS, 3 * period_ns // 2) for period_ns in table.shortest_ns.tolist()]
         self._states = [ClockState() for _ in table.devices]
 
-    def watermark_ns(self, device: str) -> int:
-        """Return the watermark of a device, UTC ns; negative before its first credible sample."""
-        place = self._place[device]
-        return self._states[place].newest_ns - self._bound_ns[place]
+    def watermarks_ns(self) -> NDArray[np.int64]:
+        """Return (d,) the watermarks of the devices, UTC ns; negative before the first credible sample."""
+        return np.array([state.newest_ns for state in self._states], dtype=np.int64) - self._table.reorder_ns
 
     def read(self, frame: TelemetryFrame, last: LastValues, *, answered: bool) -> Reading:
         """Judge the times of a frame with samples, and the clock they came from.
@@ -185,7 +184,7 @@ class SourceClocks:
         """Return what a frame says of its device's clock; None where it says nothing."""
         state, now_ns, ts_ns = self._states[place], frame.ts_ingest_ns, frame.ts_event_ns
         clocked = None
-        if frame.flags.any():
+        if np.count_nonzero(frame.flags):
             clocked = (frame.flags & _NO_CLOCK) == 0
             if not clocked.any():
                 suspect = (frame.flags & _SUSPECT).any()

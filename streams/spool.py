@@ -226,7 +226,8 @@ class Spool:
             os.fsync(file.fileno())
         tail.end = tail.base + good
         self.recovery = Recovery(tail.path.name, good, cut, kept_as)
-        _log.warning("spool %s: cut %d bytes at %d of %s, kept as %s", self.directory, cut, good, tail.path.name, kept_as)
+        where = {"sink": "spool", "segment": tail.path.name, "place": good, "size_bytes": cut, "kept_as": kept_as}
+        _log.warning("spool %s: cut %d bytes at %d of %s, kept as %s", self.directory, cut, good, tail.path.name, kept_as, extra=where)
 
     def _begin(self, base: int) -> Segment:
         path = segment_path(self.directory, base)
@@ -315,8 +316,11 @@ class Spool:
                 try:
                     lost = sum(header.lines for _, header in walk(first.path, max(0, self._acked - first.base)))
                 except FileNotFoundError:
-                    _log.warning("spool %s: %s was removed by somebody else; what it held is not counted", self.directory, first.path.name)
-                _log.warning("spool %s: dropped %s with %d lines that were never acknowledged", self.directory, first.path.name, lost)
+                    what = "spool %s: %s was removed by somebody else; what it held is not counted"
+                    _log.warning(what, self.directory, first.path.name, extra={"sink": "spool", "segment": first.path.name})
+                what = "spool %s: dropped %s with %d lines that were never acknowledged"
+                where = {"sink": "spool", "segment": first.path.name, "lines": lost}
+                _log.warning(what, self.directory, first.path.name, lost, extra=where)
             with self._state:
                 self._index.pop(0)
                 self._acked = max(self._acked, second.base)
@@ -360,7 +364,9 @@ class Spool:
         skipped = len(rest) if found < 0 else found + 1
         with self._state:
             self._damaged_bytes += skipped
-        _log.warning("spool %s: %d bytes at %d of %s are damaged", self.directory, skipped, place - segment.base, segment.path.name)
+        what = "spool %s: %d bytes at %d of %s are damaged"
+        where = {"sink": "spool", "segment": segment.path.name, "place": place, "size_bytes": skipped}
+        _log.warning(what, self.directory, skipped, place - segment.base, segment.path.name, extra=where)
         return Chunk(place, place + skipped, b"", 0)
 
     def ack(self, place: int) -> None:
@@ -409,7 +415,7 @@ class Spool:
                 self.sync()
             except OSError as exc:
                 self._sync_error = exc
-                _log.exception("spool %s cannot reach the disk", self.directory)
+                _log.exception("spool %s cannot reach the disk", self.directory, extra={"sink": "spool"})
                 return
 
     def close(self) -> None:

@@ -8,15 +8,14 @@ says where it is now, and nothing is dated back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from ingest.clock import Clock
 from ingest.frame import TelemetryFrame, heartbeat
-from market.facts import ClockCompared, Ticked
+from market.facts import ClockCompared, Fact, Ticked
 from market.units import NS_PER_S, floor_ns
 from streams.intake import CLOCK_SOURCE
-from streams.runtime import Shell
 
 __all__ = ["Ticker"]
 
@@ -31,24 +30,28 @@ class Ticker:
     """Sends ticks until it is stopped.
 
     Args:
-        shell: sends them to the breaker.
+        emit: sends them to the breaker (:meth:`streams.runtime.Shell.emit`).
         beat: sends heartbeats behind all telemetry that was read before (:meth:`ingest.gateway.Gateway.beat`).
         clock: event time.
         tick_ns: grid of the ticks, event time.
         areas: areas whose telemetry gets a heartbeat.
         first_ns: event time of the first tick; ticks before it were sent by an earlier run.
+        speaks: whether it is for this process to tell the breaker. Of several workers, the one that runs the breaker does.
     """
 
     def __init__(
         self,
-        shell: Shell,
+        emit: Callable[[Sequence[Fact]], Awaitable[None]],
         beat: Callable[[Sequence[TelemetryFrame]], None],
         clock: Clock,
         tick_ns: int,
         areas: tuple[str, ...],
         first_ns: int,
+        *,
+        speaks: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._shell = shell
+        self._emit = emit
+        self._speaks = speaks
         self._beat = beat
         self._clock = clock
         self._tick_ns = tick_ns
@@ -81,7 +84,10 @@ class Ticker:
             if due_ns >= self._next_ns:
                 self._seq += 1
                 self._beat([heartbeat(CLOCK_SOURCE, area, self._seq, due_ns) for area in self._areas])
-            await self._shell.emit([*self._compared(due_ns), Ticked(ts_event_ns=due_ns)])
+            if self._speaks():
+                await self._emit([*self._compared(due_ns), Ticked(ts_event_ns=due_ns)])
+            else:
+                self._step_told_s = None  # whoever speaks next says first what to think of its clock
             if due_ns >= self._next_ns:
                 self._next_ns = floor_ns(due_ns, self._tick_ns) + self._tick_ns
             self.last_ns = due_ns

@@ -6,7 +6,7 @@ absence is how the page learns that it is looking at the past. (A comment line w
 comments from the page, so the page could not tell a quiet market from a dead wire.)
 
 A client that does not read fills its bounded queue and is dropped; its browser reconnects and starts from a fresh snapshot. Nothing
-is thinned out for it: a delta that is missing would leave the page wrong without a sign.
+is thinned out for it: a delta that is missing would leave the page wrong without a sign. More than 100 at a time are sent away (503).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _PUSH_S: Final = 0.1
 _BEAT_S: Final = 1.0
 _QUEUE_MAX: Final = 32
 """Messages a client may lag behind: three seconds at the highest rate."""
+_CLIENTS_MAX: Final = 100
 _RETRY_MS: Final = 1_000
 
 _encoder = msgspec.json.Encoder()
@@ -50,6 +51,7 @@ class BoardStream:
 
     Attributes:
         dropped: clients that were dropped because they did not read.
+        refused: clients that were sent away because too many watched.
     """
 
     def __init__(self, state: BoardState, clock: Clock) -> None:
@@ -59,6 +61,7 @@ class BoardStream:
         self._pusher: asyncio.Task[None] | None = None
         self._closed = False
         self.dropped = 0
+        self.refused = 0
 
     @property
     def clients(self) -> int:
@@ -73,6 +76,13 @@ class BoardStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it leaves, lags too far behind, or the stream is closed (an ASGI application)."""
+        if len(self._clients) >= _CLIENTS_MAX:
+            self.refused += 1
+            await send(
+                {"type": "http.response.start", "status": 503, "headers": [(b"content-type", b"text/plain"), (b"retry-after", b"10")]}
+            )
+            await send({"type": "http.response.body", "body": b"%d watch already; close a board and try again\n" % _CLIENTS_MAX})
+            return
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         client, pusher = self._join()

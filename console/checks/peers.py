@@ -197,7 +197,7 @@ def _answering(http: HttpModel, where: str, *, running: bool) -> Iterator[Check]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104
     base = f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
     try:
-        ours = _object(_get(f"{base}/health")[1]).get("status") == "live"
+        ours = _object(_get(f"{base}/health")[1]).get("status") in {"live", "failing"}
         ready = _object(_get(f"{base}/ready")[1]) if ours else {}
     except (OSError, ValueError):
         ours, ready = False, {}
@@ -214,5 +214,5 @@ def _answering(http: HttpModel, where: str, *, running: bool) -> Iterator[Check]
     if ready.get("status") == "ready":
         yield Check(name="ready", level=Level.OK, what="the running service is ready")
     else:
-        what = f"the running service is not ready: {', '.join(missing) or 'it does not say why'}"
-        yield Check(name="ready", level=Level.WARN, what=what, remedy="wait until it has recovered; its log says how far it is")
+        what = f"the running service is not ready: {' | '.join(missing) or 'it does not say why'}"
+        yield Check(name="ready", level=Level.WARN, what=what, remedy="do what it says; its log of messages says more")

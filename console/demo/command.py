@@ -25,7 +25,8 @@ from console.demo.display import Display
 from console.demo.pace import Pacer, ToldTime
 from console.demo.summary import summary
 from console.logs import log_to
-from console.service import Service, last_event_ns
+from console.peopleside import last_event_ns
+from console.service import Service
 from ingest.clock import SimulatedClock
 from ingest.simulator.faults import read_script
 from ingest.simulator.field import SimulatedField, field_targets
@@ -109,7 +110,7 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
     options.data.mkdir(parents=True, exist_ok=True)
     log_to(options.data / "gridfuse.log")
     origin_ns, seed = _remembered(options)
-    begin_ns = last_event_ns(options.data / "log") or origin_ns - _LEAD_IN_NS
+    begin_ns = last_event_ns(f"embedded://{options.data / 'log'}") or origin_ns - _LEAD_IN_NS
     clock = SimulatedClock(begin_ns, options.speed, held=True)
     case = load()
     field = SimulatedField(
@@ -128,7 +129,8 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
         hooks = Hooks(clearing_fault=field.clearing_fault)
         told = ToldTime(clock)
         service = Service(settings, clock, stamp_ns=told.now_ns, simulated=True, extra=(watcher,), hooks=hooks)
-        for decision in service.ledger.decisions():
+        assert service.people is not None, "a demo is a whole service"
+        for decision in service.people.ledger.decisions():
             director.observe(decision)
         demo = _Demo(options, console, service, field, clock, told, director, watcher)
         with _signals(demo.interrupt):
@@ -210,7 +212,8 @@ class _Demo:
         self._clock.run_until(self._clock.now_ns() + _WARM_UP_NS)
         end_s = time.monotonic() + _FIRST_DATA_S
         while time.monotonic() < end_s and not self._interrupted:
-            health = [device for device in self._service.gateway.health() if device.area]
+            assert self._service.field is not None, "a demo is a whole service"
+            health = [device for device in self._service.field.gateway.health() if device.area]
             if health and all(device.available is not None for device in health):
                 return
             await asyncio.sleep(_LOOK_S)
@@ -245,7 +248,8 @@ class _Demo:
     def _show(self, display: Display) -> None:
         now_ns = self._clock.now_ns()
         line = self._director.line(now_ns)
-        self._service.board.set_story(line.text_en, line.text_zh, line.step, line.of)
+        assert self._service.people is not None, "a demo is a whole service"
+        self._service.people.board.set_story(line.text_en, line.text_zh, line.step, line.of)
         for decision in self._watcher.decisions:
             display.decided(decision)
         self._watcher.decisions.clear()

@@ -20,7 +20,9 @@ def summary(service: Service, clock: SimulatedClock, begin_ns: int, wall_s: floa
     ``samples`` balance: what was read from devices in this run is taken, repeated, late, unknown or lost; lost must be 0.
     """
     zone = service.settings.rules.zone
-    ledger = service.ledger
+    assert service.people is not None, "a demo is a whole service"
+    assert service.field is not None, "a demo is a whole service"
+    ledger, field = service.people.ledger, service.field
     decisions = ledger.decisions()
     moves = [d.body for d in decisions if d.kind == "Transition"]
 
@@ -30,7 +32,7 @@ def summary(service: Service, clock: SimulatedClock, begin_ns: int, wall_s: floa
     counters = service.shell.counters
     usage = resource.getrusage(resource.RUSAGE_SELF)
     broken = ledger.broken_at()
-    dropped = sum(sum(device.dropped.values()) for device in service.gateway.health())
+    dropped = sum(sum(device.dropped.values()) for device in field.gateway.health())
     return {
         "from": instant(begin_ns),
         "to": instant(clock.now_ns()),
@@ -53,9 +55,9 @@ def summary(service: Service, clock: SimulatedClock, begin_ns: int, wall_s: floa
         "decisions": len(decisions),
         "audit_ok": broken is None,
         "samples": {
-            "in": service.samples_in,
+            "in": field.samples_in,
             "taken_in": counters["samples intake"],
-            "lost": service.samples_in - counters["samples intake"] + dropped,
+            "lost": field.samples_in - counters["samples intake"] + dropped,
         },
         "dead_letters": sum(count for name, count in counters.items() if name.startswith("dead ")),
         "process": {

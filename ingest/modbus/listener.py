@@ -121,7 +121,8 @@ class PushListener:
             self.own.refused["unknown_name"] += 1
             if name not in self._names_logged and len(self._names_logged) < _NAMES_LOGGED_MAX:
                 self._names_logged.add(name)
-                _log.warning("%s: %r dialled in and is not in the point list; its socket is closed", self.own.name, name)
+                what = "%s: %r dialled in and is not in the point list; its socket is closed"
+                _log.warning(what, self.own.name, name, extra={"listener": self.own.name, "device": name})
         return station
 
 

@@ -217,7 +217,7 @@ class ModbusPoller:
                     pending.extendleft((group, half) for half in reversed(halves))
                     continue
                 if exc.code in _HALVED:
-                    _log.warning("%s: %s is not there; its point stays bad", self._device.name, reader)
+                    _log.warning("%s: %s is not there; its point stays bad", self._device.name, reader, extra={"device": self._device.name})
                 parts.append(self._bad(reader.ids, exception_quality(exc.code)))
         if not rests:
             self._conclude(answered, silence)

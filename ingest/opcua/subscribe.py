@@ -109,7 +109,8 @@ class Subscription:
         if unknown:
             first = self._device.points[unknown[0]]
             what = "%s: the namespace of %d points is not on this server; the first is %s of %s"
-            _log.warning(what, self._device.name, len(unknown), first.node, first.name)
+            where = {"device": self._device.name, "nodes": len(unknown), "point": first.name}
+            _log.warning(what, self._device.name, len(unknown), first.node, first.name, extra=where)
             self._source.publish_bad(self._ids[unknown], BAD_CONFIGURATION_ERROR)
         self._missing = [row for row, node in enumerate(self._nodes) if node is not None]
         self._refused_with = {}
@@ -117,7 +118,8 @@ class Subscription:
         if self._missing:
             first = self._device.points[self._missing[0]]
             what = "%s: the server does not know %d nodes, the first is %s of %s; they are asked for again"
-            _log.warning(what, self._device.name, len(self._missing), first.node, first.name)
+            where = {"device": self._device.name, "nodes": len(self._missing), "point": first.name}
+            _log.warning(what, self._device.name, len(self._missing), first.node, first.name, extra=where)
 
     def node(self, row: int) -> ua.NodeId | None:
         """Return the node of a point on the server as it runs now; None where it has none."""

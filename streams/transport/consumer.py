@@ -149,6 +149,10 @@ class Consumer(Drain, FaustConsumer):  # type: ignore[misc]
             return False
         return True
 
+    async def confirm(self, tp: TP, offset: int) -> bool:
+        """Whether this worker still has a partition; it is the only one there is."""
+        return True
+
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
         return TP(topic, partition)
 

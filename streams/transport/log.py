@@ -30,7 +30,7 @@ from typing import Final, NamedTuple
 
 from streams.errors import StoreError, StoreLocked
 from streams.transport.partition import RECORD_OVERHEAD_BYTES, Partition
-from streams.transport.reader import LogReader, read_slice
+from streams.transport.reader import LogReader, read_offsets, read_slice
 from streams.transport.records import Headers, Record
 from streams.transport.schema import LOCK_NAME, UNREADABLE, Declaration, Place, connect_reader
 from streams.transport.store import StoreFile
@@ -78,7 +78,10 @@ class Log:
             for topic in self._declarations:
                 for place in self._file.places(topic):
                     oldest, end, ts_write_ms = self._file.bounds(place)
-                    self._partitions[topic, place.partition] = Partition(place, oldest, end, ts_write_ms, end)
+                    live = self._file.live(place)
+                    self._partitions[topic, place.partition] = Partition(
+                        place, oldest, end, ts_write_ms, end, live or (), 0 if live is None else end, compacted=live is not None
+                    )
             self._committed = self._file.committed()
         except UNREADABLE as exc:
             os.close(self._lock_fd)
@@ -104,7 +107,7 @@ class Log:
             if known == declaration:
                 return
             if known is None:
-                places = self._new_places(topic, partitions)
+                places = self._new_places(topic, partitions, compacted=compacted)
             elif known.partitions == partitions and known.compacted == compacted:
                 places = tuple(self._partitions[topic, number].place for number in range(partitions))
             else:
@@ -116,11 +119,11 @@ class Log:
             self._declarations[topic] = declaration
             self._writer.put(Operation(declared=(topic, declaration, places)))
 
-    def _new_places(self, topic: str, partitions: int) -> tuple[Place, ...]:
+    def _new_places(self, topic: str, partitions: int, *, compacted: bool) -> tuple[Place, ...]:
         places = tuple(Place(topic, number, self._next_place + number) for number in range(partitions))
         self._next_place += partitions
         for place in places:
-            self._partitions[topic, place.partition] = Partition(place, 0, 0, 0, 0)
+            self._partitions[topic, place.partition] = Partition(place, 0, 0, 0, 0, compacted=compacted)
         return places
 
     def partitions(self, topic: str) -> int | None:
@@ -192,6 +195,11 @@ class Log:
         """Why the log takes nothing more; None while it does."""
         return self._writer.failure
 
+    @property
+    def alive(self) -> bool:
+        """Whether somebody still writes what is queued."""
+        return self._writer.alive
+
     def wait(self, ticket: int, timeout_s: float | None = None) -> None:
         """Block until an operation is on disk.
 
@@ -205,6 +213,9 @@ class Log:
     def read(self, topic: str, partition: int, start: int, *, records_max: int = 1000, bytes_max: int = 1 << 20) -> list[Record]:
         """Return records on disk from offset ``start``, in order; none where it is at the end.
 
+        Of a compacted topic, records that were superseded when the log was opened are passed over, whether or not compaction has taken
+        them away by now.
+
         Raises:
             RecordDamaged: the record at ``start`` is damaged; go on behind it.
             StoreError: no such partition, or the disk cannot be read.
@@ -216,6 +227,10 @@ class Log:
         if hot is not None:
             return hot
         with self._reading:
+            while (offsets := source.sparse(start, records_max)) is not None:
+                if found := read_offsets(self._reader, source.place, offsets, bytes_max=bytes_max):
+                    return found
+                start = offsets[-1] + 1
             dense = not self._declarations[topic].compacted
             return read_slice(self._reader, source.place, start, end, dense=dense, records_max=records_max, bytes_max=bytes_max)
 

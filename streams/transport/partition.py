@@ -6,6 +6,8 @@ The tail is bounded by bytes. It also holds records on their way to disk, which 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +19,8 @@ __all__ = ["RECORD_OVERHEAD_BYTES", "Partition"]
 RECORD_OVERHEAD_BYTES: Final = 200
 """What a record costs in memory beside its key and value."""
 
-_TAIL_BYTES: Final = 8 << 20
+_TAIL_BYTES: Final = 4 << 20
+"""A consumer that keeps up is some hundred records behind; a service has two dozen partitions."""
 
 
 @dataclass(slots=True)
@@ -29,6 +32,9 @@ class Partition:
         next_offset: the offset that the next record will get.
         ts_write_ms: write time of the newest record, UTC ms.
         end: records below this offset are on disk and may be read.
+        live: of a compacted partition, the offsets that no later record superseded when the log was opened, ascending.
+        opened_end: the end at that time; ``live`` speaks of offsets below it.
+        compacted: whether it is; what is on disk of it is kept no longer, because a table's changelog is read at a start only.
     """
 
     place: Place
@@ -36,6 +42,9 @@ class Partition:
     next_offset: int
     ts_write_ms: int
     end: int
+    live: Sequence[int] = ()
+    opened_end: int = 0
+    compacted: bool = False
     _tail: list[Record] = field(default_factory=list)
     _tail_bytes: int = 0
 
@@ -51,17 +60,25 @@ class Partition:
         self.next_offset += 1
         self._tail.append(record)
         self._tail_bytes += _size(record)
-        if self._tail_bytes > _TAIL_BYTES:
-            self._forget()
+        limit = 0 if self.compacted else _TAIL_BYTES
+        if self._tail_bytes > limit:
+            self._forget(limit * 3 // 4)
         return record
 
-    def _forget(self) -> None:
+    def _forget(self, bytes_left: int) -> None:
         """Drop the older part of the tail, as far as it is on disk."""
         drop = 0
-        while self._tail_bytes > _TAIL_BYTES * 3 // 4 and drop < len(self._tail) and self._tail[drop].offset < self.end:
+        while self._tail_bytes > bytes_left and drop < len(self._tail) and self._tail[drop].offset < self.end:
             self._tail_bytes -= _size(self._tail[drop])
             drop += 1
         del self._tail[:drop]
+
+    def sparse(self, start: int, records_max: int) -> Sequence[int] | None:
+        """Return the next offsets from ``start`` on that are worth reading, where that is not all of them."""
+        if start >= self.opened_end:
+            return None
+        first = bisect_left(self.live, start)
+        return self.live[first : first + records_max] or None
 
     def hot(self, start: int, records_max: int, bytes_max: int) -> list[Record] | None:
         """Return readable records from the tail, in order; None when ``start`` is older than the tail."""

@@ -10,7 +10,7 @@ Ranges are by offset or by write time. Event time stands inside the records and 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from streams.errors import StoreError
 from streams.transport.records import Record, RecordDamaged, decode_row, place_seed
 from streams.transport.schema import UNREADABLE, Declaration, Place, connect_reader, error_code, table_of
 
-__all__ = ["LogReader", "read_slice"]
+__all__ = ["LogReader", "read_offsets", "read_slice"]
 
 _SLICE_RECORDS = 1000
 _SLICE_BYTES = 1 << 20
@@ -96,18 +96,53 @@ def _raise_unless_page_damaged(exc: sqlite3.Error | UnicodeDecodeError) -> None:
 
 def _read_one_by_one(db: sqlite3.Connection, place: Place, start: int, stop: int, dense: bool, cause: Exception) -> list[Record]:
     """Read the next record alone, where a damaged page stops a scan."""
-    sql = f"SELECT off, ts_ms, key, value, headers, crc FROM {table_of(place.id)} WHERE off = ?"  # noqa: S608
     for offset in range(start, stop):
-        try:
-            row = db.execute(sql, (offset,)).fetchone()
-        except UNREADABLE as exc:
-            _raise_unless_page_damaged(exc)
-            raise RecordDamaged(place.topic, place.partition, offset, f"its page is damaged: {exc}") from cause
-        if row is not None:
-            return [decode_row(place.topic, place.partition, place_seed(place.topic, place.partition), row)]
+        if (record := _read_one(db, place, offset)) is not None:
+            return [record]
         if dense:
             raise RecordDamaged(place.topic, place.partition, offset, "it is missing") from cause
     return []
+
+
+def _read_one(db: sqlite3.Connection, place: Place, offset: int) -> Record | None:
+    """Read one record, None where there is none.
+
+    Raises:
+        RecordDamaged: it, or its page, is damaged.
+    """
+    sql = f"SELECT off, ts_ms, key, value, headers, crc FROM {table_of(place.id)} WHERE off = ?"  # noqa: S608
+    try:
+        row = db.execute(sql, (offset,)).fetchone()
+    except UNREADABLE as exc:
+        _raise_unless_page_damaged(exc)
+        raise RecordDamaged(place.topic, place.partition, offset, f"its page is damaged: {exc}") from exc
+    return None if row is None else decode_row(place.topic, place.partition, place_seed(place.topic, place.partition), row)
+
+
+def read_offsets(db: sqlite3.Connection, place: Place, offsets: Sequence[int], *, bytes_max: int = _SLICE_BYTES) -> list[Record]:
+    """Read the records at some ascending offsets of a compacted partition; those that are not there any more are left out.
+
+    Returns:
+        The records up to the first damaged one, or up to the one that reaches ``bytes_max``.
+
+    Raises:
+        RecordDamaged: the first of them is damaged; go on at its offset + 1.
+    """
+    records: list[Record] = []
+    size = 0
+    for offset in offsets:
+        try:
+            record = _read_one(db, place, offset)
+        except RecordDamaged:
+            if not records:
+                raise
+            return records
+        if record is not None:
+            records.append(record)
+            size += len(record.value or b"") + len(record.key or b"")
+            if size >= bytes_max:
+                return records
+    return records
 
 
 class LogReader:

@@ -99,6 +99,18 @@ class StoreFile:
             found.note(key, offset)
         return found
 
+    def live(self, place: Place) -> list[int] | None:
+        """Return the offsets of a compacted partition that compaction would leave, ascending; None where it is not compacted.
+
+        Whoever recovers reads these alone: how long ago housekeeping ran does not lengthen a start.
+        """
+        compaction = self._compactions.get(place)
+        if compaction is None:
+            return None
+        # A row without a key, or a damaged one, is superseded by nothing.
+        others = self._db.execute(f"SELECT off FROM {table_of(place.id)} WHERE typeof(key) <> 'blob'").fetchall()  # noqa: S608
+        return sorted([*compaction.newest.values(), *(offset for (offset,) in others)])
+
     @property
     def declarations(self) -> dict[str, Declaration]:
         """Every topic on disk."""

@@ -116,6 +116,11 @@ class Writer:
         if self._closing:
             raise StoreError(f"the log in {self._directory} is closed")
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def wait(self, ticket: int, timeout_s: float | None) -> None:
         """Block until an operation is on disk.
 

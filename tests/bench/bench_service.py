@@ -113,7 +113,8 @@ async def condition_to_webhook(data: Path) -> float:
             while not hook.ids("market_tripped"):
                 await asyncio.sleep(0.001)
             seen_ns = clock.now_ns()
-            (trip,) = [d.body for d in service.ledger.decisions() if d.kind == "Transition" and d.body["after"] == "TRIPPED"]
+            assert service.people is not None
+            (trip,) = [d.body for d in service.people.ledger.decisions() if d.kind == "Transition" and d.body["after"] == "TRIPPED"]
             due_ns = trip["condition_met_at_ns"] + service.settings.rules.grace_ns
             return (seen_ns - due_ns) / NS_PER_S / speed
 

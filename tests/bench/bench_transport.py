@@ -3,6 +3,10 @@
 Run with ``python -m tests.bench.bench_transport``. First the log alone, then Faust on it: an agent that does nothing, one that writes
 a table, one that awaits an output, each on small records and on frames of 64 KiB, with our fetch loop and with Faust's own in turn.
 Every run is a process of its own on a log of its own; the best of several rounds counts. Times include reading from disk.
+
+Faust has no transport in memory. What it does there is an agent on a channel (``app.channel()``): no topic, no partition, no offset, no
+acknowledgement, nothing read and nothing kept. The small records are measured against that too: from the first that is sent into the
+channel to the last that is taken out, as ours are read from the log and delivered in the measured time.
 """
 
 from __future__ import annotations
@@ -52,6 +56,7 @@ def run_app(directory: str, work: str, records: int, loop: str) -> None:
     from faust.transport.drivers import TRANSPORTS
 
     from streams.transport import embedded, faust_settings
+    from streams.transport.plain import PlainBytes
 
     class FaustsLoop(embedded.Consumer):
         _drain_messages = FaustConsumer._drain_messages
@@ -62,10 +67,13 @@ def run_app(directory: str, work: str, records: int, loop: str) -> None:
     TRANSPORTS.data.update(embedded="streams.transport.embedded:Transport")
     app = faust.App("bench", **faust_settings(f"embedded://{directory}", Path(directory), "bench"))
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
-    inputs = app.topic("in", internal=True, partitions=1, **raw)
+    if loop == "ours":
+        raw = {"schema": PlainBytes()}
+    channel = app.channel(key_type=bytes, value_type=bytes, maxsize=records)
+    inputs = channel if loop == "memory" else app.topic("in", internal=True, partitions=1, **raw)
     outputs = app.topic("out", internal=True, partitions=1, **raw)
     table = app.Table("table", partitions=1, key_type=bytes, value_type=bytes)
-    started_s = time.perf_counter()
+    started_s, fed_s = time.perf_counter(), 0.0
 
     @app.agent(inputs, name="bench")
     async def bench(stream: Any) -> None:
@@ -80,10 +88,18 @@ def run_app(directory: str, work: str, records: int, loop: str) -> None:
             elif work == "output":
                 await (await outputs.send(key=event.key, value=event.value))
             if done == records:
-                took_s = time.perf_counter() - first_s
+                took_s = time.perf_counter() - (fed_s if loop == "memory" else first_s)
                 print(json.dumps({"events_per_s": (records - 1) / took_s, "start_s": first_s - started_s}), flush=True)
                 asyncio.get_running_loop().create_task(worker.stop())
 
+    @app.task
+    async def feed() -> None:
+        nonlocal fed_s
+        fed_s = time.perf_counter()
+        for number in range(records if loop == "memory" else 0):
+            await channel.send(key=b"k%d" % (number % 50), value=value)
+
+    value = os.urandom(SMALL)
     worker = faust.Worker(app, loglevel="ERROR", redirect_stdouts=False, quiet=True)
     worker.execute_from_commandline()
 
@@ -91,7 +107,8 @@ def run_app(directory: str, work: str, records: int, loop: str) -> None:
 def measure(work: str, size: int, records: int, loop: str) -> dict[str, float]:
     """Run one case once."""
     with tempfile.TemporaryDirectory() as name:
-        fill(Path(name), records, size)
+        if loop != "memory":
+            fill(Path(name), records, size)
         command = [sys.executable, "-m", "tests.bench.bench_transport", name, work, str(records), loop]
         out = subprocess.run(command, cwd=_CHECKOUT, check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = json.loads(out[out.index("{") : out.rindex("}") + 1])  # Faust draws a spinner around it
@@ -126,7 +143,7 @@ def main() -> None:
     """Print the figures, and for each case the ratio to Faust's own loop in the same run."""
     bench_log()
     for title, work, size, records in CASES:
-        best = {"ours": 0.0, "faust": 0.0}
+        best = {"ours": 0.0, "faust": 0.0} | ({"memory": 0.0} if work == "nothing" and size == SMALL else {})
         starts = []
         for _ in range(ROUNDS):
             for loop in best:
@@ -137,6 +154,8 @@ def main() -> None:
             f"{title:<38} {best['ours']:>8,.0f} /s  {best['ours'] * size / 1e6:>6.1f} MB/s"
             f"   Faust's loop {best['faust']:>8,.0f} /s   ratio {best['ours'] / best['faust']:.2f}   first event after {min(starts):.2f} s"
         )
+        if "memory" in best:
+            print(f"{'  against Faust in memory, a channel':<38} {best['memory']:>8,.0f} /s   ratio {best['ours'] / best['memory']:.2f}")
 
 
 if __name__ == "__main__":

@@ -426,6 +426,9 @@ def board_at(scene: str) -> BoardState:
 class AlwaysReady:
     """Health of a service that has nothing to recover."""
 
+    def failing(self) -> tuple[str, ...]:
+        return ()
+
     def missing(self) -> tuple[str, ...]:
         """Nothing."""
         return ()

@@ -48,6 +48,7 @@ def _kpis(ts_ns: int) -> KpiFrame:
         worst_lines=tuple(LineLoading(branch=f"L{n}", flow_mw=100.0 + n, loading_pct=70.0 + n) for n in range(10)),
         lines_open=("L77",),
         sources=tuple(SourceHealth(source=f"rtu-{n}", area="1", points=40, good=40 - n, age_s=float(n), state="ok") for n in range(3)),
+        freshness_s_by_source={f"rtu-{n}": 2.0 * n for n in range(3)},
     )
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ingest.frame import encode_frame, heartbeat
+from ingest.frame import TelemetryFrame, encode_frame, heartbeat
+from ingest.points import PointTable
 from market.decisions import Decision
 from market.facts import CommandGiven, Ticked
 from market.outcomes import Cleared, ClearingFailed
@@ -19,17 +20,18 @@ from market.prices import PriceInForce
 from market.rules import MarketRules
 from market.units import NS_PER_MIN, NS_PER_S
 from streams import topics, wire
-from streams.agents import Hooks
+from streams.agents import ClearingFault, Hooks
 from streams.alerts import Alert
 from streams.app import build_app
 from streams.intake import CLOCK_SOURCE
+from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.settings import ControlModel, HttpModel, NetworkModel, Settings
 from streams.topics import Topic
 from streams.wire import DeadLetter
 from tests.kit.rts_day import frames_at, rts_table, values_at
 
-__all__ = ["MarketRun", "Seen", "StandingClock"]
+__all__ = ["TICK_NS", "MarketRun", "Seen", "StandingClock", "TickByTick", "failing", "market_settings", "rts_model"]
 
 TICK_NS = 30 * NS_PER_S
 _PATIENCE_S = 60.0
@@ -86,7 +88,86 @@ class Seen:
         return [d.body["after"] for _, d in sorted(self.decisions.items()) if d.kind == "Transition"]
 
 
-class MarketRun:
+def market_settings(broker: str, data: Path, rules: MarketRules) -> Settings:
+    """Return the settings of an app without a gateway."""
+    return Settings(
+        data=data,
+        broker=broker,
+        points=None,  # type: ignore[arg-type]  # no gateway here
+        network=NetworkModel(rts_gmlc="shipped"),
+        rules=rules,
+        control=ControlModel(),
+        day_ahead=True,
+        setpoints=False,
+        tick_ns=TICK_NS,
+        http=HttpModel(),
+        influx=None,
+        webhook=None,
+    )
+
+
+def rts_model(rules: MarketRules, table: PointTable | None = None) -> MarketModel:
+    """Return the RTS grid with these points, those of :func:`tests.kit.rts_day.rts_table` by default."""
+    return market_model(NetworkModel(rts_gmlc="shipped"), table or rts_table(), rules, ControlModel(), day_ahead=True)
+
+
+def failing(start_ns: int, fails: tuple[int, int]) -> ClearingFault:
+    """Let every clearing fail between two minutes after ``start_ns``."""
+    from_ns, to_ns = (start_ns + minute * NS_PER_MIN for minute in fails)
+    return lambda interval_ns: "error" if from_ns <= interval_ns < to_ns else None
+
+
+class TickByTick:
+    """Lives through event time; how a tick is told, and how one knows that it was dealt with, is for those who inherit.
+
+    Args:
+        start_ns: event time of the first tick.
+        tick_ns: event time between ticks.
+        areas: what is told the time.
+    """
+
+    def __init__(self, start_ns: int, tick_ns: int = TICK_NS, areas: tuple[str, ...] | None = None) -> None:
+        self.start_ns = start_ns
+        self._tick_ns, self._areas = tick_ns, areas or rts_table().areas
+        self._seq = 0
+        self.clock = StandingClock(start_ns)
+        self.open_branches: tuple[str, ...] = ()
+        self._deadline_ns = 0
+
+    def _set_clock(self, now_ns: int) -> None:
+        self.clock.set(now_ns)
+
+    def telemetry(self, now_ns: int) -> list[TelemetryFrame]:
+        """Return what was measured up to the tick at ``now_ns`` and not told yet."""
+        period = int((now_ns // NS_PER_S + 8 * 3600) % 86_400 // 300)
+        return frames_at(now_ns - NS_PER_S, self._seq, values_at(period, self.open_branches))
+
+    def _frames(self, now_ns: int) -> list[TelemetryFrame]:
+        """Return the telemetry of the next tick, and the heartbeats that end it."""
+        self._seq += 1
+        return self.telemetry(now_ns) + [heartbeat(CLOCK_SOURCE, area, self._seq, now_ns) for area in self._areas]
+
+    async def _tick(self, now_ns: int) -> None:
+        raise NotImplementedError
+
+    async def _told(self, now_ns: int) -> None:
+        raise NotImplementedError
+
+    async def until(self, minute: float) -> None:
+        """Live through time, tick by tick, until ``minute`` after the start."""
+        end_ns = self.start_ns + round(minute * NS_PER_MIN)
+        now_ns = self.clock.now_ns()
+        while now_ns <= end_ns:
+            await self._tick(now_ns)
+            after_ns = now_ns + self._tick_ns
+            while now_ns < self._deadline_ns < after_ns:
+                deadline_ns, now_ns = self._deadline_ns, self._deadline_ns
+                await self._told(deadline_ns)
+            now_ns = after_ns
+            self._set_clock(min(now_ns, end_ns + 1))
+
+
+class MarketRun(TickByTick):
     """A started app; use as an async context manager.
 
     Args:
@@ -94,38 +175,26 @@ class MarketRun:
         data: the data directory.
         start_ns: event time of the first tick.
         fails: (from, to) minutes after the start between which every clearing fails.
+        settings: what to run under instead of the RTS day's own points and ticks of half a minute; then ``broker``, ``data`` and
+            ``rules`` are its.
     """
 
-    def __init__(self, broker: str, data: Path, rules: MarketRules, start_ns: int, fails: tuple[int, int] = (0, 0)) -> None:
-        self.start_ns = start_ns
-        self.clock = StandingClock(start_ns)
+    def __init__(
+        self,
+        broker: str,
+        data: Path,
+        rules: MarketRules,
+        start_ns: int,
+        fails: tuple[int, int] = (0, 0),
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        table = rts_table() if settings is None else settings.points.table()
+        settings = settings or market_settings(broker, data, rules)
+        super().__init__(start_ns, settings.tick_ns, table.areas)
         self.seen = Seen()
-        self.open_branches: tuple[str, ...] = ()
-        self._deadline_ns = 0
-        self._seq = 0
-        fails_ns = tuple(start_ns + minute * NS_PER_MIN for minute in fails)
-        self.hooks = Hooks(
-            observers=(self.seen,),
-            clearing_fault=lambda start: "error" if fails_ns[0] <= start < fails_ns[1] else None,
-            deadline=self._note,
-        )
-        table = rts_table()
-        model = market_model(NetworkModel(rts_gmlc="shipped"), table, rules, ControlModel(), day_ahead=True)
-        settings = Settings(
-            data=data,
-            broker=broker,
-            points=None,  # type: ignore[arg-type]  # no gateway here
-            network=NetworkModel(rts_gmlc="shipped"),
-            rules=rules,
-            control=ControlModel(),
-            day_ahead=True,
-            setpoints=False,
-            tick_ns=TICK_NS,
-            http=HttpModel(),
-            influx=None,
-            webhook=None,
-        )
-        self.app, self.shell = build_app(settings, model, self.clock.now_ns, self.hooks)
+        self.hooks = Hooks(observers=(self.seen,), clearing_fault=failing(start_ns, fails), deadline=self._note)
+        self.app, self.shell = build_app(settings, rts_model(rules, table), self.clock.now_ns, self.hooks)
 
     def _note(self, ts_ns: int) -> None:
         self._deadline_ns = ts_ns
@@ -137,19 +206,6 @@ class MarketRun:
     async def __aexit__(self, *_exc: object) -> None:
         await self.app.stop()
 
-    async def until(self, minute: float) -> None:
-        """Live through time, tick by tick, until ``minute`` after the start."""
-        end_ns = self.start_ns + round(minute * NS_PER_MIN)
-        now_ns = self.clock.now_ns()
-        while now_ns <= end_ns:
-            await self._tick(now_ns)
-            after_ns = now_ns + TICK_NS
-            while now_ns < self._deadline_ns < after_ns:
-                deadline_ns, now_ns = self._deadline_ns, self._deadline_ns
-                await self._told(deadline_ns)
-            now_ns = after_ns
-            self.clock.set(min(now_ns, end_ns + 1))
-
     async def command(self, action: str, command_id: str) -> None:
         """Order something, as the API does."""
         order = CommandGiven(ts_event_ns=0, command_id=command_id, by="chen", role="DISPATCH", action=action)
@@ -158,11 +214,7 @@ class MarketRun:
 
     async def _tick(self, now_ns: int) -> None:
         self.clock.set(now_ns)
-        self._seq += 1
-        period = int((now_ns // NS_PER_S + 8 * 3600) % 86_400 // 300)
-        frames = frames_at(now_ns - NS_PER_S, self._seq, values_at(period, self.open_branches))
-        frames += [heartbeat(CLOCK_SOURCE, area, self._seq, now_ns) for area in rts_table().areas]
-        sent = [await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)) for frame in frames]
+        sent = [await self.shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)) for frame in self._frames(now_ns)]
         await asyncio.gather(*sent)
         await self._reach("the grid", lambda: self.hooks.progress.get("grid", 0) >= now_ns)
         await self._reach("the clearing", self._cleared)

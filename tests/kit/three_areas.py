@@ -20,7 +20,7 @@ from streams.image import AreaSnapshot
 from streams.kpis import ControlParams, SourceHealth
 from tests.kit.grids import network, unit
 
-__all__ = ["AREAS", "RULES", "TICK_NS", "measured", "model", "snapshot"]
+__all__ = ["AREAS", "RULES", "TICK_NS", "in_parts", "measured", "model", "snapshot"]
 
 AREAS: Final = ("1", "2", "3")
 TICK_NS: Final = 10 * NS_PER_S
@@ -80,3 +80,16 @@ def snapshot(grid: GridModel, area: str, ts_ns: int, values: Mapping[str, float]
         for count in [sum(spec.device == device for spec in specs)]
     )
     return AreaSnapshot(ts_event_ns=ts_ns, area=area, values=frame_of("@intake", area, 1, ts_ns, samples), sources=sources, counters={})
+
+
+def in_parts(whole: AreaSnapshot, parts: int) -> tuple[AreaSnapshot, ...]:
+    """Return a snapshot in so many parts, as intake writes that of a large area; the devices are in the first ones."""
+    values = whole.values
+    size = -(-len(values) // parts)
+
+    def part(number: int) -> AreaSnapshot:
+        some = slice(number * size, (number + 1) * size)
+        columns = {name: getattr(values, name)[some] for name in ("point", "ts_event_ns", "value", "quality", "flags")}
+        return replace(whole, values=replace(values, **columns), sources=whole.sources[number : number + 1], part=number, parts=parts)
+
+    return (whole,) if parts == 1 else tuple(part(number) for number in range(parts))

@@ -80,8 +80,7 @@ def intake() -> AreaIntake:
 
 
 def records(taken: Taken) -> list[bytes]:
-    snapshots = [] if taken.snapshot is None else [taken.snapshot]
-    return [wire.encode(record) for record in (*taken.facts, *taken.findings, *snapshots)]
+    return [wire.encode(record) for record in (*taken.facts, *taken.findings, *taken.snapshots)]
 
 
 def findings(frames: list[TelemetryFrame]) -> list[SourceFinding]:

@@ -74,6 +74,26 @@ def test_architecture_tables_every_topic() -> None:
     assert rows == {topic.name: topic.partitions for topic in TOPICS}
 
 
+def test_every_trap_of_faust_has_tests_that_exist() -> None:
+    section = ARCHITECTURE.partition("## Faust's traps")[2].partition("\n## ")[0]
+    rows = [row.split(" | ") for row in section.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) > 20
+    defined = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    for trap, _, tests in rows:
+        named = re.findall(r"`(test_\w+)`", tests)
+        assert named, f"no test for: {trap}"
+        assert set(named) <= defined, set(named) - defined
+
+
+def test_every_metric_that_architecture_names_is_told() -> None:
+    told = SOURCES["console/metrics.py"]
+    named = set(re.findall(r"`(\w+_(?:total|records|seconds))(?:`|\{)", ARCHITECTURE))
+    assert len(named) >= 5
+    assert [name for name in named if f'"{name}"' not in told] == []
+
+
 def test_the_files_of_the_readme_are_read_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFLUX_TOKEN", "t")
     for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL):

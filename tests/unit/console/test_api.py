@@ -23,10 +23,14 @@ ORDER = {"command_id": "c-1", "by": "d.wang", "role": "DISPATCH", "action": "CON
 
 
 class Recovering:
-    """Health of a service that still lacks something."""
+    """Health of a service that still lacks something, or fails."""
 
-    def __init__(self, *missing: str) -> None:
+    def __init__(self, *missing: str, failing: Sequence[str] = ()) -> None:
         self._missing = missing
+        self._failing = failing
+
+    def failing(self) -> Sequence[str]:
+        return self._failing
 
     def missing(self) -> Sequence[str]:
         return self._missing
@@ -39,13 +43,14 @@ def asked(
     state: BoardState | None = None,
     commands: CommandSink | None = None,
     missing: Sequence[str] = (),
+    failing: Sequence[str] = (),
     **request: Any,
 ) -> httpx.Response:
     """Ask the application once, in process."""
 
     async def ask() -> httpx.Response:
         board = state or BoardState(GUANGDONG_2023, simulated=True)
-        app = build_api(board, commands, Recovering(*missing), clock=SimulatedClock(T0, 1e-9))
+        app = build_api(board, commands, Recovering(*missing, failing=failing), clock=SimulatedClock(T0, 1e-9))
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
             return await client.request(method, path, **request)
@@ -144,6 +149,11 @@ def test_state_is_the_whole_board_with_the_time_now():
     state = asked("GET", "/api/state").json()
     assert state["full"] is True
     assert state["clock"]["now_ms"] == T0 // 1_000_000
+
+
+def test_a_service_that_only_a_restart_can_mend_says_so():
+    answer = asked("GET", "/health", failing=["log: the disk is full; free space"])
+    assert (answer.status_code, answer.json()) == (503, {"status": "failing", "failing": ["log: the disk is full; free space"]})
 
 
 def test_live_at_once_ready_when_recovered():

@@ -155,3 +155,33 @@ def test_after_the_end_a_new_client_is_sent_away():
         assert client.said[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
     asyncio.run(play())
+
+
+def test_what_waits_for_a_client_that_does_not_read_is_bounded():
+    """Its queue holds 32 messages, the same bytes that everybody gets."""
+
+    async def story(state: BoardState, stream: BoardStream, client: Client, _serving: asyncio.Task[None]) -> None:
+        (queue,) = (one.queue for one in stream._clients)
+        client.reading.clear()
+        longest = 0
+        for second in range(500):
+            state.apply(kpi_at(T0 + second * 1_000_000_000))
+            await asyncio.sleep(0.002)
+            longest = max(longest, queue.qsize())
+            if stream.dropped:
+                break
+        assert (longest, stream.dropped, stream.clients) == (32, 1, 0)
+
+    streamed(story)
+
+
+def test_more_clients_than_there_is_room_for_are_sent_away(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_CLIENTS_MAX", 1)
+
+    async def story(_state: BoardState, stream: BoardStream, _client: Client, _serving: asyncio.Task[None]) -> None:
+        second = Client()
+        await asyncio.wait_for(stream({"type": "http"}, second.receive, second.send), 5.0)
+        assert (second.said[0]["status"], stream.clients, stream.refused) == (503, 1, 1)
+        assert b"try again" in second.said[1]["body"]
+
+    streamed(story)

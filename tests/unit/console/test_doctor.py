@@ -373,6 +373,9 @@ class Health:
     def __init__(self, *missing: str) -> None:
         self._missing = missing
 
+    def failing(self) -> tuple[str, ...]:
+        return ()
+
     def missing(self) -> tuple[str, ...]:
         return self._missing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -27,6 +28,7 @@ from ingest.source import DeviceHealth
 from market.rules import GUANGDONG_2023
 from market.units import NS_PER_S
 from market.version import CODE
+from streams import topics
 from streams.alerts import Alert, AlertState, Priority
 from streams.errors import SinkUnavailable
 from streams.influx import FlushState, FlushStatus
@@ -65,6 +67,9 @@ class Devices:
 
     def health(self) -> tuple[DeviceHealth, ...]:
         return self._devices
+
+    def beats_dropped(self) -> int:
+        return 8
 
     def frames_waiting(self) -> dict[str, int]:
         return {device.device: 5 for device in self._devices}
@@ -297,6 +302,70 @@ def test_openmetrics_for_who_asks(watched: Watched) -> None:
     answer = asyncio.run(get(Metrics(watched), accept="application/openmetrics-text; version=1.0.0"))
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
+
+
+def test_sinks_viewers_and_what_is_missing_are_told(watched: Watched) -> None:
+    lanes = [SimpleNamespace(sink=sink, topic=topics.FRAMES, waiting=n, skipped=2 * n) for n, sink in enumerate(("A", "B", "B"), 1)]
+    stream = cast("Any", SimpleNamespace(clients=3, dropped=4, refused=5))
+    page = scraped(replace(watched, lanes=lambda: cast("Any", lanes), missing=lambda: ("time",), stream=lambda: stream))
+    assert named(page, "sink_waiting_records") == {("A", "telemetry.frames.v1"): 1, ("B", "telemetry.frames.v1"): 5}
+    assert named(page, "sink_skipped_records_total") == {("A", "telemetry.frames.v1"): 2, ("B", "telemetry.frames.v1"): 10}
+    assert (at(page, "board_clients"), at(page, "board_dropped_clients_total"), at(page, "ready")) == (3, 4, 0)
+    assert (at(page, "board_refused_clients_total"), at(page, "gateway_dropped_beats_total")) == (5, 8)
+    assert at(scraped(watched), "ready") == 1
+
+
+def test_lines_of_log_that_were_lost_are_told(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.metrics.lost_lines", lambda: 3)
+    assert at(scraped(watched), "lost_messages_total") == 3
+
+
+def test_what_was_read_for_a_processor_and_not_taken_is_told(watched: Watched) -> None:
+    def actor(size: int) -> Any:
+        return SimpleNamespace(stream=SimpleNamespace(channel=SimpleNamespace(queue=SimpleNamespace(qsize=lambda: size))))
+
+    agents = {"breaker": SimpleNamespace(_actors=[actor(7)]), "intake": SimpleNamespace(_actors=[])}
+    page = scraped(replace(watched, shell=shell(agents=agents)))
+    assert named(page, "processor_waiting_records") == {("breaker",): 7, ("intake",): 0}
+
+
+UNITS = ("seconds", "bytes", "records", "frames", "lines", "samples", "polls", "reconnects", "refusals", "errors", "letters", "attempts")
+THINGS = (
+    "requests",
+    "failures",
+    "messages",
+    "clients",
+    "beats",
+    "deliveries",
+    "in_flight",
+    "sent",
+    "offset",
+    "state",
+    "available",
+    "ready",
+    "info",
+)
+
+
+def test_every_metric_is_named_and_explained_as_prometheus_asks(watched: Watched, tmp_path: Path) -> None:
+    """Base units as a suffix, ``_total`` on counters and on nothing else, and a sentence of help on each."""
+    log = Log(tmp_path / "log")
+    flusher = cast("Any", SimpleNamespace(status=FlushStatus()))
+    stream = cast("Any", SimpleNamespace(clients=0, dropped=0, refused=0))
+    whole = replace(
+        watched, shell=shell(transport=SimpleNamespace(opened=SimpleNamespace(log=log))), flusher=flusher, stream=lambda: stream
+    )
+    answer = asyncio.run(get(Metrics(whole)))
+    log.close()
+    families = [f for f in text_string_to_metric_families(answer.text) if f.name.startswith("gridfuse_")]
+    assert len(families) >= 45
+    for family in families:
+        assert family.documentation.endswith("."), family.name
+        assert f"# HELP {family.name}" in answer.text, family.name
+        counter = family.type == "counter"
+        assert all(sample.name.endswith("_total") is counter for sample in family.samples), family.name
+        assert family.name.removesuffix("_total").endswith((*UNITS, *THINGS)), family.name
+        assert not re.search(r"_(ms|ns|minutes|hours|kb|mb|percent|count)(_|$)", family.name), family.name
 
 
 def test_a_foreign_name_is_refused_here_too(watched: Watched) -> None:

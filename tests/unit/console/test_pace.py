@@ -37,7 +37,7 @@ def test_time_stands_at_the_start_until_ticks_are_told_and_then_at_the_next_of_t
         await asyncio.sleep(0.01)
         assert clock.now_ns() == T0 + 25 * NS_PER_S
         assert told.now_ns() == T0
-        ticker = Ticker(log, lambda _frames: None, clock, TICK, ("1",), T0 + NS_PER_S)  # type: ignore[arg-type]
+        ticker = Ticker(log.emit, lambda _frames: None, clock, TICK, ("1",), T0 + NS_PER_S)
         told.follow(ticker)
         running = asyncio.create_task(ticker.run())
         await asyncio.sleep(0.05)

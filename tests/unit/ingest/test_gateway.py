@@ -184,3 +184,58 @@ def test_keep_alives_push_no_value_out_of_a_queue_that_is_full() -> None:
 
     asyncio.run(main())
     assert sent == [1, 0]
+
+
+def test_a_consumer_that_takes_nothing_fills_queues_that_end_and_the_newest_are_what_is_left() -> None:
+    """Telemetry of hours, and time with it, while nobody takes a frame."""
+    out = two_devices()
+    sent: list[tuple[str, int]] = []
+    held = asyncio.Event()
+
+    async def emit(frame: TelemetryFrame) -> None:
+        await held.wait()
+        sent.append((frame.source, frame.seq))
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), emit)
+        a, b = gateway._sources
+        forwarder = asyncio.create_task(gateway._outbox.run())
+        for number in range(10_000):
+            a.publish_bad(np.zeros(1, dtype=np.uint64), BAD_NO_COMMUNICATION)
+            if number % 10 == 0:
+                b.publish_bad(np.zeros(1, dtype=np.uint64), BAD_NO_COMMUNICATION)
+                gateway.beat([heartbeat("clock", "1", number, 0)])
+            if number == 0:
+                await asyncio.sleep(0)  # the forwarder takes the first, and stands
+        assert gateway.frames_waiting() == {"a": 256, "b": 256}
+        assert len(gateway._outbox._ready) == 2 + 64
+        assert [health.dropped["queue_full"] for health in gateway.health()] == [10_000 - 1 - 256, 1_000 - 256]
+        assert gateway.beats_dropped() == 1_000 - 64
+        held.set()
+        await gateway._outbox.drained()
+        forwarder.cancel()
+
+    asyncio.run(main())
+    assert [seq for source, seq in sent if source == "a"] == [0, *range(10_000 - 256, 10_000)]
+    assert [seq for source, seq in sent if source == "clock"] == [number * 10 for number in range(1_000 - 64, 1_000)]
+    assert sent[-1] == ("clock", 9_990), "time passes behind what was read before it"
+
+
+def test_heartbeats_wait_in_vain_no_longer_than_their_round() -> None:
+    """What was counted as waiting is not, once it is sent or the end has come."""
+    out = two_devices()
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), out.emit)
+        forwarder = asyncio.create_task(gateway._outbox.run())
+        for number in range(200):
+            gateway.beat([heartbeat("clock", "1", number, 0)])
+            await gateway._outbox.drained()
+        gateway.beat([heartbeat("clock", "1", 200, 0)])
+        gateway._outbox.abandon()
+        for number in range(64):
+            gateway.beat([heartbeat("clock", "1", 201 + number, 0)])
+        assert gateway.beats_dropped() == 0
+        forwarder.cancel()
+
+    asyncio.run(main())

@@ -64,6 +64,12 @@ def test_units_off_are_the_uncommitted_ones(day):
     assert len(off) == np.count_nonzero(~day.committed[0])
 
 
+def test_the_forecasts_it_was_made_of_are_those_of_the_series(case, day):
+    assert day.load_mw == pytest.approx(case.day_ahead.load_mw.sum(axis=1))
+    offered = dict(zip(case.day_ahead.unit_ids, case.day_ahead.available_mw.T, strict=True))
+    assert day.wind_solar_mw == pytest.approx(sum(mw for name, mw in offered.items() if "HYDRO" not in name))
+
+
 def test_a_failing_hour_is_returned_with_its_reason(case):
     absurd = dataclasses.replace(case, day_ahead=dataclasses.replace(case.day_ahead, load_mw=case.day_ahead.load_mw * -1.0))
     result = clear_day_ahead(absurd, ClearingParams(), start_ns=START_NS, completed_at_ns=START_NS)

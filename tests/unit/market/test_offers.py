@@ -51,6 +51,31 @@ def test_the_book_is_in_the_order_of_ids_whatever_it_is_given():
     assert OfferBook([a, b], index).digest == book.digest
 
 
+def test_the_last_megawatt_on_paper():
+    """a: 2 to 12 MW at 5, to 17 MW at 6; b: slope 3 + 2·0.5·p."""
+    a, b = unit("a", "1", (10.0, 5.0), (5.0, 6.0), p_min_mw=2.0), unit("b", "1", quadratic=(3.0, 0.5), p_max_mw=20.0)
+    book = OfferBook([a, b], {"1": 0})
+    for output_mw, expected in (
+        ((2.0, 0.0), (np.nan, np.nan)),
+        ((2.0 + 1e-9, 1e-9), (np.nan, np.nan)),
+        ((3.0, 10.0), (5.0, 13.0)),
+        ((12.0, 20.0), (5.0, 23.0)),
+        ((12.0 + 1e-9, 20.0), (5.0, 23.0)),
+        ((12.1, 1.0), (6.0, 4.0)),
+        ((17.0, 1.0), (6.0, 4.0)),
+    ):
+        np.testing.assert_allclose(book.last_mw_per_mwh(np.array(output_mw)), expected)
+
+
+def test_the_last_megawatt_is_what_one_less_would_save():
+    units = [unit(f"u{k}", "1", (10.0, 5.0 + k), (5.0, 9.0 + k), p_min_mw=2.0) for k in range(4)]
+    book = OfferBook([*units, unit("q", "1", quadratic=(3.0, 0.5), p_max_mw=20.0)], {"1": 0})
+    output_mw, on, step_mw = np.array([4.0, 12.0, 13.0, 17.0, 8.0]), np.ones(5, dtype=bool), 1e-4
+    for k, price in enumerate(book.last_mw_per_mwh(output_mw)):
+        less = output_mw - step_mw * (np.arange(5) == k)
+        assert (book.cost_per_h(output_mw, on) - book.cost_per_h(less, on)) / step_mw == pytest.approx(price, rel=1e-3)
+
+
 def test_cost_on_paper():
     a, b = unit("a", "1", (10.0, 5.0), (5.0, 6.0), p_min_mw=2.0), unit("b", "1", quadratic=(3.0, 0.5), p_max_mw=20.0)
     book = OfferBook([a, b], {"1": 0})

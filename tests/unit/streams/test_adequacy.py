@@ -18,6 +18,23 @@ def test_reserve_margin() -> None:
     assert adequacy.reserve_margin_pct(np.array([]), np.array([]), 100.0) is None
 
 
+def test_reserve_is_bounded_by_what_the_ramp_reaches() -> None:
+    """100, 30 and no headroom at 2, 20 and 20 MW/min: 20 + 30 + 0 in ten minutes, 60 + 30 + 0 in thirty."""
+    available, output, ramp = np.array([200.0, 80.0, 40.0]), np.array([100.0, 50.0, 45.0]), np.array([2.0, 20.0, 20.0])
+    assert adequacy.deliverable_mw(available, output, ramp, 10.0).tolist() == [20.0, 30.0, 0.0]
+    assert adequacy.deliverable_mw(available, output, ramp, 30.0).tolist() == [60.0, 30.0, 0.0]
+    assert adequacy.reserve_pct(np.array([20.0, 30.0]), 200.0) == 25.0
+    assert adequacy.reserve_pct(np.array([20.0]), 0.0) is None
+    assert adequacy.reserve_pct(NOBODY, 200.0) is None
+
+
+def test_what_stands_still_does_not_spin_and_what_is_not_metered_is_not_passed_over() -> None:
+    on = np.array([True, True, True, True, False])
+    renewable = np.array([False, False, True, False, False])
+    output_mw = np.array([50.0, 1.0, 0.0, np.nan, 80.0])
+    assert adequacy.running(on, renewable, output_mw, np.full(5, 100.0)).tolist() == [True, False, True, True, False]
+
+
 def test_renewable_share_and_curtailment() -> None:
     assert adequacy.renewable_share_pct(25.0, 100.0) == 25.0
     assert adequacy.renewable_share_pct(None, 100.0) is None

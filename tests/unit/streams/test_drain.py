@@ -55,16 +55,23 @@ class _Consumer:
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[int]]:  # noqa: ASYNC109
         self.fetched.append(active_partitions)
+        self.patience_s = timeout
         return self.replies.pop(0) if self.replies else {}
 
     def _to_message(self, tp: TP, offset: int) -> Any:
-        return SimpleNamespace(tp=tp, topic=tp.topic, offset=offset)
+        return SimpleNamespace(tp=tp, topic=tp.topic, offset=offset, generation_id=self.app.consumer_generation_id)
 
     def _new_offset(self, tp: TP) -> int | None:
         return 10
 
     async def perform_seek(self) -> None:
         self.rewound += 1
+
+    async def seek(self, tp: TP, offset: int) -> None:
+        self._read_offset[tp] = offset
+
+    def ack(self, message: Any) -> bool:
+        return True
 
     async def wait_first(self, *waits: Awaitable[Any]) -> None:
         tasks = [asyncio.ensure_future(wait) for wait in waits]
@@ -124,6 +131,20 @@ def test_without_a_readable_partition_the_driver_is_not_asked_for_all_of_them() 
         assert consumer.fetched == [{_A}]
 
     asyncio.run(main())
+
+
+def test_a_partition_whose_agent_has_room_again_does_not_wait_for_the_others() -> None:
+    """Quiet partitions keep a fetch waiting for a second, and changelogs are always quiet."""
+
+    def full(consumer: Any) -> None:
+        consumer.active.discard(_A)
+        consumer._buffered_partitions.add(_A)
+
+    consumer, _ = drained([{}], prepare=full)
+    assert consumer.fetched == [{_B}]
+    assert consumer.patience_s < 0.1
+    consumer, _ = drained([{}])
+    assert consumer.patience_s == 1.0
 
 
 def test_records_fetched_while_the_flow_was_stopped_are_read_again_later() -> None:
@@ -227,3 +248,38 @@ def test_a_delivery_that_waits_is_cut_short_when_the_flow_stops() -> None:
         await asyncio.wait_for(draining, 1)
 
     asyncio.run(main())
+
+
+def test_a_delivery_that_outlasts_its_assignment_moves_no_position() -> None:
+    """The new assignment has gone back to what is committed; records between there and here would count as read."""
+
+    def prepare(consumer: Any) -> None:
+        async def reassigned(message: Any) -> None:
+            consumer.app.consumer_generation_id += 1
+            consumer._read_offset[_A] = 3
+
+        consumer.callback = reassigned
+
+    consumer, _ = drained([{_A: [7, 8]}], prepare=prepare)
+    assert consumer._read_offset[_A] == 3
+
+
+def test_an_acknowledgement_counts_in_the_assignment_of_its_record_only() -> None:
+    """Faust acknowledges what it passes over as queued in an assignment that is over; nobody dealt with it."""
+    consumer, _ = drained([])
+    message = consumer._to_message(_A, 5)
+    assert consumer.ack(message)
+    consumer.app.consumer_generation_id += 1
+    assert not consumer.ack(message)
+
+
+@pytest.mark.parametrize(("state_at", "goes_to"), [(None, 9), (12, 9), (9, 9), (4, 4)])
+def test_reading_goes_on_where_the_state_stands_if_that_is_before_what_is_committed(state_at: int | None, goes_to: int) -> None:
+    def prepare(consumer: Any) -> None:
+        consumer._read_offset = {_A: 9, _B: None}
+        consumer.log = SimpleNamespace(info=lambda *_: None)
+        consumer.app.state_at = lambda tp: state_at
+
+    consumer, _ = drained([], steps=0, prepare=prepare)
+    asyncio.run(consumer.perform_seek())
+    assert (consumer._read_offset[_A], consumer._read_offset[_B]) == (goes_to, None)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ingest.errors import FrameError
 from ingest.points import PointTable
 from ingest.quality import is_good
+from market.offers import Control, OfferBook
 from market.outcomes import Cleared, ClearingInputs
 from market.rules import rules_from
 from market.units import NS_PER_MIN, NS_PER_S, day_start_ns, instant_ns
 from streams import clearing, topics, wire
-from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
+from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalMarket, IntervalPlan
 from streams.grid import GridProcessor, GridState, decode_state, encode_state
 from streams.image import AreaSnapshot, decode_snapshots, encode_snapshot, encode_snapshots, image_of
 from streams.intake import AreaIntake
@@ -21,9 +23,9 @@ from streams.kpis import KPIS, KpiFrame
 from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.settings import ControlModel, NetworkModel
-from tests.kit import three_areas
+from tests.kit import grids, three_areas
 from tests.kit.rts_day import frames_at, rts_table, values_at
-from tests.kit.three_areas import AREAS, TICK_NS, measured
+from tests.kit.three_areas import AREAS, TICK_NS, in_parts, measured
 
 RULES = rules_from({"rt_interval_min": 5, "top_voltage_kv": 230})
 NINE = instant_ns("2020-01-01T09:00:00+08:00")
@@ -44,9 +46,7 @@ def snapshots(ts_ns: int, model: MarketModel, open_branches: tuple[str, ...] = (
         for frame in frames_at(ts_ns - NS_PER_S, 1, values):
             if frame.area == area:
                 unit.take(frame)
-        snapshot = unit.tick(ts_ns).snapshot
-        assert snapshot is not None
-        found.append(snapshot)
+        found += unit.tick(ts_ns).snapshots
     return found
 
 
@@ -134,10 +134,46 @@ def test_frozen_inputs_clear(model: MarketModel) -> None:
     outcome = model.engine.clear(inputs, completed_at_ns=NINE)
     assert isinstance(outcome, Cleared), outcome
     assert inputs.stale_points == 0
-    plan = clearing.plan_of(outcome, inputs, model.grid.units, model.area_of_bus)
+    plan = clearing.plan_of(outcome, inputs, model.engine.book, model.area_of_bus, RULES)
     assert sum(plan.interchange_mw.values()) == pytest.approx(0.0, abs=1e-6)
     rent = sum(b.shadow_price * b.limit_mw for b in outcome.binding)
     assert plan.congestion_rent_cny_per_h == pytest.approx(rent, rel=1e-6, abs=1e-3)
+    assert plan.market is not None
+    lmp = outcome.lmp_per_mwh.values()
+    assert (plan.market.buses, plan.market.at_cap) == (73, 0)
+    assert plan.market.at_floor == sum(price == 0.0 for price in lmp)
+    assert plan.market.nodal_spread_cny_per_mwh == pytest.approx(max(lmp) - min(lmp))
+    assert 0.0 < (plan.market.award_hhi or 0.0) < 10_000.0
+    assert wire.decode(topics.SNAPSHOTS, wire.encode(plan)) == plan
+
+
+def test_the_market_of_an_interval_on_paper(model: MarketModel) -> None:
+    """G 100 of 50 + 100 MW at 380, p_min 20; H at its minimum; W wind. At bus A 400, at B 390, at the dead bus C nothing.
+
+    Plants: A 100 + 60 of 200 MW, B 40: HHI = 80² + 20². Lerner: (400 − 380)/400, for H is at its minimum and W follows the weather.
+    """
+    units = [
+        grids.unit("G", "A", (50.0, 300.0), (100.0, 380.0), p_min_mw=20.0),
+        grids.unit("H", "B", (50.0, 900.0), p_min_mw=40.0),
+        grids.unit("W", "A", (100.0, 0.0), control=Control.CURTAILABLE),
+    ]
+    outcome = model.engine.clear(frozen_inputs(model), completed_at_ns=NINE)
+    assert isinstance(outcome, Cleared)
+    made = replace(
+        outcome, lmp_per_mwh={"A": 400.0, "B": 390.0}, dispatch_mw={"G": 100.0, "H": 40.0, "W": 60.0}, uniform_price_per_mwh=398.0
+    )
+    inputs = ClearingInputs(interval_start_ns=NINE, frozen_at_ns=NINE, load_mw={"A": 200.0}, output_mw={}, available_mw={})
+    book = OfferBook(units, {"A": 0, "B": 1, "C": 2})
+    market = clearing.plan_of(made, inputs, book, {"A": "1", "B": "1"}, replace(RULES, price_cap_cny_per_mwh=400.0)).market
+    assert market == IntervalMarket(
+        buses=2,
+        at_cap=1,
+        at_floor=0,
+        nodal_spread_cny_per_mwh=10.0,
+        award_hhi=pytest.approx(6_800.0),
+        award_top4_pct=100.0,
+        lerner=pytest.approx(0.05),
+    )
 
 
 def test_freeze_takes_switches_commitment_and_unusable_values(model: MarketModel) -> None:
@@ -312,7 +348,7 @@ def test_the_spacing_of_ticks_is_learnt_and_a_pause_is_not_time_that_was_watched
     assert processor.state.gap_ns == TICK_NS
 
 
-def course(processor: GridProcessor, seconds: range, *records: IntervalPlan, **changed: float) -> list[KpiFrame]:
+def course(processor: GridProcessor, seconds: range, *records: IntervalPlan | DayAheadPlan, **changed: float) -> list[KpiFrame]:
     """The key figures of a stretch of ticks on which nothing changes."""
     run(processor, *records)
     return [frame for second in seconds for frame in frames_of(run(processor, *tick(second, **changed)))]
@@ -394,19 +430,126 @@ def test_ages_by_kind_of_source() -> None:
     assert "told_freshness_s" not in course(GridProcessor(SMALL), range(0, 10, 10))[0].system
 
 
+AHEAD = DayAheadPlan(
+    ts_event_ns=0,
+    day="2020-01-01",
+    units_on=(("A1", "B1", "C1", "W"),) * 24,
+    uniform_price_cny_per_mwh=(320.0,) * 9 + (310.0,) * 15,
+    load_mw=(270.0,) * 9 + (330.0,) * 15,
+    wind_solar_mw=(90.0,) * 24,
+)
+MARKET = IntervalMarket(buses=3, at_cap=1, at_floor=0, nodal_spread_cny_per_mwh=25.0, award_hhi=3_000.0, award_top4_pct=100.0, lerner=0.125)
+
+
+def test_prices_are_set_against_the_day_ahead_price_of_the_same_period() -> None:
+    processor = GridProcessor(SMALL)
+    frame = course(processor, range(0, 10, 10), AHEAD, replace(SCHEDULE, market=MARKET))[0].system
+    assert frame["day_ahead_spread_cny_per_mwh"] == 10.0, "310 of the tenth hour less 300"
+    assert (frame["nodal_spread_cny_per_mwh"], frame["award_hhi"], frame["award_top4_pct"]) == (25.0, 3_000.0, 100.0)
+    assert (frame["lerner"], frame["bus_cap_hits_pct"]) == (0.125, pytest.approx(100 / 3))
+    over = course(processor, range(300, 310, 10))[0].system
+    assert not {"day_ahead_spread_cny_per_mwh", "nodal_spread_cny_per_mwh", "award_hhi", "lerner"} & set(over), "its interval is over"
+
+
+def test_an_old_plan_says_nothing_of_what_it_did_not_carry() -> None:
+    """Schedules and commitments of a release before these figures."""
+    interval = (
+        b'{"kind":"IntervalPlan","v":1,"body":{"ts_event_ns":%d,"interval_start_ns":%d,"interchange_mw":{},"average_lmp_cny_per_mwh":300.0,'
+        b'"uniform_price_cny_per_mwh":300.0,"congestion_rent_cny_per_h":0.0}}' % (NINE, NINE)
+    )
+    day = b'{"kind":"DayAheadPlan","v":1,"body":{"ts_event_ns":0,"day":"2020-01-01","units_on":[["A1","B1","C1","W"]]}}'
+    old = [wire.decode(topics.SNAPSHOTS, raw) for raw in (interval, day)]
+    frame = course(GridProcessor(SMALL), range(0, 10, 10), *old)[0].system
+    assert frame["uniform_price_cny_per_mwh"] == 300.0
+    new = {"day_ahead_spread_cny_per_mwh", "nodal_spread_cny_per_mwh", "award_hhi", "lerner", "bus_cap_hits_pct", "load_forecast_mw"}
+    assert not new & set(frame)
+
+
+def test_forecasts_are_compared_with_the_load_and_with_what_wind_could_give() -> None:
+    """330 MW foreseen of 300; wind 90 of 80 that it could give, of which it gives 50, and 100 MW are built."""
+    found = course(GridProcessor(SMALL), range(0, 3_660, 60), AHEAD)
+    assert "load_forecast_mape_pct" not in found[-2].system, "the hour is not over"
+    last = found[-1].system
+    assert last["load_forecast_mw"] == 330.0
+    assert last["load_forecast_mape_pct"] == pytest.approx(10.0)
+    assert last["load_forecast_accuracy_pct"] == pytest.approx(90.0)
+    assert (last["wind_solar_forecast_mae_pct"], last["wind_solar_forecast_rmse_pct"]) == (pytest.approx(10.0), pytest.approx(10.0))
+
+
+def test_a_forecast_of_plants_that_are_not_all_metered_is_not_judged() -> None:
+    partly = replace(SMALL, units=SMALL.units | {"V": replace(SMALL.units["W"], id="V")})
+    last = course(GridProcessor(partly), range(0, 3_660, 60), AHEAD)[-1].system
+    assert "load_forecast_mape_pct" in last
+    assert "wind_solar_forecast_mae_pct" not in last
+
+
+def test_reserves_by_how_soon_they_are_there() -> None:
+    """10 MW/min of ramp and 200 MW of rating: A1 gives 50, B1 190, C1 stands still; wind gives 50 of 80 and moves at once.
+
+    Committed: 150 + 10 + 200 + 30 of 300 MW; spinning without C1: 190; in ten minutes 100 + 10 + 30, in thirty 150 + 10 + 30.
+    """
+    at_rest = {"unit__B1__mw": 190.0, "unit__C1__mw": 1.0}
+    frame = course(GridProcessor(SMALL), range(0, 10, 10), **at_rest)[0].system
+    assert frame["reserve_margin_pct"] == pytest.approx(100 * 389 / 300)
+    assert frame["spinning_reserve_pct"] == pytest.approx(100 * 190 / 300)
+    assert frame["reserve_10min_pct"] == pytest.approx(100 * 140 / 300)
+    assert frame["reserve_30min_pct"] == pytest.approx(100 * 190 / 300)
+    blind = course(GridProcessor(SMALL), range(0, 10, 10), unit__B1__mw=float("nan"))[0].system
+    assert not {"spinning_reserve_pct", "reserve_10min_pct", "reserve_30min_pct"} & set(blind)
+
+
+def test_reserves_of_the_shipped_day_are_ordered(model: MarketModel) -> None:
+    frame = run(GridProcessor(model.grid), *snapshots(NINE, model))[0]
+    assert isinstance(frame, KpiFrame)
+    names = ("reserve_10min_pct", "reserve_30min_pct", "spinning_reserve_pct", "reserve_margin_pct")
+    shares = [frame.system[name] for name in names]
+    assert shares[0] > 0.0
+    assert shares == sorted(shares)
+
+
+def test_what_the_case_says_is_out_of_service_is_no_reserve() -> None:
+    out = replace(SMALL, units_off=("C1",))
+    frame = course(GridProcessor(out), range(0, 10, 10))[0].system
+    assert frame["reserve_margin_pct"] == pytest.approx(100 * (150 + 100 + 30) / 300)
+
+
+def test_freshness_by_source() -> None:
+    (frame,) = frames_of(run(GridProcessor(SMALL), *tick(0)))
+    assert frame.freshness_s_by_source == dict.fromkeys(("rtu-1", "rtu-2", "rtu-3", "wind"), 1.0)
+    processor = GridProcessor(SMALL)
+    found = frames_of([effect for second in range(0, 80, 10) for effect in run(processor, *tick(second, "2", "3"))])
+    assert set(found[0].freshness_s_by_source) == {"rtu-2", "rtu-3"}, "what never spoke has no age"
+
+
 def test_sums_survive_a_restart() -> None:
     processor = GridProcessor(SMALL)
-    course(processor, range(0, 1_000, 10), SCHEDULE, area__1__interchange_mw=12.0)
+    course(processor, range(0, 3_720, 60), AHEAD, replace(SCHEDULE, market=MARKET), area__1__interchange_mw=12.0)
     assert processor.state.sums.areas["1"].k1 is not None
+    assert processor.state.sums.forecasts.load.absolute.hours
+    assert processor.state.sums.clearing.at_cap.hours
     assert decode_state(encode_state(processor.state)) == processor.state
+
+
+def test_a_state_of_an_older_release_is_read_and_goes_on() -> None:
+    processor = GridProcessor(SMALL)
+    course(processor, range(0, 100, 10), replace(AHEAD, uniform_price_cny_per_mwh=(), load_mw=(), wind_solar_mw=()), SCHEDULE)
+    state = msgspec.json.decode(encode_state(processor.state))
+    del state["sums"]["forecasts"], state["sums"]["clearing"]["at_cap"], state["sums"]["clearing"]["at_floor"]
+    for plan in state["plans"]:
+        del plan["market"]
+    for plan in state["commitments"]:
+        del plan["uniform_price_cny_per_mwh"], plan["load_mw"], plan["wind_solar_mw"]
+    again = GridProcessor(SMALL, decode_state(msgspec.json.encode(state)), [s for area in AREAS for s in processor.held(area)])
+    assert again.state == processor.state
+    assert seconds(run(again, *tick(100))) == [100]
 
 
 def test_every_key_figure_of_the_registry_is_computed_and_no_other() -> None:
     told = [replace(spec, by_exception=spec.device == "wind") for spec in SMALL.table.specs]
     processor = GridProcessor(replace(SMALL, table=PointTable(told)))
-    course(processor, range(0, 1_200, 10), SCHEDULE, area__1__hz=49.99)
-    now = replace(SCHEDULE, ts_event_ns=NINE + 1_190 * NS_PER_S, interval_start_ns=NINE + 1_200 * NS_PER_S)
-    frame = course(processor, range(1_200, 1_250, 10), now, area__1__hz=49.99)[-1]
+    course(processor, range(0, 3_600, 60), AHEAD, SCHEDULE, area__1__hz=49.99)
+    now = replace(SCHEDULE, ts_event_ns=NINE + 3_590 * NS_PER_S, interval_start_ns=NINE + 3_600 * NS_PER_S, market=MARKET)
+    frame = course(processor, range(3_600, 3_850, 60), now, area__1__hz=49.99)[-1]
     assert set(frame.system) == {kpi.name for kpi in KPIS if kpi.scope == "system"}
     assert set(frame.areas["1"]) == {kpi.name for kpi in KPIS if kpi.scope == "area"}
 
@@ -418,3 +561,19 @@ def test_snapshots_kept_for_a_restart_round_trip_and_nothing_else_is_taken_for_t
     for raw in (b"", b"\x00", encode_snapshot(kept[0]), b"\x91\xc4\x01\x00"):
         with pytest.raises(FrameError):
             decode_snapshots(raw)
+
+
+def test_a_tick_is_computed_when_every_part_is_there_and_a_lost_part_is_a_snapshot_that_was_not_written() -> None:
+    processor = GridProcessor(SMALL)
+    one, two, three = (in_parts(snapshot, 2) for snapshot in tick(0))
+    assert run(processor, *one, *two, three[0], three[0], *three[:1]) == []
+    assert isinstance(run(processor, three[1])[0], KpiFrame)
+    one, two, three = (in_parts(snapshot, 2) for snapshot in tick(10))
+    assert run(processor, *one, *two, three[1]) == []
+    one, two, three = (in_parts(snapshot, 2) for snapshot in tick(20))
+    assert run(processor, *one, *two, three[0]) == []
+    assert [effect.ts_event_ns - NINE for effect in run(processor, three[1])] == [10 * NS_PER_S, 20 * NS_PER_S]
+    # Half of one, and then the whole of the next.
+    halves = [in_parts(snapshot, 2)[0] for snapshot in tick(30)]
+    assert run(processor, *halves) == []
+    assert [effect.ts_event_ns - NINE for effect in run(processor, *tick(40))] == [40 * NS_PER_S]

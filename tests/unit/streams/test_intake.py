@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from ingest.errors import FrameError
-from ingest.frame import TelemetryFrame, frame_of, heartbeat, point_id
+from ingest.frame import SAMPLES_MAX, TelemetryFrame, frame_of, heartbeat, point_id
 from ingest.points import PointSpec, PointTable
 from ingest.quality import BAD_DEVICE_FAILURE, BAD_NO_COMMUNICATION, GOOD, Flag
 from market.facts import ControlReported, FlowReported, LoadReported, PointQuality, SwitchReported, SwitchStatus
 from market.units import NS_PER_S
 from streams.findings import SourceFresh, SourceStale
+from streams.identity import identity_of
 from streams.image import decode_snapshot, encode_snapshot
 from streams.intake import CLOCK_SOURCE, AreaIntake, Taken
+from streams.transport.log import RECORD_BYTES_MAX
 
 T0 = 1_577_840_400 * NS_PER_S
 SPECS = [
@@ -47,8 +52,8 @@ def tick(unit: AreaIntake, second: float) -> Taken:
 
 
 def value_of(taken: Taken, name: str) -> tuple[float, int, int]:
-    assert taken.snapshot is not None
-    values = taken.snapshot.values
+    (snapshot,) = taken.snapshots
+    values = snapshot.values
     row = values.point.tolist().index(point_id(name))
     return float(values.value[row]), int(values.quality[row]), int(values.flags[row])
 
@@ -176,8 +181,7 @@ def test_snapshot_round_trips() -> None:
     unit = intake()
     unit.take(loads(1))
     unit.take(frame(1, "scada", switch__A1__from=1.0))
-    snapshot = tick(unit, 2).snapshot
-    assert snapshot is not None
+    (snapshot,) = tick(unit, 2).snapshots
     assert encode_snapshot(decode_snapshot(encode_snapshot(snapshot))) == encode_snapshot(snapshot)
 
 
@@ -230,9 +234,7 @@ def test_a_restart_changes_nothing_that_comes_after_it() -> None:
     ours, theirs = tick(unit, 5), tick(again, 5)
     assert theirs.facts == ours.facts
     assert theirs.findings == ours.findings
-    assert ours.snapshot is not None
-    assert theirs.snapshot is not None
-    assert encode_snapshot(theirs.snapshot) == encode_snapshot(ours.snapshot)
+    assert [encode_snapshot(part) for part in theirs.snapshots] == [encode_snapshot(part) for part in ours.snapshots]
     assert again.encode() == unit.encode()
 
 
@@ -241,7 +243,7 @@ def test_what_was_taken_in_before_is_passed_over_also_after_a_restart() -> None:
     assert unit.take_in(loads(1), 7) is not None
     ticked = unit.take_in(heartbeat(CLOCK_SOURCE, "1", 5, T0 + 2 * NS_PER_S), 8)
     assert ticked is not None
-    assert ticked.snapshot is not None
+    assert len(ticked.snapshots) == 1
     again = restarted(unit)
     assert [again.take_in(loads(second), offset) for second, offset in ((1, 7), (2, 8))] == [None, None]
     assert again.take_in(loads(3), 9) is not None
@@ -265,8 +267,7 @@ def test_a_device_that_was_silent_before_a_restart_has_not_answered_by_it() -> N
     again = restarted(unit)
     first = again.tick(T0 + 100 * NS_PER_S, first=True)
     assert first.findings == []
-    assert first.snapshot is not None
-    assert {source.state for source in first.snapshot.sources} == {"stale"}
+    assert {source.state for part in first.snapshots for source in part.sources} == {"stale"}
     again.take(loads(101))
     assert [(type(f), f.device) for f in tick(again, 101.5).findings] == [(SourceFresh, "meter")]
 
@@ -286,3 +287,35 @@ def test_state_of_another_point_list_is_read_as_far_as_it_fits() -> None:
 
 def test_clock_source_is_a_name_no_device_can_have() -> None:
     assert not CLOCK_SOURCE[0].isalnum()
+
+
+def test_a_large_area_is_written_out_in_parts_that_any_transport_carries() -> None:
+    count = 2 * SAMPLES_MAX + 10
+    table = PointTable(PointSpec(name=f"x/{n}", area="1", device=f"device-{n // 4}", period_ns=NS_PER_S) for n in range(count))
+    unit = AreaIntake("1", table, {}, 1.0)
+    for start in range(0, count, SAMPLES_MAX):
+        unit.take(frame_of("device-0", "1", 1, T0, [(int(i), T0, float(i % 7), GOOD, 0) for i in table.ids[start : start + SAMPLES_MAX]]))
+    parts = unit.tick(T0).snapshots
+    encoded = [encode_snapshot(part) for part in parts]
+    assert [(part.part, part.parts) for part in parts] == [(0, 3), (1, 3), (2, 3)]
+    assert max(len(raw) for raw in encoded) < RECORD_BYTES_MAX
+    again = [decode_snapshot(raw) for raw in encoded]
+    assert [point for part in again for point in part.values.point.tolist()] == table.ids.tolist()
+    assert [source.source for part in again for source in part.sources] == list(table.devices)
+    assert len({identity_of(part) for part in again}) == 3
+    restored = AreaIntake("1", table, {}, 1.0)
+    restored.restore(unit.encode())
+    later = T0 + NS_PER_S
+    assert [encode_snapshot(part) for part in restored.tick(later).snapshots] == [
+        encode_snapshot(part) for part in unit.tick(later).snapshots
+    ]
+
+
+def test_a_release_that_knows_no_parts_does_not_take_one_for_the_whole() -> None:
+    (whole,) = tick(intake(), 1).snapshots
+    first = replace(whole, part=0, parts=2)
+    assert msgspec.msgpack.decode(encode_snapshot(whole))["v"] == 1
+    assert "part" not in msgspec.msgpack.decode(encode_snapshot(whole))
+    assert msgspec.msgpack.decode(encode_snapshot(first))["v"] == 2
+    with pytest.raises(FrameError, match="part 2 of 2"):
+        decode_snapshot(encode_snapshot(replace(whole, part=2, parts=2)))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 
+import msgspec
+import pytest
+
+from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame, frame_of, point_id
 from ingest.points import PointSpec, PointTable
 from ingest.quality import BAD_DEVICE_FAILURE, GOOD, UNCERTAIN
 from market.facts import ControlReported, Fact, FlowReported, SwitchReported
 from market.units import NS_PER_S
 from streams.identity import identity_of
-from streams.intake import AreaIntake
+from streams.intake import AreaIntake, state_offset
 
 T0 = 1_577_840_400 * NS_PER_S
 SPECS = [
@@ -138,6 +142,16 @@ def test_a_repeat_brings_nothing_twice() -> None:
     assert facts == [(97, "OPEN", True), (99, "CLOSED", True)]
 
 
+def test_a_position_that_was_uncertain_meanwhile_hides_no_movement() -> None:
+    """A movement is one against the newest good report, not against what was told of a switch that nobody could see well."""
+    unit = intake()
+    for received_s, said in ((100, (1, CLOSED)), (101, (20, OPEN, UNCERTAIN))):
+        unit.take(frame(received_s, SWITCH, said))
+    unit.tick(T0 + 102 * NS_PER_S)
+    facts = [_plain(fact) for said in ((30, OPEN), (28, OPEN)) for fact in unit.take(frame(103, SWITCH, said)).facts]
+    assert facts == [(30, "OPEN", False), (28, "OPEN", True)]
+
+
 def test_a_flow_that_was_dead_in_between_was_so_in_the_past() -> None:
     assert told(FLOW, [(90, 40.0)], [(99, 40.0)], [(97, 0.1)]) == [(97, "0.1", True), (99, "40", True)]
 
@@ -200,7 +214,7 @@ def test_a_state_of_version_1_is_read_as_if_its_values_had_been_taken_in_by_this
     """Written by the release before: two loads, a dead flow, an open switch, a claim, a meter that could not be read, a tick at 30 s."""
     unit = intake()
     unit.restore(VERSION_1)
-    assert unit.offset == 7
+    assert state_offset(VERSION_1) == unit.offset == 7
     assert unit.last.counters == {"taken": 6, "duplicate": 0, "reordered": 0, "late": 0, "unknown": 0}
     assert unit.take(frame(31, SWITCH, (1, OPEN))).facts == []
     assert unit.take(frame(31, SITE, (31, 1.0))).facts == [], "the claim was told"
@@ -217,3 +231,13 @@ def test_a_state_of_version_1_is_read_as_if_its_values_had_been_taken_in_by_this
     again = intake()
     again.restore(unit.encode())
     assert again.encode() == unit.encode()
+    assert state_offset(again.encode()) == 7
+
+
+def test_a_state_whose_columns_do_not_fit_is_refused() -> None:
+    unit = intake()
+    unit.take(frame(31, SWITCH, (31, OPEN)))
+    wire = msgspec.msgpack.decode(unit.encode())
+    wire["past"][1] += b"\x00" * 8
+    with pytest.raises(FrameError, match="different lengths"):
+        intake().restore(msgspec.msgpack.encode(wire))

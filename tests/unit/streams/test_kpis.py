@@ -31,6 +31,20 @@ def test_freshness_ignores_points_that_never_spoke() -> None:
     assert kpis.freshness_s(ages) == pytest.approx(np.percentile(ages[:-1], 95))
 
 
+def test_freshness_by_source_is_the_percentile_of_its_own_points() -> None:
+    random = np.random.default_rng(7)
+    source_of = random.integers(0, 9, 400)
+    age_s = random.exponential(5.0, 400)
+    age_s[source_of == 3] = math.inf
+    age_s[::17] = math.inf
+    found = kpis.freshness_s_by_source([f"d{i}" for i in range(10)], source_of, age_s)
+    assert (found["d3"], found["d9"]) == (None, None), "never spoke, and has no points"
+    for i in (0, 1, 2, 4, 5, 6, 7, 8):
+        assert found[f"d{i}"] == pytest.approx(np.percentile(age_s[(source_of == i) & np.isfinite(age_s)], 95), rel=1e-12)
+    assert kpis.freshness_s_by_source(["one"], np.array([0]), np.array([3.5])) == {"one": 3.5}
+    assert kpis.freshness_s_by_source([], np.zeros(0, dtype=np.int64), np.zeros(0)) == {}
+
+
 def test_worst_lines_are_sorted_and_leave_out_the_unknown() -> None:
     worst = kpis.worst_lines(["a", "b", "c", "d"], np.array([50.0, -90.0, np.nan, 10.0]), np.array([100.0, 100.0, 1.0, np.inf]), most=2)
     assert [(w.branch, w.flow_mw, w.loading_pct) for w in worst] == [("b", -90.0, 90.0), ("a", 50.0, 50.0)]
@@ -40,7 +54,7 @@ def test_every_kpi_is_described_once_in_both_languages() -> None:
     keys = [(k.scope, k.name) for k in kpis.KPIS]
     assert len(keys) == len(set(keys))
     assert all(k.title_en and k.title_zh and k.formula and k.source for k in kpis.KPIS)
-    without_unit = {"voltage_outside_buses", "hhi", "hhi_capacity", "rsi", "pivotal_suppliers", "cps_grade"}
+    without_unit = {"voltage_outside_buses", "hhi", "hhi_capacity", "rsi", "pivotal_suppliers", "cps_grade", "award_hhi", "lerner"}
     assert {k.name for k in kpis.KPIS if not k.unit} == without_unit, "counts, grades and indices"
 
 

@@ -44,6 +44,7 @@ FRAME = KpiFrame(
     worst_lines=(LineLoading(branch="A-B", flow_mw=-80.0, loading_pct=97.25),),
     lines_open=("C-D",),
     sources=(SourceHealth(source="rtu,1", area="A 1", points=10, good=9, age_s=1.5, state="ok"),),
+    freshness_s_by_source={"rtu,1": 3.25},
 )
 
 
@@ -58,7 +59,7 @@ def test_key_figures() -> None:
         r"kpi_area,area=A\ 1 ace_mw=-12.5 1781064000001000000",
         "fuel,fuel=wind generation_mw=1000.0 1781064000001000000",
         "line_loading,branch=A-B flow_mw=-80.0,loading_pct=97.25 1781064000001000000",
-        r'source,area=A\ 1,dev=rtu\,1 state="ok",age_s=1.5,points=10i,good=9i 1781064000001000000',
+        r'source,area=A\ 1,dev=rtu\,1 state="ok",age_s=1.5,age_p95_s=3.25,points=10i,good=9i 1781064000001000000',
     ]
 
 

@@ -123,6 +123,14 @@ def test_a_consumer_that_lags_reads_from_disk_what_the_tail_forgot(log: Log, mon
     assert log.read("t", 0, 100) == []
 
 
+def test_of_a_compacted_topic_only_what_is_on_its_way_stays_in_memory(log: Log) -> None:
+    log.declare("states", partitions=1, compacted=True)
+    for _ in range(20):
+        put(log, b"x" * 1000, topic="states", key=b"k")
+    assert len(log._partitions["states", 0]._tail) <= 2
+    assert log.read("states", 0, 19)[0].offset == 19
+
+
 def test_a_read_ends_with_the_record_that_fills_it(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     put(log, b"x" * 1000, b"y" * 1000, b"z")
     assert len(log.read("t", 0, 0, bytes_max=1500)) == 2
@@ -314,6 +322,49 @@ def test_superseded_records_go_while_the_service_runs(tmp_path: Path) -> None:
     log.wait(ticket, 5)
     eventually("older records are gone", lambda: log.bounds("t", 0)[0] > 0)
     assert log.bounds("t", 0)[1] == 6000
+    log.close()
+
+
+def superseded_log(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Log:
+    """A compacted topic of 3,000 records of five keys and one without a key, opened by a service whose housekeeping comes to nothing."""
+    file, place = store(directory, compacted=True)
+    write(file, place, [(offset, 0, b"%d" % (offset % 5) if offset != 1717 else None, b"%d" % offset) for offset in range(3000)])
+    file.close()
+    monkeypatch.setattr(StoreFile, "tidy", lambda self, now_ms: iter(()))
+    return Log(directory)
+
+
+def test_what_was_superseded_when_the_log_was_opened_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = superseded_log(tmp_path, monkeypatch)
+    live = [1717, 2995, 2996, 2997, 2998, 2999]
+    assert [record.offset for record in log.read("t", 0, 0)] == live
+    assert [record.offset for record in log.read("t", 0, 1718, records_max=2)] == live[1:3]
+    assert [record.offset for record in log.read("t", 0, 0, bytes_max=1)] == live[:1]
+    put(log, b"new", b"newer", key=b"1")
+    assert [record.offset for record in log.read("t", 0, 0)] == live
+    assert values(log.read("t", 0, 3000)) == [b"new", b"newer"]
+    log.close()
+
+
+def test_reading_goes_on_behind_what_compaction_took_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = superseded_log(tmp_path, monkeypatch)
+    put(log, b"new", key=b"1")
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("DELETE FROM records_1 WHERE off < 2998")
+    assert [record.offset for record in log.read("t", 0, 0)] == [2998, 2999]
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("DELETE FROM records_1 WHERE off < 3000")
+    assert [record.offset for record in log.read("t", 0, 0)] == [3000]
+    log.close()
+
+
+def test_a_damaged_record_among_them_ends_what_is_read_and_then_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = superseded_log(tmp_path, monkeypatch)
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("UPDATE records_1 SET value = x'00' WHERE off = 2996")
+    assert [record.offset for record in log.read("t", 0, 0)] == [1717, 2995]
+    with pytest.raises(RecordDamaged, match="2996"):
+        log.read("t", 0, 2996)
     log.close()
 
 

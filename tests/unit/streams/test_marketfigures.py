@@ -1,35 +1,11 @@
-"""Competition and the times of clearing against numbers worked out on paper."""
+"""Competition and prices against numbers worked out on paper."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from market.rules import rules_from
-from market.units import NS_PER_DAY, NS_PER_MIN, NS_PER_S, instant_ns
-from streams.clearing import IntervalPlan
-from streams.marketfigures import ClearingTimes, clearing_figures, due, hhi, noted, rsi, supplied_mw, top4_pct
-
-RULES = rules_from({"rt_interval_min": 5})
-NINE = instant_ns("2020-01-01T09:00:00+08:00")
-
-
-def plan(minute: int, late_s: float, price_cny_per_mwh: float = 300.0) -> IntervalPlan:
-    """The result of the interval so many minutes after nine, completed so long after it was due."""
-    start_ns = NINE + minute * NS_PER_MIN
-    return IntervalPlan(
-        ts_event_ns=start_ns + round(late_s * NS_PER_S),
-        interval_start_ns=start_ns,
-        interchange_mw={},
-        average_lmp_cny_per_mwh=price_cny_per_mwh,
-        uniform_price_cny_per_mwh=price_cny_per_mwh,
-        congestion_rent_cny_per_h=0.0,
-    )
-
-
-def figures(times: ClearingTimes, minute: float) -> dict[str, float]:
-    now_ns = NINE + round(minute * NS_PER_MIN)
-    return {name: value for name, value in clearing_figures(times, now_ns).items() if value is not None}
+from streams.marketfigures import hhi, lerner, limit_hits, nodal_spread, price_spread, rsi, supplied_mw, top4_pct
 
 
 def test_concentration() -> None:
@@ -53,46 +29,40 @@ def test_residual_supply() -> None:
     assert rsi(np.array([60.0, 50.0, 40.0]), 100.0).tolist() == pytest.approx([0.9, 1.0, 1.1])
 
 
-def test_availability_is_of_the_intervals_the_calendar_expects() -> None:
-    """First tick at 9:02; 9:05 in time, 9:10 a second beyond the grace, 9:15 never, 9:20 just within it."""
-    times = due(ClearingTimes(), NINE + 2 * NS_PER_MIN, RULES)
-    for minute, late_s in ((0, -5.0), (5, -40.0), (10, 31.0), (20, 30.0)):
-        times = noted(times, plan(minute, late_s), RULES)
-    shares = []
-    for minute in (5.4, 5.5, 10.5, 15.5, 20.5):
-        times = due(times, NINE + round(minute * NS_PER_MIN), RULES)
-        shares.append(figures(times, minute).get("clearing_availability_pct"))
-    assert shares == [None, 100.0, 50.0, pytest.approx(100 / 3), 50.0]
+NAN = float("nan")
 
 
-def test_intervals_of_an_absence_were_expected_and_only_a_day_counts() -> None:
-    times = noted(due(ClearingTimes(), NINE, RULES), plan(5, -40.0), RULES)
-    times = due(times, NINE + 6 * NS_PER_MIN, RULES)
-    away = due(times, NINE + 60 * NS_PER_MIN, RULES)
-    assert figures(away, 60)["clearing_availability_pct"] == pytest.approx(100 / 11), "9:05 to 9:55; ten o'clock is not due yet"
-    days_later = due(away, NINE + 10 * NS_PER_DAY, RULES)
-    assert figures(days_later, 14_400) == {"clearing_availability_pct": 0.0}
-    assert len(days_later.kept.hours) == 24
+def test_lerner_is_the_margin_over_what_is_earned() -> None:
+    """300 MW paid 400 that cost 380, 100 MW paid 300 that cost 210: (300·20 + 100·90)/(300·400 + 100·300) = 15/150."""
+    paid, cost, output_mw = np.array([400.0, 300.0]), np.array([380.0, 210.0]), np.array([300.0, 100.0])
+    assert lerner(paid, cost, output_mw) == pytest.approx(0.1)
+    assert lerner(paid, paid, output_mw) == 0.0, "everybody is paid the cost of the last MW"
+    assert lerner(np.array([400.0]), np.array([500.0]), np.array([50.0])) == -0.25, "held up by its ramp"
 
 
-def test_latency_is_completed_less_due() -> None:
-    times = ClearingTimes()
-    for number, late_s in enumerate((-50.0, -40.0, -30.0, 70.0)):
-        times = noted(times, plan(5 * number, late_s), RULES)
-    found = figures(times, 20)
-    assert found["clearing_latency_p50_s"] == -35.0
-    assert found["clearing_latency_p95_s"] == pytest.approx(np.percentile([-50.0, -40.0, -30.0, 70.0], 95))
+def test_lerner_leaves_out_what_is_not_known_and_is_absent_where_nothing_is_earned() -> None:
+    paid, output_mw = np.array([400.0, 400.0, NAN]), np.array([300.0, 100.0, 50.0])
+    assert lerner(paid, np.array([380.0, NAN, 100.0]), output_mw) == pytest.approx(0.05), "at its minimum, and at a dead bus"
+    assert lerner(np.zeros(2), np.zeros(2), np.ones(2)) is None
+    assert lerner(np.array([NAN]), np.array([1.0]), np.array([1.0])) is None
+    assert lerner(np.zeros(0), np.zeros(0), np.zeros(0)) is None
 
 
-def test_the_first_result_of_an_interval_counts() -> None:
-    times = noted(noted(ClearingTimes(), plan(5, -40.0), RULES), plan(5, 900.0), RULES)
-    assert figures(times, 10)["clearing_latency_p95_s"] == -40.0
+def test_lerner_at_one_price_is_the_mean_of_the_indices_by_share() -> None:
+    cost, output_mw = np.array([100.0, 250.0, 400.0]), np.array([10.0, 20.0, 70.0])
+    shares = output_mw / output_mw.sum()
+    assert lerner(np.full(3, 400.0), cost, output_mw) == pytest.approx(float((shares * (400.0 - cost) / 400.0).sum()))
 
 
-def test_prices_at_cap_or_floor() -> None:
-    """Of four intervals one at the cap of 1500 and one at the floor of 0."""
-    times = ClearingTimes()
-    for number, price in enumerate((300.0, 1_500.0, 0.0, 0.01)):
-        times = noted(times, plan(5 * number, -40.0, price), RULES)
-    assert figures(times, 20)["price_limit_hits_pct"] == 50.0
-    assert figures(times, 24 * 60 + 16) == {}
+def test_spreads() -> None:
+    assert price_spread(310.0, 290.0) == 20.0, "positive where the day before was dearer"
+    assert price_spread(290.0, 310.0) == -20.0
+    assert nodal_spread(np.array([310.0, 280.0, 300.0])) == 30.0
+    assert nodal_spread(np.array([310.0])) == 0.0
+    assert nodal_spread(np.zeros(0)) is None
+
+
+def test_limit_hits_count_each_limit_for_itself() -> None:
+    lmp = np.array([0.0, 0.0, 0.01, 300.0, 1499.99, 1500.0])
+    assert limit_hits(lmp, 0.0, 1500.0) == (1, 2)
+    assert limit_hits(np.zeros(0), 0.0, 1500.0) == (0, 0)

@@ -28,13 +28,17 @@ class Process:
         self.acked: list[int] = []
         self.yielded: list[int] = []
         self.died: list[str] = []
+        self.partitions = {("t", 0)}
+        self._told: list[Any] = []
         self._fails = fails
         app = SimpleNamespace(
             topic=lambda name, **_: SimpleNamespace(send=lambda key, value: self._send(name, value)),
-            on_partitions_revoked=SimpleNamespace(connect=lambda *_, **__: None),
+            on_partitions_revoked=SimpleNamespace(connect=lambda told, **_: self._told.append(told)),
+            on_partitions_assigned=SimpleNamespace(connect=lambda told, **_: self._told.append(told)),
+            consumer=SimpleNamespace(assignment=lambda: self.partitions),
         )
         self.shell = Shell(app, WallClock().now_ns)
-        self.shell.die = lambda why, cause=None: self.died.append(why)  # type: ignore[method-assign,assignment]
+        self.shell.die = lambda why, cause=None, where=None: self.died.append(why)  # type: ignore[method-assign,assignment]
 
     async def _send(self, name: str, value: bytes) -> Awaitable[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -46,7 +50,7 @@ class Process:
         return done
 
     def _event(self, offset: int, key: bytes | None, value: bytes, headers: dict[str, bytes]) -> Any:
-        message = SimpleNamespace(topic="t", partition=0, offset=offset, key=key, timestamp=0.0)
+        message = SimpleNamespace(topic="t", partition=0, tp=("t", 0), offset=offset, key=key, timestamp=0.0)
         return SimpleNamespace(message=message, headers=headers, value=value, ack=lambda: self.acked.append(offset))
 
     def run(self, records: Sequence[tuple[Any, ...]], handle: Any, *, held: bool = False) -> None:
@@ -65,6 +69,11 @@ class Process:
                 self.yielded.append(event.message.offset)
 
         asyncio.run(main())
+
+    async def lose(self) -> None:
+        """Have the partitions taken away, as Faust tells it."""
+        self.partitions = set()
+        await self._told[0](self.shell.app, {("t", 0)})
 
     @property
     def letters(self) -> list[DeadLetter]:
@@ -148,3 +157,61 @@ def test_of_held_records_those_that_no_state_remembers_are_acknowledged_at_once(
     process.run([first, (b"a", TICK)], fails_once, held=True)
     assert process.acked == [0]
     assert len(process.letters) == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_partition_that_is_taken_away_in_the_midst_of_a_record_gets_no_state_and_no_acknowledgement(held: bool) -> None:
+    """Its next owner does the same once more; a state written here would stand over that owner's newer one."""
+    process = Process()
+    kept: list[int] = []
+    forgotten: list[bool] = []
+    process.shell.at_revocation(lambda: forgotten.append(True))
+
+    async def loses_1(record: Any, event: Any) -> Dealt:
+        if event.message.offset == 1:
+            await process.lose()
+        await process.shell.emit([Ticked(ts_event_ns=event.message.offset)])
+        kept.append(event.message.offset)
+        return Dealt.SAVED
+
+    process.run([(b"m", TICK)] * 4, loses_1, held=held)
+    assert kept == process.acked == [0]
+    assert forgotten == [True]
+    assert process.letters == []
+    assert [tick.ts_event_ns for tick in process.sent] == [0, 1], "what follows is not even begun"
+    assert process.shell.counters["failed agent"] == 0
+
+
+def test_who_sends_outside_of_a_record_is_not_asked_whose_it_is() -> None:
+    process = Process()
+
+    async def story() -> None:
+        await process.lose()
+        await process.shell.emit([Ticked(ts_event_ns=7)])
+
+    asyncio.run(story())
+    assert len(process.sent) == 1
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_cannot_be_computed_again_is_told_only_by_who_owns_the_record(ours: bool) -> None:
+    process = Process()
+    order: list[str] = []
+
+    async def flush() -> None:
+        order.append("flushed")
+
+    async def confirm(tp: Any, offset: int) -> bool:
+        order.append(f"asked of {offset}")
+        return ours
+
+    process.shell.app.producer = SimpleNamespace(flush=flush)
+    process.shell.app.consumer.confirm = confirm
+
+    async def answers(record: Any, event: Any) -> None:
+        await process.shell.confirmed(event)
+        await process.shell.emit([Ticked(ts_event_ns=9)])
+
+    process.run([(b"m", TICK)], answers)
+    assert order == ["flushed", "asked of 0"], "first durable, then asked: the next owner finds what was noted"
+    assert len(process.sent) == len(process.acked) == int(ours)

@@ -93,3 +93,19 @@ def test_a_matpower_case_has_no_day_ahead_series(tmp_path: Path) -> None:
     text = WHOLE.replace("{rts_gmlc: shipped}", "{matpower: case.m}")
     assert any("day_ahead: none" in line for line in complaints(tmp_path, text))
     assert read(tmp_path, text + "day_ahead: none\n").network.matpower == str(tmp_path / "case.m")
+
+
+def test_logs_are_asked_for_by_form_and_level(tmp_path: Path) -> None:
+    settings = read(tmp_path, WHOLE + "logs: {format: json, level: debug}\n")
+    assert (settings.logs.format, settings.logs.level) == ("json", "debug")
+    assert read(tmp_path, WHOLE).logs.format is None, "text on a terminal, JSON elsewhere"
+    assert "logs" in complaints(tmp_path, WHOLE + "logs: {level: loud}\n")[0]
+
+
+def test_more_devices_than_one_frame_of_key_figures_can_tell_of(tmp_path: Path) -> None:
+    entry = '  - {name: "d-{1..5001}", area: "1", url: "modbus+tcp://127.0.0.1:502", map: feeder, vars: {unit: "u{1..5001}"}}'
+    many = POINTS[: POINTS.index("devices:")] + "devices:\n" + entry
+    (told,) = complaints(tmp_path, WHOLE, many)
+    assert told.startswith("gridfuse.yaml:2: ")
+    assert "5001 devices, at most 5000" in told
+    assert len(read(tmp_path, WHOLE, many.replace("5001", "4999")).points.devices) == 4999

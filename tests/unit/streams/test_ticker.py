@@ -28,7 +28,7 @@ class Told:
         self.compared: list[ClockCompared] = []
         self.beats: list[tuple[str, int]] = []
         self.clock = SimulatedClock(T0, 1e6, held=True)
-        self.ticker = Ticker(self, self.beat, self.clock, TICK, ("1", "2"), first_ns)  # type: ignore[arg-type]
+        self.ticker = Ticker(self.emit, self.beat, self.clock, TICK, ("1", "2"), first_ns)
 
     async def emit(self, records: Sequence[Any]) -> None:
         self.ticks += [record.ts_event_ns - T0 for record in records if isinstance(record, Ticked)]

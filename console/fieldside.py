@@ -1,0 +1,140 @@
+"""The side of the service that faces the field: telemetry in, the areas' time, base points out.
+
+It follows the market on the topics, wherever that runs: in this process or in another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, Final
+
+from ingest.clock import Clock
+from ingest.frame import TelemetryFrame, encode_frame
+from ingest.gateway import Gateway
+from ingest.pointlist import PointList
+from market.decisions import Phase
+from market.errors import ConfigError, GridfuseError, Problem
+from market.facts import Segment
+from market.outcomes import Cleared
+from market.view import MarketView
+from streams import topics
+from streams.runtime import Shell
+from streams.settings import Settings
+from streams.topics import Topic
+
+__all__ = ["BasePoints", "FieldSide", "part_of"]
+
+_log = logging.getLogger(__name__)
+
+_OUT: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.RESUMING)
+"""Phases in which clearings run in the shadow: units follow dispatch, not them (Art. 27)."""
+
+_WORTH_WRITING_MW: Final = 0.05
+
+
+def part_of(points: PointList, areas: Collection[str]) -> PointList:
+    """Return the devices of some areas only.
+
+    Raises:
+        ConfigError: an area that no device is of.
+    """
+    known = {device.area for device in points.devices}
+    if missing := sorted(set(areas) - known):
+        what = f"has no device in {', '.join(missing)}; it has areas {', '.join(sorted(known))}"
+        raise ConfigError([Problem("point list", what)])
+    return replace(points, devices=tuple(device for device in points.devices if device.area in areas))
+
+
+class FieldSide:
+    """Reads every device of a point list and puts its frames on their topic.
+
+    Args:
+        points: the devices this process reads.
+        shell: sends frames, once it is bound by :meth:`bind`.
+        clock: event time.
+    """
+
+    def __init__(self, points: PointList, clock: Clock) -> None:
+        self.areas = tuple(sorted({device.area for device in points.devices}))
+        self.gateway = Gateway(points, clock, self._emit)
+        self.samples_in = 0
+        self.lost: BaseException | None = None
+        """Why an accepted frame could not be made durable; the process must not go on."""
+        self._shell: Shell | None = None
+
+    def bind(self, shell: Shell) -> None:
+        """Say where frames go."""
+        self._shell = shell
+
+    async def _emit(self, frame: TelemetryFrame) -> None:
+        """Put a frame on its topic; the transport says when too much is on its way."""
+        assert self._shell is not None, "bound before anything is read"
+        future = asyncio.ensure_future(await self._shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)))
+        # Nobody waits for this one frame: the transport holds back whoever sends too much.
+        future.add_done_callback(self._sent)
+        self.samples_in += len(frame)
+
+    def _sent(self, frame: asyncio.Future[Any]) -> None:
+        if not frame.cancelled() and (cause := frame.exception()) is not None and self.lost is None:
+            self.lost = cause
+            _log.critical("an accepted frame could not be made durable: %r", cause)
+
+
+class BasePoints:
+    """Writes the base points that changed to the units' set-points, while the market's results are in force.
+
+    An observer of outcomes and of the market's state. Until the state is known nothing is written, nor is what was cleared for an
+    interval that is over.
+
+    Args:
+        gateway: writes, where it reads the unit's device.
+        points: says which units have a set-point here.
+        settings: how long an interval is.
+        clock: event time.
+    """
+
+    def __init__(self, gateway: Gateway, points: PointList, settings: Settings, clock: Clock) -> None:
+        self._gateway, self._clock = gateway, clock
+        self._interval_ns = settings.rules.rt_interval_ns
+        self._writable = {point.name for _, point in points.points()} if settings.setpoints else set()
+        self._out: bool | None = None
+        self._written_mw: dict[str, float] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def see(self, topic: Topic, record: Any) -> None:
+        """Take in one record of the market (:class:`streams.agents.Observer`)."""
+        match record:
+            case MarketView():
+                self._out = any(segment.segment is Segment.RT and segment.phase in _OUT for segment in record.segments)
+            case Cleared():
+                if self._out is False and record.interval_start_ns + self._interval_ns > self._clock.now_ns():
+                    self._carry_out(record.dispatch_mw)
+
+    def _carry_out(self, dispatch_mw: dict[str, float]) -> None:
+        """Begin to write; nobody waits for devices."""
+        for unit, mw in dispatch_mw.items():
+            point = f"unit/{unit}/setpoint_mw"
+            if point not in self._writable or abs(self._written_mw.get(unit, float("inf")) - mw) <= _WORTH_WRITING_MW:
+                continue
+            self._written_mw[unit] = mw
+            task = asyncio.create_task(self._write(point, unit, mw))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _write(self, point: str, unit: str, mw: float) -> None:
+        try:
+            await self._gateway.write(point, mw)
+        except Exception as exc:
+            # The next interval's base point replaces this one; a device that refuses for long shows in its health.
+            self._written_mw.pop(unit, None)
+            ours = not isinstance(exc, GridfuseError)
+            where = {"point": point, "unit": unit, "mw": mw, "reason": str(exc)}
+            _log.warning("base point %s = %.1f MW not written: %s", point, mw, exc, exc_info=ours, extra=where)
+
+    def stop(self) -> None:
+        """Give up what is being written."""
+        for task in self._writing:
+            task.cancel()

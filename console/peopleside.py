@@ -1,0 +1,134 @@
+"""The side of the service that faces people: the board, the ledger, the spool towards InfluxDB, and those on call.
+
+Everything it shows and keeps comes from the topics, so it may stand in a process of its own. Its stores are files of its data
+directory: there is one of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final
+
+from console.board.state import BoardState
+from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
+from market.units import NS_PER_S
+from streams import topics, wire
+from streams.agents import Observer
+from streams.errors import DecodeError
+from streams.influx import Flusher
+from streams.ledger import AsyncLedger, Ledger
+from streams.marketmodel import MarketModel
+from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
+from streams.outbox import Outbox
+from streams.preview import Preview
+from streams.recordings import open_recording
+from streams.settings import Settings
+from streams.spool import Spool
+from streams.telemetrylines import TelemetryEncoder
+from streams.topics import Topic
+from streams.transport import log_directory
+
+__all__ = ["PeopleSide", "last_event_ns"]
+
+_BOARD_RECORDS: Final = {topics.KPI: 20_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
+"""Most records of each topic the board reads back at a start: what it keeps, about a day."""
+
+_TICK_WALL_S: Final = 0.5
+"""With ticks further apart than this in wall time, the board is refreshed between them."""
+
+_REFRESH_S: Final = 0.1
+
+
+def last_event_ns(broker: str) -> int | None:
+    """Return the event time the last run had reached by what it recorded, or None where there was none.
+
+    Raises:
+        StoreError: there is a log, and it cannot be read.
+    """
+    newest = [*_last_records(broker, topics.FACTS, 50), *_last_records(broker, topics.SNAPSHOTS, 50)]
+    return max((record.ts_event_ns for record in newest), default=None)
+
+
+def _last_records(broker: str, topic: Topic, most: int) -> list[Any]:
+    """Read back the newest records of a topic of one partition; none where nothing was recorded yet."""
+    directory = log_directory(broker)
+    if directory is not None and not any(directory.glob("*")):
+        return []
+    found = []
+    with open_recording(broker) as recording:
+        if recording.partitions(topic.name):
+            oldest, end = recording.bounds(topic.name, 0)
+            for record in recording.records(topic.name, 0, max(oldest, end - most)):
+                with contextlib.suppress(DecodeError):
+                    found.append(wire.decode(topic, record.value or b""))
+    return found
+
+
+class PeopleSide:
+    """The stores, and what is shown from them.
+
+    Args:
+        settings: where they are.
+        model: the grid, for what is shown between ticks.
+        speed: event seconds per wall second.
+        simulated: whether the field is; the board says so.
+
+    Raises:
+        StoreError: a store cannot be opened.
+    """
+
+    def __init__(self, settings: Settings, model: MarketModel, speed: float, *, simulated: bool) -> None:
+        self._settings = settings
+        self.board = BoardState(settings.rules, simulated=simulated)
+        self.spool = Spool(settings.data / "spool")
+        self.ledger = Ledger(f"sqlite:///{settings.data / 'ledger.sqlite'}")
+        self.async_ledger = AsyncLedger(self.ledger)
+        self.outbox = Outbox(self.ledger.engine)
+        self.dispatcher = Dispatcher(self.outbox, self._channels())
+        self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
+        self.recorder = Recorder(self.spool, TelemetryEncoder(model.grid.table), settings.rules.zone)
+        slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
+        self._on_board = BoardObserver(self.board, Preview(model) if slow else None)
+        self.observers: Sequence[Observer] = (
+            self._on_board,
+            Notifier(self.dispatcher),
+            LedgerObserver(self.async_ledger),
+            self.recorder,
+        )
+
+    def _channels(self) -> list[Channel]:
+        channels: list[Channel] = [LogChannel()]
+        if self._settings.webhook is not None:
+            channels.append(WebhookChannel(self._settings.webhook.url, timeout_s=self._settings.webhook.timeout / NS_PER_S))
+        return channels
+
+    async def recall(self) -> None:
+        """Show what is recorded already.
+
+        Raises:
+            StoreError: there is a recording, and it cannot be read.
+        """
+        for topic, most in _BOARD_RECORDS.items():
+            for record in await asyncio.to_thread(_last_records, self._settings.broker, topic, most):
+                await self._on_board.see(topic, record)
+
+    def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """Return what runs for as long as the service does, by name."""
+        yield "dispatcher", self.dispatcher.run()
+        if self.flusher is not None:
+            yield "influx", self.flusher.run()
+
+    async def refresh(self, now_ns: Callable[[], int]) -> None:
+        """Keep the board fresh between ticks until cancelled."""
+        while True:
+            self._on_board.refresh(now_ns())
+            await asyncio.sleep(_REFRESH_S)
+
+    async def close(self) -> None:
+        """Close the stores; what was accepted is durable when this returns."""
+        self.dispatcher.close()
+        await self.async_ledger.close()
+        await asyncio.to_thread(self.recorder.close)
+        await asyncio.to_thread(self.spool.close)

@@ -1,0 +1,161 @@
+"""What was recorded, wherever it is: the embedded log of this machine, or the topics of a Kafka cluster.
+
+Both are read from outside, beside a running service, and neither learns of it: no lock, no consumer group, no commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.errors import StoreError
+from streams.replay import RecordSource
+from streams.roles import Role
+from streams.transport import log_directory
+from streams.transport.reader import LogReader
+from streams.transport.records import Record
+
+__all__ = ["Recording", "open_recording"]
+
+_GROUP: Final = Role.ALL.group("")
+_FETCH_MS: Final = 1000
+_PATIENCE: Final = 30
+"""Fetches in a row that may bring nothing before a broker counts as silent."""
+
+
+class Recording(RecordSource, Protocol):
+    """Recorded topics, with where they begin and end."""
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the oldest offset that is still there and the one the next record will get."""
+        ...
+
+
+@contextmanager
+def open_recording(broker: str) -> Iterator[Recording]:
+    """Open what a service with this broker has recorded.
+
+    Args:
+        broker: as in the settings, ``embedded://DIR`` or ``kafka://host:port``.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    directory = log_directory(broker)
+    if directory is not None:
+        with _log(directory) as log:
+            yield log
+    else:
+        with _Kafka(broker.partition("://")[2].split(";")) as kafka:
+            yield kafka
+
+
+@contextmanager
+def _log(directory: Path) -> Iterator[Recording]:
+    with LogReader(directory) as log:
+        yield _Log(log)
+
+
+class _Log:
+    """The embedded log."""
+
+    def __init__(self, log: LogReader) -> None:
+        self._log = log
+        self._topics = log.topics()
+        self._done = log.committed(_GROUP)
+
+    def partitions(self, topic: str) -> int:
+        return self._topics[topic].partitions if topic in self._topics else 0
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        return self._log.bounds(topic, partition)
+
+    def done(self, topic: str, partition: int) -> int:
+        return self._done.get((topic, partition), 0)
+
+    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Record]:
+        return self._log.records(topic, partition, start)
+
+
+class _Kafka:
+    """A cluster; its client runs on an event loop of its own, which turns while somebody reads."""
+
+    def __init__(self, servers: list[str]) -> None:
+        self._servers = servers
+        self._runner = asyncio.Runner()
+        self._partitions: dict[str, int] = {}
+        self._done: dict[tuple[str, int], int] = {}
+
+    def __enter__(self) -> Self:
+        self._partitions, self._done = self._run(self._look())
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._runner.close()
+
+    def _run(self, work: Any) -> Any:
+        try:
+            return self._runner.run(work)
+        except (KafkaError, OSError) as exc:
+            raise StoreError(f"the broker {';'.join(self._servers)} cannot be read: {exc!r}; see `gridfuse doctor`") from exc
+
+    async def _look(self) -> tuple[dict[str, int], dict[tuple[str, int], int]]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
+        await admin.start()
+        try:
+            described = await admin.describe_topics(await admin.list_topics())
+            found = {topic["topic"]: len(topic["partitions"]) for topic in described}
+            committed = await admin.list_consumer_group_offsets(_GROUP)
+        finally:
+            await admin.close()
+        return found, {(place.topic, place.partition): int(at.offset) for place, at in committed.items()}
+
+    def partitions(self, topic: str) -> int:
+        return self._partitions.get(topic, 0)
+
+    def done(self, topic: str, partition: int) -> int:
+        return self._done.get((topic, partition), 0)
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        consumer = self._run(self._consumer())
+        try:
+            oldest, end = self._run(_bounds(consumer, TopicPartition(topic, partition)))
+        finally:
+            self._run(consumer.stop())
+        return int(oldest), int(end)
+
+    def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Record]:
+        place = TopicPartition(topic, partition)
+        consumer = self._run(self._consumer())
+        try:
+            oldest, end = self._run(_bounds(consumer, place))
+            consumer.assign([place])
+            consumer.seek(place, max(oldest, start))
+            silent = 0
+            while self._run(consumer.position(place)) < end:
+                found = self._run(consumer.getmany(place, timeout_ms=_FETCH_MS)).get(place, [])
+                silent = 0 if found else silent + 1
+                if silent > _PATIENCE:
+                    raise StoreError(f"the broker {';'.join(self._servers)} gives nothing of {topic}[{partition}]; see `gridfuse doctor`")
+                for record in found:
+                    if record.offset < end:
+                        yield Record(record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
+        finally:
+            self._run(consumer.stop())
+
+    async def _consumer(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._servers, enable_auto_commit=False, max_partition_fetch_bytes=8 << 20)
+        await consumer.start()
+        return consumer
+
+
+async def _bounds(consumer: AIOKafkaConsumer, place: TopicPartition) -> tuple[int, int]:
+    oldest, ends = await consumer.beginning_offsets([place]), await consumer.end_offsets([place])
+    return oldest[place], ends[place]

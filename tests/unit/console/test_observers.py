@@ -1,0 +1,89 @@
+"""The recorder on a disk that is slow, or full: the event loop goes on, and what was not kept is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+from console.observers import LedgerObserver, Notifier, Recorder
+from market.units import NS_PER_S
+from streams import topics
+from streams.errors import SinkUnavailable
+from streams.lanes import LANE_RECORDS_MAX, SHOWN, Lanes
+from tests.kit.board_feed import SCENES, kpi_at
+from tests.kit.eventually import eventually_async
+
+T0 = SCENES["normal"]
+
+
+class SlowSpool:
+    """Appends only while let to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.go_on = threading.Event()
+        self.appended: list[bytes] = []
+        self.threads: set[str] = set()
+        self._error = error
+
+    def append(self, lines: bytes) -> int:
+        self.threads.add(threading.current_thread().name)
+        self.go_on.wait(20)
+        if self._error is not None:
+            raise self._error
+        self.appended.append(lines)
+        return 0
+
+
+def recorder(spool: SlowSpool) -> Recorder:
+    return Recorder(spool, SimpleNamespace(), "Asia/Shanghai")  # type: ignore[arg-type]
+
+
+def test_a_disk_that_is_slow_holds_up_neither_the_event_loop_nor_other_sinks() -> None:
+    async def story() -> None:
+        spool, shown, acked = SlowSpool(), [], []
+
+        class Board:
+            async def see(self, topic: Any, record: Any) -> None:
+                shown.append(record)
+
+        shell: Any = SimpleNamespace(
+            app=SimpleNamespace(on_before_shutdown=SimpleNamespace(connect=lambda *_, **__: None)), at_revocation=lambda _: None
+        )
+        sink = recorder(spool)
+        lanes = Lanes(shell, lambda: (sink, Board()))
+        for number in range(200):
+            event: Any = SimpleNamespace(message=SimpleNamespace(offset=number), ack=lambda number=number: acked.append(number))
+            await lanes.show(topics.KPI, kpi_at(T0 + number * NS_PER_S), event)
+        await eventually_async("the board has them all", lambda: len(shown) == 200)
+        assert acked == [], "what is not on disk is shown again after a crash"
+        spool.go_on.set()
+        await eventually_async("all are acknowledged", lambda: len(acked) == 200)
+        assert len(spool.appended) < 20, "what waits goes to the disk together"
+        assert spool.threads == {"spool_0"}, "the spool has one writer"
+        await lanes._end()
+        sink.close()
+
+    asyncio.run(story())
+
+
+def test_what_the_disk_does_not_take_is_counted_by_records() -> None:
+    async def story() -> None:
+        spool = SlowSpool(SinkUnavailable("the disk is full; free space"))
+        spool.go_on.set()
+        sink = recorder(spool)
+        await sink.see_all(topics.KPI, [kpi_at(T0), kpi_at(T0 + NS_PER_S)])
+        await sink.see(topics.KPI, kpi_at(T0))
+        assert sink.not_spooled == 3
+        sink.close()
+
+    asyncio.run(story())
+
+
+def test_sinks_that_wait_for_their_store_want_no_telemetry() -> None:
+    """A lane of telemetry gives up what it cannot hold; decisions and alerts must wait instead."""
+    for sink in (LedgerObserver, Notifier):
+        assert set(sink.topics) < set(SHOWN)
+        assert topics.FRAMES not in sink.topics
+    assert LANE_RECORDS_MAX >= 1024
