@@ -249,10 +249,26 @@ def _failed_by_fault(inputs: ClearingInputs) -> ClearingFailed:
     )
 
 
+_ARRIVALS: Final = msgspec.json.Decoder(dict[str, int])
+_ARRIVALS_KEPT: Final = 64
+
+
 def _bind_commands(app: faust.App, shell: Shell) -> None:
+    kept = _table(app, "commands", topics.COMMANDS)
+
+    async def arrived_ns(command: CommandGiven, event: Any) -> int:
+        """Return when an order arrived: noted before it is passed on, so that it is passed on with one instant however often."""
+        raw = kept.get(_STATE)
+        known = {} if raw is None else _ARRIVALS.decode(raw)
+        if command.command_id not in known:
+            known[command.command_id] = shell.now_ns()
+            kept[_STATE] = msgspec.json.encode(dict([*known.items()][-_ARRIVALS_KEPT:]))
+            await shell.confirmed(event)
+        return known[command.command_id]
+
     async def forward(command: CommandGiven, event: Any) -> None:
         # The breaker has one input, so that the order of everything it knows is the order of one partition.
-        await shell.emit([replace(command, ts_event_ns=shell.now_ns())])
+        await shell.emit([replace(command, ts_event_ns=await arrived_ns(command, event))])
 
     _agent(app, shell, topics.COMMANDS, "commands", forward)
 

@@ -65,6 +65,8 @@ def identity_of(record: Any) -> str:
             return f"{kind} {record.element} {end} {record.ts_event_ns} of {record.ts_source_ns}"
         case facts.LoadReported():
             return f"{kind} area {record.area} {record.ts_event_ns}"
+        case facts.CommandGiven():
+            return f"{kind} {record.command_id}"
         case facts.ControlReported():
             return f"{kind} {record.site} {record.ts_event_ns} of {record.ts_source_ns}"
         case _:

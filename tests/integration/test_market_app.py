@@ -281,3 +281,23 @@ def test_same_app_on_kafka_decides_the_same_bytes(embedded: tuple[Path, Seen], t
     assert [d.hash for _, d in sorted(seen.decisions.items())] == [d.hash for _, d in sorted(reference.decisions.items())]
     assert seen.prices == reference.prices
     assert set(seen.alerts) == set(reference.alerts)
+
+
+def test_an_order_told_again_arrived_once(tmp_path: Path) -> None:
+    """Who sends it again, or reads it again after a crash, must not date it anew."""
+
+    async def story() -> None:
+        async with MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON) as run:
+            await run.until(0.5)
+            await run.command("PROPOSE", "c7")
+            run.clock.set(run.clock.now_ns() + 7 * NS_PER_S)
+            with LogReader(tmp_path / "log") as log:
+                (order,) = [record.value or b"" for record in log.records(topics.COMMANDS.name, 0)]
+            await (await run.shell.send(topics.COMMANDS, b"market", order))
+            await eventually_async("the order, again", lambda: run.shell.counters["taken commands"] >= 2)
+
+    asyncio.run(story())
+    with LogReader(tmp_path / "log") as log:
+        told = [record.value for record in log.records(topics.FACTS.name, 0) if b"CommandGiven" in (record.value or b"")]
+    assert len(told) == 2
+    assert len(set(told)) == 1

@@ -53,7 +53,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_names_do_not_follow_functions_and_modules(app: Any) -> None:
     """Faust makes topics and changelogs of the names of agents and tables; renaming a function would begin with nothing."""
     assert Role.ALL.group("any") == Role.STREAMS.group("other") == "gridfuse"
-    assert set(app.tables) == {"intake", "grid", "clearing", "breaker"}
+    assert set(app.tables) == {"intake", "grid", "clearing", "commands", "breaker"}
     sinks = {f"sinks-{topic.name}" for topic in topics.TOPICS} & set(app.agents)
     assert set(app.agents) - sinks == {"intake", "grid", "clearing", "commands", "breaker", "decision-alerts", "source-alerts"}
     for name, agent in app.agents.items():
