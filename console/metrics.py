@@ -4,8 +4,8 @@
 event loop, except the outbox, which is counted in a thread: a scrape waits a second for it at most and tells the last counts
 otherwise. What has not been started yet is left out, or 0.
 
-Labels are topics, partitions, agents, devices, channels and named reasons: bounded by the point list and the code. Counters begin
-at 0 with the process.
+Labels are topics, partitions, agents, areas, devices, channels and named reasons: bounded by the point list and the code. Counters
+begin at 0 with the process; those of intake are part of its state, so they go on where they were, as of the last tick.
 
 Deliberately absent: the grid's and the market's figures, which go to InfluxDB with their event time.
 """
@@ -47,6 +47,9 @@ __all__ = ["Metrics", "Watched"]
 
 _OUTBOX_S: Final = 1.0
 """Longest wait of a scrape for the outbox's counts, wall s."""
+
+_INTAKE: Final = "intake "
+"""What the names of intake's counters begin with: an area and an outcome follow."""
 
 _REASONS_MAX: Final = 20
 """Reasons told of one device; a device that finds ever new ways to be wrong gets the rest as ``other``."""
@@ -186,6 +189,10 @@ def _processors(shell: Shell) -> Iterator[Metric]:
     yield _counter("processor_errors_total", what, label, [((n,), counters[f"failed {n}"]) for n in names])
     what = "Records that were read for a processor and not taken by it yet."
     yield _gauges("processor_waiting_records", what, label, [((n,), count) for n, count in sorted(waiting_records(shell.app).items())])
+    what = "Samples since the very first start, by what became of them: taken, duplicate, reordered, late, unknown."
+    counted = [(name.rpartition(" "), count) for name, count in counters.items() if name.startswith(_INTAKE)]
+    samples = [((area.removeprefix(_INTAKE), outcome), count) for (area, _, outcome), count in counted]
+    yield _counter("intake_samples_total", what, ("area", "outcome"), samples)
 
 
 def _topics(shell: Shell) -> Iterator[Metric]:

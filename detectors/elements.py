@@ -1,7 +1,8 @@
 """What is known of one branch: the positions and flows at its two ends, and from when on it is certain that it is out of service.
 
 States are values; a report makes the next one of the one before. Reports of one point come in the order they were true, so an older
-one is a repeat and changes nothing; those of different points may overtake each other.
+one is a repeat and changes nothing; those of different points may overtake each other. What was overtaken by a report of its own point
+says so (*history*): it corrects since when things have been as they are, and how often they moved, and never what they are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from market.facts import FlowReported, PointQuality, SwitchReported, SwitchStatu
 from market.rules import MarketRules
 from market.units import NS_PER_S
 
-__all__ = ["ElementState", "EndFlow", "confirmed_ns", "with_flow", "with_position"]
+__all__ = ["ElementState", "EndFlow", "confirmed_ns", "with_flow", "with_history", "with_position"]
 
 _CHATTER_WINDOW_NS: Final = 60 * NS_PER_S
 _ENDS: Final = ("from", "to")
@@ -46,6 +47,7 @@ class ElementState:
         held_until_ns: until when its position is not believed because of them.
         flows: loading by end (``from``, ``to``).
         last_source_ns: source time of the latest position report of each end; older ones are ignored.
+        said: (source time, open) of the good positions of each end lately, by source time, and one before.
     """
 
     ends: dict[str, SwitchStatus] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class ElementState:
     held_until_ns: int = 0
     flows: dict[str, EndFlow] = field(default_factory=dict)
     last_source_ns: dict[str, int] = field(default_factory=dict)
+    said: dict[str, tuple[tuple[int, bool], ...]] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -107,6 +110,7 @@ def with_position(state: ElementState, fact: SwitchReported, rules: MarketRules)
         awaited=tuple(sorted({*state.awaited, fact.end} if awaited and not good else set(state.awaited) - {fact.end})),
         seen_ns=max(state.seen_ns, fact.ts_source_ns) if seen_again else state.seen_ns,
         last_source_ns={**state.last_source_ns, fact.end: fact.ts_source_ns},
+        said=_said(state, fact) if good else state.said,
     )
     if state.open is was_open:
         return state
@@ -118,8 +122,44 @@ def with_position(state: ElementState, fact: SwitchReported, rules: MarketRules)
     return replace(state, since_ns=now_ns, moves_ns=recent, held_until_ns=held_until_ns)
 
 
+def with_history(state: ElementState, fact: SwitchReported, rules: MarketRules) -> ElementState:
+    """Take in what a switch was before its latest report; a position that was not good says nothing."""
+    if fact.quality is not PointQuality.GOOD or fact.status is SwitchStatus.INTERMEDIATE:
+        return state
+    state = replace(state, said=_said(state, fact))
+    moves_ns, opened = list[int](), False
+    positions: dict[str, bool] = {}
+    for at_ns, end, is_open in sorted((at_ns, end, is_open) for end, said in state.said.items() for at_ns, is_open in said):
+        positions[end] = is_open
+        if any(positions.values()) is not opened:
+            opened = not opened
+            moves_ns.append(at_ns)
+    if opened is not state.open or not moves_ns:
+        return state  # what made it what it is now is told next, or was told before anybody noted it
+    held_until_ns = state.held_until_ns
+    for earlier_ns, later_ns in zip(moves_ns, moves_ns[rules.chatter_changes - 1 :], strict=False):
+        if later_ns - earlier_ns < _CHATTER_WINDOW_NS and rules.chatter_changes > 0:
+            held_until_ns = max(held_until_ns, earlier_ns + _CHATTER_WINDOW_NS)
+    recent = tuple(t for t in moves_ns if t > moves_ns[-1] - _CHATTER_WINDOW_NS)
+    return replace(state, since_ns=moves_ns[-1], moves_ns=recent, held_until_ns=held_until_ns)
+
+
+def _said(state: ElementState, fact: SwitchReported) -> dict[str, tuple[tuple[int, bool], ...]]:
+    """Return what was said lately, with one good position more."""
+    said = sorted({*state.said.get(fact.end, ()), (fact.ts_source_ns, fact.status is SwitchStatus.OPEN)})
+    from_ns = said[-1][0] - _CHATTER_WINDOW_NS
+    recent = sum(at_ns > from_ns for at_ns, _ in said)
+    return {**state.said, fact.end: tuple(said[-recent - 1 :])}
+
+
 def with_flow(state: ElementState, fact: FlowReported, rules: MarketRules) -> ElementState:
-    """Take in what the meters at one or both ends said; a value that is not GOOD says nothing of its end any more."""
+    """Take in what the meters at one or both ends said; a value that is not GOOD says nothing of its end any more.
+
+    History decides nothing: an end that was alive in between was so before the opening was certain, or after it, and either way the
+    confirmation stays where it is.
+    """
+    if fact.history:
+        return state
     flows = dict(state.flows)
     for end, pct in (("from", fact.from_pct), ("to", fact.to_pct)):
         before = flows.get(end)

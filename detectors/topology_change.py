@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from detectors.elements import ElementState, confirmed_ns, with_flow, with_position
+from detectors.elements import ElementState, confirmed_ns, with_flow, with_history, with_position
 from detectors.findings import Basis, ConditionGone, ConditionMet, Finding, Noted
 from market.facts import Fact, FlowReported, LoadReported, PermitGranted, PointQuality, Segment, SourceReported, SwitchReported, Ticked
 from market.rules import MarketRules
@@ -99,6 +99,8 @@ def observe(
         What is known now, and what was found.
     """
     match fact:
+        case SwitchReported(element=name, history=True) if _counts(name, rules, grid):
+            return _history(watch, fact, rules), ()
         case SwitchReported(element=name) if _counts(name, rules, grid):
             return _position(watch, fact, rules)
         case FlowReported(element=name) if _counts(name, rules, grid):
@@ -139,6 +141,22 @@ def _sight(watch: TopologyWatch, fact: SourceReported, rules: MarketRules) -> tu
         return replace(watch, scada_down=False, judge_after_ns=fact.ts_event_ns + rules.grace_ns), (note,)
     note = Noted(what="SCADA_DOWN", article="policy 1.2", evidence=("positions and flows are not seen; no topology trip meanwhile",))
     return replace(watch, scada_down=True), (note,)
+
+
+def _history(watch: TopologyWatch, fact: SwitchReported, rules: MarketRules) -> TopologyWatch:
+    """Judge anew what is open of which history was heard: it opened earlier, or was closed in between."""
+    before = watch.elements.get(fact.element, ElementState())
+    state = with_history(before, fact, rules)
+    watch = replace(watch, elements={**watch.elements, fact.element: state})
+    if not state.open:
+        return watch
+    if state.since_ns <= before.since_ns:
+        watch = _taken_back(watch, fact.element, fact.ts_source_ns)
+    else:
+        reclosed_ns = fact.ts_source_ns - rules.reclose_s * NS_PER_S
+        watch = _taken_back(watch, fact.element, fact.ts_source_ns, opened_since_ns=reclosed_ns)
+        watch = replace(watch, spent=tuple(name for name in watch.spent if name != fact.element))
+    return _counted(watch, fact.element, fact.ts_event_ns, rules)
 
 
 def _position(watch: TopologyWatch, fact: SwitchReported, rules: MarketRules) -> tuple[TopologyWatch, tuple[Finding, ...]]:

@@ -191,6 +191,7 @@ class ModbusDevice:
         host: devices with the same host and port share one connection.
         unit_id: which device behind that address, 0..255.
         timeout_s: wall seconds to wait for a reply.
+        reorder_ns: how far its samples may overtake each other, ns; None for what its periods suggest. Likewise of the other devices.
     """
 
     name: str
@@ -200,6 +201,7 @@ class ModbusDevice:
     unit_id: int
     timeout_s: float
     points: tuple[ModbusPoint, ...]
+    reorder_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +237,7 @@ class PushDevice:
     heartbeat: bytes
     clock: ClockRegister | None
     points: tuple[ModbusPoint, ...]
+    reorder_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +256,7 @@ class UaDevice:
     publish_ns: int
     timeout_s: float
     points: tuple[UaPoint, ...]
+    reorder_ns: int | None = None
 
 
 Device = ModbusDevice | PushDevice | UaDevice

@@ -11,7 +11,7 @@ becomes later. A collision is found when a point list is read (:mod:`ingest.poin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -55,6 +55,8 @@ class TelemetryFrame:
         value: (n,) float64, engineering units; NaN only where the quality is bad.
         quality: (n,) uint32, OPC UA status codes.
         flags: (n,) uint16, :class:`ingest.quality.Flag`.
+        clock_off_ns: by how much the newest time that its device claimed lay ahead of ours (negative: behind), where that time was not
+            believed and ours stands in its place; 0 where the device's times stand.
     """
 
     source: str
@@ -66,9 +68,21 @@ class TelemetryFrame:
     value: NDArray[np.float64]
     quality: NDArray[np.uint32]
     flags: NDArray[np.uint16]
+    clock_off_ns: int = 0
 
     def __len__(self) -> int:
         return len(self.point)
+
+    def only(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> TelemetryFrame:
+        """Return the frame with some of its samples: (n,) bool which ones, or (k,) their places, in this order."""
+        return replace(
+            self,
+            point=self.point[chosen],
+            ts_event_ns=self.ts_event_ns[chosen],
+            value=self.value[chosen],
+            quality=self.quality[chosen],
+            flags=self.flags[chosen],
+        )
 
     def __post_init__(self) -> None:
         n = len(self.point)
@@ -117,6 +131,8 @@ def encode_frame(frame: TelemetryFrame) -> bytes:
         "rx": frame.ts_ingest_ns,
         "n": len(frame),
     }
+    if frame.clock_off_ns:
+        body["off"] = frame.clock_off_ns
     for (name, dtype), column in zip(_COLUMNS, columns, strict=True):
         body[name] = np.ascontiguousarray(column, dtype=dtype).tobytes()
     return msgspec.msgpack.encode(body)
@@ -134,6 +150,7 @@ class _Wire(msgspec.Struct):
     value: bytes
     quality: bytes
     flags: bytes
+    off: int = 0
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
@@ -168,4 +185,5 @@ def decode_frame(raw: bytes) -> TelemetryFrame:
         value=value,
         quality=quality,
         flags=flags,
+        clock_off_ns=wire.off,
     )

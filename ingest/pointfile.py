@@ -145,6 +145,7 @@ class MapModel(Strict):
     order: Order = Order.ABCD
     base: Literal[0, 1] = 0
     publish: DurationNs | None = None
+    reorder: DurationNs | None = None
     clock: ClockModel | None = None
 
     @property

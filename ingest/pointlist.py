@@ -35,6 +35,9 @@ uint32, int64, uint64, float32 or float64; the value is raw x ``scale`` + ``offs
 without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all ranges of one entry run together. ``timeout``
 is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
 
+A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
+and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
+
 A device that dials in (``modbus+listen``) writes holding registers to us. It may give ``register``, the regular expression of the
 line it sends first, up to and with what ends the line, whose group ``name`` is the device's name (default
 ``RTU (?P<name>\S+)\r\n``), and ``heartbeat``, the text it sends when it has nothing to say.
@@ -95,6 +98,7 @@ class PointList:
                 # A server that has nothing to report still publishes, empty: that is its sign of life.
                 period_ns=max(point.period_ns, device.publish_ns) if isinstance(device, UaDevice) else point.period_ns,
                 by_exception=isinstance(device, UaDevice),
+                reorder_ns=device.reorder_ns,
                 unit=point.unit,
                 low=point.low,
                 high=point.high,
@@ -205,10 +209,27 @@ class _Builder:
         if scheme == "opc.tcp":
             ua_points = tuple(point for point in points if isinstance(point, UaPoint))
             publish_ns = layout.publish or min(point.period_ns for point in ua_points)
-            return UaDevice(name=name, area=area, url=text, publish_ns=publish_ns, timeout_s=timeout_s, points=ua_points)
+            return UaDevice(
+                name=name,
+                area=area,
+                url=text,
+                publish_ns=publish_ns,
+                timeout_s=timeout_s,
+                points=ua_points,
+                reorder_ns=layout.reorder,
+            )
         modbus_points = tuple(point for point in points if isinstance(point, ModbusPoint))
         if scheme == "modbus+tcp":
-            return ModbusDevice(name=name, area=area, host=host, port=port, unit_id=unit_id, timeout_s=timeout_s, points=modbus_points)
+            return ModbusDevice(
+                name=name,
+                area=area,
+                host=host,
+                port=port,
+                unit_id=unit_id,
+                timeout_s=timeout_s,
+                points=modbus_points,
+                reorder_ns=layout.reorder,
+            )
         return PushDevice(
             name=name,
             area=area,
@@ -219,6 +240,7 @@ class _Builder:
             heartbeat=(entry.heartbeat or "").encode(),
             clock=_clock(layout),
             points=modbus_points,
+            reorder_ns=layout.reorder,
         )
 
     def _url(self, index: int, entry: DeviceModel, layout: MapModel, text: str) -> tuple[str, str, int, str] | None:

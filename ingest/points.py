@@ -31,11 +31,15 @@ from numpy.typing import NDArray
 
 from ingest.frame import point_id
 from market.errors import ConfigError, Problem
+from market.units import NS_PER_S
 
-__all__ = ["STALE_PERIODS", "PointSpec", "PointTable"]
+__all__ = ["REORDER_MIN_NS", "STALE_PERIODS", "PointSpec", "PointTable"]
 
 STALE_PERIODS: Final = 3
 """A point is stale when its last value is older than this many of its periods (acceptance scenario JS-1)."""
+
+REORDER_MIN_NS: Final = 5 * NS_PER_S
+"""How far samples of a device may overtake each other at least; where its list says nothing, three of its shortest periods if longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class PointSpec:
         device: the device or server it is read from.
         period_ns: how often a fresh value is expected, ns, > 0; how often a sign of life, for a point told by exception.
         by_exception: the source tells it only when it changes (an OPC UA subscription): the value stands as long as the source lives.
+        reorder_ns: how far samples of its device may overtake each other, ns; None for what its periods suggest.
         unit: engineering unit, for people.
         low: least plausible value, or None.
         high: greatest plausible value, or None.
@@ -61,6 +66,7 @@ class PointSpec:
     low: float | None = None
     high: float | None = None
     by_exception: bool = False
+    reorder_ns: int | None = None
 
 
 class PointTable:
@@ -74,6 +80,8 @@ class PointTable:
         by_exception: (n,) bool.
         areas: the control areas that have points, sorted.
         devices: the devices, sorted; device_of: (n,) int64, each point's place among them.
+        shortest_ns: (d,) int64, the shortest period of each device.
+        reorder_ns: (d,) int64, how far samples of each device may overtake each other.
     """
 
     def __init__(self, specs: Iterable[PointSpec]) -> None:
@@ -99,6 +107,11 @@ class PointTable:
         self.devices: tuple[str, ...] = tuple(sorted({s.device for s in self.specs}))
         place = {device: number for number, device in enumerate(self.devices)}
         self.device_of: NDArray[np.int64] = np.array([place[s.device] for s in self.specs], dtype=np.int64)
+        of_device: list[list[PointSpec]] = [[] for _ in self.devices]
+        for spec in self.specs:
+            of_device[place[spec.device]].append(spec)
+        self.shortest_ns: NDArray[np.int64] = np.array([min(s.period_ns for s in specs) for specs in of_device], dtype=np.int64)
+        self.reorder_ns: NDArray[np.int64] = np.array([_reorder_ns(specs) for specs in of_device], dtype=np.int64)
         self._row_of_name = {spec.name: row for row, spec in enumerate(self.specs)}
 
     def __len__(self) -> int:
@@ -148,3 +161,9 @@ class PointTable:
             if len(parts) == wanted and parts[0] == prefix and (not suffix or parts[2] == suffix):
                 found.append((parts[1], row))
         return sorted(found)
+
+
+def _reorder_ns(specs: Sequence[PointSpec]) -> int:
+    """Return how far samples of one device, with these points, may overtake each other."""
+    stated = [spec.reorder_ns for spec in specs if spec.reorder_ns is not None]
+    return max(stated, default=max(REORDER_MIN_NS, STALE_PERIODS * min(spec.period_ns for spec in specs)))

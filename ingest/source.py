@@ -92,8 +92,9 @@ class Source:
         value: NDArray[np.float64],
         quality: NDArray[np.uint32],
         flags: NDArray[np.uint16],
+        clock_off_ns: int = 0,
     ) -> None:
-        """Send samples received together, now; all columns (n,)."""
+        """Send samples received together, now; all columns (n,). See :class:`ingest.frame.TelemetryFrame` for the rest."""
         now_ns = self._clock.now_ns()
         good, bad = len(quality), 0
         if quality.any():
@@ -115,6 +116,7 @@ class Source:
                 value=value[part],
                 quality=quality[part],
                 flags=flags[part],
+                clock_off_ns=clock_off_ns,
             )
             self._seq += 1
             self._put(frame)

@@ -109,6 +109,7 @@ class SwitchReported:
         end: ``from`` or ``to``; empty where one position stands for the whole branch.
         ts_source_ns: when it held at the device.
         initial: told for the first time, without history: it says how things stand, not that they changed.
+        history: overtaken on its way by a later report: it says what was so then, never what is so now.
     """
 
     ts_event_ns: int
@@ -118,6 +119,7 @@ class SwitchReported:
     ts_source_ns: int
     end: str = ""
     initial: bool = False
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,9 @@ class FlowReported:
     """Loading at the ends of a branch, % of its continuous rating, unsigned; None for an end this report does not speak of.
 
     Reported when an end crosses the dead-flow threshold, not on every measurement.
+
+    Attributes:
+        history: overtaken on its way by a later report: it says what was so then, never what is so now.
     """
 
     ts_event_ns: int
@@ -133,6 +138,7 @@ class FlowReported:
     to_pct: float | None
     quality: PointQuality
     ts_source_ns: int
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,14 @@ def _table(app: faust.App, name: str, topic: Topic) -> Any:
 def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
     kept = _table(app, "intake", topics.FRAMES)
     areas: dict[str, AreaIntake] = {}
-    shell.at_revocation(areas.clear)
+
+    def forget() -> None:
+        """Whoever has an area from now on counts its samples: no two workers do."""
+        for name in [name for name in shell.counters if name.startswith("intake ")]:
+            del shell.counters[name]
+        areas.clear()
+
+    shell.at_revocation(forget)
 
     def state_at(partition: int) -> int | None:
         keys = [area.encode() for area in model.grid.areas]
@@ -136,6 +143,8 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
         await shell.emit([*taken.facts, *taken.findings, *taken.snapshots])
         if frame.source != CLOCK_SOURCE:
             return Dealt.KEPT
+        for what, count in intake.last.counters.items():
+            shell.counters[f"intake {frame.area} {what}"] = count
         pieces.keep(kept, key, intake.encode())
         return Dealt.SAVED
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from market.decisions import Decision
 from market.units import NS_PER_MIN, clock_text
-from streams.findings import SourceFresh, SourceStale
+from streams.findings import ClockDirection, SourceClockJumped, SourceClockSteady, SourceFinding, SourceStale
 
 __all__ = ["Alert", "AlertState", "Priority", "alerts_of", "source_alert"]
 
@@ -256,8 +256,10 @@ def _alert(
     return (alert,)
 
 
-def source_alert(finding: SourceStale | SourceFresh, zone: str = "Asia/Shanghai") -> Alert:
-    """Say that a device went quiet, or that it is back."""
+def source_alert(finding: SourceFinding, zone: str = "Asia/Shanghai") -> Alert:
+    """Say that a device went quiet or that it is back, that its clock went wrong or that it is right again."""
+    if isinstance(finding, SourceClockJumped | SourceClockSteady):
+        return _clock_alert(finding, zone)
     episode = f"device_stale/{finding.device}/{finding.since_ns}"
     since = clock_text(finding.since_ns, zone) if finding.since_ns else "–"
     stale = isinstance(finding, SourceStale)
@@ -269,5 +271,26 @@ def source_alert(finding: SourceStale | SourceFresh, zone: str = "Asia/Shanghai"
         state=AlertState.RAISED if stale else AlertState.CLEARED,
         text_en=f"Device {finding.device} is silent since {since}" if stale else f"Device {finding.device} answers again",
         text_zh=f"设备 {finding.device} 自 {since} 起无数据" if stale else f"设备 {finding.device} 已恢复",
+        labels={"device": finding.device, "area": finding.area},
+    )
+
+
+def _clock_alert(finding: SourceClockJumped | SourceClockSteady, zone: str) -> Alert:
+    episode = f"device_clock/{finding.device}/{finding.since_ns}"
+    wrong = isinstance(finding, SourceClockJumped)
+    text_en, text_zh = f"Clock of {finding.device} is right again", f"设备 {finding.device} 时钟已恢复正常"
+    if isinstance(finding, SourceClockJumped):
+        since, ahead = clock_text(finding.since_ns, zone), finding.direction is ClockDirection.AHEAD
+        by_en, by_zh = (f"{finding.jump_s:.0f} s ", f" {finding.jump_s:.0f} 秒") if finding.jump_s else ("", "")
+        text_en = f"Clock of {finding.device} is {by_en}{'ahead' if ahead else 'behind'} since {since}; its values are dated by receipt"
+        text_zh = f"设备 {finding.device} 时钟自 {since} 起{'快' if ahead else '慢'}{by_zh}，其数据改按接收时间计"
+    return Alert(
+        alert_id=episode if wrong else f"{episode}/cleared",
+        ts_event_ns=finding.ts_event_ns,
+        name="device_clock",
+        priority=Priority.P3,
+        state=AlertState.RAISED if wrong else AlertState.CLEARED,
+        text_en=text_en,
+        text_zh=text_zh,
         labels={"device": finding.device, "area": finding.area},
     )

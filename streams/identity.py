@@ -11,7 +11,7 @@ from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
 from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
-from streams.findings import SourceFresh, SourceStale
+from streams.findings import SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
 from streams.image import AreaSnapshot
 
 __all__ = ["identity_of", "instant_of"]
@@ -55,17 +55,19 @@ def identity_of(record: Any) -> str:
             return f"price {record.segment} {record.interval_start_ns} revision {record.rev}"
         case Alert():
             return f"alert {record.alert_id} {record.state}"
-        case SourceStale() | SourceFresh():
+        case SourceStale() | SourceFresh() | SourceClockJumped() | SourceClockSteady():
             return f"{kind} {record.device} {record.ts_event_ns}"
+        # One frame may tell of several instants of one point: what it was, and what it is.
         case facts.SwitchReported():
-            return f"{kind} {record.element} {record.end} {record.ts_event_ns}"
+            return f"{kind} {record.element} {record.end} {record.ts_event_ns} of {record.ts_source_ns}"
         case facts.FlowReported():
-            return f"{kind} {record.element} {'from' if record.from_pct is not None else 'to'} {record.ts_event_ns}"
+            end = "from" if record.from_pct is not None else "to"
+            return f"{kind} {record.element} {end} {record.ts_event_ns} of {record.ts_source_ns}"
         case facts.LoadReported():
             return f"{kind} area {record.area} {record.ts_event_ns}"
         case facts.CommandGiven():
             return f"{kind} {record.command_id}"
         case facts.ControlReported():
-            return f"{kind} {record.site} {record.ts_event_ns}"
+            return f"{kind} {record.site} {record.ts_event_ns} of {record.ts_source_ns}"
         case _:
             return f"{kind} {instant_of(record)}"

@@ -46,7 +46,7 @@ class AreaSnapshot:
         values: the last usable value of each point with its source time; quality as of the tick (a stale point is Uncertain). A
             point that never had a usable value is not in it.
         sources: how each device of the area is doing; of a part, some of them, whatever points it has.
-        counters: samples taken, duplicate, late, unknown since the start, by name.
+        counters: samples taken, duplicate, reordered, late and unknown since the first start, by name.
         part, parts: which part of how many; the parts of a snapshot follow each other on the topic.
     """
 

@@ -1,8 +1,8 @@
 """Telemetry frames in; last values, and the few facts the breaker needs, out.
 
-One :class:`AreaIntake` per control area keeps the last values of its points (:mod:`streams.lastvalues`) and notices edges: a switch
-that moved, a flow that died or revived, control that changed hands, a device that went quiet or came back. At each tick it writes out
-a snapshot.
+One :class:`AreaIntake` per control area judges whose times can be believed (:mod:`streams.sourceclock`), keeps the last values of its
+points (:mod:`streams.lastvalues`), and notices what changes: a switch that moved, a flow that died or revived, control that changed
+hands (:mod:`streams.edges`), a device that went quiet or came back. At each tick it writes out a snapshot.
 
 It is a fold over the frames of one partition, ticks and restarts among them: :meth:`AreaIntake.encode` is all it remembers, and what
 it gives out after :meth:`AreaIntake.restore` is what it would have given out without the restart.
@@ -22,35 +22,25 @@ from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame
 from ingest.points import PointTable
 from ingest.quality import BAD_NO_COMMUNICATION, UNCERTAIN_LAST_USABLE, Flag, is_good
-from market.facts import ControlReported, Fact, FlowReported, LoadReported, PointQuality, SwitchReported, SwitchStatus
+from market.facts import Fact, LoadReported, PointQuality, SwitchStatus
 from market.units import NS_PER_S
-from streams.findings import SourceFresh, SourceStale
+from streams.edges import Edges, EdgeState
+from streams.findings import SourceFinding, SourceFresh, SourceStale
 from streams.image import AreaSnapshot, snapshot_parts
 from streams.kpis import SourceHealth
 from streams.lastvalues import LastValues
+from streams.past import Columns
+from streams.sourceclock import ClockState, Reading, SourceClocks
 
 __all__ = ["CLOCK_SOURCE", "AreaIntake", "Taken", "state_offset"]
 
 CLOCK_SOURCE: Final = "@clock"
 """Source name of the heartbeat frames that carry the tick to every area."""
 
-_ALIVE_HYSTERESIS: Final = 2.0
-"""A dead flow counts as alive again above this many times the dead threshold, so that noise at the threshold is not news."""
-
-_POSITIONS: Final = {1: SwitchStatus.OPEN, 2: SwitchStatus.CLOSED}
-_STATUSES: Final = (SwitchStatus.OPEN, SwitchStatus.CLOSED, SwitchStatus.INTERMEDIATE)
-_QUALITIES: Final = (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.STALE)
-_STALE: Final = _QUALITIES.index(PointQuality.STALE)
-"""What is told of a switch is kept as one number: place of its status times :data:`_TOLD_BASE`, plus place of its quality."""
-
-_TOLD_BASE: Final = len(_QUALITIES)
-_CLOSED_GOOD: Final = _STATUSES.index(SwitchStatus.CLOSED) * _TOLD_BASE
-"""What need not be told of a switch that has said nothing yet."""
-
-_NO_EDGE, _SWITCH, _FLOW, _SITE = range(4)
-
 
 class _Wire(msgspec.Struct):
+    """The state; what is None was not known yet to the version that wrote it."""
+
     v: int
     offset: int
     last: bytes
@@ -62,9 +52,13 @@ class _Wire(msgspec.Struct):
     switch_told: dict[int, tuple[SwitchStatus, PointQuality]]
     flow_dead: list[int]
     known: list[int]
+    held: dict[int, bool] | None = None
+    past: Columns | None = None
+    clocks: dict[str, ClockState] | None = None
 
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_READS: Final = (1, 2)
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 
 
@@ -85,7 +79,7 @@ class Taken:
     """What one frame or tick gave rise to."""
 
     facts: list[Fact] = field(default_factory=list)
-    findings: list[SourceStale | SourceFresh] = field(default_factory=list)
+    findings: list[SourceFinding] = field(default_factory=list)
     snapshots: tuple[AreaSnapshot, ...] = ()
     unknown: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
@@ -101,7 +95,6 @@ class AreaIntake:
     """
 
     def __init__(self, area: str, table: PointTable, rating_mw: Mapping[str, float], dead_flow_pct: float) -> None:
-        n = len(table)
         self.area = area
         self.table = table
         self.last = LastValues(table)
@@ -109,26 +102,8 @@ class AreaIntake:
         """Offset of the last frame taken in by :meth:`take_in`."""
         self._seq = 0
 
-        self._kind: NDArray[np.uint8] = np.full(n, _NO_EDGE, dtype=np.uint8)
-        self._switches: dict[int, tuple[str, str]] = {}
-        self._told: NDArray[np.int64] = np.full(n, _CLOSED_GOOD, dtype=np.int64)
-        self._flows: dict[int, tuple[str, str]] = {}
-        self._dead_below_mw: NDArray[np.float64] = np.zeros(n)
-        self._dead: NDArray[np.bool_] = np.zeros(n, dtype=bool)
-        self._known: NDArray[np.bool_] = np.zeros(n, dtype=bool)
-        """Switches and sites that have said something good before: what they say next is a change."""
-        for end in ("from", "to"):
-            for element, row in table.named("switch", end):
-                self._switches[row] = (element, end)
-            for element, row in table.named("branch", f"{end}_mw"):
-                if element in rating_mw:
-                    self._flows[row] = (element, end)
-                    self._dead_below_mw[row] = dead_flow_pct / 100.0 * rating_mw[element]
-        self._rating_mw = rating_mw
-        self._sites = {row: site for site, row in table.named("site")}
-        for kind, rows in ((_SWITCH, self._switches), (_FLOW, self._flows), (_SITE, self._sites)):
-            self._kind[list(rows)] = kind
-        self._switch_rows = np.array(list(self._switches), dtype=np.int64)
+        self._edges = Edges(table, self.last, rating_mw, dead_flow_pct)
+        self._clocks = SourceClocks(area, table)
         self._load_rows = np.array([row for _, row in table.named("load", "mw")], dtype=np.int64)
 
         self._by_device = np.argsort(table.device_of, kind="stable")
@@ -157,14 +132,30 @@ class AreaIntake:
         if self._began_ns is None:
             self._began_ns = frame.ts_ingest_ns
         # An empty frame is a heartbeat; one in which we say that nothing could be read is no sign of life.
+        answered = not len(frame) or frame.quality[0] != BAD_NO_COMMUNICATION or bool((frame.quality != BAD_NO_COMMUNICATION).any())
         place = self._place.get(frame.source)
-        if place is not None and (not len(frame) or np.count_nonzero(frame.quality != BAD_NO_COMMUNICATION)):
+        if answered and place is not None:
             self._alive_ns[place] = frame.ts_ingest_ns
-        found = self.last.take(frame)
-        taken.unknown = found.unknown
-        for row in self._news(found.rows).tolist():
-            self._edge(row, frame.ts_ingest_ns, taken)
+        if not len(frame):
+            return taken
+        reading = self._clocks.read(frame, self.last, answered=answered)
+        if reading.finding is not None:
+            taken.findings.append(reading.finding)
+        for each in reading.frames:
+            for part in self.last.in_turns(each):
+                self._take(part, reading, frame.ts_ingest_ns, taken)
         return taken
+
+    def _take(self, part: TelemetryFrame, reading: Reading, now_ns: int, taken: Taken) -> None:
+        """Take in samples, no point twice, whose times were judged."""
+        found = self.last.take(part, reading.watermark_ns)
+        if len(found.unknown):
+            taken.unknown = np.append(taken.unknown, found.unknown)
+        taken.facts += self._edges.changed(found.rows, now_ns)
+        if len(found.overtaken):
+            taken.facts += self._edges.overtaken(part.only(found.overtaken), now_ns)
+        if len(found.late) and reading.doubt_ns is not None:
+            self._clocks.hold(part.only(found.late), reading.doubt_ns)
 
     def tick(self, now_ns: int, *, first: bool = False) -> Taken:
         """Let time pass: judge who is stale, report the load, write out the snapshot.
@@ -180,9 +171,8 @@ class AreaIntake:
             return taken
         self._ticked_ns = now_ns
         stale = self._stale(now_ns)
-        was_stale = self._told[self._switch_rows] % _TOLD_BASE == _STALE
-        for row in self._switch_rows[stale[self._switch_rows] | was_stale].tolist():
-            self._tell_switch(row, now_ns, PointQuality.STALE if stale[row] else self._point_quality(row), taken)
+        taken.facts += self._edges.aged(stale, now_ns)
+        self._edges.forget(self._clocks.watermarks_ns())
         sources = self._sources(stale, now_ns, taken)
         loads = self.last.value[self._load_rows]
         if len(loads) and np.isfinite(loads).all():
@@ -204,7 +194,7 @@ class AreaIntake:
 
     def encode(self) -> bytes:
         """Write down all that is remembered."""
-        ids = self.table.ids
+        edges = self._edges.state()
         return msgspec.msgpack.encode(
             _Wire(
                 v=_VERSION,
@@ -215,9 +205,12 @@ class AreaIntake:
                 ticked_ns=self._ticked_ns,
                 alive_ns={device: int(self._alive_ns[place]) for device, place in self._place.items() if self._alive_ns[place] >= 0},
                 stale_since_ns=self._stale_since_ns,
-                switch_told={int(ids[row]): self._told_of(row) for row in self._switches if self._told[row] != _CLOSED_GOOD},
-                known=ids[self._known].tolist(),
-                flow_dead=ids[self._dead].tolist(),
+                switch_told=edges.switch_told,
+                flow_dead=edges.flow_dead,
+                known=edges.known,
+                held=edges.held,
+                past=edges.past,
+                clocks=self._clocks.states(),
             )
         )
 
@@ -231,8 +224,8 @@ class AreaIntake:
             wire = _DECODER.decode(raw)
         except msgspec.DecodeError as exc:
             raise FrameError(f"not the state of an area's intake: {exc}") from exc
-        if wire.v != _VERSION:
-            raise FrameError(f"intake state of version {wire.v}; this release reads version {_VERSION}")
+        if wire.v not in _READS:
+            raise FrameError(f"intake state of version {wire.v}; this release reads versions {', '.join(map(str, _READS))}")
         self.offset = wire.offset
         self.last.restore(wire.last)
         self._seq, self._began_ns, self._ticked_ns = wire.seq, wire.began_ns, wire.ticked_ns
@@ -240,16 +233,27 @@ class AreaIntake:
             if device in self._place:
                 self._alive_ns[self._place[device]] = alive_ns
         self._stale_since_ns = {device: ns for device, ns in wire.stale_since_ns.items() if device in self._place}
-        row_of = {int(point): row for row, point in enumerate(self.table.ids.tolist())}
-        for point, (status, quality) in wire.switch_told.items():
-            if row_of.get(point) in self._switches:
-                self._told[row_of[point]] = _told_as(status, quality)
-        self._known[[row_of[point] for point in wire.known if point in row_of]] = True
-        self._dead[[row_of[point] for point in wire.flow_dead if row_of.get(point) in self._flows]] = True
+        edges = EdgeState(
+            switch_told=wire.switch_told,
+            held=self._edges.held_by_told(wire.known, wire.switch_told) if wire.held is None else wire.held,
+            flow_dead=wire.flow_dead,
+            known=wire.known,
+            past=wire.past,
+        )
+        try:
+            self._edges.restore(edges)
+        except ValueError as exc:
+            raise FrameError(f"not the state of an area's intake: {exc}") from exc
+        self._clocks.restore(self._clocks_by_value() if wire.clocks is None else wire.clocks)
 
-    def _told_of(self, row: int) -> tuple[SwitchStatus, PointQuality]:
-        status, quality = divmod(int(self._told[row]), _TOLD_BASE)
-        return _STATUSES[status], _QUALITIES[quality]
+    def _clocks_by_value(self) -> dict[str, ClockState]:
+        """Return what the last values tell of the clocks, where a state of version 1 does not."""
+        last = self.last
+        by_clock = (last.flags & np.uint16(Flag.TS_ESTIMATED)) == 0
+        newest_ns = self._each(np.maximum, last.ts_value_ns)
+        told_ns = self._each(np.maximum, np.where(by_clock, last.ts_value_ns, -1))
+        columns = (newest_ns.tolist(), told_ns.tolist(), self._alive_ns.tolist())
+        return {device: ClockState(*known) for device, *known in zip(self.table.devices, *columns, strict=True)}
 
     def _each(self, ufunc: np.ufunc, column: NDArray[Any]) -> NDArray[Any]:
         """Reduce a column of the points to one value per device."""
@@ -296,90 +300,3 @@ class AreaIntake:
             age_s=(now_ns - newest_ns) / NS_PER_S if newest_ns >= 0 else -1.0,
             state="stale" if quiet else "ok" if good else "bad",
         )
-
-    def _news(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return, of rows with a fresh sample, those of switches, flows and sites whose sample says something that is not told yet."""
-        kind = self._kind[rows]
-        if not np.count_nonzero(kind):
-            return rows[:0]
-        rows = rows[kind != _NO_EDGE]
-        kind, value, quality = self._kind[rows], self.last.value[rows], np.minimum(self.last.quality[rows] >> np.uint32(30), 2)
-        good = quality == 0
-        position = np.trunc(value)
-        status = np.where(position == 1.0, 0, np.where(position == 2.0, 1, 2))
-        moved = (status * _TOLD_BASE + quality != self._told[rows]) | (good & ~self._known[rows])
-        turned = good & (self._carries_nothing(rows) != self._dead[rows])
-        news: NDArray[np.int64] = rows[((kind == _SWITCH) & moved) | ((kind == _FLOW) & turned) | ((kind == _SITE) & good)]
-        return news
-
-    def _carries_nothing(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        limit_mw = self._dead_below_mw[rows] * np.where(self._dead[rows], _ALIVE_HYSTERESIS, 1.0)
-        return np.asarray(np.abs(self.last.value[rows]) < limit_mw)
-
-    def _edge(self, row: int, now_ns: int, taken: Taken) -> None:
-        """Tell what a fresh sample of a switch, a flow or a control site changed, if it changed anything."""
-        if row in self._switches:
-            self._tell_switch(row, now_ns, self._point_quality(row), taken)
-        elif row in self._flows:
-            self._tell_flow(row, now_ns, taken)
-        elif self._point_quality(row) is PointQuality.GOOD:
-            taken.facts.append(
-                ControlReported(
-                    ts_event_ns=now_ns,
-                    site=self._sites[row],
-                    asserted=bool(self.last.value[row] > 0.5),
-                    ts_source_ns=int(self.last.ts_value_ns[row]),
-                    initial=not bool(self._known[row]),
-                )
-            )
-            self._known[row] = True
-
-    def _point_quality(self, row: int) -> PointQuality:
-        return (PointQuality.GOOD, PointQuality.UNCERTAIN, PointQuality.BAD, PointQuality.BAD)[int(self.last.quality[row]) >> 30]
-
-    def _tell_switch(self, row: int, now_ns: int, quality: PointQuality, taken: Taken) -> None:
-        element, end = self._switches[row]
-        value = self.last.value[row]
-        status = _POSITIONS.get(int(value), SwitchStatus.INTERMEDIATE) if np.isfinite(value) else SwitchStatus.INTERMEDIATE
-        initial = not self._known[row]
-        if quality is PointQuality.GOOD:
-            self._known[row] = True
-        told = _told_as(status, quality)
-        if self._told[row] == told:
-            return
-        self._told[row] = told
-        taken.facts.append(
-            SwitchReported(
-                ts_event_ns=now_ns,
-                element=element,
-                end=end,
-                status=status,
-                quality=quality,
-                ts_source_ns=max(int(self.last.ts_value_ns[row]), 0),
-                initial=bool(initial),
-            )
-        )
-
-    def _tell_flow(self, row: int, now_ns: int, taken: Taken) -> None:
-        if self._point_quality(row) is not PointQuality.GOOD:
-            return
-        element, end = self._flows[row]
-        dead = bool(self._carries_nothing(np.array([row]))[0])
-        if dead is bool(self._dead[row]):
-            return
-        self._dead[row] = dead
-        pct = 100.0 * abs(float(self.last.value[row])) / self._rating_mw[element]
-        taken.facts.append(
-            FlowReported(
-                ts_event_ns=now_ns,
-                element=element,
-                from_pct=pct if end == "from" else None,
-                to_pct=pct if end == "to" else None,
-                quality=PointQuality.GOOD,
-                ts_source_ns=int(self.last.ts_value_ns[row]),
-            )
-        )
-
-
-def _told_as(status: SwitchStatus, quality: PointQuality) -> int:
-    return _STATUSES.index(status) * _TOLD_BASE + _QUALITIES.index(quality)

@@ -1,7 +1,7 @@
 """The last-value table: for every point its last usable value, when that held, and how the point is doing now, as columns.
 
 It answers "value, quality, age" for a hundred thousand points at once. It drops nothing without counting it: of each sample it is said
-whether it was taken, known already, too late to be the newest, or of a point that is not in the table.
+whether it was taken, known already, overtaken on its way, later than that, or of a point that is not in the table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ingest.frame import TelemetryFrame
 from ingest.points import PointTable
 from ingest.quality import BAD_WAITING_FOR_INITIAL_DATA, is_bad
 
-__all__ = ["LastValues", "Sorted"]
+__all__ = ["NO_WATERMARK_NS", "LastValues", "Sorted"]
 
 _NEVER: Final = -1
 _VERSION: Final = 1
@@ -33,6 +33,12 @@ class _Wire(msgspec.Struct):
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 
+
+NO_WATERMARK_NS: Final = int(np.iinfo(np.int64).max)
+"""Watermark of frames from no device of the list: whatever is older than known is late."""
+
+_NONE: Final = np.empty(0, dtype=np.intp)
+
 _LAYOUT_SAMPLES_MAX: Final = 1 << 19
 """Samples of remembered layouts, 16 bytes each: five times the points of a large area."""
 
@@ -43,13 +49,23 @@ class Sorted:
     Attributes:
         rows: (k,) int64, rows whose value or quality is new.
         unknown: ids of points the table does not have.
+        overtaken: (r,) places in the frame of samples that are older than what is known, and reordered.
+        late: (l,) places of those that are older still.
     """
 
-    __slots__ = ("rows", "unknown")
+    __slots__ = ("late", "overtaken", "rows", "unknown")
 
-    def __init__(self, rows: NDArray[np.int64], unknown: NDArray[np.uint64]) -> None:
+    def __init__(
+        self,
+        rows: NDArray[np.int64],
+        unknown: NDArray[np.uint64],
+        overtaken: NDArray[np.intp] = _NONE,
+        late: NDArray[np.intp] = _NONE,
+    ) -> None:
         self.rows = rows
         self.unknown = unknown
+        self.overtaken = overtaken
+        self.late = late
 
 
 class _Layout(NamedTuple):
@@ -58,10 +74,12 @@ class _Layout(NamedTuple):
     Attributes:
         rows: rows of those that the table has.
         known: per point, whether the table has it; None where it has all.
+        once: whether none of them comes twice.
     """
 
     rows: NDArray[np.int64]
     known: NDArray[np.bool_] | None
+    once: bool
 
 
 class LastValues:
@@ -76,7 +94,7 @@ class LastValues:
         ts_seen_ns: (n,) int64, source time of the newest sample, usable or not.
         quality: (n,) uint32, status code of the newest sample.
         flags: (n,) uint16, its flags.
-        counters: samples taken, duplicate, late and unknown since the first start.
+        counters: samples taken, duplicate, reordered, late and unknown since the first start.
     """
 
     def __init__(self, table: PointTable) -> None:
@@ -87,33 +105,59 @@ class LastValues:
         self.ts_seen_ns: NDArray[np.int64] = np.full(n, _NEVER, dtype=np.int64)
         self.quality: NDArray[np.uint32] = np.full(n, BAD_WAITING_FOR_INITIAL_DATA, dtype=np.uint32)
         self.flags: NDArray[np.uint16] = np.zeros(n, dtype=np.uint16)
-        self.counters = {"taken": 0, "duplicate": 0, "late": 0, "unknown": 0}
+        self.counters = {"taken": 0, "duplicate": 0, "reordered": 0, "late": 0, "unknown": 0}
         self._layouts: dict[bytes, _Layout] = {}
         self._layout_samples = 0
+        self._latest: tuple[NDArray[np.uint64], _Layout] | None = None
+
+    def in_turns(self, frame: TelemetryFrame) -> tuple[TelemetryFrame, ...]:
+        """Return a frame as frames in which no point comes twice, older samples before younger ones; nearly always itself.
+
+        Of samples of one point and one instant the last one in the frame is left; the others count as duplicates.
+        """
+        _, known, once = self._layout(frame.point)
+        if once:
+            return (frame,)
+        order = np.lexsort((np.arange(len(frame)), frame.ts_event_ns, frame.point))
+        point, ts_ns = frame.point[order], frame.ts_event_ns[order]
+        repeated = np.append((point[1:] == point[:-1]) & (ts_ns[1:] == ts_ns[:-1]), False)
+        if known is not None:
+            repeated &= known[order]
+        self.counters["duplicate"] += int(np.count_nonzero(repeated))
+        order, point = order[~repeated], point[~repeated]
+        starts = np.flatnonzero(np.append(True, point[1:] != point[:-1]))
+        turn = np.arange(len(point)) - np.repeat(starts, np.diff(np.append(starts, len(point))))
+        return tuple(frame.only(np.sort(order[turn == k])) for k in range(int(turn.max()) + 1))
 
     def _layout(self, point: NDArray[np.uint64]) -> _Layout:
         """Return where a frame's points stand: looked up once per layout, because a source sends the same points again and again."""
+        if self._latest is not None and self._latest[0] is point:
+            return self._latest[1]
         raw = point.tobytes()
         layout = self._layouts.get(raw)
         if layout is None:
             rows = self.table.rows(point)
             known = rows >= 0
-            layout = _Layout(rows[known], None if known.all() else known)
+            ordered = np.sort(rows[known])
+            once = not bool((ordered[1:] == ordered[:-1]).any())
+            layout = _Layout(rows[known], None if known.all() else known, once)
             self._layout_samples += len(point)
             if self._layout_samples > _LAYOUT_SAMPLES_MAX:
                 # Sources that tell by exception seldom repeat a layout; those that do are looked up again.
                 self._layouts.clear()
                 self._layout_samples = len(point)
             self._layouts[raw] = layout
+        self._latest = point, layout
         return layout
 
-    def take(self, frame: TelemetryFrame) -> Sorted:
-        """Take in a frame.
+    def take(self, frame: TelemetryFrame, watermark_ns: int = NO_WATERMARK_NS) -> Sorted:
+        """Take in a frame in which no point comes twice (:meth:`in_turns`).
 
-        A sample is a duplicate where point, source time and quality are known already, and late where something newer is known; both
-        change nothing here (the sinks keep late samples at their own time).
+        A sample is a duplicate where point, source time and quality are known already. One that is older than what is known of its
+        point is reordered down to the watermark, UTC ns, and late below it. Neither changes anything here; the sinks keep them at
+        their own time.
         """
-        rows, known = self._layout(frame.point)
+        rows, known, _ = self._layout(frame.point)
         ts_ns, value, quality, flags = frame.ts_event_ns, frame.value, frame.quality, frame.flags
         unknown = frame.point[:0]
         if known is not None:
@@ -132,12 +176,16 @@ class LastValues:
             return Sorted(rows, unknown)
         # A usable value may carry a time before the failure that hid it: a server that comes back repeats what still holds.
         reference_ns = np.where(usable, self.ts_value_ns[rows], self.ts_seen_ns[rows])
-        late = ts_ns < reference_ns
-        fresh = ~(late | ((ts_ns == reference_ns) & (quality == self.quality[rows])))
-        late_n, fresh_n = int(np.count_nonzero(late)), int(np.count_nonzero(fresh))
-        self.counters["late"] += late_n
+        older = ts_ns < reference_ns
+        fresh = ~(older | ((ts_ns == reference_ns) & (quality == self.quality[rows])))
+        older_n, fresh_n = int(np.count_nonzero(older)), int(np.count_nonzero(fresh))
         self.counters["taken"] += fresh_n
-        self.counters["duplicate"] += len(rows) - late_n - fresh_n
+        self.counters["duplicate"] += len(rows) - older_n - fresh_n
+        overtaken = late = _NONE
+        if older_n:
+            overtaken, late = (_places(older & kind, known) for kind in (ts_ns >= watermark_ns, ts_ns < watermark_ns))
+            self.counters["reordered"] += len(overtaken)
+            self.counters["late"] += len(late)
         rows, ts_ns, value, quality = rows[fresh], ts_ns[fresh], value[fresh], quality[fresh]
         flags, usable = flags[fresh], usable[fresh]
         self.ts_seen_ns[rows] = ts_ns
@@ -146,7 +194,7 @@ class LastValues:
         usable_rows = rows[usable]
         self.value[usable_rows] = value[usable]
         self.ts_value_ns[usable_rows] = ts_ns[usable]
-        return Sorted(rows, unknown)
+        return Sorted(rows, unknown, overtaken, late)
 
     def encode(self) -> bytes:
         """Write everything down."""
@@ -175,3 +223,9 @@ class LastValues:
         for column, (name, _) in zip(columns, _COLUMNS, strict=True):
             getattr(self, name)[rows[known]] = column[known]
         self.counters |= wire.counters
+
+
+def _places(chosen: NDArray[np.bool_], known: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """Return the places in the frame of the samples chosen among the known ones; without ``known`` all samples are."""
+    places = np.flatnonzero(chosen)
+    return places if known is None else np.flatnonzero(known)[places]

@@ -33,7 +33,7 @@ from streams import breaker, grid, topics, wire
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.difference import differences
 from streams.errors import DecodeError
-from streams.findings import SourceFresh, SourceStale
+from streams.findings import SOURCE_FINDINGS
 from streams.identity import identity_of, instant_of
 from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import AreaIntake, Taken
@@ -232,7 +232,7 @@ def _decoded(source: RecordSource, topic: Topic, report: StageReport) -> Iterato
 def _intake(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
     recorded = _Recorded(
         source,
-        {topics.SNAPSHOTS: (AreaSnapshot,), topics.FACTS: _TELEMETRY_FACTS, topics.FINDINGS: (SourceStale, SourceFresh)},
+        {topics.SNAPSHOTS: (AreaSnapshot,), topics.FACTS: _TELEMETRY_FACTS, topics.FINDINGS: SOURCE_FINDINGS},
         span,
         report,
     )

@@ -40,7 +40,7 @@ from streams import topics, wire
 from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.errors import DecodeError, StoreError
-from streams.findings import SourceFresh, SourceStale
+from streams.findings import SOURCE_FINDINGS, SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
 from streams.image import AreaSnapshot
 from streams.kpis import KpiFrame
 from streams.topics import Topic
@@ -97,8 +97,7 @@ _LETTER_BYTES_MAX: Final = 200_000
 _MARKET_KEY: Final = b"market"
 
 _TOPIC_OF: Final[dict[type[Any], Topic]] = {
-    SourceStale: topics.FINDINGS,
-    SourceFresh: topics.FINDINGS,
+    **dict.fromkeys(SOURCE_FINDINGS, topics.FINDINGS),
     AreaSnapshot: topics.SNAPSHOTS,
     IntervalPlan: topics.SNAPSHOTS,
     DayAheadPlan: topics.SNAPSHOTS,
@@ -364,6 +363,8 @@ def _key(record: Any) -> bytes:
         case AreaSnapshot(area=area):
             return area.encode()
         case SourceStale(device=device) | SourceFresh(device=device):
+            return device.encode()
+        case SourceClockJumped(device=device) | SourceClockSteady(device=device):
             return device.encode()
         case Alert(alert_id=alert_id):
             return alert_id.encode()

@@ -51,7 +51,13 @@ FRAMES: Final = Topic(name="telemetry.frames.v1", key="area", carries="Telemetry
 SNAPSHOTS: Final = Topic(
     name="grid.snapshots.v1", key="area", carries="AreaSnapshot, columnar; IntervalPlan, DayAheadPlan", partitions=1, retention_s=2 * _DAY_S
 )
-FINDINGS: Final = Topic(name="grid.findings.v1", key="device", carries="SourceStale, SourceFresh", partitions=1, retention_s=30 * _DAY_S)
+FINDINGS: Final = Topic(
+    name="grid.findings.v1",
+    key="device",
+    carries="SourceStale, SourceFresh, SourceClockJumped, SourceClockSteady",
+    partitions=1,
+    retention_s=30 * _DAY_S,
+)
 INPUTS: Final = Topic(
     name="market.inputs.v1", key="market", carries="ClearingInputs, DayAheadWanted", partitions=1, retention_s=400 * _DAY_S
 )

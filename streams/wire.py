@@ -26,7 +26,7 @@ from streams import topics
 from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.errors import DecodeError
-from streams.findings import SourceFresh, SourceStale
+from streams.findings import SOURCE_FINDINGS
 from streams.image import AreaSnapshot, decode_snapshot, encode_snapshot
 from streams.kpis import KpiFrame
 from streams.topics import Topic
@@ -72,7 +72,7 @@ _FACTS: Final = (
 )
 
 _CARRIES: Final[dict[Topic, tuple[type[Any], ...]]] = {
-    topics.FINDINGS: (SourceStale, SourceFresh),
+    topics.FINDINGS: SOURCE_FINDINGS,
     topics.SNAPSHOTS: (IntervalPlan, DayAheadPlan),
     topics.INPUTS: (ClearingInputs, DayAheadWanted),
     topics.OUTCOMES: (Cleared, ClearingFailed),

@@ -26,7 +26,10 @@ PURE = (
     *(f"ingest/{name}.py" for name in ("frame", "quality", "points")),
     *(
         f"streams/{name}.py"
-        for name in ("alerts", "breaker", "clearing", "drill", "findings", "grid", "image", "intake", "kpis", "topics", "wire")
+        for name in (
+            *("alerts", "breaker", "clearing", "drill", "edges", "findings", "grid", "image", "intake", "kpis"),
+            *("lastvalues", "past", "sourceclock", "topics", "wire"),
+        )
     ),
 )
 """Where nothing may read a clock, draw a random number or wait."""

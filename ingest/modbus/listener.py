@@ -32,7 +32,7 @@ from ingest.modbus.plan import Block
 from ingest.points import STALE_PERIODS
 from ingest.quality import BAD_NO_COMMUNICATION, Flag
 from ingest.source import Source
-from ingest.sourcetime import NO_TIME, settle_source_times
+from ingest.sourcetime import NO_TIME, clock_off_ns, settle_source_times
 from market.errors import ConfigError, Problem
 from market.units import NS_PER_S
 
@@ -175,7 +175,8 @@ class _Station:
         self._written_ns[rows] = self._told_ns[rows] = now_ns
         self.source.polls += 1
         self.source.heard()
-        self.source.publish(decoder.ids, ts_event_ns, values, quality, flags | np.uint16(Flag.PUSHED))
+        off_ns = clock_off_ns(claimed_ns, flags, now_ns)
+        self.source.publish(decoder.ids, ts_event_ns, values, quality, flags | np.uint16(Flag.PUSHED), off_ns)
         return None
 
     def _layout(self, written: Written) -> BlockDecoder | None:

@@ -31,7 +31,7 @@ from ingest.frame import point_id
 from ingest.opcua.decode import columns_of, node_id
 from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_NO_COMMUNICATION
 from ingest.source import Source
-from ingest.sourcetime import settle_source_times
+from ingest.sourcetime import clock_off_ns, settle_source_times
 from market.units import NS_PER_S
 
 __all__ = ["Subscription"]
@@ -192,8 +192,10 @@ class Subscription:
             items = [item for item, is_known in zip(items, known, strict=True) if is_known]
             rows = rows[known]
         values, quality, claimed_ns = columns_of([item.Value for item in items])
-        ts_event_ns, flags = settle_source_times(claimed_ns, self._clock.now_ns())
-        self._source.publish(self._ids[rows], ts_event_ns, values * self._scale[rows] + self._offset[rows], quality, flags)
+        now_ns = self._clock.now_ns()
+        ts_event_ns, flags = settle_source_times(claimed_ns, now_ns)
+        off_ns = clock_off_ns(claimed_ns, flags, now_ns)
+        self._source.publish(self._ids[rows], ts_event_ns, values * self._scale[rows] + self._offset[rows], quality, flags, off_ns)
 
     def deny(self) -> None:
         """Publish that no point has a value, because the server is not there."""

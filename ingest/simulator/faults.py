@@ -12,6 +12,7 @@ each switch with the time at which it moved::
     - {at: 30m, kind: device_down, target: scada-2, for: 5m}          # refuses connections
     - {at: 40m, kind: device_lying, target: plant-101, mode: factor, value: 1.2, for: 5m}    # also: offset (value), frozen
     - {at: 50m, kind: rtu_comms_lost, target: rtu-3, for: 5m}
+    - {at: 55m, kind: clock_off, target: rtu-1, value: -3600, for: 10m}                      # its clock is an hour behind
     - {at: "2026-06-10T12:00:00+08:00", kind: switchover, for: 10m}   # site/MAIN drops, site/BACKUP claims
     - {at: 60m, kind: clearing_fails, mode: silent, for: 130m}        # also: error (the default)
     story:
@@ -51,6 +52,7 @@ class FaultKind(StrEnum):
     DEVICE_DOWN = "device_down"
     DEVICE_LYING = "device_lying"
     RTU_COMMS_LOST = "rtu_comms_lost"
+    CLOCK_OFF = "clock_off"
     SWITCHOVER = "switchover"
     CLEARING_FAILS = "clearing_fails"
 
@@ -70,7 +72,7 @@ class Fault:
         target: a branch, a device or an RTU; empty where the kind has none.
         for_ns: how long it lasts, ns; None for ever.
         mode: how a device lies, or how clearing fails; empty otherwise.
-        value: the factor or the offset of a lie.
+        value: the factor or the offset of a lie; by how much a clock is ahead, s.
     """
 
     at_ns: int
@@ -110,6 +112,7 @@ class Condition:
         down: devices that refuse connections.
         lost: RTUs that are cut off.
         lying: device → how.
+        clock_off_s: RTU → by how much its clock is ahead of the true time, s.
         authority: the site that claims control, empty during a hand-over.
         authority_ns: when that began; 0 if it was never otherwise.
     """
@@ -120,6 +123,7 @@ class Condition:
     down: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
     lying: Mapping[str, Lie] = field(default_factory=dict)
+    clock_off_s: Mapping[str, float] = field(default_factory=dict)
     authority: str = "MAIN"
     authority_ns: int = 0
 
@@ -179,6 +183,7 @@ class Faults:
             down=targets(FaultKind.DEVICE_DOWN),
             lost=targets(FaultKind.RTU_COMMS_LOST),
             lying={f.target: Lie(f.mode, f.value, f.at_ns) for f in held if f.kind is FaultKind.DEVICE_LYING},
+            clock_off_s={f.target: f.value for f in held if f.kind is FaultKind.CLOCK_OFF},
             authority=authority,
             authority_ns=authority_ns,
         )
@@ -231,7 +236,7 @@ class Targets:
                 return "device", self.devices
             case FaultKind.DEVICE_LYING:
                 return "device", self.devices | self.rtus
-            case FaultKind.RTU_COMMS_LOST:
+            case FaultKind.RTU_COMMS_LOST | FaultKind.CLOCK_OFF:
                 return "RTU", self.rtus
             case _:
                 return "", frozenset()
@@ -380,9 +385,10 @@ def _checked(
         complaints.append(("mode", f"{mode!r} is no way for {kind}; use {', '.join(modes)}"))
     elif not modes and mode:
         complaints.append(("mode", f"{kind} has no mode; remove it"))
-    wants_value = mode in ("factor", "offset")
+    wants_value = mode in ("factor", "offset") or kind is FaultKind.CLOCK_OFF
     if wants_value is (value is None):
-        complaints.append(("value", f"{mode} needs a number" if wants_value else "goes with factor and offset only; remove it"))
+        what = f"{mode or kind} needs a number" if wants_value else "goes with factor, offset and clock_off only; remove it"
+        complaints.append(("value", what))
     return Fault(at_ns=at_ns, kind=kind, target=target, for_ns=for_ns, mode=mode, value=value or 0.0), complaints
 
 

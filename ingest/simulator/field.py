@@ -177,7 +177,7 @@ class SimulatedField:
             target: a branch, device or RTU, where the kind has one.
             for_s: event seconds until it mends by itself; never, if not given.
             mode: how a device lies, or how clearing fails.
-            value: factor or offset of a lie.
+            value: factor or offset of a lie, or by how much a clock is ahead, s.
             at_ns: when, UTC ns; now by default. What lies in the past stands as it would if it had happened then.
 
         Raises:

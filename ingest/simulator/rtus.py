@@ -2,7 +2,7 @@
 
 A push is one Modbus/TCP frame, a write of all the RTU's registers (function 16) that begins with the time of its own clock. The RTU
 reads the answers and throws them away, as such devices do; when nobody listens, or the connection breaks, it dials again after a
-back-off. An RTU that has lost its communications neither pushes nor dials.
+back-off. An RTU that has lost its communications neither pushes nor dials; one whose clock is off pushes as ever, with a wrong time.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ingest.devices import PushDevice
 from ingest.simulator.faults import Condition
 from ingest.simulator.registers import RegisterImage, encoded
 from market.grid import FloatArray
+from market.units import NS_PER_S
 
 __all__ = ["Rtu", "push_frame"]
 
@@ -62,6 +63,7 @@ class Rtu:
         self._words: NDArray[np.uint16] = np.zeros(end - self._start, dtype=np.uint16)
         self._number = 0
         self._lost = False
+        self._off_ns = 0
         self._latest: tuple[FloatArray, int] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +104,7 @@ class Rtu:
         if writer.transport.get_write_buffer_size() > _BACKLOG_MAX:
             writer.transport.abort()
             return
-        clock = encoded(ts_ns // self._clock.tick_ns, self._clock.type, self._clock.order)
+        clock = encoded((ts_ns + self._off_ns) // self._clock.tick_ns, self._clock.type, self._clock.order)
         at = self._clock.address - self._start
         self._words[at : at + len(clock)] = clock
         self._image.put(values)
@@ -114,6 +116,7 @@ class Rtu:
     def obey(self, condition: Condition) -> None:
         """Break and mend as the condition says. A connection that stood stays as it is, like one behind a cut cable."""
         self._lost = self.device.name in condition.lost
+        self._off_ns = round(condition.clock_off_s.get(self.device.name, 0.0) * NS_PER_S)
 
     async def stop(self) -> None:
         """Hang up."""

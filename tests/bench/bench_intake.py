@@ -213,7 +213,8 @@ def hour(minutes: int) -> float:
                     for one in polled[area]:
                         frame = decode_frame(one)
                         columns = (np.full(len(frame), now_ns), frame.value, frame.quality, frame.flags)
-                        unit.take(_frame(0, area, second, now_ns, frame.point, columns))
+                        start = 100 * int(frame.source.removeprefix("d"))
+                        unit.take(_frame(start, area, second, now_ns, frame.point, columns))
                 if second % 10 == 0:
                     for snapshot in unit.tick(now_ns).snapshots:
                         encode_snapshot(snapshot)

@@ -20,13 +20,16 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
 from ingest.clock import SimulatedClock
-from ingest.devices import DATA_TYPES, Kind, ModbusDevice, ModbusPoint
+from ingest.devices import DATA_TYPES, Kind, ModbusDevice, ModbusPoint, PushDevice
+from ingest.frame import TelemetryFrame
 from ingest.gateway import Gateway
-from ingest.pointlist import read_point_list
+from ingest.pointlist import PointList, read_point_list
 from ingest.simulator.faults import Script, script_of
 from ingest.simulator.field import SimulatedField, field_targets
 from market import rts_gmlc
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
+from streams.findings import ClockDirection, SourceClockJumped, SourceClockSteady, SourceFinding
+from streams.intake import AreaIntake
 from tests.kit.eventually import eventually_async
 from tests.kit.field import Collector, free_port
 from tests.kit.require import require
@@ -34,6 +37,7 @@ from tests.kit.require import require
 pytestmark = pytest.mark.integration
 
 NOON_NS = instant_ns("2026-06-10T12:00:00+08:00")
+HOUR_S = 3600.0
 CASE = rts_gmlc.load()
 
 
@@ -204,6 +208,38 @@ def test_our_own_gateway_reads_every_point(tmp_path: Path) -> None:
             await gateway.stop()
 
     in_field(tmp_path, body, push_port=port)
+
+
+def test_a_clock_that_is_set_back_is_found_from_what_the_rtu_pushes(tmp_path: Path) -> None:
+    """From the register that holds the time, over the socket and the gateway, to the finding; and back when the clock is right again."""
+    port = free_port()
+
+    async def body(field: SimulatedField, clock: SimulatedClock) -> None:
+        points = read_point_list(field.point_list)
+        rtus = PointList(tuple(device for device in points.devices if isinstance(device, PushDevice)))
+        units = {area: AreaIntake(area, rtus.table().of_area(area), {}, 1.0) for area in rtus.table().areas}
+        found: list[SourceFinding] = []
+
+        async def take(frame: TelemetryFrame) -> None:
+            if frame.area in units:
+                found.extend(units[frame.area].take(frame).findings)
+
+        gateway = Gateway(rtus, clock, take)
+        await gateway.start()
+        try:
+            await eventually_async("both speak", lambda: all(unit.last.counters["taken"] > 6 for unit in units.values()))
+            for rtu, off_s in (("rtu-1", -HOUR_S), ("rtu-2", HOUR_S)):
+                field.inject("clock_off", rtu, 30.0, value=off_s)
+            await eventually_async("both are found, and found to be right again", lambda: len(found) >= 4, within_s=30.0)
+        finally:
+            await gateway.stop()
+        jumped = [finding for finding in found if isinstance(finding, SourceClockJumped)]
+        assert {(f.device, f.direction) for f in jumped} == {("rtu-1", ClockDirection.BEHIND), ("rtu-2", ClockDirection.AHEAD)}
+        assert all(f.jump_s == pytest.approx(HOUR_S, abs=5.0) for f in jumped)
+        steady = [finding for finding in found if isinstance(finding, SourceClockSteady)]
+        assert {(f.device, f.since_ns) for f in steady} == {(f.device, f.since_ns) for f in jumped}
+
+    in_field(tmp_path, body, running=True, push_port=port, speed=5.0)
 
 
 def test_rtus_push_valid_frames_with_their_own_clock(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def frames(draw: st.DrawFn) -> TelemetryFrame:
         value=np.array(value, dtype=np.float64),
         quality=np.array(quality, dtype=np.uint32),
         flags=np.array(flags, dtype=np.uint16),
+        clock_off_ns=draw(st.just(0) | st.integers(-(2**62), 2**62)),
     )
 
 
@@ -87,7 +88,8 @@ def test_intake_goes_on_from_its_state_as_if_nothing_had_happened(given_frames: 
 def test_every_sample_is_counted_once(given_frames: list[TelemetryFrame]) -> None:
     last = LastValues(TABLE)
     for frame in given_frames:
-        last.take(frame)
+        for turn in last.in_turns(frame):
+            last.take(turn)
     assert sum(last.counters.values()) == sum(len(frame) for frame in given_frames)
 
 

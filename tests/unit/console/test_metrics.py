@@ -163,6 +163,15 @@ def test_processors_tell_records_work_and_errors(watched: Watched) -> None:
     assert at(page, "dead_letters_total", topic="telemetry.frames.v1") == 3
 
 
+def test_what_became_of_samples_is_told_by_area(watched: Watched) -> None:
+    watched.shell.counters.update({"intake 1 taken": 70, "intake 1 late": 2, "intake North West taken": 5, "samples intake": 99})
+    page = scraped(watched)
+    assert at(page, "intake_samples_total", area="1", outcome="taken") == 70
+    assert at(page, "intake_samples_total", area="1", outcome="late") == 2
+    assert at(page, "intake_samples_total", area="North West", outcome="taken") == 5
+    assert len(named(page, "intake_samples_total")) == 3
+
+
 def test_the_embedded_log_tells_how_far_each_partition_is_read(watched: Watched, tmp_path: Path) -> None:
     log = Log(tmp_path / "log")
     log.declare("telemetry.frames.v1", partitions=4)

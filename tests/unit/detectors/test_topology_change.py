@@ -28,10 +28,10 @@ def fact_of(ts_ns: int, words: list[str]) -> Fact:
     """Read one line.
 
     ``open|close|stale|between ELEMENT [END]`` | ``dead|alive|unmetered ELEMENT [END]`` | ``load A MW`` | ``permit E FROM TO`` |
-    ``scada up|down`` | ``tick``; positions and flows may end in ``@HH:MM:SS``, their source time, and positions in ``initial``.
+    ``scada up|down`` | ``tick``; positions and flows may end in ``@HH:MM:SS``, their source time, and in ``initial`` or ``history``.
     """
-    source_ns, initial = ts_ns, "initial" in words
-    words = [word for word in words if word != "initial"]
+    source_ns, initial, history = ts_ns, "initial" in words, "history" in words
+    words = [word for word in words if word not in ("initial", "history")]
     if words[-1].startswith("@"):
         source_ns, words = at_ns(words[-1][1:]), words[:-1]
     match words:
@@ -53,6 +53,7 @@ def fact_of(ts_ns: int, words: list[str]) -> Fact:
                 to_pct=pct if "to" in ends else None,
                 quality=PointQuality.STALE if word == "unmetered" else PointQuality.GOOD,
                 ts_source_ns=source_ns,
+                history=history,
             )
         case [word, element, *end]:
             status = {"open": SwitchStatus.OPEN, "between": SwitchStatus.INTERMEDIATE}.get(word, SwitchStatus.CLOSED)
@@ -65,6 +66,7 @@ def fact_of(ts_ns: int, words: list[str]) -> Fact:
                 quality=quality,
                 ts_source_ns=source_ns,
                 initial=initial,
+                history=history,
             )
     raise AssertionError(words)
 
@@ -344,3 +346,53 @@ def test_permits_are_remembered_once_and_forgotten_when_past() -> None:
     assert len(watch.permits) == 1
     watch, _ = observe(watch, Ticked(ts_event_ns=at_ns("15:30")), RULES, GRID)
     assert watch.permits == ()
+
+
+@pytest.mark.parametrize(
+    ("history", "condition"),
+    [
+        ("14:06:12 open L3 @14:05:58 history", "14:06:08"),
+        ("14:06:12 open L3 @14:05:50 history", "14:06"),
+        ("14:06:12 close L3 @14:05:58 history", "14:06:10"),
+        ("14:06:12 alive L3 from @14:05:58 history", "14:06:10"),
+        ("14:06:12 open L4 @14:05:58 history", "14:06:10"),
+    ],
+    ids=["opened earlier", "opened before its flow died", "closed before it opened", "alive before it died", "another line"],
+)
+def test_what_was_overtaken_says_since_when(history: str, condition: str) -> None:
+    assert conditions(run(THREE + history + "\n14:07 tick")) == [at_ns(condition)]
+
+
+def test_what_was_overtaken_is_never_what_is_so_now() -> None:
+    """Also of a line of which nothing is remembered any more, and whatever its quality was."""
+    for history in ("open L3 @14:05:58 history", "dead L3 @14:05:58 history", "stale L3 @14:05:58 history", "between L3 @14:05:58 history"):
+        table = lost("14:00", "L1") + lost("14:03", "L2") + f"14:06 {history}\n"
+        watch = TopologyWatch()
+        for ts_ns, words, _ in rows(table):
+            watch, _ = observe(watch, fact_of(ts_ns, words), RULES, GRID)
+        assert not watch.elements["L3"].open
+        assert not watch.elements["L3"].unseen
+        assert watch.elements["L3"].dead_since_ns is None
+        watch, _ = observe(watch, Ticked(ts_event_ns=at_ns("14:20")), RULES, GRID)
+        assert "L3" not in watch.elements
+
+
+def test_a_line_that_was_closed_in_between_opened_after_that() -> None:
+    """It reclosed at 14:06:09, which the next opening overtook: three moves since 14:06, so it is not believed until 14:07."""
+    table = THREE + "14:06:12 open L3\n14:06:13 close L3 @14:06:09 history\n"
+    assert conditions(run(table + "14:08 tick")) == [at_ns("14:07:00")]
+    calm = rules_from({"chatter_changes": 0})
+    assert conditions(run(table + "14:08 tick", calm)) == [at_ns("14:06:22")]
+
+
+def test_a_line_open_from_the_beginning_that_was_closed_in_between_counts() -> None:
+    table = lost("14:00", "L1") + lost("14:03", "L2") + "13:00 open L3 initial\n13:00 dead L3\n14:06 open L3\n"
+    assert conditions(run(table + "14:08 tick")) == []
+    assert conditions(run(table + "14:06:01 close L3 @14:05:59 history\n14:08 tick")) == [at_ns("14:06:10")]
+
+
+def test_moves_that_were_overtaken_count_as_chattering() -> None:
+    in_order = "14:06 open L3\n14:06:01 close L3\n14:06:02 open L3\n14:06:02 dead L3\n"
+    overtaken = "14:06:02 open L3\n14:06:02 dead L3\n14:06:03 open L3 @14:06 history\n14:06:03 close L3 @14:06:01 history\n"
+    for table in (in_order, overtaken):
+        assert conditions(run(lost("14:00", "L1") + lost("14:03", "L2") + table + "14:08 tick")) == [at_ns("14:07")]

@@ -92,6 +92,23 @@ def test_the_documented_example_is_a_point_list(tmp_path: Path) -> None:
     assert r"RTU (?P<name>\S+)\r\n" in doc
 
 
+def test_a_map_says_how_far_samples_overtake_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(
+        dedent("""
+        maps:
+          a: {every: 4s, reorder: 90s, points: {"{device}/mw": {reg: input 0}}}
+          b: {every: 4s, reorder: 90s, points: {"{device}/mw": {node: "i=1"}}}
+          c: {every: 4s, points: {"{device}/mw": {reg: holding 0}}}
+        devices:
+        - {name: a, area: 1, url: "modbus+tcp://127.0.0.1", map: a}
+        - {name: b, area: 1, url: "opc.tcp://127.0.0.1:4840", map: b}
+        - {name: c, area: 1, url: "modbus+listen://127.0.0.1:9100", map: c}
+        """)
+    )
+    assert (read_point_list(path).table().reorder_ns // NS_PER_S).tolist() == [90, 90, 12]
+
+
 def test_the_table_knows_period_device_and_range() -> None:
     points = read_point_list(SHIPPED)
     table = points.table()

@@ -18,7 +18,7 @@ from market.decisions import (
 )
 from market.facts import Segment
 from streams.alerts import AlertState, Priority, alerts_of, source_alert
-from streams.findings import SourceFresh, SourceStale
+from streams.findings import ClockDirection, SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
 from tests.kit.table import at_ns
 
 
@@ -134,3 +134,21 @@ def test_findings_that_end_clear_what_began(finding: str, name: str, priority: P
     (alert,) = alerts_of(decided(FindingNoted(finding=finding, article="policy 1.2", evidence=("x",))))
     assert (alert.name, alert.priority, alert.state) == (name, priority, state)
     assert finding not in alert.text_zh
+
+
+def test_a_clock_that_jumped_is_one_episode_in_two_languages() -> None:
+    since_ns = at_ns("12:00:05")
+    common = {"device": "rtu-1", "area": "1", "since_ns": since_ns}
+    behind = source_alert(
+        SourceClockJumped(ts_event_ns=since_ns + 1, jump_s=3600.4, direction=ClockDirection.BEHIND, **common)  # type: ignore[arg-type]
+    )
+    unsaid = source_alert(SourceClockJumped(ts_event_ns=since_ns + 1, jump_s=0.0, direction=ClockDirection.AHEAD, **common))  # type: ignore[arg-type]
+    right = source_alert(SourceClockSteady(ts_event_ns=since_ns + 2, **common))  # type: ignore[arg-type]
+    assert behind.text_en == "Clock of rtu-1 is 3600 s behind since 12:00:05; its values are dated by receipt"
+    assert behind.text_zh == "设备 rtu-1 时钟自 12:00:05 起慢 3600 秒，其数据改按接收时间计"
+    assert unsaid.text_en == "Clock of rtu-1 is ahead since 12:00:05; its values are dated by receipt"
+    assert (behind.state, right.state) == (AlertState.RAISED, AlertState.CLEARED)
+    assert behind.name == right.name == "device_clock"
+    assert behind.alert_id == f"device_clock/rtu-1/{since_ns}"
+    assert right.alert_id == f"{behind.alert_id}/cleared"
+    assert behind.labels == {"device": "rtu-1", "area": "1"}

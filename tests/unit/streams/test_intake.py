@@ -64,7 +64,8 @@ def test_every_sample_is_taken_repeated_late_or_unknown() -> None:
     unit.take(loads(1))
     unit.take(loads(0.5))
     taken = unit.take(frame(2, "meter", load__101__mw=11.0, load__999__mw=1.0))
-    assert unit.last.counters == {"taken": 3, "duplicate": 2, "late": 2, "unknown": 1}
+    unit.take(loads(-4))
+    assert unit.last.counters == {"taken": 3, "duplicate": 2, "reordered": 2, "late": 2, "unknown": 1}
     assert taken.unknown.tolist() == [point_id("load/999/mw")]
 
 

@@ -96,6 +96,11 @@ def test_the_same_on_command() -> None:
     assert Faults().also(fault).at(6).lying["plant-101"].mode == "offset"
 
 
+def test_a_clock_is_off_for_as_long_as_the_fault_lasts() -> None:
+    faults = Faults([fault_of(10, "clock_off", "rtu-1", 1e-8, TARGETS, value=-3600.0)])
+    assert [dict(faults.at(ts_ns).clock_off_s) for ts_ns in (9, 10, 19, 20)] == [{}, {"rtu-1": -3600.0}, {"rtu-1": -3600.0}, {}]
+
+
 @pytest.mark.parametrize(
     ("kind", "target", "extra", "says"),
     [
@@ -108,8 +113,10 @@ def test_the_same_on_command() -> None:
         ("line_trip", "A27", {"for_s": -1.0}, "no time at all"),
         ("device_lying", "plant-101", {}, "use factor, offset, frozen"),
         ("device_lying", "plant-101", {"mode": "factor"}, "factor needs a number"),
-        ("device_lying", "plant-101", {"mode": "frozen", "value": 1.0}, "goes with factor and offset only"),
+        ("device_lying", "plant-101", {"mode": "frozen", "value": 1.0}, "goes with factor, offset and clock_off only"),
         ("device_down", "plant-101", {"mode": "error"}, "device_down has no mode"),
+        ("clock_off", "rtu-1", {}, "clock_off needs a number"),
+        ("clock_off", "plant-101", {"value": 60.0}, "there is no RTU 'plant-101'"),
         ("clearing_fails", "", {"mode": "badly"}, "use error, silent"),
     ],
 )
