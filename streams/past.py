@@ -138,9 +138,8 @@ class Pasts:
             for was, each in zip([past.before, *(each.state for each in past.said)], past.said, strict=False)
         ]
         if said:
-            columns: list[Any] = [
-                np.array(column, dtype=empty.dtype) for column, empty in zip(zip(*said, strict=True), _NOTHING, strict=True)
-            ]
+            empty: list[NDArray[Any]] = [*_NOTHING]
+            columns: list[Any] = [np.array(column, dtype=like.dtype) for column, like in zip(zip(*said, strict=True), empty, strict=True)]
             self._parts.append(Samples(*columns))
 
     def encode(self, table: PointTable) -> Columns:
