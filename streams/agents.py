@@ -21,7 +21,7 @@ from market.facts import CommandGiven, Fact
 from market.outcomes import ClearingFailed, ClearingInputs, FailureReason
 from market.rules import MarketRules
 from streams import breaker, grid, pieces, topics
-from streams.alerts import alerts_of, source_alert
+from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
 from streams.clearing import DayAheadWanted
 from streams.heldsnapshots import HeldSnapshots
 from streams.identity import identity_of
@@ -34,6 +34,7 @@ from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
 from streams.transport.link import partition_of
+from streams.wire import DeadLetter
 
 __all__ = ["ClearingFault", "Hooks", "Observer", "bind"]
 
@@ -309,6 +310,16 @@ def _bind_alerts(app: faust.App, shell: Shell, rules: MarketRules) -> None:
     async def finding(record: Any, event: Any) -> None:
         await shell.emit([source_alert(record, rules.zone)])
 
+    told = _table(app, "letter-alerts", topics.DEAD_LETTERS)
+
+    async def letter(record: DeadLetter, event: Any) -> None:
+        key, episode = record.topic.encode(), letter_episode(record.topic, record.ts_event_ns).encode()
+        if told.get(key) != episode:
+            place = f"partition {record.partition} offset {record.offset}"
+            await shell.emit([letter_alert(record.topic, place, record.reason, record.ts_event_ns)])
+            told[key] = episode
+
+    _agent(app, shell, topics.DEAD_LETTERS, "letter-alerts", letter)
     _agent(app, shell, topics.DECISIONS, "decision-alerts", decision)
     _agent(app, shell, topics.FINDINGS, "source-alerts", finding)
 

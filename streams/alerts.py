@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from market.decisions import Decision
-from market.units import NS_PER_MIN, clock_text
+from market.units import NS_PER_H, NS_PER_MIN, clock_text, floor_ns
 from streams.findings import ClockDirection, SourceClockJumped, SourceClockSteady, SourceFinding, SourceStale
 
-__all__ = ["Alert", "AlertState", "Priority", "alerts_of", "source_alert"]
+__all__ = ["Alert", "AlertState", "Priority", "alerts_of", "letter_alert", "letter_episode", "source_alert"]
 
 
 class Priority(StrEnum):
@@ -254,6 +254,32 @@ def _alert(
         labels=labels,
     )
     return (alert,)
+
+
+def letter_episode(topic: str, ts_ns: int) -> str:
+    """Return the identity of the alert about unusable records of a topic: one an hour, however many there are."""
+    return f"dead_letters/{topic}/{floor_ns(ts_ns, NS_PER_H)}"
+
+
+def letter_alert(topic: str, place: str, reason: str, ts_ns: int) -> Alert:
+    """Say that records of a topic cannot be used, by the example of one; whoever tells keeps count of :func:`letter_episode`.
+
+    Args:
+        place: partition and offset of the record.
+        reason: why it was refused.
+        ts_ns: event time.
+    """
+    example = f"{place}: {reason[:300]}"
+    return Alert(
+        alert_id=letter_episode(topic, ts_ns),
+        ts_event_ns=ts_ns,
+        name="dead_letters",
+        priority=Priority.P2,
+        state=AlertState.RAISED,
+        text_en=f"Records of {topic} cannot be used; they are among the dead letters. The first of this hour, {example}",
+        text_zh=f"主题 {topic} 有记录无法处理，已转入死信。本小时首条，{example}",
+        labels={"topic": topic},
+    )
 
 
 def source_alert(finding: SourceFinding, zone: str = "Asia/Shanghai") -> Alert:

@@ -17,6 +17,7 @@ from market.prices import Regime
 from market.rules import rules_from
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from streams import topics, wire
+from streams.alerts import Alert
 from streams.image import AreaSnapshot
 from streams.intake import CLOCK_SOURCE
 from streams.topics import Topic
@@ -113,6 +114,10 @@ def test_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert trip["condition_met_at_ns"] == NOON + 20 * NS_PER_MIN, "the outage began before the restart"
 
 
+def alarms(seen: Seen) -> list[Alert]:
+    return [alert for alert in seen.alerts.values() if alert.name == "dead_letters"]
+
+
 def test_unreadable_records_go_to_the_dead_letters_with_their_place(tmp_path: Path) -> None:
     async def spoiled() -> tuple[Seen, Callable[[str], int]]:
         async with MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON) as run:
@@ -124,19 +129,24 @@ def test_unreadable_records_go_to_the_dead_letters_with_their_place(tmp_path: Pa
             ):
                 await (await run.shell.send(topic, key, raw))
             await run.until(2)
-            for _ in range(500):
-                if len(run.seen.letters) >= 3:
-                    break
-                await asyncio.sleep(0.01)
+            await eventually_async("letters and their alarms", lambda: min(len(run.seen.letters), len(alarms(run.seen))) >= 3)
+            await (await run.shell.send(topics.FACTS, b"market", b"{}"))
+            await eventually_async("one more letter", lambda: run.shell.counters[f"dead {topics.FACTS.name}"] == 2)
+            await run.until(2.5)
             return run.seen, run.shell.counters.__getitem__
 
     seen, counted = asyncio.run(spoiled())
+    assert {alarm.labels["topic"] for alarm in alarms(seen)} == {topics.FRAMES.name, topics.FACTS.name, topics.COMMANDS.name}
+    assert len(alarms(seen)) == 3, "one an hour and topic, however many letters"
+    (named,) = (alarm for alarm in alarms(seen) if alarm.labels["topic"] == topics.FACTS.name)
+    assert "Nonsense" in named.text_en
+    assert "offset" in named.text_zh
     letters = {letter.topic: letter for letter in seen.letters if letter.stage == "decode"}
     assert set(letters) == {topics.FRAMES.name, topics.FACTS.name, topics.COMMANDS.name}
     assert letters[topics.FRAMES.name].raw_hex == b"garbage".hex()
     assert "does not carry 'Nonsense'" in letters[topics.FACTS.name].reason
     assert all(letter.offset >= 0 for letter in letters.values())
-    assert counted(f"dead {topics.FACTS.name}") == 1
+    assert counted(f"dead {topics.FACTS.name}") == 2
     assert len(seen.outcomes) == 1, "the rest went on"
 
 

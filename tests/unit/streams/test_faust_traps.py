@@ -53,9 +53,18 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_names_do_not_follow_functions_and_modules(app: Any) -> None:
     """Faust makes topics and changelogs of the names of agents and tables; renaming a function would begin with nothing."""
     assert Role.ALL.group("any") == Role.STREAMS.group("other") == "gridfuse"
-    assert set(app.tables) == {"intake", "grid", "clearing", "commands", "breaker"}
+    assert set(app.tables) == {"intake", "grid", "clearing", "commands", "breaker", "letter-alerts"}
     sinks = {f"sinks-{topic.name}" for topic in topics.TOPICS} & set(app.agents)
-    assert set(app.agents) - sinks == {"intake", "grid", "clearing", "commands", "breaker", "decision-alerts", "source-alerts"}
+    assert set(app.agents) - sinks == {
+        "intake",
+        "grid",
+        "clearing",
+        "commands",
+        "breaker",
+        "decision-alerts",
+        "source-alerts",
+        "letter-alerts",
+    }
     for name, agent in app.agents.items():
         assert agent.channel.get_topic_name() in {topic.name for topic in topics.TOPICS}, f"{name} reads a topic that Faust named"
 
