@@ -130,7 +130,7 @@ def test_unreadable_records_go_to_the_dead_letters_with_their_place(tmp_path: Pa
                 await (await run.shell.send(topic, key, raw))
             await run.until(2)
             await eventually_async("letters and their alarms", lambda: min(len(run.seen.letters), len(alarms(run.seen))) >= 3)
-            await (await run.shell.send(topics.FACTS, b"market", b"{}"))
+            await (await run.shell.send(topics.FACTS, b"market", b'{"kind":"Nonsense","v":1,"body":{}}'))
             await eventually_async("one more letter", lambda: run.shell.counters[f"dead {topics.FACTS.name}"] == 2)
             await run.until(2.5)
             return run.seen, run.shell.counters.__getitem__
