@@ -25,23 +25,27 @@ from ingest.frame import TelemetryFrame, encode_frame
 from ingest.gateway import Gateway
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import CommandGiven
-from market.units import NS_PER_S
+from market.units import NS_PER_S, instant_text
 from streams import topics, wire
 from streams.agents import Hooks, Observer
+from streams.alerts import damage_alert
 from streams.app import build_app
 from streams.errors import DecodeError, SinkUnavailable, StoreError
 from streams.influx import Flusher
-from streams.ledger import AsyncLedger, Ledger
+from streams.ledger import AsyncLedger, Ledger, sqlite_url
 from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
+from streams.positions import open_log
 from streams.preview import Preview
 from streams.settings import Settings
 from streams.spool import Spool
+from streams.stallalarm import StallAlarm
 from streams.telemetrylines import TelemetryEncoder
 from streams.ticker import Ticker
 from streams.topics import Topic
+from streams.transport.patience import Stalled
 from streams.transport.reader import LogReader
 
 __all__ = ["Service", "last_event_ns"]
@@ -82,6 +86,9 @@ _TICK_WALL_S: Final = 0.5
 
 _REFRESH_S: Final = 0.1
 
+_STOP_WITHIN_S: Final = 3.0
+"""How long a stop waits for a disk that takes nothing."""
+
 
 class Service:
     """One running Gridfuse.
@@ -112,15 +119,17 @@ class Service:
         settings.data.mkdir(parents=True, exist_ok=True)
         self.board = BoardState(settings.rules, simulated=simulated)
         self.spool = Spool(settings.data / "spool")
-        self.ledger = Ledger(f"sqlite:///{settings.data / 'ledger.sqlite'}")
+        self.ledger = Ledger(sqlite_url(settings.data / "ledger.sqlite"))
         self.async_ledger = AsyncLedger(self.ledger)
         self._outbox = Outbox(self.ledger.engine)
-        self.dispatcher = Dispatcher(self._outbox, self._channels())
+        channels = self._channels()
+        self.dispatcher = Dispatcher(self._outbox, channels)
         self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
         self._recorder = Recorder(self.spool, TelemetryEncoder(self.table), settings.rules.zone)
         ledger, notifier = LedgerObserver(self.async_ledger), Notifier(self.dispatcher)
         tick_wall_s = settings.tick_ns / NS_PER_S / self.clock.speed
         self._on_board = BoardObserver(self.board, Preview(self.model) if tick_wall_s > _TICK_WALL_S else None)
+        self._stall_alarm = StallAlarm(self._stalled, channels, self.clock.now_ns, settings.rules.zone, self.board.apply)
         self._market = MarketWatch()
         observers: tuple[Observer, ...] = (self._on_board, self._market, notifier, ledger, self._recorder, *extra)
         self.hooks = replace(hooks or Hooks(), observers=observers)
@@ -160,30 +169,45 @@ class Service:
         return channels
 
     def missing(self) -> Sequence[str]:
-        """Name what is not ready yet (:class:`console.api.HealthSource`)."""
-        return () if self._recovered else ("stream processors: recovering",)
+        """Name what is not ready (:class:`console.api.HealthSource`)."""
+        missing = [] if self._recovered else ["stream processors: recovering"]
+        if (stalled := self._stalled()) is not None:
+            missing.append(f"log: stalled since {instant_text(stalled.since_ns)}, {stalled.retries} attempts: {stalled.reason}")
+        return missing
+
+    def _stalled(self) -> Stalled | None:
+        log = open_log(self.app)
+        return None if log is None else log.stalled
 
     async def start(self) -> int:
         """Start everything; returns the port of the API once the processors have recovered.
 
         Raises:
             ConfigError: a port is taken, an address cannot be listened at.
-            StoreError: a store is locked or damaged.
+            StoreError: a store is locked or damaged, a table cannot be recovered.
         """
         for topic, most in _BOARD_RECORDS.items():
             for record in _last_records(self.settings.log_directory, topic, most):
                 await self._on_board.see(topic, record)
         port = await self._serve()
         self._run(self._loop_delay.run(), "loop delay")
+        self._run(self._stall_alarm.run(), "stall alarm")
         await self.app.start()
         await self.app.tables.wait_until_recovery_completed()
+        self._raise_if_crashed()
         self._recovered = True
+        await self._report_damage()
         await self.gateway.start()
         self._run(self.gateway.wait(), "gateway")
         self._run(self.dispatcher.run(), "dispatcher")
         if self.flusher is not None:
             self._run(self.flusher.run(), "influx")
         return port
+
+    async def _report_damage(self) -> None:
+        """Tell the people on call what the log found damaged when it was opened; told again, it is the same alert."""
+        log, now_ns = open_log(self.app), self.clock.now_ns()
+        await self.shell.emit(damage_alert(*damage, ts_event_ns=now_ns) for damage in (() if log is None else log.damages))
 
     def start_ticking(self, first_ns: int | None = None) -> None:
         """Begin to tell the time, from ``first_ns`` on (now by default)."""
@@ -226,13 +250,16 @@ class Service:
         while True:
             if self._lost is not None:
                 raise StoreError(f"telemetry can no longer be made durable: {self._lost!r}; check the broker or the disk, then start again")
-            if self.app.crashed:
-                raise StoreError(f"the stream processors stopped: {self.app.crash_reason!r}; see the log, then start again")
+            self._raise_if_crashed()
             for task in self._tasks:
                 if task.done():
                     cause = None if task.cancelled() else task.exception()
                     raise GridfuseError(f"{task.get_name()} stopped: {cause!r}") from cause
             await asyncio.sleep(0.2)
+
+    def _raise_if_crashed(self) -> None:
+        if self.app.crashed:
+            raise StoreError(f"the stream processors stopped: {self.app.crash_reason!r}; see the log, then start again")
 
     async def drained(self, deadline_s: float = 10.0) -> bool:
         """Wait until every sample sent so far went through intake; whether that happened in time."""
@@ -243,7 +270,17 @@ class Service:
         return self.shell.counters["samples intake"] >= self.samples_in
 
     async def stop(self) -> None:
-        """Stop everything in order; what was accepted is durable when this returns."""
+        """Stop everything in order; what was accepted is durable when this returns.
+
+        A disk that takes nothing is waited for a few seconds.
+
+        Raises:
+            StoreError: the log could not be written to the end. What it acknowledged is there; the rest is done again after a start.
+        """
+        log = open_log(self.app)
+        self.shell.stopping = True
+        if log is not None:
+            log.give_up_within(_STOP_WITHIN_S)
         if self.ticker is not None:
             await self._cancel("ticker")
         await self.gateway.stop()
@@ -257,6 +294,8 @@ class Service:
         await asyncio.to_thread(self.spool.close)
         if self.api is not None:
             await self.api.stop()
+        if log is not None and log.failure is not None:
+            raise StoreError(str(log.failure))
 
     async def _cancel(self, *names: str) -> None:
         tasks = [task for task in self._tasks if task.get_name() in names]
@@ -281,10 +320,12 @@ class Service:
         """Give an order: it is safely on its way when this returns (:data:`console.api.CommandSink`).
 
         Raises:
-            SinkUnavailable: not while the processors recover.
+            SinkUnavailable: not while the processors recover, nor while the log is stalled.
         """
         if not self._recovered:
             raise SinkUnavailable("the stream processors are recovering")
+        if (stalled := self._stalled()) is not None:
+            raise SinkUnavailable(stalled.reason)
         await (await self.shell.send(topics.COMMANDS, b"market", wire.encode(command)))
 
     async def _write_base_points(self, dispatch_mw: dict[str, float]) -> None:

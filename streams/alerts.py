@@ -11,7 +11,7 @@ from market.decisions import Decision
 from market.units import NS_PER_MIN, clock_text
 from streams.findings import SourceFresh, SourceStale
 
-__all__ = ["Alert", "AlertState", "Priority", "alerts_of", "source_alert"]
+__all__ = ["Alert", "AlertState", "Priority", "alerts_of", "damage_alert", "source_alert", "stall_alert"]
 
 
 class Priority(StrEnum):
@@ -270,4 +270,50 @@ def source_alert(finding: SourceStale | SourceFresh, zone: str = "Asia/Shanghai"
         text_en=f"Device {finding.device} is silent since {since}" if stale else f"Device {finding.device} answers again",
         text_zh=f"设备 {finding.device} 自 {since} 起无数据" if stale else f"设备 {finding.device} 已恢复",
         labels={"device": finding.device, "area": finding.area},
+    )
+
+
+def stall_alert(since_ns: int, ts_event_ns: int, reason: str, *, over: bool, zone: str = "Asia/Shanghai") -> Alert:
+    """Say that the log takes nothing to disk, or that it does again.
+
+    Args:
+        since_ns: when it began by the wall clock, UTC ns; names the episode.
+        reason: what was wrong, and the remedy.
+        over: whether it is over.
+    """
+    episode, since = f"log_stalled/{since_ns}", clock_text(since_ns, zone)
+    return Alert(
+        alert_id=f"{episode}/resolved" if over else episode,
+        ts_event_ns=ts_event_ns,
+        name="log_stalled",
+        priority=Priority.P1,
+        state=AlertState.CLEARED if over else AlertState.RAISED,
+        text_en=f"The log is written again; it was stalled since {since}, nothing accepted is lost"
+        if over
+        else f"THE LOG IS STALLED since {since}: nothing is accepted, cleared or decided until the disk takes it ({reason})",
+        text_zh=f"日志已恢复写入（自 {since} 起停滞）；已受理的数据无丢失"
+        if over
+        else f"日志自 {since} 起无法写入：磁盘可写之前不再受理、出清或决策（{reason}）",
+        labels={"store": "log"},
+    )
+
+
+def damage_alert(topic: str, partition: int, first: int, last: int, reason: str, ts_event_ns: int) -> Alert:
+    """Say that records on disk are not what was written.
+
+    Args:
+        first: offset of the first of them; ``last`` of the last one.
+    """
+    offsets = f"{first}" if first == last else f"{first}–{last}"
+    return Alert(
+        alert_id=f"log_damaged/{topic}/{partition}/{first}-{last}",
+        ts_event_ns=ts_event_ns,
+        name="log_damaged",
+        priority=Priority.P2,
+        state=AlertState.RAISED,
+        text_en=f"Damaged on disk: {topic}[{partition}] offset {offsets}, {last - first + 1} record(s) ({reason}); they are among "
+        "the dead letters; check the disk, and restore them from a copy of the log if they matter",
+        text_zh=f"磁盘记录损坏：{topic}[{partition}] 偏移 {offsets}，共 {last - first + 1} 条（{reason}）；"
+        "已转入死信，请检查磁盘，必要时从备份恢复",
+        labels={"store": "log", "topic": topic, "partition": str(partition)},
     )

@@ -24,7 +24,7 @@ def build_app(
 ) -> tuple[faust.App, Shell]:
     """Return the app, ready to be started, and the shell that sends to its topics."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    app = faust.App(APP_ID, **faust_settings(settings.broker, settings.data, instance_id))
+    app = faust.App(APP_ID, **faust_settings(settings.broker, settings.data, instance_id, settings.log))
     shell = Shell(app, now_ns)
     bind(app, shell, model, hooks)
     return app, shell

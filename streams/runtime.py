@@ -5,7 +5,8 @@ Three places can fail, and each has one policy:
 * **decode**: bytes that are not a record of their topic go to the dead letters, and the next record is taken;
 * **process**: so does a record whose processing raises, with the reason; but a broken invariant (``AssertionError``) means that
   nothing computed from here on can be trusted, so the process dies at once, without acknowledging the record, and replays;
-* **produce**: an effect that cannot be made durable kills the process too; it replays.
+* **produce**: an effect that cannot be made durable kills the process too; it replays. (A disk that is full only makes it wait; see
+  :mod:`streams.transport.patience`. When the process is stopping anyway, its agent is only held.)
 
 Acknowledging is done here and nowhere else: Faust would acknowledge a record whose agent raised or was cancelled in the midst of it.
 :meth:`Shell.guarded` is around every agent, and nothing raises out of it.
@@ -20,7 +21,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import faust
 from aiokafka.errors import KafkaError
@@ -122,6 +123,8 @@ class Shell:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Wall seconds of work by agent; its waits, for the disk above all, are part of it."""
         self.started_s = time.time()
+        self.stopping = False
+        """Whether the service is being stopped: an effect that cannot be made durable now is made by the next start."""
         self._forget: list[Callable[[], None]] = []
         app.on_partitions_revoked.connect(self._partitions_went, weak=False)
         self.topics = {
@@ -187,7 +190,10 @@ class Shell:
         if held:
             self.at_revocation(waiting.clear)
         async for event in stream.noack().events():
-            dealt = await self._dealt_with(topic, name, event, handle)
+            try:
+                dealt = await self._dealt_with(topic, name, event, handle)
+            except StoreError as exc:
+                await self._undurable(topic, event.message, exc)
             if not held or dealt is Dealt.NOTHING_KEPT:
                 event.ack()
             else:
@@ -210,8 +216,10 @@ class Shell:
         began_s = time.perf_counter()
         try:
             dealt = await handle(record, event) or Dealt.KEPT
-        except (AssertionError, StoreError) as exc:
-            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc)
+        except AssertionError as exc:
+            self.die(f"invariant broken at {topic.name} offset {message.offset}: {exc!r}", exc)
+        except StoreError:
+            raise
         except Exception as exc:
             self.counters[f"failed {name}"] += 1
             _log.exception("processing of %s offset %d failed", topic.name, message.offset)
@@ -219,6 +227,15 @@ class Shell:
         self.seconds[name] += time.perf_counter() - began_s
         self.counters[f"taken {name}"] += 1
         return dealt
+
+    async def _undurable(self, topic: Topic, message: Any, exc: StoreError) -> NoReturn:
+        """What a record led to cannot be made durable: leave it to the next start."""
+        where = f"{topic.name} offset {message.offset}"
+        if not self.stopping:
+            self.die(f"what {where} led to cannot be made durable: {exc}", exc)
+        _log.error("%s is taken again at the next start: %s", where, exc)
+        await asyncio.Event().wait()  # until the agent is cancelled
+        raise exc
 
     async def bury(self, topic: Topic, event: Any, reason: str, stage: str = "process") -> None:
         """Put a record that cannot be used among the dead letters."""
@@ -241,9 +258,9 @@ class Shell:
         _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason)
         await self.emit([letter])
 
-    def die(self, why: str, cause: BaseException | None = None) -> None:
+    def die(self, why: str, cause: BaseException | None = None) -> NoReturn:
         """End the process now: what was not acknowledged is done again by the next one."""
-        _log.critical("invariant broken, dying to replay: %s", why, exc_info=cause)
+        _log.critical("dying to replay: %s", why, exc_info=cause)
         logging.shutdown()
         os._exit(EXIT_INVARIANT)
 
