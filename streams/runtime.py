@@ -233,8 +233,9 @@ class Shell:
         where = f"{topic.name} offset {message.offset}"
         if not self.stopping:
             self.die(f"what {where} led to cannot be made durable: {exc}", exc)
-        _log.error("%s is taken again at the next start: %s", where, exc)
-        await asyncio.Event().wait()  # until the agent is cancelled
+        else:
+            _log.error("%s is taken again at the next start: %s", where, exc)
+            await asyncio.Event().wait()  # until the agent is cancelled
         raise exc
 
     async def bury(self, topic: Topic, event: Any, reason: str, stage: str = "process") -> None:
