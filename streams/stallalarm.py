@@ -56,11 +56,15 @@ class Episodes:
             self._seen_ns = now_ns
             if self._last is None and now_ns - stalled.since_ns >= _BEGINS_AFTER_NS:
                 self._last = stalled
-                return stall_alert(stalled.since_ns, ts_event_ns, stalled.reason, over=False, zone=self._zone)
+                return _alert(stalled, ts_event_ns, self._zone, over=False)
         elif self._last is not None and now_ns - self._seen_ns >= _OVER_AFTER_NS:
             last, self._last = self._last, None
-            return stall_alert(last.since_ns, ts_event_ns, last.reason, over=True, zone=self._zone)
+            return _alert(last, ts_event_ns, self._zone, over=True)
         return None
+
+
+def _alert(stalled: Stalled, ts_event_ns: int, zone: str, *, over: bool) -> Alert:
+    return stall_alert(stalled.since_ns, ts_event_ns, stalled.trouble.value, stalled.reason, over=over, zone=zone)
 
 
 class StallAlarm:

@@ -10,18 +10,16 @@ disk for a minute, or up to the last clean close. ``gridfuse doctor --whole`` re
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from streams.transport.reader import read_slice
-from streams.transport.records import RecordDamaged
-from streams.transport.schema import Place
+from streams.transport.records import Record, RecordDamaged
 
 __all__ = ["DAMAGE_REMEDY", "Damage", "inspect"]
 
 DAMAGE_REMEDY: Final = (
     "check the disk, and restore the records from a copy of the log if they matter; "
-    "agents put them among the dead letters, in a table's changelog they stop the start"
+    "agents put them among the dead letters, in a table's changelog one that is still needed stops the start"
 )
 
 _NAMED_MAX = 10_000
@@ -49,13 +47,13 @@ class Damage(NamedTuple):
         return f"{self.topic}[{self.partition}] {offsets}: {self.reason}"
 
 
-def inspect(db: sqlite3.Connection, place: Place, start: int, stop: int, *, dense: bool) -> tuple[int, list[Damage]]:
+def inspect(read: Callable[[int], list[Record]], topic: str, partition: int, start: int, stop: int) -> tuple[int, list[Damage]]:
     """Read the newest records of one partition back.
 
     Args:
+        read: reads the next records from an offset on, as :func:`streams.transport.reader.read_slice`.
         start: first offset.
         stop: the partition's end.
-        dense: as for :func:`streams.transport.reader.read_slice`.
 
     Returns:
         How many are sound, and what is damaged, in order.
@@ -67,9 +65,9 @@ def inspect(db: sqlite3.Connection, place: Place, start: int, stop: int, *, dens
     damages: list[Damage] = []
     while start < stop:
         try:
-            records = read_slice(db, place, start, stop, dense=dense)
+            records = read(start)
             if not records:
-                raise RecordDamaged(place.topic, place.partition, stop - 1, "it is missing")  # compaction would have left the newest
+                raise RecordDamaged(topic, partition, stop - 1, "it is missing")  # compaction would have left the newest
             sound += len(records)
             start = records[-1].offset + 1
         except RecordDamaged as damage:
@@ -78,6 +76,6 @@ def inspect(db: sqlite3.Connection, place: Place, start: int, stop: int, *, dens
             if damages and damages[-1].last == damage.offset - 1 and damages[-1].reason == damage.reason:
                 damages[-1] = damages[-1]._replace(last=last)
             else:
-                damages.append(Damage(place.topic, place.partition, damage.offset, last, damage.reason))
+                damages.append(Damage(topic, partition, damage.offset, last, damage.reason))
             start = last + 1
     return sound, damages

@@ -28,6 +28,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -113,7 +114,8 @@ class Log:
                 end = max(behind, mark, consumed[topic, place.partition])
                 self._partitions[topic, place.partition] = Partition(place, oldest, end, ts_write_ms, end)
                 start = max(oldest, min(mark, behind))
-                count, found = inspect(self._reader, place, start, end, dense=not declaration.compacted)
+                read = partial(read_slice, self._reader, place, stop=end, dense=not declaration.compacted)
+                count, found = inspect(read, topic, place.partition, start, end)
                 sound += count
                 damages += found
         took_s = time.monotonic() - began_s

@@ -57,20 +57,6 @@ class LogOptions:
     mend_within_s: float = 60.0
 
 
-class Stalled(NamedTuple):
-    """The log takes nothing to disk at present, and tries again.
-
-    Attributes:
-        reason: what SQLite said, and the remedy.
-        since_ns: when it began, UTC ns by the wall clock.
-        retries: attempts so far that failed.
-    """
-
-    reason: str
-    since_ns: int
-    retries: int
-
-
 class Trouble(Enum):
     """Why a write failed, by what is done about it."""
 
@@ -78,6 +64,22 @@ class Trouble(Enum):
     HELD = "held"
     FAILING = "failing"
     LASTING = "lasting"
+
+
+class Stalled(NamedTuple):
+    """The log takes nothing to disk at present, and tries again.
+
+    Attributes:
+        trouble: what kind of failure it is.
+        reason: what SQLite said, and the remedy.
+        since_ns: when it began, UTC ns by the wall clock.
+        retries: attempts so far that failed.
+    """
+
+    trouble: Trouble
+    reason: str
+    since_ns: int
+    retries: int
 
 
 def trouble_of(exc: sqlite3.Error, directory: Path, size: int) -> Trouble:

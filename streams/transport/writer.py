@@ -267,7 +267,7 @@ class Writer:
             if now_s >= self._give_up_at_s:
                 raise StoreError(f"{what}, and start again; it was stopped before that, and what it had told nobody is not in it") from exc
             retries = 1 if before is None else before.retries + 1
-            self.stalled = Stalled(what, time.time_ns() if before is None else before.since_ns, retries)
+            self.stalled = Stalled(trouble, what, time.time_ns() if before is None else before.since_ns, retries)
             give_up_at_s = self._give_up_at_s
             self._hurry.wait_for(lambda: self._give_up_at_s < give_up_at_s, min(pause_s(retries), max(0.0, give_up_at_s - now_s)))
         self._file.make_room()
