@@ -16,7 +16,7 @@ from typing import Literal
 from streams.transport.log import Log
 from streams.transport.schema import FILE_NAME
 
-__all__ = ["KINDS", "Kind", "no_room"]
+__all__ = ["KINDS", "Kind", "no_room", "quota_lifted"]
 
 Kind = Literal["full", "quota"]
 KINDS: tuple[Kind, ...] = ("full", "quota")
@@ -42,3 +42,14 @@ def no_room(log: Log, kind: Kind = "full") -> Iterator[None]:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def quota_lifted() -> Iterator[None]:
+    """Lift the quota for work of the test's own: it is the whole process's."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before[1], before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -9,6 +9,7 @@ import pytest
 from market.errors import ConfigError
 from market.units import NS_PER_S
 from streams.settings import Settings, read_settings
+from streams.transport.patience import LogOptions
 
 POINTS = """\
 maps:
@@ -93,3 +94,26 @@ def test_a_matpower_case_has_no_day_ahead_series(tmp_path: Path) -> None:
     text = WHOLE.replace("{rts_gmlc: shipped}", "{matpower: case.m}")
     assert any("day_ahead: none" in line for line in complaints(tmp_path, text))
     assert read(tmp_path, text + "day_ahead: none\n").network.matpower == str(tmp_path / "case.m")
+
+
+def test_the_log_is_synced_at_once_unless_the_disk_is_to_be_spared(tmp_path: Path) -> None:
+    assert read(tmp_path, WHOLE).log == LogOptions(sync_every_s=0.0, mend_within_s=60.0)
+    settings = read(tmp_path, WHOLE + "log: {sync_every: 50ms, mend_within: 2m}\n")
+    assert settings.log == LogOptions(sync_every_s=0.05, mend_within_s=120.0)
+    assert read(tmp_path, WHOLE + "log: {sync_every: 0ms}\n").log.sync_every_s == 0
+    assert read(tmp_path, WHOLE + "log: {sync_every: 1s}\n").log.sync_every_s == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("log: {sync_every: 1001ms}\n", 4, "at most 1s: a decision waits for several syncs"),
+        ("log: {sync_every: 5}\n", 4, "not a length of time"),
+        ("log: {sync: 5ms}\n", 4, "sync"),
+        ("broker: kafka://h:1\nlog: {sync_every: 5ms}\n", 5, "Kafka's brokers have settings of their own"),
+    ],
+)
+def test_what_the_log_cannot_be_told(tmp_path: Path, text: str, line: int, says: str) -> None:
+    (told,) = complaints(tmp_path, WHOLE + text)
+    assert told.startswith(f"gridfuse.yaml:{line}: ")
+    assert says in told
