@@ -172,10 +172,17 @@ class StoreFile:
                 for record in records:
                     compaction.note(record.key, record.offset)
 
-    def make_room(self) -> None:
-        """Fold the write-ahead log into the file, as far as the disk lets it: then it is begun anew and needs no more room."""
-        with contextlib.suppress(sqlite3.Error):
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    def make_room(self) -> bool:
+        """Fold the write-ahead log into the file, as far as the disk lets it: then it is begun anew and needs no more room.
+
+        Returns:
+            Whether all of it was folded.
+        """
+        try:
+            busy, pages, folded = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            return False
+        return not busy and pages == folded
 
     def _declare(self, topic: str, declaration: Declaration, places: Sequence[Place]) -> None:
         self._db.execute("INSERT OR REPLACE INTO topics VALUES (?, ?, ?, ?)", (topic, *declaration))

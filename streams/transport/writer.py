@@ -237,12 +237,16 @@ class Writer:
         Raises:
             StoreError: it cannot be written, or not in time.
         """
-        since_s = time.monotonic()
+        since_s, attempts = time.monotonic(), 0
         while True:
+            attempts += 1
             try:
                 self._file.write(batch)
             except sqlite3.Error as exc:
-                self._stall(exc, size, since_s)
+                # The first time it may be enough to begin the write-ahead log anew.
+                if attempts > 1 or not self._file.make_room():
+                    self._stall(exc, size, since_s)
+                    self._file.make_room()
             else:
                 break
         if self.stalled is not None:
@@ -270,7 +274,6 @@ class Writer:
             self.stalled = Stalled(trouble, what, time.time_ns() if before is None else before.since_ns, retries)
             give_up_at_s = self._give_up_at_s
             self._hurry.wait_for(lambda: self._give_up_at_s < give_up_at_s, min(pause_s(retries), max(0.0, give_up_at_s - now_s)))
-        self._file.make_room()
 
     def _is_untidy(self) -> bool:
         now_s = time.monotonic()
