@@ -257,15 +257,19 @@ class Service:
                     raise GridfuseError(f"{task.get_name()} stopped: {cause!r}") from cause
             await asyncio.sleep(0.2)
 
+    def _halted(self) -> bool:
+        log = open_log(self.app)
+        return log is not None and (log.stalled is not None or log.failure is not None)
+
     def _raise_if_crashed(self) -> None:
         if self.app.crashed:
             raise StoreError(f"the stream processors stopped: {self.app.crash_reason!r}; see the log, then start again")
 
     async def drained(self, deadline_s: float = 10.0) -> bool:
-        """Wait until every sample sent so far went through intake; whether that happened in time."""
+        """Wait until every sample sent so far went through intake; whether that happened in time. A stalled log is not waited for."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + deadline_s
-        while self.shell.counters["samples intake"] < self.samples_in and loop.time() < end_s:
+        while self.shell.counters["samples intake"] < self.samples_in and loop.time() < end_s and not self._halted():
             await asyncio.sleep(0.02)
         return self.shell.counters["samples intake"] >= self.samples_in
 

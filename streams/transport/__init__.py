@@ -107,6 +107,8 @@ def faust_settings(broker: str, data_dir: Path, instance_id: str, log: LogOption
         "topic_partitions": 1,
         # Faust's own waits a second for tables that are declared late; ours are all there.
         "TableManager": "streams.transport.tables:PromptTableManager",
+        # A failure of the log is one message, not one for every send that waited.
+        "Topic": "streams.transport.topic:QuietTopic",
         # Faust would listen on every address of the machine; the service has an API of its own.
         "web_enabled": False,
     }

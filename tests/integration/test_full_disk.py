@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from market.units import NS_PER_MIN, instant_ns
-from streams.topics import FACTS
+from streams.topics import FACTS, TOPICS
 from streams.transport.inspection import inspect
 from streams.transport.reader import LogReader
+from streams.transport.schema import Declaration
 from tests.kit.demo import DemoProcess, webhook
 from tests.kit.eventually import eventually
 
@@ -32,8 +33,13 @@ def metric(demo: DemoProcess, name: str) -> float:
 
 
 def is_sound(data: Path) -> None:
-    """Every record of the log is there and as it was written."""
+    """The log's topics are those of the table, and every record is there and as it was written."""
     with LogReader(data / "log") as log:
+        wanted = {topic.name: Declaration(topic.partitions, topic.retention_s * 1000, False) for topic in TOPICS}
+        assert {name: found for name, found in log.topics().items() if name in wanted} == wanted
+        changelogs = {name: found for name, found in log.topics().items() if name.endswith("-changelog")}
+        assert len(changelogs) >= 3
+        assert all(found.compacted and found.retention_ms is None for found in changelogs.values())
         for topic, declaration in log.topics().items():
             for number in range(declaration.partitions):
                 oldest, end = log.bounds(topic, number)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from streams.errors import StoreError, StoreLocked
+from streams.topics import TOPICS, Topic
 from streams.transport import partition as partition_module
 from streams.transport.log import RECORD_BYTES_MAX, Log, LogReader
 from streams.transport.records import Record, RecordDamaged, encode_row, place_seed, raise_if_damaged, stand_in
@@ -219,6 +220,21 @@ def test_retention_takes_the_old_and_never_the_newest(tmp_path: Path) -> None:
     tidy(file, now_ms=10**9)
     assert offsets(file, place) == [19]
     assert file.bounds(place) == (19, 20, 1900)
+    file.close()
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_every_topic_keeps_its_records_as_long_as_the_table_says(tmp_path: Path, topic: Topic) -> None:
+    keeps_ms, now_ms = topic.retention_s * 1000, 1_700_000_000_000
+    file = StoreFile(tmp_path)
+    places = tuple(Place(topic.name, number, 1 + number) for number in range(topic.partitions))
+    file.write(Batch(declared=[(topic.name, Declaration(topic.partitions, keeps_ms, False), places)]))
+    ages_ms = (keeps_ms + 1, keeps_ms, 1)
+    file.write(Batch(records={place: [Record(n, now_ms - age, b"k", b"v") for n, age in enumerate(ages_ms)] for place in places}))
+    tidy(file, now_ms)
+    assert [offsets(file, place) for place in places] == [[1, 2]] * topic.partitions
+    tidy(file, now_ms + 10 * keeps_ms)
+    assert [offsets(file, place) for place in places] == [[2]] * topic.partitions, "the newest stays"
     file.close()
 
 
