@@ -50,8 +50,9 @@ def is_sound(data: Path) -> None:
 
 @pytest.mark.slow  # the demo is started twice
 def test_a_full_disk_is_waited_out_and_told_to_people_once(tmp_path: Path) -> None:
+    data = tmp_path / "100% of a grid?"  # signs that mean something in a URL
     with webhook() as hook:
-        with DemoProcess(tmp_path, "--speed", "60", "--webhook", hook.url) as demo:
+        with DemoProcess(data, "--speed", "60", "--webhook", hook.url) as demo:
             assert demo.reaches(START + NS_PER_MIN)
             assert (metric(demo, "log_stalled"), metric(demo, "log_stalled_seconds")) == (0, 0)
             demo.grant(NO_FILE_MAY_GROW)
@@ -61,6 +62,9 @@ def test_a_full_disk_is_waited_out_and_told_to_people_once(tmp_path: Path) -> No
             assert any(re.match(r"log: stalled since .*cannot be written.*free space", line) for line in json.loads(body)["missing"]), body
             assert metric(demo, "log_stalled") == 1
             assert metric(demo, "log_stalled_seconds") > 0
+            status, body = demo.get("/api/commands", {"command_id": "c1", "by": "op", "role": "DISPATCH", "action": "RECOVER"})
+            assert status == 503, "an order that cannot be kept is not taken"
+            assert "cannot be written" in body
             stood_at_ns = demo.event_ns()
             demo.grant(None)
             eventually("its end is told", lambda: len(hook.ids("log_stalled")) == 2)
@@ -79,7 +83,8 @@ def test_a_full_disk_is_waited_out_and_told_to_people_once(tmp_path: Path) -> No
             assert time.monotonic() - began_s < STOP_S
             assert code not in (0, -9), demo.told
             assert re.search(r"gridfuse: the log .*cannot be written: .*free space.*it was stopped before that", demo.told), demo.told
-        is_sound(tmp_path)
-        with DemoProcess(tmp_path, "--speed", "60", "--webhook", hook.url) as demo:
+        is_sound(data)
+        assert (data / "ledger.sqlite").exists()
+        with DemoProcess(data, "--speed", "60", "--webhook", hook.url) as demo:
             assert demo.reaches(START + 5 * NS_PER_MIN)
             assert demo.get("/ready")[0] == 200

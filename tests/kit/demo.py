@@ -85,12 +85,14 @@ class DemoProcess:
         """What it wrote on the terminal so far."""
         return self._told.read_text(encoding="utf-8", errors="replace")
 
-    def get(self, path: str) -> tuple[int, str]:
-        """GET from its API: status and body; 0 while it does not answer."""
+    def get(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+        """GET from its API, or POST ``body`` to it: status and text; 0 while it does not answer."""
         if self.ask("/health") is None:
             return 0, ""
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self._url + path, None if body is None else json.dumps(body).encode(), headers)
         try:
-            with urllib.request.urlopen(self._url + path, timeout=5) as reply:
+            with urllib.request.urlopen(request, timeout=5) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as exc:
             return exc.code, exc.read().decode()
