@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from streams.transport import inspection
-from streams.transport import writer as writer_module
 from streams.transport.inspection import Damage
 from streams.transport.log import Log
 from streams.transport.records import RecordDamaged
@@ -141,14 +140,19 @@ def test_much_damage_is_named_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert opened(directory).damages == (Damage("t", 0, 100, 999, "it is missing"),)
 
 
-def test_a_running_log_moves_its_mark_a_round_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "_TIDY_EVERY_S", 0.05)
+def test_a_running_log_moves_its_mark_a_round_behind(tmp_path: Path) -> None:
     log = Log(tmp_path)
     log.declare("t", partitions=1)
-    for number in range(10):
-        log.append("t", 0, None, b"%d" % number)
-    log.wait(log.last_ticket, 5)
-    eventually("the mark follows", lambda: log._file.marks() == {1: 10})
-    log.append("t", 0, None, b"new")
+
+    def round_of(value: bytes) -> None:
+        log._writer._tidy_at_s = 0.0
+        log.wait(log.append("t", 0, None, value).ticket, 5)
+        end = log.bounds("t", 0)[1]
+        eventually("the round has begun", lambda: end in log._writer._aging.values())
+
+    round_of(b"1")
+    assert log._file.marks() == {}, "its pages may not have been written out yet"
+    round_of(b"2")
+    eventually("the mark follows", lambda: log._file.marks() == {1: 1})
     log.close()
     assert opened(tmp_path).damages == ()

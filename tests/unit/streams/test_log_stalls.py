@@ -120,13 +120,13 @@ class Ailing:
 
     def __init__(self, log: Log, name: str) -> None:
         self._write, self.ails, self.attempts = log._file.write, True, 0
-        self._name = name
+        self.name = name
         log._file.write = self  # type: ignore[method-assign, assignment]
 
     def __call__(self, batch: object) -> None:
         self.attempts += 1
         if self.ails:
-            raise failing(self._name)
+            raise failing(self.name)
         self._write(batch)  # type: ignore[arg-type]
 
 
@@ -150,6 +150,20 @@ def test_an_io_error_that_does_not_mend_in_time_fails_for_good(tmp_path: Path) -
         log.wait(ticket, 5)
     assert disk.attempts >= 3
     assert log.stalled is None
+    log.close()
+
+
+def test_the_time_to_mend_begins_when_the_disk_begins_to_fail(tmp_path: Path) -> None:
+    log = Log(tmp_path, options=LogOptions(mend_within_s=0.4))
+    log.declare("t", partitions=1)
+    log.wait(log.last_ticket, 5)
+    disk = Ailing(log, "SQLITE_FULL")
+    ticket = log.append("t", 0, None, b"v").ticket
+    eventually("it was full for longer than that", lambda: log.stalled is not None and log.stalled.since_ns < time.time_ns() - 500_000_000)
+    disk.name = "SQLITE_IOERR"
+    eventually("it fails now", lambda: log.stalled is not None and log.stalled.trouble is Trouble.FAILING)
+    disk.ails = False
+    log.wait(ticket, 5)
     log.close()
 
 

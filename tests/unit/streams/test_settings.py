@@ -8,6 +8,9 @@ import pytest
 
 from market.errors import ConfigError
 from market.units import NS_PER_S
+from streams.agents import Hooks
+from streams.app import build_app
+from streams.model import market_model
 from streams.settings import Settings, read_settings
 from streams.transport.patience import LogOptions
 
@@ -102,6 +105,14 @@ def test_the_log_is_synced_at_once_unless_the_disk_is_to_be_spared(tmp_path: Pat
     assert settings.log == LogOptions(sync_every_s=0.05, mend_within_s=120.0)
     assert read(tmp_path, WHOLE + "log: {sync_every: 0ms}\n").log.sync_every_s == 0
     assert read(tmp_path, WHOLE + "log: {sync_every: 1s}\n").log.sync_every_s == 1
+
+
+def test_what_the_log_is_told_reaches_it(tmp_path: Path) -> None:
+    """From the file to the driver of the app that the service runs."""
+    settings = read(tmp_path, WHOLE + "log: {sync_every: 50ms}\n")
+    model = market_model(settings.network, settings.points.table(), settings.rules, settings.control, day_ahead=False)
+    app, _ = build_app(settings, model, lambda: 0, Hooks())
+    assert app.transport.options == settings.log
 
 
 @pytest.mark.parametrize(
