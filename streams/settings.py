@@ -144,7 +144,6 @@ class Settings:
 
     data: Path
     broker: str
-    log: LogOptions
     points: PointList
     network: NetworkModel
     rules: MarketRules
@@ -155,6 +154,7 @@ class Settings:
     http: HttpModel
     influx: InfluxTarget | None
     webhook: WebhookModel | None
+    log: LogOptions = LogOptions()
 
     @property
     def log_directory(self) -> Path:

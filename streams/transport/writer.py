@@ -238,15 +238,15 @@ class Writer:
             StoreError: it cannot be written, or not in time.
         """
         attempts = 0
-        began_s = failing_s = time.monotonic()
+        began_s, failing_s = time.monotonic(), None
         while True:
             attempts += 1
             try:
                 self._file.write(batch)
             except sqlite3.Error as exc:
                 trouble = trouble_of(exc, self._directory, size)
-                if trouble is not Trouble.FAILING:
-                    failing_s = time.monotonic()  # hours without room are no hours of a failing disk
+                # Hours without room are no hours of a failing disk.
+                failing_s = (failing_s or time.monotonic()) if trouble is Trouble.FAILING else None
                 # The first time it may be enough to begin the write-ahead log anew.
                 if trouble is not Trouble.NO_ROOM or attempts > 1 or not self._file.make_room():
                     self._stall(exc, trouble, failing_s)
@@ -257,18 +257,18 @@ class Writer:
             waited_s = time.monotonic() - began_s
             _log.warning("the log in %s goes on after %.1f s and %d attempts", self._directory, waited_s, self.stalled.retries)
 
-    def _stall(self, exc: sqlite3.Error, trouble: Trouble, failing_s: float) -> None:
+    def _stall(self, exc: sqlite3.Error, trouble: Trouble, failing_s: float | None) -> None:
         """Say that a write failed, and wait until it is worth another attempt.
 
         Args:
-            failing_s: since when the disk fails, by the monotonic clock.
+            failing_s: since when the disk fails, by the monotonic clock; None where it does not.
 
         Raises:
             StoreError: it is not.
         """
         what = f"the log {self._directory / FILE_NAME} cannot be written: {exc}; {remedy(exc, trouble)}"
         now_s = time.monotonic()
-        if trouble is Trouble.LASTING or (trouble is Trouble.FAILING and now_s - failing_s >= self._options.mend_within_s):
+        if trouble is Trouble.LASTING or (failing_s is not None and now_s - failing_s >= self._options.mend_within_s):
             raise StoreError(f"{what}, and start again") from exc
         before = self.stalled
         if before is None:
