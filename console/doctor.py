@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
 def _doctor(
     config: Annotated[Path, typer.Option("--config", help="The service's settings (YAML).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Read every record of the embedded log, not only the newest.")] = False,
 ) -> None:
     """Check settings, stores and peers of a service, whether it runs or not; changes nothing.
 
@@ -47,7 +48,7 @@ def _doctor(
         _print([Check(name="settings", level=Level.FAIL, what=str(problem)) for problem in exc.problems], as_json=as_json)
         raise typer.Exit(_UNUSABLE) from exc
     found = []
-    for check in examine(settings, config):
+    for check in examine(settings, config, whole=whole):
         found.append(check)
         if not as_json:
             _print([check], as_json=False)
@@ -57,11 +58,12 @@ def _doctor(
         raise typer.Exit(_FAILED)
 
 
-def examine(settings: Settings, config: Path) -> Iterator[Check]:
+def examine(settings: Settings, config: Path, *, whole: bool = False) -> Iterator[Check]:
     """Look at everything; each finding is given out as soon as it is known.
 
     Args:
         config: the file the settings were read from, for the first line.
+        whole: whether all of the embedded log is read.
     """
     yield from looked("settings", lambda: _settings(settings, config))
     yield from looked("network", lambda: _network(settings))
@@ -70,7 +72,7 @@ def examine(settings: Settings, config: Path) -> Iterator[Check]:
     owner = _owner(settings, log)
     running = owner is not None
     if log is not None:
-        yield from looked("log", lambda: check_log(log, owner))
+        yield from looked("log", lambda: check_log(log, owner, whole=whole))
     else:
         yield from looked("kafka", lambda: check_kafka(settings.broker))
     yield from looked("ledger", lambda: check_ledger(settings.data / "ledger.sqlite"))

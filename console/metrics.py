@@ -210,6 +210,12 @@ def _topics(shell: Shell) -> Iterator[Metric]:
     yield _gauges("topic_lag_records", "Records that are not dealt with and committed yet.", labels, lags)
     if (log := open_log(shell.app)) is not None:
         yield _gauge("log_backlog_bytes", "Bytes of the embedded log on their way to disk.", log.backlog_bytes)
+        stalled = log.stalled
+        stalled_s = 0.0 if stalled is None else max(0.0, (time.time_ns() - stalled.since_ns) / NS_PER_S)
+        yield _gauge(
+            "log_stalled", "1 while the disk takes nothing of the embedded log, /ready says why; else 0.", float(stalled is not None)
+        )
+        yield _gauge("log_stalled_seconds", "For how long the disk has taken nothing, 0 while it does.", stalled_s)
 
 
 def _devices(devices: Iterable[DeviceHealth], waiting: Mapping[str, int]) -> Iterator[Metric]:

@@ -18,7 +18,7 @@ from streams import topics, wire
 from streams.agents import Observer
 from streams.errors import DecodeError
 from streams.influx import Flusher
-from streams.ledger import AsyncLedger, Ledger
+from streams.ledger import AsyncLedger, Ledger, sqlite_url
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
@@ -26,9 +26,11 @@ from streams.preview import Preview
 from streams.recordings import open_recording
 from streams.settings import Settings
 from streams.spool import Spool
+from streams.stallalarm import StallAlarm
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
 from streams.transport import log_directory
+from streams.transport.patience import Stalled
 
 __all__ = ["PeopleSide", "last_event_ns"]
 
@@ -83,10 +85,11 @@ class PeopleSide:
         self._settings = settings
         self.board = BoardState(settings.rules, simulated=simulated)
         self.spool = Spool(settings.data / "spool")
-        self.ledger = Ledger(f"sqlite:///{settings.data / 'ledger.sqlite'}")
+        self.ledger = Ledger(sqlite_url(settings.data / "ledger.sqlite"))
         self.async_ledger = AsyncLedger(self.ledger)
         self.outbox = Outbox(self.ledger.engine)
-        self.dispatcher = Dispatcher(self.outbox, self._channels())
+        self._channels = self._made_channels()
+        self.dispatcher = Dispatcher(self.outbox, self._channels)
         self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
         self.recorder = Recorder(self.spool, TelemetryEncoder(model.grid.table), settings.rules.zone)
         slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
@@ -98,7 +101,7 @@ class PeopleSide:
             self.recorder,
         )
 
-    def _channels(self) -> list[Channel]:
+    def _made_channels(self) -> list[Channel]:
         channels: list[Channel] = [LogChannel()]
         if self._settings.webhook is not None:
             channels.append(WebhookChannel(self._settings.webhook.url, timeout_s=self._settings.webhook.timeout / NS_PER_S))
@@ -113,6 +116,10 @@ class PeopleSide:
         for topic, most in _BOARD_RECORDS.items():
             for record in await asyncio.to_thread(_last_records, self._settings.broker, topic, most):
                 await self._on_board.see(topic, record)
+
+    def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
+        """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""
+        return StallAlarm(stalled, self._channels, now_ns, self._settings.rules.zone, self.board.apply)
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Return what runs for as long as the service does, by name."""

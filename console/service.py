@@ -24,21 +24,28 @@ from console.readiness import Readiness
 from ingest.clock import Clock, WallClock
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import CommandGiven
+from market.units import instant_text
 from streams import topics, wire
 from streams.agents import Hooks, Observer
+from streams.alerts import damage_alert
 from streams.app import build_app
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
 from streams.marketmodel import MarketModel
 from streams.model import market_model
+from streams.positions import open_log
 from streams.roles import Part, Role
 from streams.settings import Settings
 from streams.ticker import Ticker
 from streams.transport import log_directory
+from streams.transport.patience import Stalled
 
 __all__ = ["INSTANCE", "Service"]
 
 INSTANCE: Final = "gridfuse-1"
 """Name of a process whose group has no other."""
+
+_STOP_WITHIN_S: Final = 3.0
+"""How long a stop waits for a disk that takes nothing."""
 
 
 class Service:
@@ -130,26 +137,37 @@ class Service:
 
     def missing(self) -> Sequence[str]:
         """Name what is not in sync (:class:`console.api.HealthSource`)."""
-        return self._readiness.missing()
+        missing = self._readiness.missing()
+        if (stalled := self._stalled()) is not None:
+            missing.append(f"log: stalled since {instant_text(stalled.since_ns)}, {stalled.retries} attempts: {stalled.reason}")
+        return missing
 
     def failing(self) -> Sequence[str]:
         """Name what only a restart can mend (:class:`console.api.HealthSource`)."""
         return self._readiness.failing()
+
+    def _stalled(self) -> Stalled | None:
+        log = open_log(self.app)
+        return None if log is None else log.stalled
 
     async def start(self) -> int:
         """Start everything; returns the port of the API once the processors have recovered.
 
         Raises:
             ConfigError: a port is taken, an address cannot be listened at.
-            StoreError: a store is locked or damaged.
+            StoreError: a store is locked or damaged, a table cannot be recovered.
         """
         if self.people is not None:
             await self.people.recall()
         port = await self._serve()
         self._run("loop delay", self._loop_delay.run())
+        if self.people is not None:
+            self._run("stall alarm", self.people.stall_alarm(self._stalled, self.clock.now_ns).run())
         await self.app.start()
         await self.app.tables.wait_until_recovery_completed()
+        self._raise_if_crashed()
         self._readiness.recovered = True
+        await self._report_damage()
         if self.field is not None:
             await self.field.gateway.start()
             self._run("gateway", self.field.gateway.wait())
@@ -157,6 +175,11 @@ class Service:
             for name, work in self.people.work():
                 self._run(name, work)
         return port
+
+    async def _report_damage(self) -> None:
+        """Tell the people on call what the log found damaged when it was opened; told again, it is the same alert."""
+        log, now_ns = open_log(self.app), self.clock.now_ns()
+        await self.shell.emit(damage_alert(*damage, ts_event_ns=now_ns) for damage in (() if log is None else log.damages))
 
     def start_ticking(self, first_ns: int | None = None) -> None:
         """Begin to tell the time, from ``first_ns`` on (now by default): the areas from where they are read, the breaker where it is."""
@@ -207,26 +230,46 @@ class Service:
         while True:
             if self.field is not None and (lost := self.field.lost) is not None:
                 raise StoreError(f"telemetry can no longer be made durable: {lost!r}; check the broker or the disk, then start again")
-            if self.app.crashed:
-                raise StoreError(f"the stream processors stopped: {self.app.crash_reason!r}; see the log, then start again")
+            self._raise_if_crashed()
             for task in self._tasks:
                 if task.done():
                     cause = None if task.cancelled() else task.exception()
                     raise GridfuseError(f"{task.get_name()} stopped: {cause!r}") from cause
             await asyncio.sleep(0.2)
 
+    def _halted(self) -> bool:
+        log = open_log(self.app)
+        return log is not None and (log.stalled is not None or log.failure is not None)
+
+    def _raise_if_crashed(self) -> None:
+        if self.app.crashed:
+            raise StoreError(f"the stream processors stopped: {self.app.crash_reason!r}; see the log, then start again")
+
     async def drained(self, deadline_s: float = 10.0) -> bool:
-        """Wait until every sample sent so far went through this process' intake; whether that happened in time."""
+        """Wait until every sample sent so far went through this process' intake; whether that happened in time.
+
+        A stalled log is not waited for.
+        """
         if self.field is None or Part.PROCESSORS not in self.role.parts:
             return True
         loop = asyncio.get_running_loop()
         end_s = loop.time() + deadline_s
-        while self.shell.counters["samples intake"] < self.field.samples_in and loop.time() < end_s:
+        while self.shell.counters["samples intake"] < self.field.samples_in and loop.time() < end_s and not self._halted():
             await asyncio.sleep(0.02)
         return self.shell.counters["samples intake"] >= self.field.samples_in
 
     async def stop(self) -> None:
-        """Stop everything in order; what was accepted is durable when this returns."""
+        """Stop everything in order; what was accepted is durable when this returns.
+
+        A disk that takes nothing is waited for a few seconds.
+
+        Raises:
+            StoreError: the log could not be written to the end. What it acknowledged is there; the rest is done again after a start.
+        """
+        log = open_log(self.app)
+        self.shell.stopping = True
+        if log is not None:
+            log.give_up_within(_STOP_WITHIN_S)
         if self.ticker is not None:
             await self._cancel("ticker")
         if self.field is not None:
@@ -242,6 +285,8 @@ class Service:
             await self.api.stop()
         if self._lock_fd is not None:
             os.close(self._lock_fd)
+        if log is not None and log.failure is not None:
+            raise StoreError(str(log.failure))
 
     async def _cancel(self, *names: str) -> None:
         tasks = [task for task in self._tasks if task.get_name() in names]
@@ -254,10 +299,12 @@ class Service:
         """Give an order: it is safely on its way when this returns (:data:`console.api.CommandSink`).
 
         Raises:
-            SinkUnavailable: not while the processors recover.
+            SinkUnavailable: not while the processors recover, nor while the log is stalled.
         """
         if not self._readiness.recovered:
             raise SinkUnavailable("the stream processors are recovering")
+        if (stalled := self._stalled()) is not None:
+            raise SinkUnavailable(stalled.reason)
         await (await self.shell.send(topics.COMMANDS, b"market", wire.encode(command)))
 
 

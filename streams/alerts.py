@@ -11,7 +11,7 @@ from market.decisions import Decision
 from market.units import NS_PER_H, NS_PER_MIN, clock_text, floor_ns
 from streams.findings import ClockDirection, SourceClockJumped, SourceClockSteady, SourceFinding, SourceStale
 
-__all__ = ["Alert", "AlertState", "Priority", "alerts_of", "letter_alert", "letter_episode", "source_alert"]
+__all__ = ["Alert", "AlertState", "Priority", "alerts_of", "damage_alert", "letter_alert", "letter_episode", "source_alert", "stall_alert"]
 
 
 class Priority(StrEnum):
@@ -319,4 +319,66 @@ def _clock_alert(finding: SourceClockJumped | SourceClockSteady, zone: str) -> A
         text_en=text_en,
         text_zh=text_zh,
         labels={"device": finding.device, "area": finding.area},
+    )
+
+
+_STALLS_ZH: Mapping[str, str] = {
+    "no room": "磁盘空间或配额已用尽，请释放空间",
+    "held": "日志文件被其他程序占用，请关闭该程序",
+    "failing": "磁盘读写出错，请检查磁盘",
+}
+"""Kinds of stall (:class:`streams.transport.patience.Trouble`) as a Chinese message writes them, with the remedy."""
+
+_DAMAGE_ZH: Mapping[str, str] = {
+    "checksum differs": "校验不符",
+    "it is missing": "记录缺失",
+    "a column changed its type": "字段类型改变",
+}
+
+
+def stall_alert(since_ns: int, ts_event_ns: int, kind: str, reason: str, *, over: bool, zone: str = "Asia/Shanghai") -> Alert:
+    """Say that the log takes nothing to disk, or that it does again.
+
+    Args:
+        since_ns: when it began by the wall clock, UTC ns; names the episode.
+        kind: ``no room``, ``held`` or ``failing``.
+        reason: what was wrong, and the remedy.
+        over: whether it is over.
+    """
+    episode, since = f"log_stalled/{since_ns}", clock_text(since_ns, zone)
+    return Alert(
+        alert_id=f"{episode}/resolved" if over else episode,
+        ts_event_ns=ts_event_ns,
+        name="log_stalled",
+        priority=Priority.P1,
+        state=AlertState.CLEARED if over else AlertState.RAISED,
+        text_en=f"The log is written again; it was stalled since {since}, and nothing that was accepted is lost"
+        if over
+        else f"THE LOG IS STALLED since {since}: nothing is accepted or decided until the disk takes it ({reason})",
+        text_zh=f"日志已恢复写入（自 {since} 起停滞）；已受理的数据无丢失"
+        if over
+        else f"日志自 {since} 起无法写入，恢复之前不再受理数据、不作决策（{_STALLS_ZH[kind]}）",
+        labels={"store": "log"},
+    )
+
+
+def damage_alert(topic: str, partition: int, first: int, last: int, reason: str, ts_event_ns: int) -> Alert:
+    """Say that records on disk are not what was written.
+
+    Args:
+        first: offset of the first of them; ``last`` of the last one.
+        reason: what is wrong with the first.
+    """
+    offsets = f"{first}" if first == last else f"{first}–{last}"
+    return Alert(
+        alert_id=f"log_damaged/{topic}/{partition}/{first}-{last}",
+        ts_event_ns=ts_event_ns,
+        name="log_damaged",
+        priority=Priority.P2,
+        state=AlertState.RAISED,
+        text_en=f"Damaged on disk: {topic}[{partition}] offset {offsets}, {last - first + 1} record(s) ({reason}); those still to be read "
+        "go among the dead letters; check the disk, and restore them from a copy of the log if they matter",
+        text_zh=f"磁盘记录损坏：{topic}[{partition}] 偏移 {offsets}，共 {last - first + 1} 条（{_DAMAGE_ZH.get(reason, '数据页损坏')}）；"
+        "尚未读取的将转入死信，请检查磁盘，必要时从备份恢复",
+        labels={"store": "log", "topic": topic, "partition": str(partition)},
     )

@@ -29,7 +29,7 @@ def build_app(
     settings.data.mkdir(parents=True, exist_ok=True)
     # Old results are no business of a process that carries results out; everybody else begins at the beginning.
     begin = {"consumer_auto_offset_reset": "latest" if role is Role.INGEST else "earliest"}
-    app = faust.App(role.group(instance), **faust_settings(settings.broker, settings.data, instance), **begin)
+    app = faust.App(role.group(instance), **faust_settings(settings.broker, settings.data, instance, settings.log), **begin)
     shell = Shell(app, now_ns)
     bind(app, shell, model, hooks, role.parts)
     return app, shell

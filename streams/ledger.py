@@ -32,7 +32,7 @@ from market.outcomes import Cleared, Outcome
 from market.prices import PriceInForce, Regime
 from streams.errors import SinkError, SinkRejected, SinkUnavailable
 
-__all__ = ["AsyncLedger", "Ledger", "open_engine", "sink_errors"]
+__all__ = ["AsyncLedger", "Ledger", "open_engine", "sink_errors", "sqlite_url"]
 
 _meta = sa.MetaData()
 
@@ -99,11 +99,12 @@ def _text(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, sort_keys=True)
 
 
-def open_engine(url: str) -> sa.Engine:
+def open_engine(url: str | sa.URL) -> sa.Engine:
     """Connect to a database.
 
     Args:
-        url: as SQLAlchemy writes it: ``sqlite:////var/lib/gridfuse/ledger.db``, ``postgresql+psycopg://user@host/db``.
+        url: as SQLAlchemy writes it: ``sqlite:////var/lib/gridfuse/ledger.db``, ``postgresql+psycopg://user@host/db``; for a file
+            whose path may hold any sign, :func:`sqlite_url`.
 
     Raises:
         ConfigError: not a URL, no driver for it, or a database that cannot leave a record alone that is already there.
@@ -112,15 +113,22 @@ def open_engine(url: str) -> sa.Engine:
         engine = sa.create_engine(url)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as exc:
         # The rest of the URL may hold a password.
-        what = (
-            f"'{url.partition(':')[0]}:…' cannot be used ({type(exc).__name__}); write sqlite:///path or postgresql+driver://user@host/db"
-        )
+        what = f"'{str(url).partition(':')[0]}:…' cannot be used ({type(exc).__name__}); write sqlite:///path or postgresql+driver://user@host/db"
         raise ConfigError([Problem("ledger URL", what)]) from exc
     if engine.dialect.name not in {"sqlite", "postgresql"}:
         raise ConfigError([Problem("ledger URL", f"{engine.dialect.name} is not supported; use sqlite or postgresql")])
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def sqlite_url(path: Path, **query: str) -> sa.URL:
+    """Return the URL of a database in a file, whatever signs its path has.
+
+    >>> sqlite_url(Path("/a?b/100%.db")).database
+    '/a?b/100%.db'
+    """
+    return sa.URL.create("sqlite", database=str(path), query=query)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
@@ -151,7 +159,7 @@ class Ledger:
         SinkUnavailable: the database cannot be reached or written.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         self.engine = open_engine(url)
         self._try(_meta.create_all)
 
@@ -159,8 +167,9 @@ class Ledger:
     def to_read(cls, path: Path) -> Ledger:
         """Open the ledger in an SQLite file for reading only; nothing is made or changed, whether or not a service writes it."""
         ledger = cls.__new__(cls)
-        url = sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"})
-        ledger.engine = open_engine(url.render_as_string())
+        ledger.engine = open_engine(
+            sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"})
+        )
         return ledger
 
     def close(self) -> None:

@@ -210,15 +210,25 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Deliver until cancelled, beginning with what an earlier run left."""
-        now_ns = self._now_ns()
-        await self._in_thread(lambda: self._outbox.reopen(now_ns))
         try:
+            await self._reopen()
             async with asyncio.TaskGroup() as group:
                 for channel in self._channels.values():
                     group.create_task(self._serve(channel), name=f"deliver {channel.name}")
         finally:
             for channel in self._channels.values():
                 await channel.close()
+
+    async def _reopen(self) -> None:
+        while True:
+            now_ns = self._now_ns()
+            try:
+                await self._in_thread(lambda: self._outbox.reopen(now_ns))  # noqa: B023
+            except SinkUnavailable as exc:
+                _log.warning("outbox: %s", exc)
+                await asyncio.sleep(_STORE_RETRY_S)
+            else:
+                return
 
     def close(self) -> None:
         """Finish the commit under way; nothing can be put any more."""

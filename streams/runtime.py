@@ -5,7 +5,8 @@ Three places can fail, and each has one policy:
 * **decode**: bytes that are not a record of their topic go to the dead letters, and the next record is taken;
 * **process**: so does a record whose processing raises, with the reason; but a broken invariant (``AssertionError``) means that
   nothing computed from here on can be trusted, so the process dies at once, without acknowledging the record, and replays;
-* **produce**: an effect that cannot be made durable kills the process too; it replays.
+* **produce**: an effect that cannot be made durable kills the process too; it replays. (A disk that is full only makes it wait; see
+  :mod:`streams.transport.patience`. When the process is stopping anyway, its agent is only held.)
 
 Acknowledging is done here and nowhere else: Faust would acknowledge a record whose agent raised or was cancelled in the midst of it.
 :meth:`Shell.guarded` is around every agent, and nothing raises out of it.
@@ -25,7 +26,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextvars import ContextVar
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import faust
 from aiokafka.errors import KafkaError
@@ -146,6 +147,8 @@ class Shell:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Wall seconds of work by agent; its waits, for the disk above all, are part of it."""
         self.started_s = time.time()
+        self.stopping = False
+        """Whether the service is being stopped: an effect that cannot be made durable now is made by the next start."""
         self._forget: list[Callable[[], None]] = []
         self._turn = 0
         self._ours: set[Any] = set()
@@ -268,7 +271,10 @@ class Shell:
         if held:
             self.at_revocation(waiting.clear)
         async for event in stream.noack().events():
-            dealt = await self._dealt_with(topic, name, event, handle)
+            try:
+                dealt = await self._dealt_with(topic, name, event, handle)
+            except StoreError as exc:
+                await self._undurable(topic, name, event.message, exc)
             if dealt in (Dealt.LATER, Dealt.NOT_OURS):
                 pass
             elif not held or dealt is Dealt.NOTHING_KEPT:
@@ -307,8 +313,10 @@ class Shell:
         began_s = time.perf_counter()
         try:
             dealt = await handle(record, event) or Dealt.KEPT
-        except (AssertionError, StoreError) as exc:
-            self.die(f"{topic.name} offset {message.offset}: {exc!r}", exc, {"processor": name, **_place(message)})
+        except AssertionError as exc:
+            self.die(f"invariant broken at {topic.name} offset {message.offset}: {exc!r}", exc, {"processor": name, **_place(message)})
+        except StoreError:
+            raise
         except PartitionsWent:
             raise
         except Exception as exc:
@@ -318,6 +326,16 @@ class Shell:
         self.seconds[name] += time.perf_counter() - began_s
         self.counters[f"taken {name}"] += 1
         return dealt
+
+    async def _undurable(self, topic: Topic, name: str, message: Any, exc: StoreError) -> NoReturn:
+        """What a record led to cannot be made durable: leave it to the next start."""
+        where = f"{topic.name} offset {message.offset}"
+        if not self.stopping:
+            self.die(f"what {where} led to cannot be made durable: {exc}", exc, {"processor": name, **_place(message)})
+        else:
+            _log.error("%s is taken again at the next start: %s", where, exc, extra={"processor": name, **_place(message)})
+            await asyncio.Event().wait()  # until the agent is cancelled
+        raise exc
 
     async def bury(self, topic: Topic, event: Any, reason: str, stage: str = "process") -> None:
         """Put a record that cannot be used among the dead letters."""
@@ -342,13 +360,13 @@ class Shell:
         _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason, extra=where)
         await self.emit([letter])
 
-    def die(self, why: str, cause: BaseException | None = None, where: Mapping[str, Any] = MappingProxyType({})) -> None:
+    def die(self, why: str, cause: BaseException | None = None, where: Mapping[str, Any] = MappingProxyType({})) -> NoReturn:
         """End the process now: what was not acknowledged is done again by the next one.
 
         Args:
             where: fields of the last line of log.
         """
-        _log.critical("invariant broken, dying to replay: %s", why, exc_info=cause, extra={"exit_code": EXIT_INVARIANT, **where})
+        _log.critical("dying to replay: %s", why, exc_info=cause, extra={"exit_code": EXIT_INVARIANT, **where})
         logging.shutdown()
         os._exit(EXIT_INVARIANT)
 

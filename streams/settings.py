@@ -7,6 +7,7 @@ problems starts nothing and names all of them, each with its line::
     points: points.yaml                # the point list; relative to this file
     network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}
     broker: embedded                   # or kafka://host:9092
+    log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
     market: {rt_interval_min: 5}       # overrides of the shipped rule set
     http: {port: 8080}
     influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
@@ -21,16 +22,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ingest.pointlist import PointList, read_point_list
-from ingest.yamlfile import DurationNs, Located, Name, Strict, load_yaml
+from ingest.yamlfile import DurationNs, Located, Name, Strict, duration_ns, load_yaml
 from market.errors import ConfigError, Problem
 from market.rules import MarketRules, rules_from
 from market.units import NS_PER_S
 from streams.influx import InfluxTarget
 from streams.notify import WebhookChannel
-from streams.transport import broker_url
+from streams.transport import broker_url, log_directory
+from streams.transport.patience import LogOptions
 
 __all__ = ["EMBEDDED", "HttpModel", "LogsModel", "Settings", "read_settings"]
 
@@ -62,6 +64,27 @@ class ControlModel(Strict):
     epsilon10_hz: Annotated[float, Field(gt=0, lt=1)] = 0.0057
     frequency_band_hz: Annotated[float, Field(gt=0, lt=5)] = 0.2
     nominal_hz: Annotated[float, Field(gt=0)] = 50.0
+
+
+_SYNC_EVERY_NS_MAX: Final = NS_PER_S
+
+
+def _pause_ns(text: object) -> int:
+    """Read a length of time that may be none at all."""
+    return 0 if text in ("0ms", "0s") else duration_ns(text)
+
+
+class LogModel(Strict):
+    """How the embedded log treats its disk.
+
+    Attributes:
+        sync_every: least time between two syncs. ``0ms`` syncs each batch at once; more groups batches, spares the disk, and makes
+            everybody who waits for a record wait that much longer.
+        mend_within: how long an input/output error may last before the service gives up. A full disk is waited for without end.
+    """
+
+    sync_every: Annotated[int, BeforeValidator(_pause_ns)] = 0
+    mend_within: DurationNs = 60 * NS_PER_S
 
 
 class HttpModel(Strict):
@@ -101,6 +124,7 @@ class _FileModel(Strict):
     points: str
     network: NetworkModel
     broker: str = EMBEDDED
+    log: LogModel = Field(default_factory=LogModel)
     market: dict[str, Any] = Field(default_factory=dict)
     control: ControlModel = Field(default_factory=ControlModel)
     day_ahead: Literal["series", "none"] = "series"
@@ -119,6 +143,7 @@ class Settings:
     Attributes:
         data: directory of everything the service keeps.
         broker: broker URL as Faust takes it.
+        log: how the embedded log treats its disk.
         points: the point list.
         network: where the network model is, paths made absolute.
         rules: the rule set in force.
@@ -140,6 +165,7 @@ class Settings:
     influx: InfluxTarget | None
     webhook: WebhookModel | None
     logs: LogsModel = field(default_factory=LogsModel)
+    log: LogOptions = LogOptions()
 
     @property
     def log_directory(self) -> Path:
@@ -169,6 +195,7 @@ def read_settings(path: str | Path) -> Settings:
     data = beside / model.data
     broker = f"embedded://{data / 'log'}" if model.broker == EMBEDDED else model.broker
     attempt(lambda: broker_url(broker), "broker")
+    problems.extend(located.problem(what, *place) for place, what in _log_problems(model, broker))
     points = attempt(lambda: read_point_list(beside / model.points), "points")
     rules = attempt(lambda: rules_from(model.market, where=located.where("market")), "market")
     influx = attempt(lambda: _influx(model.influx, beside), "influx")
@@ -187,6 +214,7 @@ def read_settings(path: str | Path) -> Settings:
     return Settings(
         data=data,
         broker=broker,
+        log=LogOptions(sync_every_s=model.log.sync_every / NS_PER_S, mend_within_s=model.log.mend_within / NS_PER_S),
         points=points,
         network=network,
         rules=rules,
@@ -206,6 +234,16 @@ def _too_many(points: PointList | None) -> Iterator[str]:
     if points is not None and len(points.devices) > _DEVICES_MAX:
         count = len(points.devices)
         yield f"the list has {count} devices, at most {_DEVICES_MAX} are told of in one record; put gateways before the small ones"
+
+
+def _log_problems(model: _FileModel, broker: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    if "log" in model.model_fields_set and log_directory(broker) is None:
+        yield ("log",), "it says how the embedded log treats its disk; Kafka's brokers have settings of their own, so leave it out"
+    if model.log.sync_every > _SYNC_EVERY_NS_MAX:
+        yield (
+            ("log", "sync_every"),
+            "at most 1s: a decision waits for several syncs, one after the other, and all of them must fit the 30 s of grace with room",
+        )
 
 
 def _place(problem: Problem) -> tuple[str, int]:

@@ -23,8 +23,9 @@ from streams.ledger import Ledger
 from streams.segments import Segment, list_segments, walk
 from streams.spool import survey
 from streams.topics import TOPICS
+from streams.transport.inspection import DAMAGE_REMEDY, Damage, inspect
 from streams.transport.reader import LogReader
-from streams.transport.records import RecordDamaged
+from streams.transport.records import Record
 from streams.transport.schema import FILE_NAME, Declaration
 
 __all__ = ["check_data", "check_ledger", "check_log", "check_spool", "holder"]
@@ -33,6 +34,9 @@ _WARN_FREE_BYTES: Final = 1 << 30
 _FAIL_FREE_BYTES: Final = 100 << 20
 _LOOK_BACK: Final = 1_000
 """Newest records of each partition that are read."""
+
+_DAMAGES_NAMED: Final = 5
+"""Places of damage that are named for each partition."""
 
 _SEGMENTS_READ: Final = 8
 """Waiting segments of the spool that are read, the next to be sent first."""
@@ -75,17 +79,18 @@ def check_data(data: Path) -> Iterator[Check]:
         return
     level = Level.FAIL if free < _FAIL_FREE_BYTES else Level.WARN
     what = f"{free >> 20:,} MiB are free on the disk of {data}"
-    yield Check(name="data", level=level, what=what, remedy="free space: the service stops when it cannot write", facts=facts)
+    yield Check(name="data", level=level, what=what, remedy="free space: the service takes nothing while it cannot write", facts=facts)
 
 
 # ── the embedded log ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def check_log(directory: Path, owner: int | None) -> Iterator[Check]:
+def check_log(directory: Path, owner: int | None, *, whole: bool = False) -> Iterator[Check]:
     """Look at the embedded log: its owner, its topics, and the newest records of every partition.
 
     Args:
         owner: as :func:`holder` gives it.
+        whole: read every record and not only the newest; takes a minute for every few gigabytes.
     """
     if not (directory / FILE_NAME).exists():
         remedy = "the first start makes it; if the service ran before, `data` names another directory than it did then"
@@ -99,7 +104,7 @@ def check_log(directory: Path, owner: int | None) -> Iterator[Check]:
     with LogReader(directory) as log:
         declared = log.topics()
         yield from _declarations(declared)
-        yield from _records(log, declared)
+        yield from _records(log, declared, whole=whole)
 
 
 def _declarations(declared: dict[str, Declaration]) -> Iterator[Check]:
@@ -119,40 +124,37 @@ def _declarations(declared: dict[str, Declaration]) -> Iterator[Check]:
         yield Check(name="topics", level=Level.OK, what=f"{len(TOPICS)} topics as declared", facts={"topics": len(declared)})
 
 
-def _records(log: LogReader, declared: dict[str, Declaration]) -> Iterator[Check]:
-    """Read the newest records of every partition, changelogs included."""
-    read, places, sound = 0, 0, True
+def _records(log: LogReader, declared: dict[str, Declaration], *, whole: bool) -> Iterator[Check]:
+    """Read the records of every partition, changelogs included."""
+    read, places, all_sound = 0, 0, True
     for topic, declaration in declared.items():
         for number in range(declaration.partitions):
-            count, damaged = _read_back(log, topic, number)
+            count, damages = _read_back(log, topic, number, whole=whole)
             read += count
             places += 1
-            if damaged:
-                sound = False
-                what = f"{len(damaged)} of the newest records of {topic}[{number}] are damaged; the first: {damaged[0]}"
-                remedy = "check the disk; an agent puts such a record among the dead letters, a changelog's stops the start"
-                facts: dict[str, int | str] = {"topic": topic, "partition": number, "offset": damaged[0].offset, "damaged": len(damaged)}
-                yield Check(name="records", level=Level.FAIL, what=what, remedy=remedy, facts=facts)
-    if sound:
+            if damages:
+                all_sound = False
+                named = "; ".join(str(damage) for damage in damages[:_DAMAGES_NAMED])
+                lost = sum(damage.last - damage.first + 1 for damage in damages)
+                what = f"{lost:,} records of {topic}[{number}] are damaged: {named}{'; …' * (len(damages) > _DAMAGES_NAMED)}"
+                facts: dict[str, int | str] = {"topic": topic, "partition": number, "offset": damages[0].first, "damaged": lost}
+                yield Check(name="records", level=Level.FAIL, what=what, remedy=DAMAGE_REMEDY, facts=facts)
+    if all_sound:
         what = f"{read:,} records read in {places} partitions, all as they were written"
         yield Check(name="records", level=Level.OK, what=what, facts={"records": read})
 
 
-def _read_back(log: LogReader, topic: str, partition: int) -> tuple[int, list[RecordDamaged]]:
-    """Read a partition's newest records; returns how many are sound, and those that are not."""
+def _read_back(log: LogReader, topic: str, partition: int, *, whole: bool) -> tuple[int, list[Damage]]:
+    """Read a partition back; returns how many records are sound, and those that are not."""
+    mark = log.mark(topic, partition)  # before the end: a service that runs moves both
     oldest, end = log.bounds(topic, partition)
-    start, count = max(oldest, end - _LOOK_BACK), 0
-    damaged: list[RecordDamaged] = []
-    while start < end:
-        try:
-            for record in log.records(topic, partition, start, end):
-                start = record.offset + 1
-                count += 1
-            return count, damaged
-        except RecordDamaged as damage:
-            damaged.append(damage)
-            start = damage.offset + 1
-    return count, damaged
+    start = oldest if whole else max(oldest, end - _LOOK_BACK)
+
+    def read(at: int) -> list[Record]:
+        # Up to where the end is by now: a changelog's newest record may have been superseded and taken away meanwhile.
+        return log.read(topic, partition, at, max(mark, log.bounds(topic, partition)[1]))
+
+    return inspect(read, topic, partition, start, max(end, mark))
 
 
 # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,13 +8,16 @@ Faust's own defaults are for other work than ours; each setting given here says 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 from market.errors import ConfigError, Problem
+from streams.transport.patience import LogOptions
 
-__all__ = ["broker_url", "faust_settings", "log_directory"]
+__all__ = ["broker_url", "faust_settings", "log_directory", "options_in"]
 
 _EMBEDDED = "embedded://"
 _KAFKA = ("kafka://", "gridkafka://")
@@ -52,19 +55,32 @@ def broker_url(broker: str) -> str:
     raise ConfigError([Problem("broker", f"{broker!r} names no transport; write embedded://DIR or kafka://host:port")])
 
 
-def faust_settings(broker: str, data_dir: Path, instance_id: str) -> dict[str, Any]:
+def options_in(query: Mapping[str, str]) -> LogOptions:
+    """Read the log's options from the query of the URL that Faust was told; a number that is not there has its default.
+
+    >>> options_in({"sync_every_s": "0.05"})
+    LogOptions(sync_every_s=0.05, mend_within_s=60.0)
+    """
+    return LogOptions(**{name: float(query[name]) for name in asdict(LogOptions()) if name in query})
+
+
+def faust_settings(broker: str, data_dir: Path, instance_id: str, log: LogOptions | None = None) -> dict[str, Any]:
     """Return the settings that the app is built with, on either transport.
 
     Args:
         broker: as for :func:`broker_url`.
         data_dir: where Faust may keep files of its own.
         instance_id: names this worker; unique among the workers of one app, and the same after a restart.
+        log: how the embedded log treats its disk; means nothing on Kafka.
 
     Raises:
         ConfigError: see :func:`broker_url`.
     """
+    url = broker_url(broker)
+    if log is not None and url.startswith(_EMBEDDED):
+        url += "?" + urlencode(asdict(log))
     return {
-        "broker": broker_url(broker),
+        "broker": url,
         "datadir": str(data_dir / "faust"),
         # State is small and is rebuilt from its changelog; a store on disk can be ahead of the effects that belong to it.
         "store": "memory://",
@@ -94,6 +110,8 @@ def faust_settings(broker: str, data_dir: Path, instance_id: str) -> dict[str, A
         "topic_partitions": 1,
         # Faust's own waits a second for tables that are declared late; ours are all there.
         "TableManager": "streams.transport.tables:PromptTableManager",
+        # A failure of the log is one message, not one for every send that waited.
+        "Topic": "streams.transport.topic:QuietTopic",
         # Faust would listen on every address of the machine; the service has an API of its own.
         "web_enabled": False,
     }

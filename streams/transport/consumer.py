@@ -156,6 +156,17 @@ class Consumer(Drain, FaustConsumer):  # type: ignore[misc]
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
         return TP(topic, partition)
 
+    # The end
+
+    async def wait_empty(self) -> None:
+        """Faust, before a stop: see :meth:`Drain.wait_empty`; a disk that takes nothing holds it up for a few seconds only."""
+        if self.app.should_stop and self.transport.opened is not None:
+            self._link.stopping()
+        await super().wait_empty()
+
+    def _is_hopeless(self) -> bool:
+        return self.transport.opened is None or self._log.failure is not None
+
     # Records
 
     def resume_partitions(self, tps: Any) -> None:

@@ -140,7 +140,7 @@ class Drain:
         Records that were delivered and not begun are read again by whoever owns the partition next.
         """
         waited_s = 0.0
-        while not self.should_stop and (busy := self._busy_agents()):
+        while not self.should_stop and not self._is_hopeless() and (busy := self._busy_agents()):
             await asyncio.sleep(_IN_WORK_LOOK_S)
             waited_s += _IN_WORK_LOOK_S
             if waited_s >= _IN_WORK_TELL_S:
@@ -148,6 +148,10 @@ class Drain:
                 waited_s = 0.0
         self._unacked_messages.clear()
         await self.commit_and_end_transactions()
+
+    def _is_hopeless(self) -> bool:
+        """Whether the transport has failed, so that no agent's work can become durable any more."""
+        return False
 
     def _busy_agents(self: Any) -> list[str]:
         """Name the agents that have taken a record and not yet acknowledged it, except those that may be interrupted in it."""

@@ -9,7 +9,8 @@ resolve once the record is safe. It behaves as Kafka does wherever an app could 
 * a record is stamped with the time at which it was written; when something happened stands in its value;
 * a record larger than a Kafka broker takes by default is refused.
 
-When the log fails, every send that waits fails with its reason and the app crashes: the worker ends with an error.
+While the log is stalled (disk full), sends wait. When it fails, or the worker is stopped meanwhile, every send that waits fails with
+its reason and the app crashes: the worker ends with an error.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from faust.types import TP, FutureMessage, RecordMetadata
 from mode.utils.times import want_seconds
 
 from streams.errors import StoreError
+from streams.transport import options_in
 from streams.transport.consumer import LOG_APPEND_TIME, Consumer
 from streams.transport.guard import refuse_exactly_once
 from streams.transport.link import Link
@@ -57,7 +59,7 @@ class _Ebb(ProducerBuffer):  # type: ignore[misc]
 
     async def wait_until_ebb(self) -> None:
         if self.link is not None:
-            await self.link.ebb()
+            await self.link.ebb(delivery=True)
 
 
 class Producer(FaustProducer):  # type: ignore[misc]
@@ -122,7 +124,11 @@ class Producer(FaustProducer):  # type: ignore[misc]
         return await (await self.send(*args, **kwargs))
 
     def send_soon(self, fut: FutureMessage) -> None:
-        """Queue a table's change. It needs no buffer: an append never waits, and what is queued precedes the next commit."""
+        """Queue a table's change. It needs no buffer: an append never waits, and what is queued precedes the next commit.
+
+        Raises:
+            StoreError: the log has failed, or holds more than it may for a disk that takes nothing.
+        """
         message = fut.message
         ticket, sent = self._append(message.channel.get_topic_name(), message.key, message.value, message.partition, message.headers)
         if message.callback is not None:
@@ -188,6 +194,7 @@ class Transport(base.Transport):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         refuse_exactly_once(self.app)
         self.directory = Path(self.url[0].path)
+        self.options = options_in(self.url[0].query)
         self.opened: Link | None = None
 
     def open(self, on_failure: Any) -> Link:
@@ -197,7 +204,7 @@ class Transport(base.Transport):  # type: ignore[misc]
             on_failure: called once with the StoreError, on the event loop, when the log can no longer be written.
         """
         assert self.opened is None, "one producer per app opens the log"
-        self.opened = Link(self.directory, on_failure)
+        self.opened = Link(self.directory, on_failure, self.options)
         return self.opened
 
     @property

@@ -1,8 +1,9 @@
 """How do the log's writer thread and Faust's event loop meet?
 
 The writer says "something moved" from its own thread, at most once until the loop has looked; the loop then resolves every send
-whose ticket is on disk, in order, and wakes whoever waits for records or for room. When the log has failed, every send that waits
-fails with the reason, and the app is told once.
+whose ticket is on disk, in order, and wakes whoever waits for records or for room. While the log is stalled nothing moves: senders
+wait, first the new ones, then, when much is queued all the same, deliveries to agents that might send more. When the log has failed,
+every send that waits fails with the reason, and the app is told once.
 
 All of it runs on the event loop, except the one wake-up call.
 """
@@ -21,11 +22,18 @@ from aiokafka.partitioner import murmur2
 
 from streams.errors import StoreError
 from streams.transport.log import Log
+from streams.transport.patience import LogOptions
 
 __all__ = ["Link", "partition_of"]
 
 _BACKLOG_BYTES_MAX: Final = 32 << 20
 """Senders wait while more than this is on its way to disk: memory stays bounded when the disk is slower than the field."""
+
+_DELIVERY_BYTES_MAX: Final = 64 << 20
+"""Deliveries wait at more than this: an agent changes its table without waiting, and a record that only fills memory is no help."""
+
+_STOP_WITHIN_S: Final = 3.0
+"""How long a stop waits for a disk that takes nothing."""
 
 
 class _Waiter(NamedTuple):
@@ -48,20 +56,21 @@ class Link:
     Args:
         directory: where the log is.
         on_failure: called once, on the event loop, when the log can no longer be written.
+        options: how the disk is treated.
 
     Raises:
         StoreLocked: another process owns the directory.
         StoreError: the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, on_failure: Callable[[StoreError], Any]) -> None:
+    def __init__(self, directory: Path, on_failure: Callable[[StoreError], Any], options: LogOptions | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_failure: Callable[[StoreError], Any] | None = on_failure
         self._waiters: deque[_Waiter] = deque()
         self._scheduled = False
         self._moved = asyncio.Event()
         self._turns: dict[str, int] = {}
-        self.log = Log(directory, on_progress=self._wake)
+        self.log = Log(directory, on_progress=self._wake, options=options)
 
     def _wake(self) -> None:
         # On the writer's thread. One call stands for all that moved until the loop looks.
@@ -114,10 +123,15 @@ class Link:
         """Let whoever waits look again."""
         self._moved.set()
 
-    async def ebb(self) -> None:
-        """Return when little enough is on its way to disk to send more."""
-        while self.log.backlog_bytes > _BACKLOG_BYTES_MAX and self.log.failure is None:
+    async def ebb(self, *, delivery: bool = False) -> None:
+        """Return when little enough is on its way to disk to send more, or to deliver a record to an agent."""
+        most = _DELIVERY_BYTES_MAX if delivery else _BACKLOG_BYTES_MAX
+        while self.log.backlog_bytes > most and self.log.failure is None:
             await self.moved(1.0)
+
+    def stopping(self) -> None:
+        """Bound what follows: a stall ends in a failure soon, and whoever waits for the disk hears of it."""
+        self.log.give_up_within(_STOP_WITHIN_S)
 
     def partition_for(self, topic: str, key: bytes | None, partition: int | None) -> int:
         """Return the partition that a record goes to: the one asked for, the key's, or without a key each in turn.

@@ -9,8 +9,10 @@
 
 Newest records are read from memory, older ones from disk (:mod:`streams.transport.partition`, :mod:`streams.transport.reader`).
 
-When the disk is full or fails, :attr:`Log.failure` is set for good, every later call that would write raises it, and the owner is
-told: the service stops with a reason instead of going on without a record.
+While the disk is full, the log is *stalled*: :attr:`Log.stalled` says why, nothing is acknowledged, what is on disk is read on, and
+when there is room it goes on in order, with nothing lost or repeated (:mod:`streams.transport.patience`). When the disk fails,
+:attr:`Log.failure` is set for good, every later call that would write raises it, and the owner is told: the service stops with a
+reason instead of going on without a record.
 
 Absent on purpose: transactions across an event's reads and writes (effects carry identities instead, as on Kafka), and more than
 one process (Kafka is there for that).
@@ -24,19 +26,26 @@ import os
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from streams.errors import StoreError, StoreLocked
+from streams.transport.inspection import DAMAGE_REMEDY, Damage, inspect
 from streams.transport.partition import RECORD_OVERHEAD_BYTES, Partition
+from streams.transport.patience import LogOptions, Stalled
 from streams.transport.reader import LogReader, read_offsets, read_slice
-from streams.transport.records import Headers, Record
+from streams.transport.records import Headers, Record, RecordDamaged
 from streams.transport.schema import LOCK_NAME, UNREADABLE, Declaration, Place, connect_reader
 from streams.transport.store import StoreFile
 from streams.transport.writer import Operation, Writer
 
-__all__ = ["RECORD_BYTES_MAX", "Appended", "Log", "LogReader"]
+__all__ = ["BACKLOG_BYTES_MAX", "RECORD_BYTES_MAX", "Appended", "Log", "LogReader"]
+
+BACKLOG_BYTES_MAX: Final = 256 << 20
+"""Most bytes that may wait for the disk. Senders are held back long before; this bounds what is sent without waiting."""
 
 RECORD_BYTES_MAX: Final = 1_000_000
 """Largest key plus value plus headers, bytes. A Kafka broker refuses more by default, and the transports carry the same records."""
@@ -61,28 +70,26 @@ class Log:
     Args:
         directory: on a local disk; created where it is not there.
         on_progress: called on the writer thread after each batch, and once when the log fails.
+        options: how the disk is treated.
+
+    Attributes:
+        damages: what was found damaged when the log was opened, among the records that a crash can have touched.
 
     Raises:
         StoreLocked: another process, or another log of this one, owns the directory.
         StoreError: the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, *, on_progress: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, directory: Path, *, on_progress: Callable[[], None] = lambda: None, options: LogOptions | None = None) -> None:
         self.directory = directory
         self._lock_fd = _own(directory)
         try:
             self._file = StoreFile(directory)
             self._reader = connect_reader(directory)
             self._declarations = self._file.declarations
-            self._partitions: dict[tuple[str, int], Partition] = {}
-            for topic in self._declarations:
-                for place in self._file.places(topic):
-                    oldest, end, ts_write_ms = self._file.bounds(place)
-                    live = self._file.live(place)
-                    self._partitions[topic, place.partition] = Partition(
-                        place, oldest, end, ts_write_ms, end, live or (), 0 if live is None else end, compacted=live is not None
-                    )
             self._committed = self._file.committed()
+            self._partitions: dict[tuple[str, int], Partition] = {}
+            self.damages = self._read_back()
         except UNREADABLE as exc:
             os.close(self._lock_fd)
             raise StoreError(f"the log in {directory} cannot be opened: {exc}; restore it from a copy") from exc
@@ -91,7 +98,34 @@ class Log:
             raise
         self._next_place = 1 + max((partition.place.id for partition in self._partitions.values()), default=0)
         self._reading = threading.Lock()
-        self._writer = Writer(directory, self._file, self._partitions, self._committed, on_progress)
+        self._writer = Writer(directory, self._file, self._partitions, self._committed, on_progress, options or LogOptions())
+
+    def _read_back(self) -> tuple[Damage, ...]:
+        """Find where every partition stands, and what of it is not as it was written; see :mod:`streams.transport.inspection`."""
+        began_s, sound, damages = time.monotonic(), 0, []
+        marks, consumed = self._file.marks(), Counter[tuple[str, int]]()
+        for (_, topic, number), offset in self._committed.items():
+            consumed[topic, number] = max(consumed[topic, number], offset)
+        for topic, declaration in self._declarations.items():
+            for place in self._file.places(topic):
+                oldest, behind, ts_write_ms = self._file.bounds(place)
+                mark = marks.get(place.id, 0)
+                # An offset that was given is never given again: whoever has read that far would pass over the new record.
+                end = max(behind, mark, consumed[topic, place.partition])
+                live = self._file.live(place)
+                self._partitions[topic, place.partition] = Partition(
+                    place, oldest, end, ts_write_ms, end, live or (), 0 if live is None else end, compacted=live is not None
+                )
+                start = max(oldest, min(mark, behind))
+                read = partial(read_slice, self._reader, place, stop=end, dense=not declaration.compacted)
+                count, found = inspect(read, topic, place.partition, start, end)
+                sound += count
+                damages += found
+        took_s = time.monotonic() - began_s
+        _log.info("the log in %s is open; %d records since its last close were read back in %.2f s", self.directory, sound, took_s)
+        for damage in damages:
+            _log.error("damaged in the log in %s: %s; %s", self.directory, damage, DAMAGE_REMEDY)
+        return tuple(damages)
 
     # What topics there are
 
@@ -145,7 +179,7 @@ class Log:
         """Queue one record; its offset is settled now, it is on disk once :attr:`durable` has reached its ticket.
 
         Raises:
-            StoreError: no such partition, or the log has failed.
+            StoreError: no such partition, the log has failed, or more than :data:`BACKLOG_BYTES_MAX` wait for the disk.
             ValueError: the record is larger than :data:`RECORD_BYTES_MAX`.
         """
         size = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
@@ -155,6 +189,11 @@ class Log:
         now_ms = time.time_ns() // 1_000_000
         with self._writer.lock:
             self._writer.check()
+            if self._writer.backlog_bytes > BACKLOG_BYTES_MAX:
+                raise StoreError(
+                    f"{self._writer.backlog_bytes:,} bytes wait for the disk under {self.directory}, and no more are taken into memory; "
+                    "free space, or see what holds the disk up"
+                )
             record = target.add(now_ms, key, value, headers)
             ticket = self._writer.put(Operation(appended=(target, record), size=size + RECORD_OVERHEAD_BYTES))
         return Appended(record.offset, record.ts_write_ms, ticket)
@@ -191,6 +230,11 @@ class Log:
         return self._writer.backlog_bytes
 
     @property
+    def stalled(self) -> Stalled | None:
+        """Why nothing gets to disk at present; None while it does."""
+        return self._writer.stalled
+
+    @property
     def failure(self) -> StoreError | None:
         """Why the log takes nothing more; None while it does."""
         return self._writer.failure
@@ -207,6 +251,10 @@ class Log:
             StoreError: the log failed first, or the disk took longer than ``timeout_s``.
         """
         self._writer.wait(ticket, timeout_s)
+
+    def give_up_within(self, grace_s: float) -> None:
+        """The owner is about to stop: from then on a disk that takes nothing fails the log instead of stalling it."""
+        self._writer.give_up_within(grace_s)
 
     # Reading
 
@@ -232,7 +280,11 @@ class Log:
                     return found
                 start = offsets[-1] + 1
             dense = not self._declarations[topic].compacted
-            return read_slice(self._reader, source.place, start, end, dense=dense, records_max=records_max, bytes_max=bytes_max)
+            found = read_slice(self._reader, source.place, start, end, dense=dense, records_max=records_max, bytes_max=bytes_max)
+        if not found and start < end:
+            # Compaction leaves the newest record, so there is always one to be found.
+            raise RecordDamaged(topic, partition, end - 1, "it is missing")
+        return found
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """Return the oldest offset that is there and the offset behind the newest record on disk."""
@@ -245,7 +297,10 @@ class Log:
             return {(topic, partition): offset for (who, topic, partition), offset in self._committed.items() if who == consumer}
 
     def close(self) -> None:
-        """Bring what is queued to disk, then let the directory go. What could not be written stays in :attr:`failure`."""
+        """Bring what is queued to disk, then let the directory go.
+
+        A disk that takes nothing is waited for a few seconds; what could not be written stays in :attr:`failure`.
+        """
         self._writer.close()
         self._reader.close()
         try:

@@ -191,6 +191,22 @@ class LogReader:
         (oldest,), (newest,) = self._rows(f"SELECT MIN(off) FROM {table} UNION ALL SELECT MAX(off) FROM {table}")  # noqa: S608
         return (0, 0) if oldest is None else (oldest, newest + 1)
 
+    def mark(self, topic: str, partition: int) -> int:
+        """Return the offset below which everything was on disk for good, 0 where nobody noted one."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'marks'"):
+            return 0
+        rows = self._rows("SELECT next_offset FROM marks WHERE place = ?", self._place(topic, partition).id)
+        return int(rows[0][0]) if rows else 0
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> list[Record]:
+        """Read the next records before ``stop``, as :func:`read_slice`.
+
+        Raises:
+            RecordDamaged: the first of them is damaged; go on behind it.
+        """
+        dense = not self.topics()[topic].compacted
+        return read_slice(self._db, self._place(topic, partition), start, stop, dense=dense)
+
     def committed(self, consumer: str) -> dict[tuple[str, int], int]:
         """Return, per topic and partition, the offset at which ``consumer`` (an app's id) would go on after a restart."""
         rows = self._rows("SELECT topic, partition, next_offset FROM committed WHERE consumer = ?", consumer)

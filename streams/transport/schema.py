@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from streams.errors import StoreError
@@ -49,6 +49,9 @@ CREATE TABLE committed (
     consumer TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
     PRIMARY KEY (consumer, topic, partition)) WITHOUT ROWID;
 """
+
+_MARKS: Final = "CREATE TABLE IF NOT EXISTS marks (place INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL)"
+"""Records below these offsets were on disk well before the log was last open: no crash can have touched them since."""
 
 
 class Declaration(NamedTuple):
@@ -107,6 +110,7 @@ def connect_writer(directory: Path) -> sqlite3.Connection:
         if db.execute("PRAGMA user_version").fetchone()[0] == 0:
             db.executescript(f"BEGIN;{_TABLES}PRAGMA application_id={_APPLICATION_ID};PRAGMA user_version={VERSION};COMMIT;")
         _refuse_other_versions(db, path)
+        db.execute(_MARKS)
     except UNREADABLE as exc:
         raise StoreError(f"cannot open the log {path}: {exc}; check the permissions, the space and that it is a local disk") from exc
     return db

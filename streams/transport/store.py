@@ -14,9 +14,12 @@ Freed pages are used again by new records; when more than a quarter of the file 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from streams.transport.records import Record, encode_row, place_seed
@@ -132,22 +135,66 @@ class StoreFile:
         rows = self._db.execute("SELECT consumer, topic, partition, next_offset FROM committed").fetchall()
         return {(consumer, topic, partition): next_offset for consumer, topic, partition, next_offset in rows}
 
+    def marks(self) -> dict[int, int]:
+        """Return, by place, the offset below which no crash can have touched a record."""
+        return dict(self._db.execute("SELECT place, next_offset FROM marks").fetchall())
+
+    def mark(self, ends: Mapping[Place, int]) -> None:
+        """Note that everything below these offsets is safely on disk.
+
+        Raises:
+            sqlite3.Error: as :meth:`write`.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO marks VALUES (?, ?)", [(place.id, end) for place, end in ends.items()])
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+
     def write(self, batch: Batch) -> None:
-        """Bring one batch to disk; when this returns it is there for good, when it raises none of it is.
+        """Bring one batch to disk; when this returns it is there for good, when it raises it may be written again.
 
         Raises:
             sqlite3.Error: disk full, input/output error, damage.
         """
         db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        for topic, declaration, places in batch.declared:
-            self._declare(topic, declaration, places)
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for topic, declaration, places in batch.declared:
+                self._declare(topic, declaration, places)
+            for place, records in batch.records.items():
+                self._insert(place, records)
+            if batch.committed:
+                rows = [(*where, next_offset) for where, next_offset in batch.committed.items()]
+                db.executemany("INSERT OR REPLACE INTO committed VALUES (?, ?, ?, ?)", rows)
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            self._roll_back()
+            raise
+        # Only now: a record noted twice would supersede itself.
         for place, records in batch.records.items():
-            self._insert(place, records)
-        if batch.committed:
-            rows = [(*where, next_offset) for where, next_offset in batch.committed.items()]
-            db.executemany("INSERT OR REPLACE INTO committed VALUES (?, ?, ?, ?)", rows)
-        db.execute("COMMIT")
+            if (compaction := self._compactions.get(place)) is not None:
+                for record in records:
+                    compaction.note(record.key, record.offset)
+
+    def make_room(self) -> bool:
+        """Fold the write-ahead log into the file, as far as the disk lets it: then it is begun anew and needs no more room.
+
+        Returns:
+            Whether all of it was folded.
+        """
+        try:
+            busy, pages, folded = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            return False
+        return not busy and pages == folded
 
     def _declare(self, topic: str, declaration: Declaration, places: Sequence[Place]) -> None:
         self._db.execute("INSERT OR REPLACE INTO topics VALUES (?, ?, ?, ?)", (topic, *declaration))
@@ -169,28 +216,32 @@ class StoreFile:
             while len(rows) - start >= count:
                 self._db.execute(sql, [column for row in rows[start : start + count] for column in row])
                 start += count
-        compaction = self._compactions.get(place)
-        if compaction is not None:
-            for record in records:
-                compaction.note(record.key, record.offset)
 
-    def tidy(self, now_ms: int) -> Iterator[Place | None]:
+    def tidy(self, now_ms: int, ends: Mapping[Place, int] = MappingProxyType({})) -> Iterator[Place | None]:
         """Do the housekeeping, one transaction per step; the caller may write between two steps.
 
+        Args:
+            now_ms: this machine's clock, UTC ms; retention goes by it.
+            ends: see :meth:`mark`.
+
         Yields:
-            The partition that a step took records from, or None for a step that gave free pages back.
+            The partition that a step took records from, or None for any other step.
 
         Raises:
             sqlite3.Error: as :meth:`write`.
         """
+        if ends:
+            self.mark(ends)
+            yield None
         for topic, declaration in list(self._declarations.items()):
             for place in self._places[topic]:
                 compaction = self._compactions.get(place)
                 if compaction is not None and declaration.compacted:
                     # Only what was superseded by now: under load there is always more, and other partitions wait for their turn.
-                    due, compaction.superseded = compaction.superseded, []
+                    due = list(compaction.superseded)
                     for start in range(0, len(due), _SLICE):
                         self._delete(place, due[start : start + _SLICE])
+                        del compaction.superseded[: len(due[start : start + _SLICE])]  # not before: a step that fails is done again
                         yield place
                     while self._drop_tombstones(place, compaction, now_ms - _TOMBSTONE_MS):
                         yield place

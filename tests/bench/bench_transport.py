@@ -1,8 +1,9 @@
 """How many events per second does the app get through on the embedded log, and how much of that is our fetch loop?
 
-Run with ``python -m tests.bench.bench_transport``. First the log alone, then Faust on it: an agent that does nothing, one that writes
-a table, one that awaits an output, each on small records and on frames of 64 KiB, with our fetch loop and with Faust's own in turn.
-Every run is a process of its own on a log of its own; the best of several rounds counts. Times include reading from disk.
+Run with ``python -m tests.bench.bench_transport``. First the log alone, also with its syncs grouped (``log: {sync_every: …}``), then
+Faust on it: an agent that does nothing, one that writes a table, one that awaits an output, each on small records and on frames of
+64 KiB, with our fetch loop and with Faust's own in turn. Every run is a process of its own on a log of its own; the best of several
+rounds counts. Times include reading from disk.
 
 Faust has no transport in memory. What it does there is an agent on a channel (``app.channel()``): no topic, no partition, no offset, no
 acknowledgement, nothing read and nothing kept. The small records are measured against that too: from the first that is sent into the
@@ -19,15 +20,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from streams.transport.log import Log
+from streams.transport.patience import LogOptions
+from streams.transport.store import Batch
 
 ROUNDS = 3
 SMALL, FRAME = 75, 65_536
 _CHECKOUT = Path(__file__).parents[2]
 _BACKLOG_BYTES = 64 << 20
+_TRICKLE_S = 3.0
 
 CASES = (
     ("raw bytes, agent does nothing", "nothing", SMALL, 40_000),
@@ -139,9 +144,39 @@ def bench_log() -> None:
         log.close()
 
 
+def bench_sync_every() -> None:
+    """What grouping costs whoever waits, and spares the disk: a field of 500 records a second, each waited for by somebody."""
+    for sync_every_s in (0.0, 0.05, 0.2):
+        with tempfile.TemporaryDirectory() as name:
+            log = Log(Path(name), options=LogOptions(sync_every_s=sync_every_s))
+            log.declare("t", partitions=1)
+            log.wait(log.last_ticket)
+            syncs, write = [0], log._file.write
+
+            def counted(batch: Batch, write: Callable[[Batch], None] = write, syncs: list[int] = syncs) -> None:
+                syncs[0] += 1
+                write(batch)
+
+            log._file.write = counted  # type: ignore[method-assign]
+            waits, pending, began_s = [], [], time.perf_counter()
+            while (now_s := time.perf_counter()) - began_s < _TRICKLE_S:
+                pending.append((log.append("t", 0, b"key", b"x" * 200).ticket, now_s))
+                time.sleep(0.002)
+                durable, now_s = log.durable, time.perf_counter()
+                waits += [now_s - sent_s for ticket, sent_s in pending if ticket <= durable]
+                pending = [(ticket, sent_s) for ticket, sent_s in pending if ticket > durable]
+            log.close()
+        waits.sort()
+        print(
+            f"sync_every {sync_every_s * 1e3:>3.0f} ms, {len(waits) / _TRICKLE_S:>4.0f} records/s   {syncs[0] / _TRICKLE_S:>4.0f} syncs/s"
+            f"   wait (to 2 ms) p50 {waits[len(waits) // 2] * 1e3:>5.1f} ms   p99 {waits[len(waits) * 99 // 100] * 1e3:>5.1f} ms"
+        )
+
+
 def main() -> None:
     """Print the figures, and for each case the ratio to Faust's own loop in the same run."""
     bench_log()
+    bench_sync_every()
     for title, work, size, records in CASES:
         best = {"ours": 0.0, "faust": 0.0} | ({"memory": 0.0} if work == "nothing" and size == SMALL else {})
         starts = []

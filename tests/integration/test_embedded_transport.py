@@ -175,35 +175,84 @@ def test_a_table_recovers_while_its_changelog_is_compacted(tmp_path: Path) -> No
         settle(worker, tmp_path)
 
 
-def _small_disk(directory: Path) -> bool:
-    directory.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(directory)], capture_output=True, check=False)
-    return mounted.returncode == 0
+class Disk:
+    """Where a log lies: a small file system of its own, or, where that needs rights we do not have, under a limit of file size."""
+
+    def __init__(self, log: Path, kind: str) -> None:
+        self._log, self._kind = log, kind
+        if kind == "full":
+            log.mkdir()
+            self._mount("-t", "tmpfs", "-o", f"size={_SMALL >> 20}m", "tmpfs")
+
+    def _mount(self, *options: str) -> None:
+        if subprocess.run(["mount", *options, str(self._log)], capture_output=True, check=False).returncode:
+            pytest.skip("a small file system needs root and the right to mount")
+
+    @property
+    def file_bytes_max(self) -> int | None:
+        """The limit that a worker is started with."""
+        return _SMALL if self._kind == "quota" else None
+
+    def grow(self, worker: Worker, to: int) -> None:
+        """Make room."""
+        if self._kind == "full":
+            self._mount("-o", f"remount,size={to >> 20}m")
+        else:
+            worker.grant(to)
+
+    def close(self) -> None:
+        if self._kind == "full":
+            subprocess.run(["umount", str(self._log)], check=True)
+
+
+_SMALL = 6 << 20
+
+
+@pytest.fixture(params=["quota", "full"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(tmp_path / "log", request.param)
+    yield disk
+    disk.close()
+
+
+@pytest.mark.slow  # the disk fills three times, and is waited for
+def test_a_full_disk_is_waited_out_and_nothing_is_lost_repeated_or_reordered(tmp_path: Path, disk: Disk) -> None:
+    with running(job(tmp_path, feed=_ENDLESS, file_bytes_max=disk.file_bytes_max, padding=2000)) as worker:
+        worker.ready()
+        for room in (9 << 20, 12 << 20, 64 << 20):
+            worker.stalls()
+            assert sum(1 for _ in records(tmp_path, INPUTS)) >= worker.accepted > 0, "what was accepted is there, and can be read"
+            check_committed(tmp_path)
+            disk.grow(worker, room)
+            worker.accepts(100)
+        assert worker.terminate() == 0, worker.log.read_text()
+        assert "goes on after" in worker.log.read_text()
+    with running(job(tmp_path)) as worker:
+        worker.ready()
+        settle(worker, tmp_path)
+    inputs = [record.value for record in records(tmp_path, INPUTS)]
+    outputs = [record.value for record in records(tmp_path, OUTPUTS)]
+    assert len(set(inputs)) == len(inputs) == len(outputs) == len(set(outputs)), "each input once, each output once"
 
 
 @pytest.mark.slow  # two starts of a worker
-@pytest.mark.parametrize("kind", ["quota", "full"])
-def test_a_full_disk_stops_the_service_with_the_reason_and_loses_nothing(tmp_path: Path, kind: str) -> None:
-    small = tmp_path / "log"
-    if kind == "full" and not _small_disk(small):
-        pytest.skip("a small file system needs root and the right to mount")
-    try:
-        with running(job(tmp_path, feed=_ENDLESS, file_bytes_max=6 << 20 if kind == "quota" else None)) as worker:
-            assert worker.process.wait(120) not in (0, -9), "it ends by itself, with an error"
-            text = worker.log.read_text()
-        reason = "the disk is full" if kind == "full" else "its quota is used up"
-        assert re.search(rf"the log {small / FILE_NAME} cannot be written: .*{reason}", text), text
-        check_committed(tmp_path)
-        assert worker.accepted > 0
-        assert sum(seq + 1 for seq in inputs_by_key(tmp_path).values()) >= worker.accepted
-        if kind == "full":
-            subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-        with running(job(tmp_path)) as worker:
-            worker.ready()
-            settle(worker, tmp_path)
-    finally:
-        if kind == "full":
-            subprocess.run(["umount", str(small)], check=True)
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_a_service_that_ends_without_room_has_kept_what_it_accepted(tmp_path: Path, disk: Disk, end: str) -> None:
+    with running(job(tmp_path, feed=_ENDLESS, file_bytes_max=disk.file_bytes_max, padding=2000)) as worker:
+        worker.ready()
+        worker.stalls()
+        if end == "killed":
+            worker.kill()
+        else:
+            assert worker.terminate(30) not in (0, -9), "it ends by itself, in time, with an error"
+            assert re.search(r"cannot be written: .*and start again; it was stopped before that", worker.log.read_text())
+        accepted = worker.accepted
+    check_committed(tmp_path)
+    assert sum(seq + 1 for seq in inputs_by_key(tmp_path).values()) >= accepted > 0
+    disk.grow(worker, 64 << 20) if disk.file_bytes_max is None else None
+    with running(job(tmp_path)) as worker:
+        worker.ready()
+        settle(worker, tmp_path)
 
 
 def _damage(directory: Path, topic: str, offset: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -70,15 +71,38 @@ class DemoProcess:
     def __init__(self, data: Path, *options: str) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self._told = data / "terminal.txt"
+        command = [sys.executable, "-m", "console.cli", "demo", "--headless", "--json", "--port", "0", "--data", str(data), *options]
         with self._told.open("wb") as told:
-            command = [sys.executable, "-m", "console.cli", "demo", "--headless", "--json", "--port", "0", "--data", str(data), *options]
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, cwd=Path(__file__).parents[2])
+            # A terminal is no file: what limits the demo's files does not keep it from speaking.
+            self._terminal = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=told)
+        assert self._terminal.stdin is not None
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._terminal.stdin, cwd=Path(__file__).parents[2])
+        self._terminal.stdin.close()
         self._url = ""
 
     @property
     def told(self) -> str:
         """What it wrote on the terminal so far."""
         return self._told.read_text(encoding="utf-8", errors="replace")
+
+    def get(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+        """GET from its API, or POST ``body`` to it: status and text; 0 while it does not answer."""
+        if self.ask("/health") is None:
+            return 0, ""
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self._url + path, None if body is None else json.dumps(body).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as exc:
+            return exc.code, exc.read().decode()
+        except OSError:
+            return 0, ""
+
+    def grant(self, file_bytes_max: int | None) -> None:
+        """Let no file of it grow beyond a size (a disk or quota that is full), or lift that."""
+        soft = resource.RLIM_INFINITY if file_bytes_max is None else file_bytes_max
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
 
     def ask(self, path: str) -> Any:
         """GET from its API; None while it does not answer, or has nothing to tell yet."""
@@ -115,11 +139,18 @@ class DemoProcess:
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
-        self.process.communicate()
+        self.ends()
+
+    def ends(self, timeout_s: float = 60.0) -> int:
+        """Wait until it ends, and return its exit code."""
+        self.process.communicate(timeout=timeout_s)
+        self._terminal.wait()
+        return self.process.returncode
 
     def finish(self, timeout_s: float = 600.0, *, code: int = 0) -> dict[str, Any]:
         """Wait until it ends, by itself or because it was asked to, and return its summary."""
         out, _ = self.process.communicate(timeout=timeout_s)
+        self._terminal.wait()
         assert self.process.returncode == code, self.told
         summary: dict[str, Any] = json.loads(out)
         return summary
@@ -130,3 +161,4 @@ class DemoProcess:
     def __exit__(self, *_exc: object) -> None:
         if self.process.poll() is None:
             self.kill()
+        self._terminal.wait()

@@ -16,9 +16,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -73,7 +75,8 @@ class Job:
     Attributes:
         notes: directory in which it writes down what it did, for the test.
         feed: inputs to send in all, counted over all runs; 0 feeds nothing.
-        file_bytes_max: largest file it may write (RLIMIT_FSIZE): a disk that is full.
+        file_bytes_max: largest file it may write at first (RLIMIT_FSIZE): a quota that is used up; see :meth:`Worker.grant`.
+        padding: bytes that each input carries in a header besides, so that a disk fills sooner.
     """
 
     broker: str
@@ -81,6 +84,7 @@ class Job:
     instance_id: str = "worker-1"
     feed: int = 0
     file_bytes_max: int | None = None
+    padding: int = 0
 
 
 class Worker:
@@ -126,6 +130,21 @@ class Worker:
         """Wait until ``more`` inputs have been accepted."""
         goal = self.accepted + more
         eventually(f"{goal} inputs accepted, see {self.log}", lambda: self.accepted >= goal, deadline_s)
+
+    def stalls(self, deadline_s: float = 60.0) -> None:
+        """Wait until the disk takes nothing more: the log said so, and nothing has been accepted for a while."""
+        eventually(f"the log is stalled, see {self.log}", lambda: "until then nothing more is accepted" in self.log.read_text(), deadline_s)
+        before, since_s = self.accepted, time.monotonic()
+        while time.monotonic() - since_s < 1.0:
+            time.sleep(0.05)
+            if self.accepted != before:
+                before, since_s = self.accepted, time.monotonic()
+        assert self.process.poll() is None, self.log.read_text()
+
+    def grant(self, file_bytes_max: int | None) -> None:
+        """Change the largest file it may write; None lifts the limit."""
+        soft = resource.RLIM_INFINITY if file_bytes_max is None else file_bytes_max
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
 
     def kill(self) -> None:
         """End it as a power cut would, ``kill -9``."""
@@ -204,6 +223,7 @@ def build(job: Job) -> Any:
         async def _feed(self) -> None:
             path = notes / "accepted"
             number = int(path.read_text().split()[-1]) if path.exists() and path.read_text().strip() else 0
+            padding = [("padding", bytes(job.padding))] if job.padding else []
             with path.open("a") as accepted:
                 start = number
                 while number < job.feed and not self.should_stop:
@@ -212,7 +232,8 @@ def build(job: Job) -> Any:
                         continue
                     batch = [f"k{at % KEYS}" for at in range(number, number + _BATCH)]
                     sent = [
-                        await inputs.send(key=key.encode(), value=f"{key}:{(number + at) // KEYS}".encode()) for at, key in enumerate(batch)
+                        await inputs.send(key=key.encode(), value=f"{key}:{(number + at) // KEYS}".encode(), headers=padding)
+                        for at, key in enumerate(batch)
                     ]
                     await asyncio.gather(*sent)
                     number += _BATCH
@@ -235,9 +256,7 @@ def main() -> None:
 
     job = Job(**json.loads(sys.argv[1]))
     if job.file_bytes_max is not None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_bytes_max, job.file_bytes_max))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_bytes_max, resource.RLIM_INFINITY))
     faust.Worker(build(job), loglevel=os.environ.get("DRILL_LOGLEVEL", "WARNING"), redirect_stdouts=False).execute_from_commandline()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from streams.errors import StoreError
 from streams.transport.log import Log, LogReader
 from streams.transport.records import Record, RecordDamaged, decode_row, encode_row, place_seed
 from streams.transport.schema import FILE_NAME
+from tests.kit.fulldisk import no_room, quota_lifted
 
 _SEED = place_seed("t", 3)
 _headers = st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5)), max_size=3).map(tuple)
@@ -119,6 +123,104 @@ def test_a_changed_byte_of_the_file_never_gives_a_wrong_record(where: int, flip:
                 assert accounted == list(range(oldest, min(end, 500)))
         except StoreError:
             pass  # refused as a whole, which says so
+
+
+class _Ledger:
+    """What was sent to a log of two partitions, and how much of it was acknowledged."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[bytes]] = [[], []]
+        self.tickets: list[list[int]] = [[], []]
+
+    def check(self, log: Log, durable: int) -> None:
+        """The log holds, in order and once each, all that was acknowledged and perhaps more of what was sent, and nothing else."""
+        for partition, (sent, tickets) in enumerate(zip(self.sent, self.tickets, strict=True)):
+            found: list[bytes | None] = []
+            while records := log.read("t", partition, len(found)):
+                found += [record.value for record in records]
+            assert found == sent[: len(found)]
+            assert len(found) >= sum(ticket <= durable for ticket in tickets), "what was acknowledged is there"
+            assert log.committed("app").get(("t", partition), 0) <= len(found)
+
+    def forget(self, log: Log) -> None:
+        """What was never acknowledged and is not there is the sender's to send again."""
+        self.sent = [sent[: log.bounds("t", partition)[1]] for partition, sent in enumerate(self.sent)]
+        self.tickets = [[0] * len(sent) for sent in self.sent]
+
+
+class _Disk:
+    """A log's disk, whose power can be cut between two writes."""
+
+    def __init__(self, log: Log) -> None:
+        self._between = threading.Lock()
+        self._directory = log.directory
+        for name in ("write", "make_room"):
+            setattr(log._file, name, self._alone(getattr(log._file, name)))
+
+    def _alone(self, work: Callable[..., None]) -> Callable[..., None]:
+        def alone(*args: object) -> None:
+            with self._between:
+                work(*args)
+
+        return alone
+
+    def cut(self, log: Log, copy: Path) -> int:
+        """Copy what is on the disk now; returns up to where it was acknowledged."""
+        with self._between:
+            durable = log.durable
+            for path in self._directory.glob(f"{FILE_NAME}*"):
+                shutil.copy(path, copy)
+        return durable
+
+
+_STEPS = ("small", "large", "large", "commit", "full", "quota", "room", "power cut", "stop")
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.sampled_from(_STEPS), st.integers(0, 1)), max_size=25))
+def test_a_disk_that_is_full_now_and_then_loses_repeats_and_reorders_nothing(steps: list[tuple[str, int]]) -> None:
+    """Whatever is sent, and whenever there is room, power or neither."""
+    ledger = _Ledger()
+    with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as name, ExitStack() as full:
+        patched.setattr("streams.transport.patience._FIRST_PAUSE_S", 0.001)
+        patched.setattr("streams.transport.patience._PAUSE_MAX_S", 0.002)
+        patched.setattr("streams.transport.writer._CLOSE_WITHIN_S", 0.005)
+        log = Log(Path(name))
+        log.declare("t", partitions=2)
+        log.wait(log.last_ticket)
+        disk = _Disk(log)
+        for number, (step, partition) in enumerate(steps):
+            if step in ("small", "large"):
+                value = b"%d " % number * (1 if step == "small" else 40_000)
+                ledger.tickets[partition].append(log.append("t", partition, None, value).ticket)
+                ledger.sent[partition].append(value)
+            elif step == "commit":
+                log.commit("app", {("t", partition): len(ledger.sent[partition])})
+            elif step in ("full", "quota"):
+                full.enter_context(no_room(log, step))  # type: ignore[arg-type]
+            elif step == "room":
+                full.close()
+            elif step == "power cut":
+                with quota_lifted(), tempfile.TemporaryDirectory() as copy:
+                    durable = disk.cut(log, Path(copy))
+                    after = Log(Path(copy))
+                    assert after.damages == ()
+                    ledger.check(after, durable)
+                    after.close()
+            else:
+                log.close()
+                durable = log.durable
+                full.close()
+                log = Log(Path(name))
+                disk = _Disk(log)
+                ledger.check(log, durable)
+                ledger.forget(log)
+        full.close()
+        log.wait(log.last_ticket, 10)
+        ledger.check(log, log.last_ticket)
+        assert [log.bounds("t", partition)[1] for partition in (0, 1)] == [len(sent) for sent in ledger.sent]
+        assert log.failure is None
+        log.close()
 
 
 @settings(deadline=None, max_examples=25)

@@ -87,9 +87,9 @@ class Site:
         log.wait(log.last_ticket, 5)
         return log
 
-    def examine(self) -> tuple[Result, dict[str, Row]]:
+    def examine(self, *options: str) -> tuple[Result, dict[str, Row]]:
         """Run the command; rows by name, of several the worst."""
-        result = CliRunner().invoke(app, ["doctor", "--config", str(self.home / "gridfuse.yaml"), "--json"])
+        result = CliRunner().invoke(app, ["doctor", "--config", str(self.home / "gridfuse.yaml"), "--json", *options])
         rows = json.loads(result.stdout)["checks"]
         order = ("ok", "warn", "fail")
         return result, {row["check"]: row for row in sorted(rows, key=lambda row: order.index(row["level"]))}
@@ -217,6 +217,22 @@ def test_only_the_newest_records_are_read(filled: Site, monkeypatch: pytest.Monk
     monkeypatch.setattr("console.checks.stores._LOOK_BACK", 2)
     _, rows = filled.examine()
     assert (rows["records"]["level"], rows["records"]["facts"]) == ("ok", {"records": 2})
+
+
+def test_every_record_is_read_when_the_whole_log_is_asked_for(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(filled, "UPDATE {table} SET crc = crc + 1 WHERE off = 2")
+    monkeypatch.setattr("console.checks.stores._LOOK_BACK", 2)
+    result, rows = filled.examine("--whole")
+    assert result.exit_code == 1
+    assert rows["records"]["facts"] == {"topic": "market.facts.v1", "partition": 0, "offset": 2, "damaged": 1}
+    assert "market.facts.v1[0] offset 2: checksum differs" in rows["records"]["what"]
+    assert "restore the records from a copy" in rows["records"]["remedy"]
+
+
+def test_records_that_went_from_the_end_are_missed(filled: Site) -> None:
+    damage(filled, "DELETE FROM {table} WHERE off = 4")
+    _, rows = filled.examine()
+    assert rows["records"]["facts"] == {"topic": "market.facts.v1", "partition": 0, "offset": 4, "damaged": 1}
 
 
 def test_a_topic_of_another_release(site: Site) -> None:

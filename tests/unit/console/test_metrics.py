@@ -38,6 +38,8 @@ from streams.outbox import Outbox
 from streams.spool import Spool
 from streams.transport.log import Log
 from tests.kit.board_feed import SCENES
+from tests.kit.eventually import eventually
+from tests.kit.fulldisk import no_room
 
 T0 = SCENES["failing"]
 RTU = DeviceHealth(
@@ -188,6 +190,23 @@ def test_the_embedded_log_tells_how_far_each_partition_is_read(watched: Watched,
     assert named(page, "topic_lag_records") == {(n, "telemetry.frames.v1"): lag for n, lag in zip("0123", (0, 0, 2, 1), strict=True)}
     assert at(page, "topic_committed_offset", topic="telemetry.frames.v1", partition="3") is None
     assert at(page, "log_backlog_bytes") == 0
+
+
+def test_a_stalled_log_tells_for_how_long(watched: Watched, tmp_path: Path) -> None:
+    log = Log(tmp_path / "log")
+    log.declare("kpi.v1", partitions=1)
+    log.wait(log.last_ticket, 5)
+    watched = replace(watched, shell=shell(transport=SimpleNamespace(opened=SimpleNamespace(log=log))))
+    sound = scraped(watched)
+    assert (at(sound, "log_stalled"), at(sound, "log_stalled_seconds")) == (0, 0)
+    with no_room(log):
+        log.append("kpi.v1", 0, b"k", b"x" * 500_000)
+        eventually("the log is stalled", lambda: log.stalled is not None)
+        page = scraped(watched)
+        assert at(page, "log_stalled") == 1
+        assert 0 < (at(page, "log_stalled_seconds") or 0) < 60
+        assert (at(page, "log_backlog_bytes") or 0) > 500_000
+    log.close()
 
 
 def test_on_kafka_it_is_what_the_worker_saw_last(watched: Watched) -> None:
@@ -343,6 +362,7 @@ THINGS = (
     "state",
     "available",
     "ready",
+    "stalled",
     "info",
 )
 

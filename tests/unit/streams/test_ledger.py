@@ -17,7 +17,7 @@ from market.outcomes import Certificate, Cleared, ClearingFailed, FailureReason,
 from market.prices import PriceInForce, Regime
 from market.units import NS_PER_MIN, instant_ns
 from streams.errors import SinkRejected, SinkUnavailable
-from streams.ledger import AsyncLedger, Ledger
+from streams.ledger import AsyncLedger, Ledger, sqlite_url
 
 NOON = instant_ns("2026-06-10T12:00:00+08:00")
 QUARTER = 15 * NS_PER_MIN
@@ -195,6 +195,20 @@ def test_a_url_that_cannot_be_used_is_a_configuration_error(url: str, why: str) 
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(SinkUnavailable, match="unable to open database file"):
         Ledger(f"sqlite:///{tmp_path / 'no' / 'such' / 'directory' / 'ledger.db'}")
+
+
+@pytest.mark.parametrize("name", ["100%", "a?b", "a#b", "a b", "数据", "file:x"])
+def test_a_path_may_hold_any_sign(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name / "ledger.sqlite"
+    path.parent.mkdir()
+    written = Ledger(sqlite_url(path))
+    assert written.last_seq() == 0
+    written.close()
+    assert path.exists()
+    assert [found.name for found in tmp_path.iterdir()] == [name], "and nothing beside it"
+    read = Ledger.to_read(path)
+    assert read.last_seq() == 0
+    read.close()
 
 
 def test_a_password_is_not_told() -> None:

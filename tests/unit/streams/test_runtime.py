@@ -13,6 +13,7 @@ from faust.exceptions import ProducerSendError
 from ingest.clock import WallClock
 from market.facts import Ticked
 from streams import topics, wire
+from streams.errors import StoreError
 from streams.runtime import Dealt, Shell
 from streams.transport.records import RecordDamaged, stand_in
 from streams.wire import DeadLetter
@@ -54,8 +55,8 @@ class Process:
         message = SimpleNamespace(topic="t", partition=0, tp=("t", 0), offset=offset, key=key, timestamp=0.0)
         return SimpleNamespace(message=message, headers=headers, value=value, ack=lambda: self.acked.append(offset))
 
-    def run(self, records: Sequence[tuple[Any, ...]], handle: Any, *, held: bool = False) -> None:
-        """Feed (key, value[, headers]) through an agent."""
+    def run(self, records: Sequence[tuple[Any, ...]], handle: Any, *, held: bool = False, turns: int | None = None) -> bool:
+        """Feed (key, value[, headers]) through an agent, at most for so many turns of the event loop; returns whether it ended."""
         events = [self._event(n, key, value, *(headers or [{}])) for n, (key, value, *headers) in enumerate(records)]
 
         async def given() -> Any:
@@ -69,7 +70,16 @@ class Process:
             ):
                 self.yielded.append(event.message.offset)
 
-        asyncio.run(main())
+        async def bounded(turns: int | None = turns) -> bool:
+            agent = asyncio.create_task(main())
+            while not agent.done() and (turns is None or turns > 0):
+                await asyncio.sleep(0)
+                turns = None if turns is None else turns - 1
+            if agent.done():
+                agent.result()
+            return agent.done()
+
+        return asyncio.run(bounded())
 
     async def lose(self) -> None:
         """Have the partitions taken away, as Faust tells it."""
@@ -114,8 +124,23 @@ def test_a_broken_invariant_and_an_effect_that_cannot_be_kept_end_the_process() 
     async def emits(record: Any, event: Any) -> None:
         await full.shell.emit([Ticked(ts_event_ns=2)])
 
-    full.run([(b"m", TICK)], emits)
+    with pytest.raises(StoreError, match="batch expired"):
+        full.run([(b"m", TICK)], emits)
     assert "batch expired" in full.died[0]
+    assert full.acked == []
+
+
+@pytest.mark.parametrize("record", [TICK, b"garbage"])
+def test_in_a_stop_an_effect_that_cannot_be_kept_holds_its_agent_and_nothing_is_acknowledged(record: bytes) -> None:
+    """The stop cancels it; dying would take the other stores' orderly end away."""
+    full = Process(lambda value: ProducerSendError("the log was stopped"))
+    full.shell.stopping = True
+
+    async def emits(record: Any, event: Any) -> None:
+        await full.shell.emit([Ticked(ts_event_ns=2)])
+
+    assert not full.run([(b"m", record)], emits, turns=100)
+    assert (full.acked, full.yielded, full.died) == ([], [], [])
 
 
 def test_a_record_too_large_for_a_letter_is_cut_and_named() -> None:

@@ -8,7 +8,11 @@ import pytest
 
 from market.errors import ConfigError
 from market.units import NS_PER_S
+from streams.agents import Hooks
+from streams.app import build_app
+from streams.model import market_model
 from streams.settings import Settings, read_settings
+from streams.transport.patience import LogOptions
 
 POINTS = """\
 maps:
@@ -109,3 +113,34 @@ def test_more_devices_than_one_frame_of_key_figures_can_tell_of(tmp_path: Path) 
     assert told.startswith("gridfuse.yaml:2: ")
     assert "5001 devices, at most 5000" in told
     assert len(read(tmp_path, WHOLE, many.replace("5001", "4999")).points.devices) == 4999
+
+
+def test_the_log_is_synced_at_once_unless_the_disk_is_to_be_spared(tmp_path: Path) -> None:
+    assert read(tmp_path, WHOLE).log == LogOptions(sync_every_s=0.0, mend_within_s=60.0)
+    settings = read(tmp_path, WHOLE + "log: {sync_every: 50ms, mend_within: 2m}\n")
+    assert settings.log == LogOptions(sync_every_s=0.05, mend_within_s=120.0)
+    assert read(tmp_path, WHOLE + "log: {sync_every: 0ms}\n").log.sync_every_s == 0
+    assert read(tmp_path, WHOLE + "log: {sync_every: 1s}\n").log.sync_every_s == 1
+
+
+def test_what_the_log_is_told_reaches_it(tmp_path: Path) -> None:
+    """From the file to the driver of the app that the service runs."""
+    settings = read(tmp_path, WHOLE + "log: {sync_every: 50ms}\n")
+    model = market_model(settings.network, settings.points.table(), settings.rules, settings.control, day_ahead=False)
+    app, _ = build_app(settings, model, lambda: 0, Hooks())
+    assert app.transport.options == settings.log
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("log: {sync_every: 1001ms}\n", 4, "at most 1s: a decision waits for several syncs"),
+        ("log: {sync_every: 5}\n", 4, "not a length of time"),
+        ("log: {sync: 5ms}\n", 4, "sync"),
+        ("broker: kafka://h:1\nlog: {sync_every: 5ms}\n", 5, "Kafka's brokers have settings of their own"),
+    ],
+)
+def test_what_the_log_cannot_be_told(tmp_path: Path, text: str, line: int, says: str) -> None:
+    (told,) = complaints(tmp_path, WHOLE + text)
+    assert told.startswith(f"gridfuse.yaml:{line}: ")
+    assert says in told

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import faust
 import pytest
 from yarl import URL
 
 from market.errors import ConfigError
 from streams.transport import broker_url, faust_settings, log_directory
+from streams.transport.patience import LogOptions
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,16 @@ def test_a_relative_directory_is_taken_from_where_one_is(tmp_path: Path, monkeyp
 def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
     with pytest.raises(ConfigError, match="write embedded://DIR or kafka://host:port"):
         broker_url(text)
+
+
+@pytest.mark.parametrize("name", ["plain", "100%", "a#b?c=1"])
+def test_the_logs_options_reach_the_driver_through_the_url(tmp_path: Path, name: str) -> None:
+    options = LogOptions(sync_every_s=0.05, mend_within_s=7.5)
+    app = faust.App("x", **faust_settings(f"embedded://{tmp_path / name}", tmp_path, "worker-1", options))
+    assert (app.transport.directory, app.transport.options) == (tmp_path / name, options)
+    plain = faust.App("y", **faust_settings(f"embedded://{tmp_path / name}", tmp_path, "worker-1"))
+    assert (plain.transport.directory, plain.transport.options) == (tmp_path / name, LogOptions())
+    assert faust_settings("kafka://h:1", tmp_path, "worker-1", options)["broker"] == "gridkafka://h:1"
 
 
 def test_the_settings_are_settings_of_faust(tmp_path: Path) -> None:
