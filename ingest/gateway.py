@@ -199,10 +199,15 @@ async def _keep_running(source: Source, reader: _Reader) -> None:
 
 @dataclass(slots=True)
 class _Beat:
-    """Heartbeats that wait until every lane had as many turns as the longest one needs."""
+    """Heartbeats that wait until every lane had as many turns as the longest one needs.
+
+    A later beat may be there first, when the lanes have become shorter meanwhile. It sends the earlier ones before its own: what was read
+    before them was read before it.
+    """
 
     frames: Sequence[TelemetryFrame]
     turns: int
+    sent: bool = False
 
 
 class _Outbox:
@@ -212,6 +217,7 @@ class _Outbox:
         self._emit = emit
         self._lanes: dict[Source, deque[TelemetryFrame]] = {}
         self._ready: deque[Source | _Beat] = deque()
+        self._beats: deque[_Beat] = deque()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -231,7 +237,9 @@ class _Outbox:
         return len(self._lanes.get(source, ()))
 
     def beat(self, frames: Sequence[TelemetryFrame]) -> None:
-        self._enlist(_Beat(frames, max((len(lane) for lane in self._lanes.values()), default=0)))
+        beat = _Beat(frames, max((len(lane) for lane in self._lanes.values()), default=0))
+        self._beats.append(beat)
+        self._enlist(beat)
 
     def _enlist(self, turn: Source | _Beat) -> None:
         self._ready.append(turn)
@@ -266,14 +274,16 @@ class _Outbox:
 
     async def _turn_of_beat(self, beat: _Beat) -> None:
         beat.turns -= 1
-        if beat.turns > 0:
+        if beat.turns > 0 and not beat.sent:
             self._ready.append(beat)
-            return
-        for frame in beat.frames:
-            try:
-                await self._emit(frame)
-            except GridfuseError as exc:
-                _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc)
+        while self._beats and beat.turns <= 0 and not beat.sent:
+            earliest = self._beats.popleft()
+            earliest.sent = True
+            for frame in earliest.frames:
+                try:
+                    await self._emit(frame)
+                except GridfuseError as exc:
+                    _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc)
 
     async def drained(self) -> None:
         await self._idle.wait()
@@ -285,3 +295,4 @@ class _Outbox:
                 source.drop("stopped")
             lane.clear()
         self._ready.clear()
+        self._beats.clear()
