@@ -33,8 +33,8 @@ class _Wire(msgspec.Struct):
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 
-_LAYOUT_SAMPLES_MAX: Final = 1 << 19
-"""Samples of remembered layouts, 16 bytes each: five times the points of a large area."""
+_LAYOUTS_PER_POINT: Final = 4
+"""Samples of remembered layouts per point of the table: polled points are in one or two, those told by exception in any number."""
 
 
 class Sorted:
@@ -100,7 +100,7 @@ class LastValues:
             known = rows >= 0
             layout = _Layout(rows[known], None if known.all() else known)
             self._layout_samples += len(point)
-            if self._layout_samples > _LAYOUT_SAMPLES_MAX:
+            if self._layout_samples > _LAYOUTS_PER_POINT * len(self.table):
                 # Sources that tell by exception seldom repeat a layout; those that do are looked up again.
                 self._layouts.clear()
                 self._layout_samples = len(point)
