@@ -16,6 +16,7 @@ Absent for now: a spool that survives a crash, and reloading one device.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -205,10 +206,15 @@ async def _keep_running(source: Source, reader: _Reader) -> None:
 
 @dataclass(slots=True, eq=False)
 class _Beat:
-    """Heartbeats that wait until every lane had as many turns as the longest one needs."""
+    """Heartbeats that wait until every lane had as many turns as the longest one needs.
+
+    A later beat may be there first, when the lanes have become shorter meanwhile. It sends the earlier ones before its own: what was read
+    before them was read before it.
+    """
 
     frames: Sequence[TelemetryFrame]
     turns: int
+    sent: bool = False
 
 
 class _Outbox:
@@ -218,7 +224,7 @@ class _Outbox:
         self._emit = emit
         self._lanes: dict[Source, deque[TelemetryFrame]] = {}
         self._ready: deque[Source | _Beat] = deque()
-        self._beats = 0
+        self._beats: deque[_Beat] = deque()
         self.beats_dropped = 0
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -239,15 +245,18 @@ class _Outbox:
         return len(self._lanes.get(source, ()))
 
     def beat(self, frames: Sequence[TelemetryFrame]) -> None:
-        if self._beats >= _BEATS_MAX:
-            self._ready.remove(next(turn for turn in self._ready if isinstance(turn, _Beat)))
-            self._beats -= 1
+        if len(self._beats) >= _BEATS_MAX:
+            oldest = self._beats.popleft()
+            oldest.sent = True
+            with contextlib.suppress(ValueError):  # it has its turn just now
+                self._ready.remove(oldest)
             self.beats_dropped += 1
             if self.beats_dropped == 1:
                 what = "%d rounds of heartbeats wait to be sent; the oldest is given up, further ones are counted only"
                 _log.warning(what, _BEATS_MAX, extra={"reason": "queue_full"})
-        self._beats += 1
-        self._enlist(_Beat(frames, max((len(lane) for lane in self._lanes.values()), default=0)))
+        beat = _Beat(frames, max((len(lane) for lane in self._lanes.values()), default=0))
+        self._beats.append(beat)
+        self._enlist(beat)
 
     def _enlist(self, turn: Source | _Beat) -> None:
         self._ready.append(turn)
@@ -283,16 +292,17 @@ class _Outbox:
 
     async def _turn_of_beat(self, beat: _Beat) -> None:
         beat.turns -= 1
-        if beat.turns > 0:
+        if beat.turns > 0 and not beat.sent:
             self._ready.append(beat)
-            return
-        self._beats -= 1
-        for frame in beat.frames:
-            try:
-                await self._emit(frame)
-            except GridfuseError as exc:
-                where = {"area": frame.area, "seq": frame.seq, "reason": str(exc)}
-                _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc, extra=where)
+        while self._beats and beat.turns <= 0 and not beat.sent:
+            earliest = self._beats.popleft()
+            earliest.sent = True
+            for frame in earliest.frames:
+                try:
+                    await self._emit(frame)
+                except GridfuseError as exc:
+                    where = {"area": frame.area, "seq": frame.seq, "reason": str(exc)}
+                    _log.warning("heartbeat %d of area %s was not taken: %s", frame.seq, frame.area, exc, extra=where)
 
     async def drained(self) -> None:
         await self._idle.wait()
@@ -304,4 +314,4 @@ class _Outbox:
                 source.drop("stopped")
             lane.clear()
         self._ready.clear()
-        self._beats = 0
+        self._beats.clear()

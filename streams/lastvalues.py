@@ -39,8 +39,8 @@ NO_WATERMARK_NS: Final = int(np.iinfo(np.int64).max)
 
 _NONE: Final = np.empty(0, dtype=np.intp)
 
-_LAYOUT_SAMPLES_MAX: Final = 1 << 19
-"""Samples of remembered layouts, 16 bytes each: five times the points of a large area."""
+_LAYOUTS_PER_POINT: Final = 4
+"""Samples of remembered layouts per point of the table: polled points are in one or two, those told by exception in any number."""
 
 
 class Sorted:
@@ -142,7 +142,7 @@ class LastValues:
             once = not bool((ordered[1:] == ordered[:-1]).any())
             layout = _Layout(rows[known], None if known.all() else known, once)
             self._layout_samples += len(point)
-            if self._layout_samples > _LAYOUT_SAMPLES_MAX:
+            if self._layout_samples > _LAYOUTS_PER_POINT * len(self.table):
                 # Sources that tell by exception seldom repeat a layout; those that do are looked up again.
                 self._layouts.clear()
                 self._layout_samples = len(point)

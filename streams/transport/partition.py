@@ -16,11 +16,12 @@ from streams.transport.schema import Place
 
 __all__ = ["RECORD_OVERHEAD_BYTES", "Partition"]
 
-RECORD_OVERHEAD_BYTES: Final = 200
+RECORD_OVERHEAD_BYTES: Final = 350
 """What a record costs in memory beside its key and value."""
 
-_TAIL_BYTES: Final = 4 << 20
-"""A consumer that keeps up is some hundred records behind; a service has two dozen partitions."""
+_TAIL_BYTES: Final = 2 << 20
+"""A consumer that keeps up is some hundred records behind. Small, because each of two dozen partitions fills it, some of them in a day:
+memory that grows for a day cannot be told from a leak."""
 
 
 @dataclass(slots=True)

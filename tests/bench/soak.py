@@ -42,8 +42,8 @@ from tests.kit.influx import Influxd, influxd
 
 BUCKET = "grid"
 AWAY_S = 30.0
-WARM_UP = 0.3
-"""Share of the run after which memory is to be flat: caches, buffers and the spool of the first outages have been filled by then."""
+WARM_UP = 0.5
+"""Share of the run after which memory is to be flat: caches and the newest records of each topic have filled their bounds by then."""
 
 SLOPE_MAX_MB_PER_MIN = 1.0
 _INTERRUPTED = 130
@@ -172,6 +172,7 @@ def told(
         ("InfluxDB away", f"{run.outages} times, {run.away_s:.0f} s in all; {drain_s:.1f} s to send the rest at the end", run.outages > 0),
         ("values in InfluxDB", f"{values[1]:,} of {values[0]:,}", values[0] == values[1]),
         ("memory after warm-up", f"{min(warm):.0f} to {max(warm):.0f} MB, median {statistics.median(warm):.0f} MB", True),
+        ("memory by the minute", " ".join(f"{mb:.0f}" for mb in run.rss_mb[::60]) + " MB", True),
         ("memory slope", f"{slope:+.2f} MB a minute", slope < SLOPE_MAX_MB_PER_MIN),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 import numpy as np
@@ -158,6 +159,46 @@ def test_heartbeats_leave_behind_everything_that_was_read_before_them() -> None:
     assert ("b", min(seq for source, seq in sent if source == "b")) in before
     assert sent[-1] == ("clock", 2)
     assert len(sent) == 11
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_heartbeats_keep_their_order_and_stay_behind_what_was_read_before_them(seed: int) -> None:
+    """Whatever is read, and whichever tick comes, while another frame is being sent."""
+    out, rng = two_devices(), random.Random(seed)
+    order: list[tuple[str, int]] = []
+    sent: list[tuple[str, int]] = []
+
+    async def main() -> None:
+        async def emit(frame: TelemetryFrame) -> None:
+            sent.append((frame.source, frame.seq))
+            if len(order) < 60:
+                for _ in range(rng.choice([0, 1, 1, 4])):
+                    happen()
+
+        gateway = Gateway(out.points, WallClock(), emit)
+
+        def happen() -> None:
+            if rng.random() < 0.3:
+                ticks = sum(source == "clock" for source, _ in order)
+                order.append(("clock", ticks))
+                gateway.beat([heartbeat("clock", "1", ticks, 0)])
+            else:
+                source = rng.choice(gateway._sources)
+                order.append((source.name, sum(name == source.name for name, _ in order)))
+                source.publish_bad(np.zeros(1, dtype=np.uint64), BAD_NO_COMMUNICATION)
+
+        forwarder = asyncio.create_task(gateway._outbox.run())
+        for _ in range(10):
+            happen()
+        await gateway._outbox.drained()
+        forwarder.cancel()
+
+    asyncio.run(main())
+    assert sorted(sent) == sorted(order)
+    assert [seq for source, seq in sent if source == "clock"] == sorted(seq for source, seq in order if source == "clock")
+    for place, (source, seq) in enumerate(order):
+        if source == "clock":
+            assert set(order[:place]) <= set(sent[: sent.index((source, seq))])
 
 
 def test_keep_alives_push_no_value_out_of_a_queue_that_is_full() -> None:
