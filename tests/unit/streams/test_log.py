@@ -187,7 +187,7 @@ def test_what_does_not_exist_is_refused_with_the_remedy(log: Log) -> None:
         log.append("t", 0, b"k", b"x" * RECORD_BYTES_MAX)
 
 
-# Failure (what passes: test_log_stalls.py)
+# Failure (tests/integration/test_log_stalls.py has the rest)
 
 
 def test_a_closed_log_takes_nothing(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from streams.transport.schema import FILE_NAME
 from tests.kit.eventually import eventually, eventually_async
 from tests.kit.fulldisk import KINDS, Kind, no_room
 
+pytestmark = pytest.mark.integration  # a real disk is waited for
+
 BIG = b"x" * 500_000
 
 
