@@ -187,7 +187,7 @@ class _Demo:
         service.start_ticking(begin_ns)
         assert service.ticker is not None, "it was just started"
         self._told.follow(service.ticker)
-        pacer = asyncio.create_task(Pacer(self._clock, service.hooks, service.ticker, service.settings.tick_ns).run())
+        pacer = asyncio.create_task(Pacer(self._clock, service.hooks, service.settings.tick_ns).run())
         running = asyncio.create_task(service.wait())
         try:
             with display, self._keyboard():

@@ -1,7 +1,8 @@
 """Keeps the simulated clock from running ahead of the service.
 
-The clock may run a little ahead of what the processors have finished, and not past the start of an interval that is being cleared.
-On a machine that keeps up this is never felt; on one that does not, the day passes more slowly and in the right order.
+The clock may run a little ahead of what the processors have finished, not past the start of an interval that is being cleared, and not
+at all while this process gets no turn: devices that are not read because the machine is busy elsewhere must not look silent. On a
+machine that keeps up this is never felt; on one that does not, the day passes more slowly and in the right order.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ __all__ = ["Pacer", "ToldTime"]
 _LOOK_S: Final = 0.005
 _LEAD_WALL_S: Final = 0.4
 _LEAD_TICKS: Final = 3
+_TURN_WALL_S: Final = 0.05
+"""Wall time that the clock may run on after it was last looked at."""
 
 
 class ToldTime:
@@ -52,20 +55,20 @@ class Pacer:
     Args:
         clock: held at its start until :meth:`run` begins.
         hooks: where the processors note how far they are.
-        ticker: sends the ticks whose processing is waited for.
         tick_ns: event time between ticks.
     """
 
-    def __init__(self, clock: SimulatedClock, hooks: Hooks, ticker: Ticker, tick_ns: int) -> None:
-        self._clock, self._hooks, self._ticker = clock, hooks, ticker
+    def __init__(self, clock: SimulatedClock, hooks: Hooks, tick_ns: int) -> None:
+        self._clock, self._hooks = clock, hooks
         self._lead_ns = max(_LEAD_TICKS * tick_ns, int(_LEAD_WALL_S * clock.speed * NS_PER_S))
+        self._turn_ns = int(_TURN_WALL_S * clock.speed * NS_PER_S)
         self._start_ns = clock.now_ns()
 
     async def run(self) -> None:
         """Move the horizon until cancelled."""
         while True:
             done_ns = min(self._hooks.progress.get(name, self._start_ns) for name in ("breaker", "grid"))
-            horizon_ns = max(done_ns, self._start_ns) + self._lead_ns
+            horizon_ns = min(max(done_ns, self._start_ns) + self._lead_ns, self._clock.now_ns() + self._turn_ns)
             if self._hooks.clearing is not None:
                 horizon_ns = min(horizon_ns, self._hooks.clearing - NS_PER_S)
             self._clock.run_until(horizon_ns)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from console.demo.pace import ToldTime
+from console.demo.pace import Pacer, ToldTime
 from ingest.clock import SimulatedClock
 from market.facts import Ticked
 from market.units import NS_PER_S
+from streams.agents import Hooks
 from streams.ticker import Ticker
 from tests.kit.eventually import eventually_async
 
@@ -46,5 +48,22 @@ def test_time_stands_at_the_start_until_ticks_are_told_and_then_at_the_next_of_t
         await eventually_async("the time between two ticks", lambda: told.now_ns() == T0 + 25 * NS_PER_S, 5)
         assert log.ticks == [10, 20]
         running.cancel()
+
+    asyncio.run(story())
+
+
+def test_the_clock_stands_while_the_process_gets_no_turn() -> None:
+    """A machine that is busy elsewhere for a moment must not make devices look silent."""
+
+    async def story() -> None:
+        clock = SimulatedClock(T0, 100.0, held=True)
+        hooks = Hooks(progress={"breaker": T0, "grid": T0})
+        pacer = asyncio.create_task(Pacer(clock, hooks, TICK).run())
+        await asyncio.sleep(0.02)
+        before_ns = clock.now_ns()
+        time.sleep(0.3)  # noqa: ASYNC251  # nobody gets a turn
+        assert clock.now_ns() - before_ns <= 5 * NS_PER_S
+        assert clock.now_ns() > before_ns
+        pacer.cancel()
 
     asyncio.run(story())
