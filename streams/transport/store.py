@@ -207,7 +207,7 @@ class StoreFile:
 
     def _delete(self, place: Place, offsets: Sequence[int]) -> None:
         # Always the same statement: of every length there would be one more in SQLite's memory.
-        padded = [*offsets, *offsets[-1:] * (_SLICE - len(offsets))]
+        padded = [*offsets, *[offsets[-1]] * (_SLICE - len(offsets))]
         self._db.execute(f"DELETE FROM {table_of(place.id)} WHERE off IN ({_MARKS})", padded)  # noqa: S608
 
     def _drop_tombstones(self, place: Place, compaction: _Compaction, before_ms: int) -> bool:
