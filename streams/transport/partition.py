@@ -1,7 +1,7 @@
 """What does the owner of the log keep in memory about one partition?
 
 Where its offsets stand, and its *tail*: the newest records, from which a consumer that keeps up reads without touching the disk.
-The tail is bounded by bytes. It also holds records on their way to disk, which nobody may read yet.
+The tail is bounded by bytes and by age. It also holds records on their way to disk, which nobody may read yet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ RECORD_OVERHEAD_BYTES: Final = 350
 """What a record costs in memory beside its key and value."""
 
 _TAIL_BYTES: Final = 2 << 20
-"""A consumer that keeps up is some hundred records behind. Small, because each of two dozen partitions fills it, some of them in a day:
+
+_TAIL_MS: Final = 30_000
+"""A consumer that keeps up is a second behind. Without this bound a partition that is seldom written would fill its tail for a day, and
 memory that grows for a day cannot be told from a leak."""
 
 
@@ -62,15 +64,17 @@ class Partition:
         self._tail.append(record)
         self._tail_bytes += _size(record)
         limit = 0 if self.compacted else _TAIL_BYTES
-        if self._tail_bytes > limit:
-            self._forget(limit * 3 // 4)
+        if self._tail_bytes > limit or self._tail[0].ts_write_ms < self.ts_write_ms - 2 * _TAIL_MS:
+            self._forget(limit * 3 // 4, self.ts_write_ms - _TAIL_MS)
         return record
 
-    def _forget(self, bytes_left: int) -> None:
-        """Drop the older part of the tail, as far as it is on disk."""
+    def _forget(self, bytes_left: int, ms_left: int) -> None:
+        """Drop the older part of the tail, as far as it is on disk: down to so many bytes, and what was written before an instant."""
         drop = 0
-        while self._tail_bytes > bytes_left and drop < len(self._tail) and self._tail[drop].offset < self.end:
-            self._tail_bytes -= _size(self._tail[drop])
+        while drop < len(self._tail) and (oldest := self._tail[drop]).offset < self.end:
+            if self._tail_bytes <= bytes_left and oldest.ts_write_ms >= ms_left:
+                break
+            self._tail_bytes -= _size(oldest)
             drop += 1
         del self._tail[:drop]
 

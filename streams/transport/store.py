@@ -32,6 +32,7 @@ _ROWS_PER_INSERT: Final = (64, 8, 1)
 after each one, and writing slows down tenfold."""
 
 _SLICE: Final = 512
+_MARKS: Final = ",".join("?" * _SLICE)
 _TOMBSTONE_MS: Final = 86_400_000
 _FREE_PAGES_MIN: Final = 256
 _FREE_PAGES_PER_STEP: Final = 256
@@ -256,8 +257,9 @@ class StoreFile:
         return sum(len(compaction.superseded) for compaction in self._compactions.values())
 
     def _delete(self, place: Place, offsets: Sequence[int]) -> None:
-        marks = ",".join("?" * len(offsets))
-        self._db.execute(f"DELETE FROM {table_of(place.id)} WHERE off IN ({marks})", offsets)  # noqa: S608
+        # Always the same statement: of every length there would be one more in SQLite's memory.
+        padded = [*offsets, *[offsets[-1]] * (_SLICE - len(offsets))]
+        self._db.execute(f"DELETE FROM {table_of(place.id)} WHERE off IN ({_MARKS})", padded)  # noqa: S608
 
     def _drop_tombstones(self, place: Place, compaction: _Compaction, before_ms: int) -> bool:
         sql = f"SELECT off, key FROM {table_of(place.id)} WHERE value IS NULL AND ts_ms < ? AND off < ? ORDER BY off LIMIT ?"  # noqa: S608

@@ -124,6 +124,16 @@ def test_a_consumer_that_lags_reads_from_disk_what_the_tail_forgot(log: Log, mon
     assert log.read("t", 0, 100) == []
 
 
+def test_the_tail_forgets_what_is_old_too(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    began_ms = time.time_ns() // 1_000_000
+    for second in range(0, 200, 10):
+        monkeypatch.setattr(time, "time_ns", lambda second=second: (began_ms + second * 1000) * 1_000_000)
+        put(log, b"%d" % second)
+    assert len(log._partitions["t", 0]._tail) <= 7
+    assert values(log.read("t", 0, 0)) == [b"%d" % second for second in range(0, 200, 10)]
+    assert log.read("t", 0, 19)[0].value == b"190"
+
+
 def test_of_a_compacted_topic_only_what_is_on_its_way_stays_in_memory(log: Log) -> None:
     log.declare("states", partitions=1, compacted=True)
     for _ in range(20):
