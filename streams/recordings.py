@@ -135,9 +135,7 @@ class _Kafka:
         place = TopicPartition(topic, partition)
         consumer = self._run(self._consumer())
         try:
-            oldest, end = self._run(_bounds(consumer, place))
-            consumer.assign([place])
-            consumer.seek(place, max(oldest, start))
+            end = self._run(_begun(consumer, place, start))
             silent = 0
             while self._run(consumer.position(place)) < end:
                 found = self._run(consumer.getmany(place, timeout_ms=_FETCH_MS)).get(place, [])
@@ -154,6 +152,14 @@ class _Kafka:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._servers, enable_auto_commit=False, max_partition_fetch_bytes=8 << 20)
         await consumer.start()
         return consumer
+
+
+async def _begun(consumer: AIOKafkaConsumer, place: TopicPartition, start: int) -> int:
+    """Go to an offset, or to the oldest that is still there; returns where reading ends."""
+    oldest, end = await _bounds(consumer, place)
+    consumer.assign([place])
+    consumer.seek(place, max(oldest, start))
+    return end
 
 
 async def _bounds(consumer: AIOKafkaConsumer, place: TopicPartition) -> tuple[int, int]:
