@@ -91,10 +91,10 @@ class _Kafka:
         self._servers = servers
         self._runner = asyncio.Runner()
         self._partitions: dict[str, int] = {}
-        self._done: dict[tuple[str, int], int] = {}
+        self._done: dict[tuple[str, int], int] | None = None
 
     def __enter__(self) -> Self:
-        self._partitions, self._done = self._run(self._look())
+        self._partitions = self._run(self._look())
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -106,21 +106,31 @@ class _Kafka:
         except (KafkaError, OSError) as exc:
             raise StoreError(f"the broker {';'.join(self._servers)} cannot be read: {exc!r}; see `gridfuse doctor`") from exc
 
-    async def _look(self) -> tuple[dict[str, int], dict[tuple[str, int], int]]:
+    async def _look(self) -> dict[str, int]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
         await admin.start()
         try:
             described = await admin.describe_topics(await admin.list_topics())
-            found = {topic["topic"]: len(topic["partitions"]) for topic in described}
+        finally:
+            await admin.close()
+        return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+    async def _committed(self) -> dict[tuple[str, int], int]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
+        await admin.start()
+        try:
             committed = await admin.list_consumer_group_offsets(_GROUP)
         finally:
             await admin.close()
-        return found, {(place.topic, place.partition): int(at.offset) for place, at in committed.items()}
+        return {(place.topic, place.partition): int(at.offset) for place, at in committed.items()}
 
     def partitions(self, topic: str) -> int:
         return self._partitions.get(topic, 0)
 
     def done(self, topic: str, partition: int) -> int:
+        # Asked for when it is wanted: a broker that is new knows topics before it knows groups.
+        if self._done is None:
+            self._done = self._run(self._committed())
         return self._done.get((topic, partition), 0)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
