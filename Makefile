@@ -34,7 +34,7 @@ test: $(VENV)/.dev  ## All tests; those that need a server which is not here are
 	@$(BIN)/python -m pytest
 
 unit: $(VENV)/.dev  ## The fast tests only
-	@$(BIN)/python -m pytest -m 'not integration and not slow' tests/unit tests/test_tidy.py
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not integration and not slow' tests/unit tests/test_tidy.py
 
 check: $(VENV)/.dev  ## Formatting, lint, types, who may import whom
 	@$(BIN)/ruff format --check .
