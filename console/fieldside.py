@@ -15,7 +15,7 @@ from ingest.clock import Clock
 from ingest.frame import TelemetryFrame, encode_frame
 from ingest.gateway import Gateway
 from ingest.pointlist import PointList
-from market.decisions import Phase
+from market.decisions import out_of_force
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import Segment
 from market.outcomes import Cleared
@@ -28,9 +28,6 @@ from streams.topics import Topic
 __all__ = ["BasePoints", "FieldSide", "part_of"]
 
 _log = logging.getLogger(__name__)
-
-_OUT: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.RESUMING)
-"""Phases in which clearings run in the shadow: units follow dispatch, not them (Art. 27)."""
 
 _WORTH_WRITING_MW: Final = 0.05
 
@@ -49,17 +46,21 @@ def part_of(points: PointList, areas: Collection[str]) -> PointList:
 
 
 class FieldSide:
-    """Reads every device of a point list and puts its frames on their topic.
+    """Reads every device of a point list, puts its frames on their topic once :meth:`bind` says where, and carries out what was cleared.
 
     Args:
         points: the devices this process reads.
-        shell: sends frames, once it is bound by :meth:`bind`.
+        settings: whether base points are written, and how long an interval is.
         clock: event time.
+
+    Attributes:
+        base_points: to be shown outcomes and the market's state.
     """
 
-    def __init__(self, points: PointList, clock: Clock) -> None:
+    def __init__(self, points: PointList, settings: Settings, clock: Clock) -> None:
         self.areas = tuple(sorted({device.area for device in points.devices}))
         self.gateway = Gateway(points, clock, self._emit)
+        self.base_points = BasePoints(self.gateway, points, settings, clock)
         self.samples_in = 0
         self.lost: BaseException | None = None
         """Why an accepted frame could not be made durable; the process must not go on."""
@@ -108,7 +109,9 @@ class BasePoints:
         """Take in one record of the market (:class:`streams.agents.Observer`)."""
         match record:
             case MarketView():
-                self._out = any(segment.segment is Segment.RT and segment.phase in _OUT for segment in record.segments)
+                rt = next(segment for segment in record.segments if segment.segment is Segment.RT)
+                # Units follow dispatch while clearings are shadows (Art. 27).
+                self._out = out_of_force(rt.phase, rt.effective_from_ns)
             case Cleared():
                 if self._out is False and record.interval_start_ns + self._interval_ns > self._clock.now_ns():
                     self._carry_out(record.dispatch_mw)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from console.board.state import BoardState
@@ -49,22 +49,23 @@ def last_event_ns(broker: str) -> int | None:
     Raises:
         StoreError: there is a log, and it cannot be read.
     """
-    newest = [*_last_records(broker, topics.FACTS, 50), *_last_records(broker, topics.SNAPSHOTS, 50)]
-    return max((record.ts_event_ns for record in newest), default=None)
+    newest = _last_records(broker, {topics.FACTS: 50, topics.SNAPSHOTS: 50})
+    return max((record.ts_event_ns for records in newest.values() for record in records), default=None)
 
 
-def _last_records(broker: str, topic: Topic, most: int) -> list[Any]:
-    """Read back the newest records of a topic of one partition; none where nothing was recorded yet."""
+def _last_records(broker: str, most: Mapping[Topic, int]) -> dict[Topic, list[Any]]:
+    """Read back the newest records of topics of one partition; none where nothing was recorded yet."""
     directory = log_directory(broker)
     if directory is not None and not any(directory.glob("*")):
-        return []
-    found = []
+        return {}
+    found: dict[Topic, list[Any]] = {}
     with open_recording(broker) as recording:
-        if recording.partitions(topic.name):
-            oldest, end = recording.bounds(topic.name, 0)
-            for record in recording.records(topic.name, 0, max(oldest, end - most)):
-                with contextlib.suppress(DecodeError):
-                    found.append(wire.decode(topic, record.value or b""))
+        for topic, count in most.items():
+            if recording.partitions(topic.name):
+                records = found.setdefault(topic, [])
+                for record in recording.newest(topic.name, 0, count):
+                    with contextlib.suppress(DecodeError):
+                        records.append(wire.decode(topic, record.value or b""))
     return found
 
 
@@ -113,8 +114,8 @@ class PeopleSide:
         Raises:
             StoreError: there is a recording, and it cannot be read.
         """
-        for topic, most in _BOARD_RECORDS.items():
-            for record in await asyncio.to_thread(_last_records, self._settings.broker, topic, most):
+        for topic, records in (await asyncio.to_thread(_last_records, self._settings.broker, _BOARD_RECORDS)).items():
+            for record in records:
                 await self._on_board.see(topic, record)
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:

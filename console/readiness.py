@@ -13,15 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from faust.exceptions import ConsumerNotStarted
-
 from console.loopdelay import LoopDelay
 from ingest.clock import Clock
 from market.units import NS_PER_S
 from streams import topics
 from streams.positions import open_log, positions
 from streams.runtime import Shell
-from streams.topics import Topic
 
 __all__ = ["LOOP_DELAY_MAX_S", "Readiness"]
 
@@ -119,7 +116,7 @@ class Readiness:
             remedy = "the event loop or the disk holds it up: see gridfuse_event_loop_delay_max_seconds and gridfuse doctor"
             yield f"time: the last tick is {old_ns / NS_PER_S:,.0f} s old, at most {bound_s:,.0f} s; {remedy}"
         for name, topic in _COMPUTES.items():
-            if not self._owns(topic):
+            if not self._shell.owns(topic):
                 continue
             done_ns = self._progress.get(name, 0)
             if not done_ns:
@@ -128,10 +125,3 @@ class Readiness:
                 behind_s = (tick_ns - done_ns) / NS_PER_S
                 remedy = "wait, and if it grows see gridfuse_processor_work_seconds_total"
                 yield f"{name}: {behind_s:,.0f} s behind the last tick, at most {bound_s:,.0f} s; {remedy}"
-
-    def _owns(self, topic: Topic) -> bool:
-        """Whether this worker reads a topic of one partition; another one answers for it otherwise."""
-        try:
-            return (topic.name, 0) in self._shell.app.consumer.assignment()
-        except ConsumerNotStarted:
-            return False

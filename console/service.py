@@ -8,7 +8,6 @@ at the next start, because everything accepted is in the log.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 from console.api import ApiServer, build_api, build_probes
 from console.board.stream import BoardStream
-from console.fieldside import BasePoints, FieldSide, part_of
+from console.fieldside import FieldSide, part_of
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
@@ -30,6 +29,7 @@ from streams.agents import Hooks, Observer
 from streams.alerts import damage_alert
 from streams.app import build_app
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
+from streams.lockfile import Held, own
 from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.positions import open_log
@@ -37,15 +37,12 @@ from streams.roles import Part, Role
 from streams.settings import Settings
 from streams.ticker import Ticker
 from streams.transport import log_directory
-from streams.transport.patience import Stalled
+from streams.transport.patience import STOP_WITHIN_S, Stalled
 
 __all__ = ["INSTANCE", "Service"]
 
 INSTANCE: Final = "gridfuse-1"
 """Name of a process whose group has no other."""
-
-_STOP_WITHIN_S: Final = 3.0
-"""How long a stop waits for a disk that takes nothing."""
 
 
 class Service:
@@ -96,12 +93,11 @@ class Service:
         settings.data.mkdir(parents=True, exist_ok=True)
         self._lock_fd = _claim(settings, role, instance) if log_directory(settings.broker) is None else None
         points = part_of(settings.points, areas) if areas else settings.points
-        self.field = FieldSide(points, self.clock) if Part.FIELD in role.parts else None
+        self.field = FieldSide(points, settings, self.clock) if Part.FIELD in role.parts else None
         self.people = PeopleSide(settings, self.model, self.clock.speed, simulated=simulated) if Part.PEOPLE in role.parts else None
         self.hooks = replace(hooks or Hooks(), observers=(*(self.people.observers if self.people else ()), *extra))
         if self.field is not None:
-            self._base_points = BasePoints(self.field.gateway, points, settings, self.clock)
-            self.hooks.in_field = self._base_points
+            self.hooks.in_field = self.field.base_points
         self.app, self.shell = build_app(settings, self.model, stamp_ns or self.clock.now_ns, self.hooks, role, instance)
         if self.field is not None:
             self.field.bind(self.shell)
@@ -269,7 +265,7 @@ class Service:
         log = open_log(self.app)
         self.shell.stopping = True
         if log is not None:
-            log.give_up_within(_STOP_WITHIN_S)
+            log.give_up_within(STOP_WITHIN_S)
         if self.ticker is not None:
             await self._cancel("ticker")
         if self.field is not None:
@@ -277,7 +273,7 @@ class Service:
         await self.drained(2.0)
         await self.app.stop()
         if self.field is not None:
-            self._base_points.stop()
+            self.field.base_points.stop()
         await self._cancel(*(task.get_name() for task in self._tasks))
         if self.people is not None:
             await self.people.close()
@@ -315,11 +311,8 @@ def _claim(settings: Settings, role: Role, instance: str) -> int:
         StoreLocked: another process has it. On Kafka the two would throw each other out of their group for ever.
     """
     path = settings.data / f"{role}-{instance}.lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        what = f"{path.name} in {settings.data} is held by a running process; stop it, or give this one a name with --instance"
+        return own(path)
+    except Held as held:
+        what = f"{path.name} in {settings.data} is held by process {held.by}; stop it, or give this one a name with --instance"
         raise StoreLocked(what) from None
-    return fd

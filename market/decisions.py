@@ -35,6 +35,7 @@ __all__ = [
     "Transition",
     "chained",
     "first_broken",
+    "out_of_force",
 ]
 
 GENESIS: Final = "0" * 64
@@ -50,6 +51,20 @@ class Phase(StrEnum):
     TRIPPED = "TRIPPED"
     OVERDUE = "OVERDUE"
     RESUMING = "RESUMING"
+
+
+_OUT_OF_FORCE: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.RESUMING)
+
+
+def out_of_force(phase: Phase, effective_from_ns: int | None) -> bool:
+    """Whether clearings run in the shadow and the breaker sets the prices.
+
+    It does while tripped, and while resuming, also where something is proposed meanwhile.
+
+    Args:
+        effective_from_ns: first interval of the market again, once a recovery is announced.
+    """
+    return phase in _OUT_OF_FORCE or effective_from_ns is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,9 +34,7 @@ def reserve_margin_pct(available_mw: _Array, output_mw: _Array, load_mw: float) 
 
     None without load, without units, and where an output never arrived.
     """
-    if load_mw <= 0 or not len(output_mw):
-        return None
-    return _finite(100.0 * float(np.maximum(available_mw - output_mw, 0.0).sum()) / load_mw)
+    return reserve_pct(np.maximum(available_mw - output_mw, 0.0), load_mw) if len(output_mw) else None
 
 
 def running(on: NDArray[np.bool_], renewable: NDArray[np.bool_], output_mw: _Array, p_max_mw: _Array) -> NDArray[np.bool_]:

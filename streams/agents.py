@@ -29,6 +29,7 @@ from streams.image import AreaSnapshot
 from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
 from streams.lanes import SHOWN, Lane, Lanes, Observer
 from streams.marketmodel import MarketModel
+from streams.notes import Notes
 from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
 from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
@@ -193,25 +194,14 @@ class _Answer(msgspec.Struct):
     fault: str | None
 
 
-_ANSWERS: Final = msgspec.json.Decoder(dict[str, _Answer])
 _ANSWERS_KEPT: Final = 16
 
 
 def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
-    kept = _table(app, "clearing", topics.INPUTS)
-
-    def answers() -> dict[str, _Answer]:
-        raw = kept.get(_STATE)
-        return {} if raw is None else _ANSWERS.decode(raw)
+    answers = Notes(shell, _table(app, "clearing", topics.INPUTS), _Answer, _ANSWERS_KEPT)
 
     async def noted(request: Any, event: Any, fault: str | None) -> _Answer:
-        """Note an answer before it is given: whoever asks the same again, by redelivery or anew, gets the same one."""
-        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault)
-        newest = [*answers().items(), (identity_of(request), answer)][-_ANSWERS_KEPT:]
-        kept[_STATE] = msgspec.json.encode(dict(newest))
-        # On Kafka the table's change and the answer go to different partitions, and another worker might answer meanwhile.
-        await shell.confirmed(event)
-        return answer
+        return await answers.note(identity_of(request), _Answer(completed_at_ns=shell.now_ns(), fault=fault), event)
 
     async def clear(inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
         fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
@@ -234,7 +224,7 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         wanted = isinstance(record, DayAheadWanted)
         hooks.clearing = record.ts_event_ns if wanted else record.interval_start_ns
         try:
-            await (day_ahead if wanted else clear)(record, event, answers().get(identity_of(record)))
+            await (day_ahead if wanted else clear)(record, event, answers.get(identity_of(record)))
         finally:
             hooks.clearing = None
 
@@ -250,26 +240,18 @@ def _failed_by_fault(inputs: ClearingInputs) -> ClearingFailed:
     )
 
 
-_ARRIVALS: Final = msgspec.json.Decoder(dict[str, int])
 _ARRIVALS_KEPT: Final = 64
 
 
 def _bind_commands(app: faust.App, shell: Shell) -> None:
-    kept = _table(app, "commands", topics.COMMANDS)
-
-    async def arrived_ns(command: CommandGiven, event: Any) -> int:
-        """Return when an order arrived: noted before it is passed on, so that it is passed on with one instant however often."""
-        raw = kept.get(_STATE)
-        known = {} if raw is None else _ARRIVALS.decode(raw)
-        if command.command_id not in known:
-            known[command.command_id] = shell.now_ns()
-            kept[_STATE] = msgspec.json.encode(dict([*known.items()][-_ARRIVALS_KEPT:]))
-            await shell.confirmed(event)
-        return known[command.command_id]
+    arrivals = Notes(shell, _table(app, "commands", topics.COMMANDS), int, _ARRIVALS_KEPT)
 
     async def forward(command: CommandGiven, event: Any) -> None:
+        arrived_ns = arrivals.get(command.command_id)
+        if arrived_ns is None:
+            arrived_ns = await arrivals.note(command.command_id, shell.now_ns(), event)
         # The breaker has one input, so that the order of everything it knows is the order of one partition.
-        await shell.emit([replace(command, ts_event_ns=await arrived_ns(command, event))])
+        await shell.emit([replace(command, ts_event_ns=arrived_ns)])
 
     _agent(app, shell, topics.COMMANDS, "commands", forward)
 

@@ -177,13 +177,12 @@ def control_figures(sums: AreaSums, now_ns: int, params: ControlParams) -> dict[
     last_quarter_ns = floor_ns(now_ns, _QUARTER_NS) - 2 * _QUARTER_NS
     k1 = sums.k1 if sums.k1 is not None and sums.k1[0] >= last_quarter_ns else None
     energy = sums.deviation_mwh if sums.deviation_mwh is not None and sums.deviation_mwh[0] >= last_quarter_ns else None
-    cps2, passed = sums.cps2.mean(now_ns), sums.passed.mean(now_ns)
     return {
         "cps1_pct": cps1_pct(sums.cps1.mean(now_ns), params.epsilon1_hz),
         "baal_outside_min": float(sums.outside_min) if floor_ns(now_ns, NS_PER_MIN) - sums.minute_ns <= 2 * NS_PER_MIN else None,
-        "cps2_pct": None if cps2 is None else 100.0 * cps2,
+        "cps2_pct": sums.cps2.mean_pct(now_ns),
         "cps_k1_pct": None if k1 is None else k1[1],
         "cps_grade": None if k1 is None else float(k1[2]),
-        "cps_pass_pct": None if passed is None else 100.0 * passed,
+        "cps_pass_pct": sums.passed.mean_pct(now_ns),
         "tie_energy_deviation_mwh": None if energy is None else energy[1],
     }

@@ -27,7 +27,7 @@ from detectors.findings import (
     ResultAccepted,
 )
 from market import regimes, segment
-from market.decisions import GENESIS, AnomalyNoted, Decision, DecisionBody, FindingNoted, OutageEnded, Phase, chained
+from market.decisions import GENESIS, AnomalyNoted, Decision, DecisionBody, FindingNoted, OutageEnded, chained, out_of_force
 from market.facts import (
     ClearingReported,
     ClearingStatus,
@@ -50,7 +50,6 @@ Effect = Decision | PriceInForce
 Grid = Mapping[str, topology_change.Element]
 
 _COMMANDS_REMEMBERED: Final = 64
-_OUT: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.RESUMING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +193,8 @@ def _segment_view(state: segment.SegmentState, headroom_s: float | None, failed:
 
 
 def _out(state: BreakerState) -> bool:
-    """Whether the breaker sets the prices: tripped, or resuming, also where something else is proposed meanwhile."""
-    return state.rt.phase in _OUT or state.rt.effective_from_ns is not None
+    """Whether the breaker sets the prices."""
+    return out_of_force(state.rt.phase, state.rt.effective_from_ns)
 
 
 def _substituted(before: segment.SegmentState, after: segment.SegmentState) -> tuple[regimes.Substituted, ...]:

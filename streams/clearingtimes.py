@@ -81,13 +81,9 @@ def clearing_figures(times: ClearingTimes, now_ns: int) -> dict[str, float | Non
     of_day: Sequence[tuple[int, float, bool]] = [each for each in times.cleared if each[0] > now_ns - NS_PER_DAY]
     latency_s = np.percentile([late_s for _, late_s, _ in of_day], _LATENCY_PCT).tolist() if of_day else [None] * len(_LATENCY_PCT)
     return {
-        "clearing_availability_pct": _pct(times.kept.mean(now_ns)),
+        "clearing_availability_pct": times.kept.mean_pct(now_ns),
         **{f"clearing_latency_p{share}_s": s for share, s in zip(_LATENCY_PCT, latency_s, strict=True)},
-        "bus_cap_hits_pct": _pct(times.at_cap.mean(now_ns)),
-        "bus_floor_hits_pct": _pct(times.at_floor.mean(now_ns)),
+        "bus_cap_hits_pct": times.at_cap.mean_pct(now_ns),
+        "bus_floor_hits_pct": times.at_floor.mean_pct(now_ns),
         "price_limit_hits_pct": 100.0 * sum(hit for _, _, hit in of_day) / len(of_day) if of_day else None,
     }
-
-
-def _pct(share: float | None) -> float | None:
-    return None if share is None else 100.0 * share

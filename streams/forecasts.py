@@ -85,15 +85,17 @@ def compared(sums: ForecastSums, now_ns: int, actual: Actual, plans: Sequence[Da
         step_ns: time the instant stands for.
     """
 
-    def load_error(start_ns: int, mean_mw: float) -> float | None:
+    def forecast_mw(start_ns: int, of_day: Callable[[DayAheadPlan], Sequence[float]]) -> float | None:
         plan = day_plan(plans, start_ns, zone)
-        forecast_mw = None if plan is None else of_period(plan.load_mw, plan.day, start_ns, zone)
-        return None if forecast_mw is None else relative_error(forecast_mw, mean_mw)
+        return None if plan is None else of_period(of_day(plan), plan.day, start_ns, zone)
+
+    def load_error(start_ns: int, mean_mw: float) -> float | None:
+        mw = forecast_mw(start_ns, lambda plan: plan.load_mw)
+        return None if mw is None else relative_error(mw, mean_mw)
 
     def wind_solar_error(start_ns: int, mean_mw: float) -> float | None:
-        plan = day_plan(plans, start_ns, zone)
-        forecast_mw = None if plan is None else of_period(plan.wind_solar_mw, plan.day, start_ns, zone)
-        return None if forecast_mw is None else capacity_error(forecast_mw, mean_mw, actual.capacity_mw)
+        mw = forecast_mw(start_ns, lambda plan: plan.wind_solar_mw)
+        return None if mw is None else capacity_error(mw, mean_mw, actual.capacity_mw)
 
     today = day_plan(plans, now_ns, zone)
     if today is None:
@@ -138,11 +140,10 @@ def forecast_figures(sums: ForecastSums, now_ns: int, plans: Sequence[DayAheadPl
     """
     plan = day_plan(plans, now_ns, zone)
     load_rms, wind_solar_rms = sums.load.square.mean(now_ns), sums.wind_solar.square.mean(now_ns)
-    load, wind_solar = sums.load.absolute.mean(now_ns), sums.wind_solar.absolute.mean(now_ns)
     return {
         "load_forecast_mw": None if plan is None else of_period(plan.load_mw, plan.day, now_ns, zone),
-        "load_forecast_mape_pct": None if load is None else 100.0 * load,
+        "load_forecast_mape_pct": sums.load.absolute.mean_pct(now_ns),
         "load_forecast_accuracy_pct": None if load_rms is None else 100.0 * (1.0 - sqrt(load_rms)),
-        "wind_solar_forecast_mae_pct": None if wind_solar is None else 100.0 * wind_solar,
+        "wind_solar_forecast_mae_pct": sums.wind_solar.absolute.mean_pct(now_ns),
         "wind_solar_forecast_rmse_pct": None if wind_solar_rms is None else 100.0 * sqrt(wind_solar_rms),
     }

@@ -6,19 +6,19 @@ Both are read from outside, beside a running service, and neither learns of it: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.errors import StoreError
 from streams.replay import RecordSource
 from streams.roles import Role
 from streams.transport import log_directory
+from streams.transport.cluster import asking, partitions_of, servers_of
 from streams.transport.reader import LogReader
 from streams.transport.records import Record
 
@@ -31,10 +31,10 @@ _PATIENCE: Final = 30
 
 
 class Recording(RecordSource, Protocol):
-    """Recorded topics, with where they begin and end."""
+    """Recorded topics, which may also be read from near their end."""
 
-    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """Return the oldest offset that is still there and the one the next record will get."""
+    def newest(self, topic: str, partition: int, most: int) -> Iterator[Record]:
+        """Yield the newest records of one partition in order."""
         ...
 
 
@@ -53,7 +53,7 @@ def open_recording(broker: str) -> Iterator[Recording]:
         with _log(directory) as log:
             yield log
     else:
-        with _Kafka(broker.partition("://")[2].split(";")) as kafka:
+        with _Kafka(servers_of(broker)) as kafka:
             yield kafka
 
 
@@ -74,8 +74,9 @@ class _Log:
     def partitions(self, topic: str) -> int:
         return self._topics[topic].partitions if topic in self._topics else 0
 
-    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        return self._log.bounds(topic, partition)
+    def newest(self, topic: str, partition: int, most: int) -> Iterator[Record]:
+        oldest, end = self._log.bounds(topic, partition)
+        return self._log.records(topic, partition, max(oldest, end - most))
 
     def done(self, topic: str, partition: int) -> int:
         return self._done.get((topic, partition), 0)
@@ -94,7 +95,7 @@ class _Kafka:
         self._done: dict[tuple[str, int], int] | None = None
 
     def __enter__(self) -> Self:
-        self._partitions = self._run(self._look())
+        self._partitions = self._run(partitions_of(self._servers))
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -106,22 +107,9 @@ class _Kafka:
         except (KafkaError, OSError) as exc:
             raise StoreError(f"the broker {';'.join(self._servers)} cannot be read: {exc!r}; see `gridfuse doctor`") from exc
 
-    async def _look(self) -> dict[str, int]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
-        await admin.start()
-        try:
-            described = await admin.describe_topics(await admin.list_topics())
-        finally:
-            await admin.close()
-        return {topic["topic"]: len(topic["partitions"]) for topic in described}
-
     async def _committed(self) -> dict[tuple[str, int], int]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
-        await admin.start()
-        try:
+        async with asking(self._servers) as admin:
             committed = await admin.list_consumer_group_offsets(_GROUP)
-        finally:
-            await admin.close()
         return {(place.topic, place.partition): int(at.offset) for place, at in committed.items()}
 
     def partitions(self, topic: str) -> int:
@@ -133,16 +121,14 @@ class _Kafka:
             self._done = self._run(self._committed())
         return self._done.get((topic, partition), 0)
 
-    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        consumer = self._run(self._consumer())
-        try:
-            oldest, end = self._run(_bounds(consumer, TopicPartition(topic, partition)))
-        finally:
-            self._run(consumer.stop())
-        return int(oldest), int(end)
-
     def records(self, topic: str, partition: int, start: int = 0) -> Iterator[Record]:
-        place = TopicPartition(topic, partition)
+        return self._read(TopicPartition(topic, partition), lambda end: start)
+
+    def newest(self, topic: str, partition: int, most: int) -> Iterator[Record]:
+        return self._read(TopicPartition(topic, partition), lambda end: end - most)
+
+    def _read(self, place: TopicPartition, start: Callable[[int], int]) -> Iterator[Record]:
+        """Yield what stands on a partition; ``start`` says, for its end, where to begin."""
         consumer = self._run(self._consumer())
         try:
             end = self._run(_begun(consumer, place, start))
@@ -151,7 +137,9 @@ class _Kafka:
                 found = self._run(consumer.getmany(place, timeout_ms=_FETCH_MS)).get(place, [])
                 silent = 0 if found else silent + 1
                 if silent > _PATIENCE:
-                    raise StoreError(f"the broker {';'.join(self._servers)} gives nothing of {topic}[{partition}]; see `gridfuse doctor`")
+                    raise StoreError(
+                        f"the broker {';'.join(self._servers)} gives nothing of {place.topic}[{place.partition}]; see `gridfuse doctor`"
+                    )
                 for record in found:
                     if record.offset < end:
                         yield Record(record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
@@ -164,14 +152,9 @@ class _Kafka:
         return consumer
 
 
-async def _begun(consumer: AIOKafkaConsumer, place: TopicPartition, start: int) -> int:
+async def _begun(consumer: AIOKafkaConsumer, place: TopicPartition, start: Callable[[int], int]) -> int:
     """Go to an offset, or to the oldest that is still there; returns where reading ends."""
-    oldest, end = await _bounds(consumer, place)
-    consumer.assign([place])
-    consumer.seek(place, max(oldest, start))
-    return end
-
-
-async def _bounds(consumer: AIOKafkaConsumer, place: TopicPartition) -> tuple[int, int]:
     oldest, ends = await consumer.beginning_offsets([place]), await consumer.end_offsets([place])
-    return oldest[place], ends[place]
+    consumer.assign([place])
+    consumer.seek(place, max(oldest[place], start(ends[place])))
+    return int(ends[place])

@@ -30,7 +30,7 @@ from typing import Any, Final, NoReturn
 
 import faust
 from aiokafka.errors import KafkaError
-from faust.exceptions import FaustError
+from faust.exceptions import ConsumerNotStarted, FaustError
 
 from market import facts
 from market.decisions import Decision
@@ -192,8 +192,14 @@ class Shell:
         return self.topics
 
     def owns(self, topic: Topic) -> bool:
-        """Whether this worker reads a topic of one partition: then it is the one that acts on it."""
-        return self._is_ours((topic.name, 0))
+        """Whether this worker reads a topic of one partition: then it is the one that acts on it.
+
+        Before the app has started, nobody does.
+        """
+        try:
+            return self._is_ours((topic.name, 0))
+        except ConsumerNotStarted:
+            return False
 
     async def confirmed(self, event: Any) -> None:
         """Return once all that was sent before, tables' changes included, is durable, and the event was ours when it was.
@@ -315,9 +321,7 @@ class Shell:
             dealt = await handle(record, event) or Dealt.KEPT
         except AssertionError as exc:
             self.die(f"invariant broken at {topic.name} offset {message.offset}: {exc!r}", exc, {"processor": name, **_place(message)})
-        except StoreError:
-            raise
-        except PartitionsWent:
+        except (StoreError, PartitionsWent):
             raise
         except Exception as exc:
             self.counters[f"failed {name}"] += 1
@@ -380,9 +384,7 @@ def _key(record: Any) -> bytes:
     match record:
         case AreaSnapshot(area=area):
             return area.encode()
-        case SourceStale(device=device) | SourceFresh(device=device):
-            return device.encode()
-        case SourceClockJumped(device=device) | SourceClockSteady(device=device):
+        case SourceStale(device=device) | SourceFresh(device=device) | SourceClockJumped(device=device) | SourceClockSteady(device=device):
             return device.encode()
         case Alert(alert_id=alert_id):
             return alert_id.encode()

@@ -21,7 +21,6 @@ Deliberately absent: several writers (a lock file refuses the second), compressi
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import threading
@@ -33,6 +32,7 @@ from pathlib import Path
 
 from market.units import NS_PER_S
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
+from streams.lockfile import Held, own
 from streams.segments import (
     BLOCK_BYTES_MAX,
     HEADER_BYTES,
@@ -123,15 +123,11 @@ def _sync_directory(directory: Path) -> None:
 def _lock(directory: Path) -> int:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o640)
+        return own(directory / "lock", 0o640)
+    except Held as held:
+        raise StoreLocked(f"spool {directory} is open in another process; stop that one, or give another directory") from held
     except OSError as exc:
         raise StoreError(f"spool {directory}: {exc.strerror}; the service needs to write there") from exc
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(fd)
-        raise StoreLocked(f"spool {directory} is open in another process; stop that one, or give another directory") from exc
-    return fd
 
 
 def survey(directory: Path) -> SpoolStatus:

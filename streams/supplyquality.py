@@ -38,8 +38,7 @@ def band_watched(sums: DaySums, ts_ns: int, deviation_hz: float, band_hz: float,
 
 def in_band_pct(sums: DaySums, now_ns: int) -> float | None:
     """Return ``100·time inside/time watched`` of the last day, %; None where nothing was watched."""
-    share = sums.mean(now_ns)
-    return None if share is None else 100.0 * share
+    return sums.mean_pct(now_ns)
 
 
 def outside_voltage(kv: NDArray[np.float64], nominal_kv: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -95,3 +95,8 @@ class DaySums:
         """Return total over weight, or None where nothing was added in the day up to ``now_ns``."""
         total, weight = self.of_day(now_ns)
         return total / weight if weight > 0 else None
+
+    def mean_pct(self, now_ns: int) -> float | None:
+        """Return :meth:`mean` as a percentage."""
+        mean = self.mean(now_ns)
+        return None if mean is None else 100.0 * mean

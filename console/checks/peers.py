@@ -18,17 +18,16 @@ from email.message import Message
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from console.checks.check import Check, Level
 from streams.settings import HttpModel
 from streams.topics import TOPICS
+from streams.transport.cluster import partitions_of, servers_of
 
 __all__ = ["check_http", "check_influx", "check_kafka", "check_webhook"]
 
 _TIMEOUT_S: Final = 5.0
-_KAFKA_PORT: Final = 9092
 _REPLY_BYTES_MAX: Final = 65_536
 
 _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -72,11 +71,11 @@ def check_kafka(broker: str) -> Iterator[Check]:
     Args:
         broker: ``kafka://host:port;host:port``, as the settings give it.
     """
-    servers = [one if ":" in one else f"{one}:{_KAFKA_PORT}" for one in broker.partition("://")[2].split(";")]
+    servers = servers_of(broker)
     # Else its words would stand on the terminal beside ours.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
-        partitions = asyncio.run(asyncio.wait_for(_partitions(servers), 3 * _TIMEOUT_S))
+        partitions = asyncio.run(asyncio.wait_for(partitions_of(servers, _TIMEOUT_S), 3 * _TIMEOUT_S))
     except (KafkaError, OSError, TimeoutError) as exc:
         what = f"no broker answers at {', '.join(servers)}: {str(exc) or type(exc).__name__}"
         yield Check(name="kafka", level=Level.FAIL, what=what, remedy="start the broker, or correct `broker`")
@@ -94,16 +93,6 @@ def check_kafka(broker: str) -> Iterator[Check]:
         yield Check(name="topics", level=Level.WARN, what=what, remedy="the next start makes them, where the broker lets it")
     elif not wrong:
         yield Check(name="topics", level=Level.OK, what=f"{len(TOPICS)} topics as declared")
-
-
-async def _partitions(servers: list[str]) -> dict[str, int]:
-    """Ask for the number of partitions of every topic, by name."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers, client_id="gridfuse-doctor", request_timeout_ms=int(_TIMEOUT_S * 1_000))
-    await admin.start()
-    try:
-        return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
-    finally:
-        await admin.close()
 
 
 # ── InfluxDB, the webhook ────────────────────────────────────────────────────────────────────────────────────────────

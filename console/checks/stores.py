@@ -1,14 +1,11 @@
 """Can what the service keeps in its data directory be used, and believed?
 
 The stores are read as they lie, whether or not a service writes them: the log and the ledger in read-only mode, the spool's files.
-Whether the log has an owner is found by asking for its lock, shared, and letting go at once; a service that starts in that very
-instant would find it taken and says so.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -28,7 +25,7 @@ from streams.transport.reader import LogReader
 from streams.transport.records import Record
 from streams.transport.schema import FILE_NAME, Declaration
 
-__all__ = ["check_data", "check_ledger", "check_log", "check_spool", "holder"]
+__all__ = ["check_data", "check_ledger", "check_log", "check_spool"]
 
 _WARN_FREE_BYTES: Final = 1 << 30
 _FAIL_FREE_BYTES: Final = 100 << 20
@@ -43,23 +40,6 @@ _SEGMENTS_READ: Final = 8
 
 _OLD_NS: Final = NS_PER_H
 """Lines that wait longer than this for an InfluxDB that is configured are worth a word."""
-
-
-def holder(lock: Path) -> int | None:
-    """Return the process that holds a store: its number, 0 where the lock file does not say, None where nobody does."""
-    try:
-        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
-        return int(text) if text.isdigit() else 0
-    else:
-        return None
-    finally:
-        os.close(fd)
 
 
 def check_data(data: Path) -> Iterator[Check]:

@@ -22,7 +22,7 @@ from aiokafka.partitioner import murmur2
 
 from streams.errors import StoreError
 from streams.transport.log import Log
-from streams.transport.patience import LogOptions
+from streams.transport.patience import STOP_WITHIN_S, LogOptions
 
 __all__ = ["Link", "partition_of"]
 
@@ -31,9 +31,6 @@ _BACKLOG_BYTES_MAX: Final = 32 << 20
 
 _DELIVERY_BYTES_MAX: Final = 64 << 20
 """Deliveries wait at more than this: an agent changes its table without waiting, and a record that only fills memory is no help."""
-
-_STOP_WITHIN_S: Final = 3.0
-"""How long a stop waits for a disk that takes nothing."""
 
 
 class _Waiter(NamedTuple):
@@ -131,7 +128,7 @@ class Link:
 
     def stopping(self) -> None:
         """Bound what follows: a stall ends in a failure soon, and whoever waits for the disk hears of it."""
-        self.log.give_up_within(_STOP_WITHIN_S)
+        self.log.give_up_within(STOP_WITHIN_S)
 
     def partition_for(self, topic: str, key: bytes | None, partition: int | None) -> int:
         """Return the partition that a record goes to: the one asked for, the key's, or without a key each in turn.

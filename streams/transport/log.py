@@ -20,7 +20,6 @@ one process (Kafka is there for that).
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -33,6 +32,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from streams.errors import StoreError, StoreLocked
+from streams.lockfile import Held, own
 from streams.transport.inspection import DAMAGE_REMEDY, Damage, inspect
 from streams.transport.partition import RECORD_OVERHEAD_BYTES, Partition
 from streams.transport.patience import LogOptions, Stalled
@@ -311,20 +311,13 @@ class Log:
 
 
 def _own(directory: Path) -> int:
-    """Lock a directory for this process, and write its number where a second one finds it."""
+    """Lock a directory for this process."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return own(directory / LOCK_NAME)
+    except Held as held:
+        raise StoreLocked(
+            f"the log in {directory} is in use by process {held.by}; stop that service, or start this one with another directory"
+        ) from None
     except OSError as exc:
         raise StoreError(f"the log's directory {directory} cannot be used: {exc.strerror}; check the path and its permissions") from exc
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(fd)
-        raise StoreLocked(
-            f"the log in {directory} is in use by process {holder}; stop that service, or start this one with another directory"
-        ) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd

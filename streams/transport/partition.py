@@ -20,6 +20,7 @@ RECORD_OVERHEAD_BYTES: Final = 350
 """What a record costs in memory beside its key and value."""
 
 _TAIL_BYTES: Final = 2 << 20
+"""A consumer that keeps up is some hundred records behind."""
 
 _TAIL_MS: Final = 30_000
 """A consumer that keeps up is a second behind. Without this bound a partition that is seldom written would fill its tail for a day, and

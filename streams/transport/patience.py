@@ -25,7 +25,10 @@ from typing import Final, NamedTuple
 
 from streams.transport.schema import FILE_NAME, error_code
 
-__all__ = ["LogOptions", "Stalled", "Trouble", "pause_s", "remedy", "trouble_of"]
+__all__ = ["STOP_WITHIN_S", "LogOptions", "Stalled", "Trouble", "pause_s", "remedy", "trouble_of"]
+
+STOP_WITHIN_S: Final = 3.0
+"""How long whoever stops waits for a disk that takes nothing."""
 
 _FIRST_PAUSE_S: Final = 0.05
 _PAUSE_MAX_S: Final = 1.0

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from streams.errors import StoreError
 from streams.transport.partition import Partition
-from streams.transport.patience import LogOptions, Stalled, Trouble, pause_s, remedy, trouble_of
+from streams.transport.patience import STOP_WITHIN_S, LogOptions, Stalled, Trouble, pause_s, remedy, trouble_of
 from streams.transport.records import Record
 from streams.transport.schema import FILE_NAME, Declaration, Place
 from streams.transport.store import Batch, StoreFile
@@ -34,9 +34,6 @@ _BATCH_BYTES: Final = 16 << 20
 _LINGER_S: Final = 0.001
 _LINGER_FROM: Final = 64
 """Under load, a batch this large is followed by a short wait that lets the next one grow; a lone append is never made to wait."""
-
-_CLOSE_WITHIN_S: Final = 3.0
-"""How long a close waits for a disk that takes nothing."""
 
 _TIDY_EVERY_S: Final = 60.0
 _TIDY_SUPERSEDED: Final = 4096
@@ -165,7 +162,7 @@ class Writer:
 
     def close(self) -> None:
         """Bring what is queued to disk and end the thread. What could not be written stays in :attr:`failure`."""
-        self.give_up_within(_CLOSE_WITHIN_S)
+        self.give_up_within(STOP_WITHIN_S)
         with self.lock:
             self._closing = True
             self._wake.notify()

@@ -231,7 +231,7 @@ def test_housekeeping_that_finds_no_room_is_put_off(log: Log, monkeypatch: pytes
 
 
 def test_a_close_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "_CLOSE_WITHIN_S", 0.1)
+    monkeypatch.setattr(writer, "STOP_WITHIN_S", 0.1)
     log = Log(tmp_path)
     log.declare("t", partitions=1)
     log.wait(log.append("t", 0, None, b"kept").ticket, 5)
@@ -280,7 +280,7 @@ def test_what_waits_for_the_disk_is_bounded(log: Log, monkeypatch: pytest.Monkey
 def test_senders_wait_before_deliveries_do_and_a_failure_lets_all_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "_BACKLOG_BYTES_MAX", 400_000)
     monkeypatch.setattr(link_module, "_DELIVERY_BYTES_MAX", 900_000)
-    monkeypatch.setattr(link_module, "_STOP_WITHIN_S", 0.1)
+    monkeypatch.setattr(link_module, "STOP_WITHIN_S", 0.1)
     failures: list[StoreError] = []
 
     async def story() -> None:

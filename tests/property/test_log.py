@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_now_and_then_loses_repeats_and_reorders_nothing(ste
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as name, ExitStack() as full:
         patched.setattr("streams.transport.patience._FIRST_PAUSE_S", 0.001)
         patched.setattr("streams.transport.patience._PAUSE_MAX_S", 0.002)
-        patched.setattr("streams.transport.writer._CLOSE_WITHIN_S", 0.005)
+        patched.setattr("streams.transport.writer.STOP_WITHIN_S", 0.005)
         log = Log(Path(name))
         log.declare("t", partitions=2)
         log.wait(log.last_ticket)

@@ -36,8 +36,8 @@ def two_areas() -> PointList:
     )
 
 
-def view(phase: Phase) -> MarketView:
-    rt = SegmentView(segment=Segment.RT, phase=phase, version=1)
+def view(phase: Phase, effective_from_ns: int | None = None) -> MarketView:
+    rt = SegmentView(segment=Segment.RT, phase=phase, version=1, effective_from_ns=effective_from_ns)
     return MarketView(
         ts_event_ns=NOON,
         segments=(rt,),
@@ -107,6 +107,12 @@ def test_shadow_clearings_stay_shadows(phase: Phase) -> None:
     field = Field()
     assert field.sees(view(phase), cleared(NOON, u1=100.0)) == []
     assert field.sees(view(Phase.NORMAL), cleared(NOON, u1=100.0)) == [("unit/u1/setpoint_mw", 100.0)]
+
+
+def test_nothing_is_written_before_an_announced_recovery_takes_effect_whatever_is_proposed_meanwhile() -> None:
+    field = Field()
+    assert field.sees(view(Phase.PROPOSED, effective_from_ns=NOON + NS_PER_MIN), cleared(NOON, u1=100.0)) == []
+    assert field.sees(view(Phase.PROPOSED), cleared(NOON, u1=100.0)) == [("unit/u1/setpoint_mw", 100.0)]
 
 
 def test_nothing_is_written_while_the_market_is_not_known_nor_for_an_interval_that_is_over() -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from faust.exceptions import ConsumerNotStarted
@@ -17,6 +17,7 @@ from console.readiness import LOOP_DELAY_MAX_S, Readiness
 from market.units import NS_PER_S
 from streams import topics
 from streams.errors import StoreError
+from streams.runtime import Shell
 from streams.transport.log import Log
 
 T0 = 1_600_000_000 * NS_PER_S
@@ -46,7 +47,8 @@ class Rig:
 
     def looked(self) -> Readiness:
         clock: Any = SimpleNamespace(now_ns=lambda: self.now_ns, speed=self.speed)
-        shell: Any = SimpleNamespace(app=self.app)
+        shell = Shell.__new__(Shell)
+        shell.app, shell._ours = cast("Any", self.app), set()
         made = Readiness(shell, self.progress, clock, TICK, lambda: self.tick_ns, self.loop_delay)
         made.recovered = self.recovered
         return made
