@@ -18,6 +18,7 @@ from rich.console import Console
 
 from console.complaints import complaints
 from console.demo.command import DemoOptions, run_demo
+from console.heap import give_back_freed_memory
 from console.logs import log_to, secrets_of
 from console.service import INSTANCE, Service
 from market.errors import ConfigError, Problem, UnitError
@@ -53,6 +54,7 @@ def _demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object at the end.")] = False,
 ) -> None:
     """The whole service on this machine against the simulated field: a real grid day, and a market breaker that trips."""
+    give_back_freed_memory()
     console = Console(stderr=as_json)
     with complaints():
         if fresh:
@@ -85,6 +87,7 @@ def _run(
     area: Annotated[list[str] | None, typer.Option(help="Read the devices of this area only; may be given several times.")] = None,
 ) -> None:
     """The service against real devices; runs until it is told to stop (SIGINT, SIGTERM)."""
+    give_back_freed_memory()
     log_to(None)
     with complaints():
         settings = read_settings(config)
