@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 _WORTH_WRITING_MW: Final = 0.05
 
+_TAUGHT: Final = "devices"
+"""Where in the data directory it is kept what devices taught about what may be read from them."""
+
 
 def part_of(points: PointList, areas: Collection[str]) -> PointList:
     """Return the devices of some areas only.
@@ -59,7 +62,7 @@ class FieldSide:
 
     def __init__(self, points: PointList, settings: Settings, clock: Clock) -> None:
         self.areas = tuple(sorted({device.area for device in points.devices}))
-        self.gateway = Gateway(points, clock, self._emit)
+        self.gateway = Gateway(points, clock, self._emit, settings.data / _TAUGHT)
         self.base_points = BasePoints(self.gateway, points, settings, clock)
         self.samples_in = 0
         self.lost: BaseException | None = None

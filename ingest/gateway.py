@@ -1,9 +1,9 @@
 """Who reads every device of a point list, and how do their frames leave without one holding up another?
 
-The gateway runs one reader per polled device and OPC UA server, and one listener per address at which devices dial in. Devices
-behind the same Modbus address share one connection. Each reader puts its frames into its own lane, a short queue, and never waits;
-one forwarder takes them in turn, a frame from each lane that has any, and awaits ``emit``. When ``emit`` is slow, a full lane
-loses its oldest frame, which is counted: the newest data are the ones a control room needs.
+The gateway runs one reader per OPC UA server, one listener per address at which devices dial in, and turns the wheels
+(:mod:`ingest.turns`) that call the pollers of Modbus devices. Devices behind the same address share one connection. Each puts its frames
+into its own lane, a short queue, and never waits; one forwarder takes them in turn, a frame from each lane that has any, and awaits
+``emit``. When ``emit`` is slow, a full lane loses its oldest frame, which is counted: the newest data are the ones a control room needs.
 
 Heartbeats, which say that time has passed, leave behind every frame that was read before them: a queue of ours that is long makes
 no device look silent. Of more than 64 rounds of them that wait, the oldest is given up and counted: a later one says all of it.
@@ -22,19 +22,22 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final, Protocol
 
 from ingest.backoff import Backoff
 from ingest.clock import Clock
-from ingest.devices import ModbusDevice, PushDevice, UaDevice
+from ingest.devices import Address, Manners, ModbusDevice, PushDevice, UaDevice
 from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame
+from ingest.modbus.lessonbook import LessonBook
 from ingest.modbus.link import ModbusLink
 from ingest.modbus.listener import PushListener
 from ingest.modbus.poller import ModbusPoller
 from ingest.opcua.session import UaSession
 from ingest.pointlist import PointList
 from ingest.source import DeviceHealth, Source
+from ingest.turns import Turns
 from market.errors import GridfuseError
 
 __all__ = ["Gateway"]
@@ -61,25 +64,35 @@ class Gateway:
         points: what is read.
         clock: event time.
         emit: takes each frame; frames of one device arrive in their order.
+        memory: directory in which what devices taught is kept; None to learn it again after every start.
     """
 
-    def __init__(self, points: PointList, clock: Clock, emit: Callable[[TelemetryFrame], Awaitable[None]]) -> None:
+    def __init__(
+        self, points: PointList, clock: Clock, emit: Callable[[TelemetryFrame], Awaitable[None]], memory: Path | None = None
+    ) -> None:
         self._clock = clock
+        self._turns = Turns(clock)
+        self._book = LessonBook(memory)
+        self._pollers: list[ModbusPoller] = []
         self._outbox = _Outbox(emit)
         self._sources: list[Source] = []
         self._readers: list[tuple[Source, _Reader]] = []
         self._writers: dict[str, Callable[[float], Awaitable[None]]] = {}
-        self._links: dict[tuple[str, int], ModbusLink] = {}
+        self._links: dict[Address, ModbusLink] = {}
+        manners = _shared_manners(points)
         self._listeners: list[PushListener] = []
         self._tasks: list[asyncio.Task[None]] = []
         dialling_in: dict[tuple[str, int], list[PushDevice]] = {}
         for device in points.devices:
             match device:
                 case ModbusDevice():
-                    link = self._links.setdefault((device.host, device.port), ModbusLink(device.host, device.port, clock.speed))
+                    link = self._links.get(device.address)
+                    if link is None:
+                        link = self._links[device.address] = ModbusLink(device.address, self._turns, manners[device.address])
                     source = self._source(device.name, device.area)
-                    poller = ModbusPoller(device, link, source, clock)
-                    self._readers.append((source, poller))
+                    lessons = self._book.read(device.name)
+                    poller = ModbusPoller(device, link, source, self._turns, lessons, partial(self._book.write, device.name, lessons))
+                    self._pollers.append(poller)
                     self._writers |= {point.name: partial(poller.write, point) for point in device.points if point.writable}
                 case UaDevice():
                     source = self._source(device.name, device.area)
@@ -117,6 +130,9 @@ class Gateway:
         self._tasks += [
             asyncio.create_task(_keep_running(source, reader), name=f"ingest-{source.name}") for source, reader in self._readers
         ]
+        for poller in self._pollers:
+            poller.start()
+        self._turns.start()
 
     async def stop(self) -> None:
         """Stop reading, close every connection, and send what was read, within two seconds."""
@@ -181,10 +197,29 @@ class Gateway:
         return {source.name: self._outbox.waiting(source) for source in self._sources}
 
     def _close(self) -> None:
+        self._turns.stop()
+        for poller in self._pollers:
+            poller.stop()
         for link in self._links.values():
             link.close()
         for listener in self._listeners:
             listener.close()
+
+
+def _shared_manners(points: PointList) -> dict[Address, Manners]:
+    """Return what the peer at each address needs: devices that share a connection get what any of them needs."""
+    shared: dict[Address, Manners] = {}
+    for device in points.devices:
+        if isinstance(device, ModbusDevice):
+            one, other = shared.get(device.address, device.manners), device.manners
+            depths = [depth for depth in (one.depth, other.depth) if depth is not None]
+            shared[device.address] = Manners(
+                pause_after_connect_s=max(one.pause_after_connect_s, other.pause_after_connect_s),
+                gap_s=max(one.gap_s, other.gap_s),
+                transaction_zero=one.transaction_zero or other.transaction_zero,
+                depth=min(depths, default=None),
+            )
+    return shared
 
 
 async def _keep_running(source: Source, reader: _Reader) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from ingest.devices import DataType, Kind, Order
+from ingest.linkfile import NeedsModel, TlsModel
 from ingest.yamlfile import DurationNs, Name, Strict
 
 __all__ = ["ClockModel", "DeviceModel", "FileModel", "MapModel", "ModbusPointModel", "PointModel", "UaPointModel"]
@@ -147,6 +148,7 @@ class MapModel(Strict):
     publish: DurationNs | None = None
     reorder: DurationNs | None = None
     clock: ClockModel | None = None
+    needs: NeedsModel | None = None
 
     @property
     def is_ua(self) -> bool:
@@ -166,6 +168,7 @@ class DeviceModel(Strict):
     timeout: DurationNs | None = None
     register_: Annotated[str | None, Field(alias="register")] = None
     heartbeat: str | None = None
+    tls: TlsModel | None = None
 
     @field_validator("register_")
     @classmethod

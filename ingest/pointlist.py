@@ -35,6 +35,24 @@ uint32, int64, uint64, float32 or float64; the value is raw x ``scale`` + ``offs
 without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all ranges of one entry run together. ``timeout``
 is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
 
+A device that is polled is at one of these addresses; those with the same address share one connection::
+
+    modbus+tcp://10.0.0.7:502                           # 502 where no port is given
+    modbus+tls://10.0.0.8                               # 802; the entry's `tls: {ca: ca.pem, cert: ours.pem, key: ours.key, name: rtu-8}`
+    modbus+rtu+tcp://10.0.0.9:4001                      # RTU frames over TCP, as serial servers pass them on
+    modbus+rtu:///dev/ttyUSB0?baud=9600&parity=N&stop=1
+
+``ca`` is who vouches for the device (the machine's trusted authorities where not given), ``cert`` and ``key`` what we show, ``name`` the
+name that must stand in its certificate: its host where not given, any name ``ca`` vouches for where empty. Paths are relative to the
+file. A map may say what its make of device ``needs`` that others do not, all of it off by default::
+
+    needs: {pause_after_connect: 2s, gap: 50ms, one_point_per_request: true, close_after_poll: true, transaction_zero: true,
+            registers_max: 60, hole_max: 0, depth: 1}
+
+``transaction_zero`` is for devices that answer every request with transaction number 0, ``hole_max`` bounds the registers that are read
+though no point asked for them (found from round trips where not given), ``depth`` the requests on their way at a time (found out where
+not given).
+
 A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
 and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
 
@@ -55,8 +73,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ingest.devices import ClockRegister, Device, Kind, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
+from ingest.devices import ClockRegister, Device, Kind, Manners, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
+from ingest.linkfile import MODBUS_PORTS, UnusableAddressError, polled_address
 from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
 from ingest.yamlfile import Located, load_yaml
@@ -66,7 +85,6 @@ from market.units import NS_PER_S
 __all__ = ["PointList", "read_point_list"]
 
 _ADDRESSES: Final = 65_536
-_MODBUS_PORT: Final = 502
 _REGISTER: Final = r"RTU (?P<name>\S+)\r\n"
 _RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -74,7 +92,7 @@ _PLAIN_NAME: Final = re.compile(r"[^\s{}]+")
 _DEVICES_MAX: Final = 100_000
 """Most devices one entry may stand for: more is a slip of the finger in a range."""
 
-_TIMEOUT_NS: Final = {"modbus+tcp": NS_PER_S, "modbus+listen": NS_PER_S, "opc.tcp": 4 * NS_PER_S}
+_TIMEOUT_NS: Final = dict.fromkeys((*MODBUS_PORTS, "modbus+listen"), NS_PER_S) | {"opc.tcp": 4 * NS_PER_S}
 _SCHEMES: Final = tuple(_TIMEOUT_NS)
 
 
@@ -157,7 +175,7 @@ class _Builder:
                 self._check_address(point.reg[1], point.data_type.registers, layout.base, *place, "reg")
         if layout.clock is not None:
             self._check_address(layout.clock.reg[1], layout.clock.type.registers, layout.base, "maps", name, "clock", "reg")
-        unfit = ("order", "base", "clock") if layout.is_ua else ("publish",)
+        unfit = ("order", "base", "clock", "needs") if layout.is_ua else ("publish",)
         for key in unfit:
             if key in layout.model_fields_set:
                 self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
@@ -219,12 +237,12 @@ class _Builder:
                 reorder_ns=layout.reorder,
             )
         modbus_points = tuple(point for point in points if isinstance(point, ModbusPoint))
-        if scheme == "modbus+tcp":
+        if scheme in MODBUS_PORTS:
             return ModbusDevice(
                 name=name,
                 area=area,
-                host=host,
-                port=port,
+                address=polled_address(text, entry.tls.built(self._located.path.parent) if entry.tls is not None else None),
+                manners=layout.needs.built() if layout.needs is not None else Manners(),
                 unit_id=unit_id,
                 timeout_s=timeout_s,
                 points=modbus_points,
@@ -249,6 +267,12 @@ class _Builder:
         try:
             url = urlsplit(text)
             host, port = url.hostname, url.port
+            if url.scheme in MODBUS_PORTS:
+                address = polled_address(text, None)
+                host, port = address.host, address.port
+        except UnusableAddressError as exc:
+            self._complain(str(exc), *place)
+            return None
         except ValueError as exc:
             self._complain(f"{text!r} is not an address ({exc}); write modbus+tcp://host:port", *place)
             return None
@@ -259,8 +283,6 @@ class _Builder:
             other = "OPC UA (`node`)" if layout.is_ua else "Modbus (`reg`)"
             self._complain(f"{url.scheme} cannot read map {entry.map!r}, which is for {other}; change one", *place)
             return None
-        if url.scheme == "modbus+tcp":
-            port = port if port is not None else _MODBUS_PORT
         if port is None:
             self._complain(f"{text!r} has no port; write {url.scheme}://{host}:port", *place)
             return None
@@ -272,6 +294,7 @@ class _Builder:
         dials_in = scheme == "modbus+listen"
         unfit = {"timeout"} if dials_in else {"register", "heartbeat"}
         unfit |= {"unit"} if scheme == "opc.tcp" else set()
+        unfit |= set() if scheme == "modbus+tls" else {"tls"}
         for key in sorted(unfit):
             if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
                 self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)

@@ -6,8 +6,8 @@ fall. :func:`judge` holds a reply against its request: transaction, unit, functi
 for, and a write must be echoed as it was sent. Anything else is refused with a reason, because a client that trusts a late,
 short or foreign reply files one register's value under another's name.
 
-Bytes in, values out: no socket, no clock. Absent on purpose: RTU framing, which has no transaction number, and the function codes
-that are neither plain reads nor plain writes.
+Bytes in, values out: no socket, no clock. RTU framing, which has no transaction number, is :mod:`ingest.modbus.rtu`. Absent on
+purpose: the function codes that are neither plain reads nor plain writes.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ class Refusal(StrEnum):
     UNASKED = "unasked"
     PROTOCOL = "protocol"
     LENGTH = "length"
+    CHECKSUM = "checksum"
+    LATE = "late"
 
 
 _READS: Final = {
@@ -148,6 +150,11 @@ class Request:
     pdu: bytes
     data_bytes: int | None = None
     echo: bytes | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether asking again does no harm."""
+        return self.data_bytes is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +245,11 @@ class Splitter:
         self._noise = noise
         self.lost: Refusal | None = None
         """Why the boundaries are lost, once they are."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the next bytes begin a frame."""
+        return not self._buffer and self.lost is None
 
     def feed(self, data: bytes) -> list[Adu]:
         """Take bytes as they came; return the frames they complete."""

@@ -1,197 +1,341 @@
 """How does a request get its answer, or the reason there is none, as soon as either is known?
 
-A link is one TCP connection to one address, opened when it is first needed and again, after a back-off, when it was lost. Devices
-behind the same address share it. One request is in flight at a time; the others wait their turn in order.
+A link is one connection to one address, opened when it is first needed and again, after a back-off, when it was lost. Devices behind the
+same address share it. An exchange (:mod:`ingest.modbus.exchange`) is handed in, waits its turn, and is called back once; neither a task
+nor a timer is made for it. Deadlines are looked at when they pass (:mod:`ingest.turns`), and a peer that closes ends whatever it owes
+at once.
 
-A reply is taken only if :func:`ingest.modbus.frames.judge` finds that it answers the request; every other one is counted against
-the device that asked last. A peer that closes wakes whoever waits at once. After a few timeouts in a row the connection is given
-up, because a peer that was switched off without a goodbye leaves one that looks open for ever.
+A reply is taken only if :func:`ingest.modbus.frames.judge` finds that it answers the request; every other one is counted against the
+device that asked.
 
-Absent on purpose: retries (the next period is the retry, and a write is never repeated blindly), pipelining, TLS and serial lines.
+Over Modbus/TCP several requests may be on their way, because each reply says which it answers. How many a peer bears is found out
+while requests queue: twice as many after a few good replies, and one for good where a peer left one unanswered while it owed others;
+what it owed then is asked again, so finding out loses nothing. Over RTU a reply says nothing of the kind. There one request is on its
+way, and after a reply that was late, wrong or too much the line is made sure of before the next: a TCP connection is cut, a serial line is
+left alone until it has been quiet for longer than any reply took. The next answer can then only be the next request's.
+
+After a few timeouts in a row the connection is given up, because a peer that was switched off without a goodbye leaves one that looks
+open for ever.
+
+Absent on purpose: retries of what was not answered (the next period is the retry), and ever repeating a write.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import logging
+from collections import deque
 from typing import Final
 
 from ingest.backoff import Backoff
-from ingest.errors import DeviceRefused, DeviceSilent
-from ingest.modbus.frames import EXCEPTION_NAMES, Adu, Exceptional, Good, Refusal, Request, Splitter, encode_adu, judge
+from ingest.devices import Address, Framing, Manners
+from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
+from ingest.modbus.dialling import dial
+from ingest.modbus.exchange import Exchange
+from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, Good, Request, Verdict
+from ingest.modbus.wire import Wire
 from ingest.source import Source
+from ingest.turns import Turns, wall_ns
+from market.units import NS_PER_MS, NS_PER_S
 
 __all__ = ["ModbusLink"]
+
+_log: Final = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S: Final = 3.0
 _SILENCES_MAX: Final = 3
 """Timeouts in a row, over all devices of the link, after which the connection is given up."""
+
+_DEPTH_MAX: Final = 16
+_STREAK: Final = 4
+"""Good replies in a row, while others wait, after which twice as many are sent ahead."""
+
+_QUIET_MIN_NS: Final = 50 * NS_PER_MS
 
 
 class ModbusLink:
     """The connection to one address.
 
     Args:
-        speed: event seconds per wall second; shortens the longest back-off.
+        turns: event time, and who calls when deadlines pass.
+        manners: what the peer needs.
     """
 
-    def __init__(self, host: str, port: int, speed: float = 1.0) -> None:
-        self._host = host
-        self._port = port
-        self._turn = asyncio.Lock()
-        self._backoff = Backoff(speed=speed)
-        self._wire: _Wire | None = None
+    def __init__(self, address: Address, turns: Turns, manners: Manners | None = None) -> None:
+        self.address = address
+        self.manners = manners or Manners()
+        self._turns = turns
+        self._backoff = Backoff(speed=turns.clock.speed)
+        self._queue: deque[Exchange] = deque()
+        self._wire: Wire | None = None
+        self._opening: asyncio.Task[None] | None = None
         self._silences = 0
         self._connections = 0
+        self._watched = False
+        self._free_ns = 0
+        self._called_free = False
+        self._slowest_ns = self._waited_ns = 0
+        pipelines = address.framing is Framing.MBAP and not self.manners.transaction_zero
+        self._depth_max = (self.manners.depth or _DEPTH_MAX) if pipelines else 1
+        self._depth = self._depth_max if self.manners.depth else 1
+        self._streak = 0
 
     @property
     def is_open(self) -> bool:
         """Whether there is a connection now."""
         return self._wire is not None and self._wire.is_open
 
-    async def exchange(self, request: Request, source: Source, timeout_s: float) -> bytes:
-        """Send a request and return the data of its reply, empty for a write.
+    @property
+    def depth(self) -> int:
+        """How many requests may be on their way."""
+        return self._depth
+
+    def submit(self, exchange: Exchange, *, first: bool = False) -> DeviceSilent | None:
+        """Queue a request; returns why it is not taken, where the link is known to be down.
 
         Args:
-            source: the device that asks; refusals are counted against it.
-            timeout_s: wall seconds to wait for the reply, once it is this request's turn.
+            first: before all others that wait.
+        """
+        if self._wire is None and self._opening is None and (left_s := self._backoff.left_s) > 0:
+            return DeviceSilent(f"{exchange.source.name}: no connection to {self.address}; next try in {left_s:.1f} s")
+        if first:
+            self._queue.appendleft(exchange)
+        else:
+            self._queue.append(exchange)
+        self._pump()
+        return None
+
+    def withdraw(self, exchange: Exchange) -> bool:
+        """Take back a request that is still queued; returns whether it was."""
+        try:
+            self._queue.remove(exchange)
+        except ValueError:
+            return False
+        return True
+
+    async def exchange(self, request: Request, source: Source, timeout_s: float) -> bytes:
+        """Send a request ahead of others, and return the data of its reply, empty for a write.
 
         Raises:
             DeviceSilent: no connection, no reply in time, or a reply that does not answer the request.
             DeviceRefused: the device answered with an exception.
         """
-        async with self._turn:
-            wire = self._wire if self._wire is not None and self._wire.is_open else await self._open(source)
-            try:
-                verdict = await wire.ask(request, source, timeout_s)
-            except TimeoutError:
-                self._silences += 1
-                if self._silences >= _SILENCES_MAX:
-                    wire.abort()
-                raise DeviceSilent(f"{source.name}: no reply within {timeout_s:g} s") from None
-            except ConnectionError as exc:
-                if not wire.was_answered:
-                    self._backoff.failed()
-                raise DeviceSilent(f"{source.name}: {exc}") from None
-        self._silences = 0
-        self._backoff.succeeded()
-        match verdict:
-            case Good(data):
-                return data
-            case Exceptional(code):
-                what = EXCEPTION_NAMES.get(code, "of the device's own")
-                raise DeviceRefused(f"{source.name}: exception {code}, {what}", code)
-            case refused:
-                raise DeviceSilent(f"{source.name}: the reply does not answer the request ({refused})")
+        told: asyncio.Future[bytes | DeviceError] = asyncio.get_running_loop().create_future()
 
-    async def _open(self, source: Source) -> _Wire:
-        where = f"{self._host}:{self._port}"
-        self._wire = None
-        if (left_s := self._backoff.left_s) > 0:
-            raise DeviceSilent(f"{source.name}: no connection to {where}; next try in {left_s:.1f} s")
+        def done(_: Exchange, outcome: bytes | DeviceError, __: int) -> None:
+            if not told.done():
+                told.set_result(outcome)
+
+        exchange = Exchange(request, source, timeout_s, done)
+        refused = self.submit(exchange, first=True)
+        if refused is not None:
+            raise refused
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                _, wire = await asyncio.get_running_loop().create_connection(_Wire, self._host, self._port)
-        except TimeoutError:
-            self._backoff.failed()
-            raise DeviceSilent(f"{source.name}: {where} did not take the connection in {_CONNECT_TIMEOUT_S:g} s") from None
-        except OSError as exc:
-            self._backoff.failed()
-            raise DeviceSilent(f"{source.name}: no connection to {where}: {exc.strerror or exc}") from None
-        self._wire = wire
-        self._silences = 0
-        self._connections += 1
-        if self._connections > 1:
-            source.reconnects += 1
-        return wire
+            outcome = await told
+        finally:
+            self.withdraw(exchange)
+        if isinstance(outcome, DeviceError):
+            raise outcome
+        return outcome
+
+    def rest(self) -> None:
+        """Close the connection until it is needed again."""
+        if self._wire is not None and not self._wire.owed:
+            self._wire.close()
+            self._wire = None
 
     def close(self) -> None:
-        """Give up the connection; whoever waits is woken."""
+        """Give up the connection; whoever waits is told."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
         if self._wire is not None:
             self._wire.abort()
             self._wire = None
+        self._end(self._taken_queue(), "the link was closed")
 
+    # ---- sending ------------------------------------------------------------------------------------------------------------
 
-class _Wire(asyncio.Protocol):
-    """One connection, from connect to close."""
-
-    def __init__(self) -> None:
-        self.is_open = False
-        self.was_answered = False
-        self._transport: asyncio.Transport | None = None
-        self._splitter = Splitter()
-        self._transaction = 0
-        self._request: Request | None = None
-        self._waiter: asyncio.Future[Good | Exceptional | Refusal] | None = None
-        self._asker: Source | None = None
-
-    async def ask(self, request: Request, source: Source, timeout_s: float) -> Good | Exceptional | Refusal:
-        """Send a request and wait for what becomes of it.
-
-        Raises:
-            TimeoutError: nothing came.
-            ConnectionError: the connection closed.
-        """
-        if self._transport is None or not self.is_open:
-            raise ConnectionResetError("the connection closed")
-        loop = asyncio.get_running_loop()
-        self._transaction = (self._transaction + 1) & 0xFFFF
-        waiter: asyncio.Future[Good | Exceptional | Refusal] = loop.create_future()
-        self._request, self._waiter, self._asker = request, waiter, source
-        timer = loop.call_later(timeout_s, _expire, waiter)
-        self._transport.write(encode_adu(self._transaction, request.unit, request.pdu))
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-            self._request = self._waiter = None
-
-    def abort(self) -> None:
-        """Close without ceremony."""
-        self.is_open = False
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._transport = transport
-        self.is_open = True
-
-    def data_received(self, data: bytes) -> None:
-        for reply in self._splitter.feed(data):
-            self._take(reply)
-        if self._splitter.lost is not None:
-            self._refuse(self._splitter.lost, f"not a Modbus/TCP header in {data[:16].hex(' ')}")
-            self._wake(ConnectionAbortedError(f"closed by us: the stream lost its frames ({self._splitter.lost})"))
-            self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_open = False
-        self._wake(ConnectionResetError("the peer closed the connection" if exc is None else f"the connection broke: {exc}"))
-
-    def _take(self, reply: Adu) -> None:
-        if self._request is None or self._waiter is None or self._waiter.done():
-            self._refuse(Refusal.UNASKED, f"a reply to transaction {reply.transaction}, which nobody waits for")
+    def _pump(self) -> None:
+        """Send what may be sent now."""
+        wire = self._wire
+        if wire is None or not wire.is_open:
+            self._open()
             return
-        verdict = judge(self._request, self._transaction, reply)
-        if isinstance(verdict, Good | Exceptional):
-            self.was_answered = True
-            self._waiter.set_result(verdict)
+        if not self._queue or len(wire.owed) >= self._depth or not self._is_free():
             return
-        self._refuse(verdict.reason, f"asked unit {self._request.unit} for {self._request.pdu.hex(' ')}, got {reply}")
-        if verdict.is_ours:
-            self._waiter.set_result(verdict.reason)
+        while self._queue and len(wire.owed) < self._depth:
+            exchange = self._queue.popleft()
+            exchange.sent_ns, exchange.sent_wall_ns = self._turns.clock.now_ns(), wall_ns()
+            exchange.took_ns, exchange.was_ahead = 0, bool(wire.owed)
+            wire.send(exchange)
+            if self.manners.gap_s and not self._pause(self.manners.gap_s):
+                break
+        self._watch()
 
-    def _refuse(self, reason: Refusal, detail: str) -> None:
-        if self._asker is not None:
-            self._asker.refuse(reason, detail)
+    def _is_free(self) -> bool:
+        """Whether no pause is on; where one is, be called when it ends."""
+        left_ns = self._free_ns - wall_ns()
+        if left_ns <= 0:
+            return True
+        if not self._called_free:
+            self._called_free = True
+            self._turns.after(left_ns, self._freed)
+        return False
 
-    def _wake(self, exc: Exception) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(exc)
+    def _freed(self, _: int) -> None:
+        self._called_free = False
+        self._pump()
 
+    def _pause(self, s: float) -> bool:
+        """Send nothing for so long; returns False."""
+        self._free_ns = max(self._free_ns, wall_ns() + int(s * NS_PER_S))
+        return False
 
-def _expire(waiter: asyncio.Future[Good | Exceptional | Refusal]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
+    def _open(self) -> None:
+        if self._opening is None and self._queue:
+            self._opening = asyncio.get_running_loop().create_task(self._connect(), name=f"connect-{self.address}")
+
+    async def _connect(self) -> None:
+        why = ""
+        async with self._turns.connecting:
+            try:
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                    wire = await dial(self.address, lambda: Wire(self))
+            except TimeoutError:
+                why = f"{self.address} did not take the connection in {_CONNECT_TIMEOUT_S:g} s"
+            except OSError as exc:
+                why = f"no connection to {self.address}: {exc.strerror or exc}"
+            except Exception as exc:
+                _log.exception("%s: opening the connection failed by a fault of this program", self.address)
+                why = f"no connection to {self.address}: {exc!r}"
+        self._opening = None
+        if why:
+            self._backoff.failed()
+            self._end(self._taken_queue(), why)
+            return
+        self.adopt(wire)
+
+    def adopt(self, wire: Wire) -> None:
+        """Go on over a connection that has just been made."""
+        self._wire = wire
+        self._silences = 0
+        self._connections += 1
+        if self._connections > 1 and self._queue:
+            self._queue[0].source.reconnects += 1
+        if self.manners.pause_after_connect_s:
+            self._pause(self.manners.pause_after_connect_s)
+        self._pump()
+
+    # ---- what became of it --------------------------------------------------------------------------------------------------
+
+    def replied(self, exchange: Exchange, verdict: Verdict, *, alone: bool) -> None:
+        """Take what the peer answered; ``alone``: nothing else was on its way."""
+        now_wall_ns = wall_ns()
+        self._slowest_ns = max(self._slowest_ns, now_wall_ns - exchange.sent_wall_ns)
+        if self.manners.gap_s:
+            self._pause(self.manners.gap_s)
+        outcome: bytes | DeviceError
+        name = exchange.source.name
+        if isinstance(verdict, Good):
+            outcome = verdict.data
+            exchange.took_ns = now_wall_ns - exchange.sent_wall_ns if alone else 0
+            self._deepen()
+        elif isinstance(verdict, Exceptional):
+            what = EXCEPTION_NAMES.get(verdict.code, "of the device's own")
+            outcome = DeviceRefused(f"{name}: exception {verdict.code}, {what}", verdict.code)
+        else:
+            outcome = DeviceSilent(f"{name}: the reply does not answer the request ({verdict.reason})")
+        self._silences = 0
+        self._backoff.succeeded()
+        exchange.done(exchange, outcome, self._turns.clock.now_ns())
+        if self._queue:
+            self._pump()
+
+    def _deepen(self) -> None:
+        """Send more ahead where replies are good and requests wait."""
+        if self._depth >= self._depth_max or not self._queue:
+            return
+        self._streak += 1
+        if self._streak >= _STREAK:
+            self._depth, self._streak = min(2 * self._depth, self._depth_max), 0
+
+    def _watch(self) -> None:
+        if not self._watched and self._wire is not None and self._wire.owed:
+            self._watched = True
+            self._turns.after(self._left_ns(self._wire), self._look)
+
+    def _left_ns(self, wire: Wire) -> int:
+        """Return the wall time until the reply that is due first is late, ns."""
+        head = next(iter(wire.owed.values()))
+        return max(head.sent_wall_ns, wire.heard_ns) + int(head.timeout_s * NS_PER_S) - wall_ns()
+
+    def _look(self, _: int) -> None:
+        """Look whether the first of what is owed is late."""
+        self._watched = False
+        wire = self._wire
+        if wire is None or not wire.owed:
+            return
+        if self._left_ns(wire) <= 0:
+            self._expire(wire)
+        self._watch()
+
+    def _expire(self, wire: Wire) -> None:
+        transaction, head = next(iter(wire.owed.items()))
+        del wire.owed[transaction]
+        if (wire.owed or head.was_ahead) and self._depth > 1 and not self.manners.depth:
+            self._shallow(wire, head)
+            return
+        self._silences += 1
+        if self._silences >= _SILENCES_MAX:
+            wire.abort()
+        else:
+            self._waited_ns = int(head.timeout_s * NS_PER_S)
+            self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
+        head.done(head, DeviceSilent(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
+        self._pump()
+
+    def _shallow(self, wire: Wire, head: Exchange) -> None:
+        """The peer answers one at a time: ask again for what it owes, one after the other."""
+        self._depth = self._depth_max = 1
+        owed = [each for each in (head, *wire.owed.values()) if each.request.is_read]
+        writes = [each for each in (head, *wire.owed.values()) if not each.request.is_read]
+        wire.owed.clear()
+        self._queue.extendleft(reversed(owed))
+        self._end(writes, "no reply in time; it is not known whether the write was done")
+        self._pump()
+
+    def unsure(self, wire: Wire, why: str) -> None:
+        """Make sure of an RTU line on which a reply may still come that nobody waits for."""
+        if self.address.framing is not Framing.RTU:
+            return
+        if not self.address.is_serial:
+            wire.abort(why)
+            return
+        # As long again as the reply was waited for, and longer than any took: what is owed has come by then, or never will.
+        self._pause(max(2 * self._slowest_ns, self._waited_ns, _QUIET_MIN_NS) / NS_PER_S)
+
+    def lost(self, wire: Wire, why: str) -> None:
+        """Take that a connection is gone."""
+        owed = list(wire.owed.values())
+        wire.owed.clear()
+        if self._wire is wire:
+            self._wire = None
+            if not wire.was_answered:
+                self._backoff.failed()
+        self._end(owed, why)
+        if self._queue:
+            if self._backoff.left_s > 0 and self._wire is None:
+                self._end(self._taken_queue(), why)
+            else:
+                self._pump()
+
+    def _taken_queue(self) -> list[Exchange]:
+        queued = list(self._queue)
+        self._queue.clear()
+        return queued
+
+    def _end(self, exchanges: list[Exchange], why: str) -> None:
+        now_ns = self._turns.clock.now_ns()
+        for exchange in exchanges:
+            exchange.done(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)

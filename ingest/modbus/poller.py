@@ -17,36 +17,41 @@ that does not answer the request
 
 A Modbus device has no clock: the source time of a block is the middle between request and reply, marked as an estimate.
 
-A block refused with exception 2 or 3 is halved until the point at fault stands alone. What was learned holds for the life of the
-process, unless it condemns every point: then the device, not the list, is at fault, and the plan starts afresh.
+A block refused with exception 2 or 3 is halved until the point at fault stands alone; what that teaches is planned around from then on
+(:mod:`ingest.modbus.lessons`), unless it condemns every point: then the device, not the list, is at fault. A device that says it is
+busy is asked twice more, after a tenth of a second each.
 
-Absent on purpose: repeating within a period. The next period is the retry; a device that stays silent is asked less often, so that
-one dead unit does not hold up the others on its line.
+A poller is called when it is due and when an exchange ends (:mod:`ingest.turns`, :mod:`ingest.modbus.link`); it runs no task.
+
+Absent on purpose: repeating within a period what was not answered. The next period is the retry; a device that stays silent is asked less
+often, so that one dead unit does not hold up the others on its line.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.backoff import Backoff
-from ingest.clock import Clock
 from ingest.devices import Kind, ModbusDevice, ModbusPoint
-from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
+from ingest.errors import DeviceError, DeviceRefused
 from ingest.frame import point_id
-from ingest.modbus.decode import BlockDecoder, coil_value, register_bytes, spans_of
-from ingest.modbus.frames import ExceptionCode, read_request, write_coils_request, write_registers_request
-from ingest.modbus.link import ModbusLink
-from ingest.modbus.plan import Block, plan_blocks, split
+from ingest.modbus.decode import coil_value, register_bytes
+from ingest.modbus.exchange import Exchange, Link
+from ingest.modbus.frames import ExceptionCode, Request, write_coils_request, write_registers_request
+from ingest.modbus.lessons import Lessons
+from ingest.modbus.reading import Group, Reader, ReadPlan
 from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_DEVICE_FAILURE, BAD_NO_COMMUNICATION, Flag
 from ingest.source import Source
-from market.units import NS_PER_S
+from ingest.turns import Turns
+from market.units import NS_PER_MS, NS_PER_S
 
 __all__ = ["ModbusPoller", "exception_quality"]
 
@@ -66,6 +71,10 @@ _HALVED: Final = frozenset({ExceptionCode.ILLEGAL_ADDRESS, ExceptionCode.ILLEGAL
 _ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TARGET})
 """What a gateway answers for a device behind it that does not."""
 
+_LATER: Final = frozenset({ExceptionCode.ACKNOWLEDGE, ExceptionCode.BUSY})
+_BUSY_WAIT_NS: Final = 100 * NS_PER_MS
+_BUSY_TRIES: Final = 2
+
 _ESTIMATED: Final = np.uint16(Flag.TS_ESTIMATED)
 _SPREAD_NS: Final = NS_PER_S
 """First polls are spread over this much event time, so that a thousand devices are not asked at once."""
@@ -76,52 +85,6 @@ def exception_quality(code: int) -> int:
     return _QUALITIES.get(code, BAD_DEVICE_FAILURE)
 
 
-class _Reader:
-    """One block: what asks for it, and what decodes the answer."""
-
-    __slots__ = ("decoder", "request")
-
-    def __init__(self, unit_id: int, block: Block, points: list[ModbusPoint]) -> None:
-        self.request = read_request(unit_id, block.kind, block.address, block.count)
-        self.decoder = BlockDecoder(block, points)
-
-    @property
-    def ids(self) -> NDArray[np.uint64]:
-        return self.decoder.ids
-
-    def __str__(self) -> str:
-        block = self.decoder.block
-        return f"{block.kind} {block.address}" + (f"..{block.address + block.count - 1}" if block.count > 1 else "")
-
-
-@dataclass(slots=True)
-class _Group:
-    """The points of one period: how they are read now, and which of them the device refuses."""
-
-    unit_id: int
-    period_ns: int
-    points: list[ModbusPoint]
-    due_ns: int = 0
-    readers: list[_Reader] = field(default_factory=list)
-    condemned: list[NDArray[np.uint64]] = field(default_factory=list)
-
-    def plan(self) -> None:
-        self.readers = [_Reader(self.unit_id, block, self.points) for block in plan_blocks(spans_of(self.points))]
-        self.condemned = []
-
-    def halve(self, reader: _Reader) -> list[_Reader]:
-        """Read a refused block as two from now on; empty where one point is left, which is condemned."""
-        halves = split(reader.decoder.block)
-        place = self.readers.index(reader)
-        if halves is None:
-            del self.readers[place]
-            self.condemned.append(reader.ids)
-            return []
-        parts = [_Reader(self.unit_id, half, self.points) for half in halves]
-        self.readers[place : place + 1] = parts
-        return parts
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
     """What became of one block: columns (n,), and one source time."""
@@ -130,45 +93,76 @@ class _Part:
     ts_event_ns: int
     values: NDArray[np.float64]
     quality: NDArray[np.uint32]
+    flags: NDArray[np.uint16]
+
+
+class _Poll:
+    """One poll under way."""
+
+    __slots__ = ("answered", "asked", "due", "parts", "pending", "put_off", "rests", "silence")
+
+    def __init__(self, due: list[Group], *, rests: bool) -> None:
+        self.due = due
+        self.pending: deque[Reader] = deque()
+        self.asked: list[Reader] = []
+        self.put_off = 0
+        self.parts: list[_Part] = []
+        self.silence: DeviceError | None = None
+        self.rests = rests
+        self.answered = False
 
 
 class ModbusPoller:
-    """Polls one device for as long as :meth:`run` runs.
+    """Polls one device, from :meth:`start` to :meth:`stop`.
 
     Args:
         link: the connection, which other devices may share.
         source: takes what was read.
-        clock: event time; a period of P at speed N is P/N of wall time.
+        turns: event time (a period of P at speed N is P/N of wall time), and who calls when a poll is due.
+        lessons: what the device has taught before; it is kept up to date.
+        learned: called when ``lessons`` changed.
     """
 
-    def __init__(self, device: ModbusDevice, link: ModbusLink, source: Source, clock: Clock) -> None:
+    def __init__(
+        self,
+        device: ModbusDevice,
+        link: Link,
+        source: Source,
+        turns: Turns,
+        lessons: Lessons | None = None,
+        learned: Callable[[], None] = lambda: None,
+    ) -> None:
         self._device = device
         self._link = link
         self._source = source
-        self._clock = clock
-        self._backoff = Backoff(speed=clock.speed)
+        self._turns = turns
+        self._clock = turns.clock
+        self._backoff = Backoff(speed=turns.clock.speed)
+        self._faults = Backoff(first_s=1.0)
         self._rest_quality = BAD_NO_COMMUNICATION
-        self._groups: list[_Group] = []
-        for period_ns in sorted({point.period_ns for point in device.points}):
-            group = _Group(device.unit_id, period_ns, [point for point in device.points if point.period_ns == period_ns])
-            group.plan()
-            self._groups.append(group)
+        self._learned = learned
+        self._plan = ReadPlan(device, lessons if lessons is not None else Lessons(), self._exchange)
+        self._poll: _Poll | None = None
+        self._running = False
 
-    async def run(self) -> None:
-        """Poll until cancelled."""
-        start_ns = self._clock.now_ns() + point_id(self._device.name) % min(_SPREAD_NS, self._groups[0].period_ns)
-        for group in self._groups:
+    def _exchange(self, request: Request) -> Exchange:
+        return Exchange(request, self._source, self._device.timeout_s, self._unread)
+
+    def _unread(self, exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+        """Take the end of an exchange of no poll of ours."""
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._running = True
+        start_ns = self._clock.now_ns() + point_id(self._device.name) % min(_SPREAD_NS, self._plan.groups[0].period_ns)
+        for group in self._plan.groups:
             group.due_ns = start_ns
-        while True:
-            await self._clock.sleep_until(min(group.due_ns for group in self._groups))
-            now_ns = self._clock.now_ns()
-            due = [group for group in self._groups if group.due_ns <= now_ns]
-            await self._poll(due)
-            now_ns = self._clock.now_ns()
-            for group in due:
-                missed = (now_ns - group.due_ns) // group.period_ns
-                self._source.skipped += missed
-                group.due_ns += (missed + 1) * group.period_ns
+        self._turns.at_event(start_ns, self._begin)
+
+    def stop(self) -> None:
+        """Poll no more; what is under way is not published."""
+        self._running = False
+        self._abandon()
 
     async def write(self, point: ModbusPoint, value: float) -> None:
         """Write a set-point, once.
@@ -188,64 +182,155 @@ class ModbusPoller:
             request = write_registers_request(unit_id, point.address, register_bytes(point, value))
         await self._link.exchange(request, self._source, self._device.timeout_s)
 
-    async def _poll(self, due: Iterable[_Group]) -> None:
-        """Read every block that is due and publish what became of each."""
-        pending = deque((group, reader) for group in due for reader in group.readers)
-        parts = [self._bad(ids, BAD_CONFIGURATION_ERROR) for group in due for ids in group.condemned]
-        silence: DeviceError | None = None
-        rests = self._backoff.left_s > 0
-        answered = False
-        while pending:
-            group, reader = pending.popleft()
-            if rests or silence is not None:
-                parts.append(self._bad(reader.ids, self._rest_quality if rests else BAD_NO_COMMUNICATION))
-                continue
-            try:
-                parts.append(await self._read(reader))
-                answered = True
-            except DeviceSilent as exc:
-                silence = exc
-                parts.append(self._bad(reader.ids, BAD_NO_COMMUNICATION))
-            except DeviceRefused as exc:
-                self._source.refuse(f"exception {exc.code}", str(reader))
-                if exc.code in _ABSENT:
-                    silence = exc
-                else:
-                    answered = True
-                halves = group.halve(reader) if exc.code in _HALVED else []
-                if halves:
-                    pending.extendleft((group, half) for half in reversed(halves))
-                    continue
-                if exc.code in _HALVED:
-                    _log.warning("%s: %s is not there; its point stays bad", self._device.name, reader, extra={"device": self._device.name})
-                parts.append(self._bad(reader.ids, exception_quality(exc.code)))
-        if not rests:
-            self._conclude(answered, silence)
-        self._publish(parts)
+    # ---- one poll -----------------------------------------------------------------------------------------------------------
 
-    async def _read(self, reader: _Reader) -> _Part:
-        asked_ns = self._clock.now_ns()
-        data = await self._link.exchange(reader.request, self._source, self._device.timeout_s)
+    def _begin(self, now_ns: int) -> None:
+        """Read every block that is due."""
+        if not self._running or self._poll is not None:
+            return
+        try:
+            due = [group for group in self._plan.groups if group.due_ns <= now_ns]
+            poll = self._poll = _Poll(due, rests=self._backoff.left_s > 0)
+            for group in due:
+                poll.pending.extend(group.readers)
+            self._absentees(poll, now_ns)
+            self._ask(poll, now_ns)
+        except Exception:
+            self._fault()
+
+    def _absentees(self, poll: _Poll, now_ns: int) -> None:
+        """Say of the points that are not there that they are not; ask for those once more that were refused long ago."""
+        doubted = set(self._plan.lessons.doubted(now_ns)) if self._plan.lessons.absent and not poll.rests else set()
+        for group in poll.due:
+            if len(group.absent):
+                ids, probes = self._plan.absentees(group, doubted)
+                poll.pending.extend(probes)
+                if len(ids):
+                    poll.parts.append(self._bad(ids, BAD_CONFIGURATION_ERROR))
+
+    def _ask(self, poll: _Poll, now_ns: int) -> None:
+        """Hand in as many requests as the link bears at a time; end the poll where none is left."""
+        if poll.rests:
+            self._give_up(poll, self._rest_quality)
+        # One more than the link bears: that one waits shows it that more could be on their way.
+        while poll.pending and len(poll.asked) <= self._link.depth:
+            reader = poll.pending.popleft()
+            reader.exchange.done = partial(self._done, reader)
+            poll.asked.append(reader)
+            refused = self._link.submit(reader.exchange)
+            if refused is not None:
+                poll.asked.remove(reader)
+                poll.pending.appendleft(reader)
+                self._silent(poll, refused)
+                break
+        if not (poll.asked or poll.pending or poll.put_off):
+            self._end(poll, now_ns)
+
+    def _done(self, reader: Reader, exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+        """Take what became of a request."""
+        poll = self._poll
+        if poll is None or reader not in poll.asked:
+            return  # of a poll that was given up
+        try:
+            poll.asked.remove(reader)
+            if isinstance(outcome, bytes):
+                self._answered(poll, reader, outcome, now_ns)
+            elif isinstance(outcome, DeviceRefused):
+                self._refused(poll, reader, outcome, now_ns)
+            else:
+                poll.parts.append(self._bad(reader.ids, BAD_NO_COMMUNICATION))
+                self._silent(poll, outcome)
+            if not (poll.asked or poll.pending or poll.put_off):
+                self._end(poll, now_ns)
+            else:
+                self._ask(poll, now_ns)
+        except Exception:
+            self._fault()
+
+    def _answered(self, poll: _Poll, reader: Reader, data: bytes, now_ns: int) -> None:
+        poll.answered = True
+        exchange = reader.exchange
         values, quality = reader.decoder.decode(data)
-        return _Part(reader.ids, (asked_ns + self._clock.now_ns()) // 2, values, quality)
+        poll.parts.append(_Part(reader.ids, (exchange.sent_ns + now_ns) // 2, values, quality, reader.flags))
+        self._plan.answered(reader, exchange.took_ns / NS_PER_S if exchange.took_ns else None, now_ns)
 
-    def _bad(self, ids: NDArray[np.uint64], quality: int) -> _Part:
-        n = len(ids)
-        return _Part(ids, self._clock.now_ns(), np.full(n, np.nan), np.full(n, quality, dtype=np.uint32))
+    def _refused(self, poll: _Poll, reader: Reader, why: DeviceRefused, now_ns: int) -> None:
+        self._source.refuse(f"exception {why.code}", str(reader))
+        if why.code in _LATER and reader.tries < _BUSY_TRIES:
+            reader.tries += 1
+            poll.put_off += 1
+            poll.answered = True
+            self._turns.after(_BUSY_WAIT_NS, partial(self._again, poll, reader))
+            return
+        if why.code in _ABSENT:
+            poll.parts.append(self._bad(reader.ids, exception_quality(why.code)))
+            self._silent(poll, why)
+            return
+        poll.answered = True
+        if why.code in _HALVED:
+            halves = self._plan.halve(reader, now_ns)
+            poll.pending.extendleft(reversed(halves))
+            if halves:
+                return
+            if not reader.probe:
+                _log.warning("%s: %s is not there; its point stays bad", self._device.name, reader, extra={"device": self._device.name})
+        poll.parts.append(self._bad(reader.ids, exception_quality(why.code)))
 
-    def _conclude(self, answered: bool, silence: DeviceError | None) -> None:
+    def _again(self, poll: _Poll, reader: Reader, _: int) -> None:
+        """Ask a device once more that said it was busy."""
+        if poll is not self._poll:
+            return
+        try:
+            poll.put_off -= 1
+            poll.pending.append(reader)
+            self._ask(poll, self._clock.now_ns())
+        except Exception:
+            self._fault()
+
+    def _silent(self, poll: _Poll, why: DeviceError) -> None:
+        """The device does not answer: ask it nothing more in this poll."""
+        poll.silence = why
+        withdrawn = [reader for reader in poll.asked if self._link.withdraw(reader.exchange)]
+        poll.asked = [reader for reader in poll.asked if reader not in withdrawn]
+        poll.pending.extendleft(reversed(withdrawn))
+        self._give_up(poll, BAD_NO_COMMUNICATION)
+
+    def _give_up(self, poll: _Poll, quality: int) -> None:
+        poll.parts += [self._bad(reader.ids, quality) for reader in poll.pending]
+        poll.pending.clear()
+
+    def _end(self, poll: _Poll, now_ns: int) -> None:
+        """Publish, draw conclusions, and be called again when the next poll is due."""
+        self._poll = None
+        if not poll.rests:
+            self._conclude(poll)
+        self._publish(poll.parts)
+        if not poll.rests and self._plan.review(now_ns):
+            self._learned()
+        for group in poll.due:
+            for reader in group.readers:
+                reader.tries = 0
+            missed = max(0, now_ns - group.due_ns) // group.period_ns
+            self._source.skipped += missed
+            group.due_ns += (missed + 1) * group.period_ns
+        self._faults.succeeded()
+        if self._device.manners.close_after_poll:
+            self._link.rest()
+        groups = self._plan.groups
+        self._turns.at_event(groups[0].due_ns if len(groups) == 1 else min(group.due_ns for group in groups), self._begin)
+
+    def _conclude(self, poll: _Poll) -> None:
         """Draw from a poll whether the device is there, and whether to leave it alone for a while."""
-        barren = not any(group.readers for group in self._groups)
-        if answered:
+        if poll.answered:
             self._source.polls += 1
             self._source.heard()
-        elif silence is not None:
-            self._source.unavailable(str(silence).removeprefix(f"{self._device.name}: "))
-        if barren:
-            for group in self._groups:
-                group.plan()
+        elif poll.silence is not None:
+            self._source.unavailable(str(poll.silence).removeprefix(f"{self._device.name}: "))
+        if self._plan.is_barren:
+            self._plan.lessons.forget()
+            self._plan.changed = True
             self._rest(BAD_CONFIGURATION_ERROR)
-        elif answered:
+        elif poll.answered:
             self._backoff.succeeded()
         elif self._link.is_open:
             self._rest(BAD_NO_COMMUNICATION)
@@ -255,17 +340,50 @@ class ModbusPoller:
         self._backoff.failed()
         self._rest_quality = quality
 
+    def _abandon(self) -> None:
+        poll, self._poll = self._poll, None
+        if poll is not None:
+            for reader in poll.asked:
+                self._link.withdraw(reader.exchange)
+
+    def _fault(self) -> None:
+        """A fault of ours stays with its device: begin again after a while."""
+        where = {"device": self._source.name, "area": self._source.area}
+        _log.exception("%s: its reader failed by a fault of this program; it is started again", self._source.name, extra=where)
+        self._source.unavailable("its reader failed; see the log")
+        self._abandon()
+        self._turns.after(int(self._faults.failed() * NS_PER_S), self._restart)
+
+    def _restart(self, _: int) -> None:
+        if self._running:
+            try:
+                self._plan.lay_out()
+                self.start()
+            except Exception:
+                self._fault()
+
+    def _bad(self, ids: NDArray[np.uint64], quality: int) -> _Part:
+        n = len(ids)
+        return _Part(
+            ids,
+            self._clock.now_ns(),
+            np.full(n, np.nan),
+            np.full(n, quality, dtype=np.uint32),
+            np.full(n, _ESTIMATED, dtype=np.uint16),
+        )
+
     def _publish(self, parts: list[_Part]) -> None:
         if not parts:
             return
         first = parts[0]
         sizes = [len(part.ids) for part in parts]
         if len(parts) == 1:
-            ids, values, quality = first.ids, first.values, first.quality
+            ids, values, quality, flags = first.ids, first.values, first.quality, first.flags
             ts_event_ns = np.full(sizes[0], first.ts_event_ns, dtype=np.int64)
         else:
             ids = np.concatenate([part.ids for part in parts])
             values = np.concatenate([part.values for part in parts])
             quality = np.concatenate([part.quality for part in parts])
+            flags = np.concatenate([part.flags for part in parts])
             ts_event_ns = np.repeat(np.array([part.ts_event_ns for part in parts], dtype=np.int64), sizes)
-        self._source.publish(ids, ts_event_ns, values, quality, np.full(len(ids), _ESTIMATED, dtype=np.uint16))
+        self._source.publish(ids, ts_event_ns, values, quality, flags)

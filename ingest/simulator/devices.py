@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
-from ingest.devices import ClockRegister, DataType, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
+from ingest.devices import Address, ClockRegister, DataType, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
 from ingest.devices import Kind as Table
 from ingest.simulator.faults import Targets
 from ingest.simulator.readings import SITES
@@ -328,7 +328,9 @@ def _energy(name: str, block: int, place: int, make: _Make, periods: _Periods) -
 
 
 def _modbus(name: str, area: str, unit_id: int, points: Sequence[ModbusPoint], periods: _Periods) -> ModbusDevice:
-    return ModbusDevice(name=name, area=area, host=HOST, port=0, unit_id=unit_id, timeout_s=periods.timeout_s, points=tuple(points))
+    return ModbusDevice(
+        name=name, area=area, address=Address(host=HOST), unit_id=unit_id, timeout_s=periods.timeout_s, points=tuple(points)
+    )
 
 
 def _substations(case: RtsCase, area: str, periods: _Periods, *, with_sites: bool) -> UaDevice:

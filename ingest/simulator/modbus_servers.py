@@ -214,7 +214,7 @@ class ModbusServer:
         """
         self._port = port
         await self._listen()
-        placed = tuple(replace(device, port=self._port) for device in self.server.devices)
+        placed = tuple(replace(device, address=replace(device.address, port=self._port)) for device in self.server.devices)
         self.server = replace(self.server, devices=placed)
 
     async def _listen(self) -> None:

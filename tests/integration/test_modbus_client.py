@@ -20,7 +20,7 @@ from pymodbus.simulator import DataType as Sim
 from pymodbus.simulator import SimData, SimDevice
 
 from ingest.clock import Clock, SimulatedClock, WallClock
-from ingest.devices import DataType, Kind, ModbusDevice, Order
+from ingest.devices import Address, DataType, Kind, ModbusDevice, Order
 from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
 from ingest.gateway import Gateway
 from ingest.modbus.frames import read_request
@@ -28,7 +28,7 @@ from ingest.modbus.link import ModbusLink
 from ingest.quality import Flag
 from market.errors import UnitError
 from market.units import NS_PER_MS, NS_PER_S, instant_ns
-from tests.kit.field import Collector, free_port, modbus_device, modbus_point, source_into
+from tests.kit.field import Collector, free_port, modbus_device, modbus_point, source_into, turning
 from tests.kit.libmodbus import libmodbus_server
 from tests.kit.modbus_slave import CLOSE, Asked, Piece, Slave, slave
 from tests.kit.require import require
@@ -213,40 +213,41 @@ def test_set_points_arrive_as_mbpoll_sees_them(tmp_path: Path) -> None:
 def test_libmodbus_adversary(tmp_path: Path) -> None:
     async def main() -> None:
         with libmodbus_server("unit-test-server", tmp_path) as (port, _):
-            out = Collector()
-            source = source_into(out)
-            link = ModbusLink("127.0.0.1", port)
+            async with turning() as turns:
+                out = Collector()
+                source = source_into(out)
+                link = ModbusLink(Address(host="127.0.0.1", port=port), turns)
 
-            async def read(kind: Kind, address: int, count: int, timeout_s: float = 2.0, unit: int = 17) -> bytes:
-                return await link.exchange(read_request(unit, kind, address, count), source, timeout_s)
+                async def read(kind: Kind, address: int, count: int, timeout_s: float = 2.0, unit: int = 17) -> bytes:
+                    return await link.exchange(read_request(unit, kind, address, count), source, timeout_s)
 
-            # Its tables: unit-test.h.
-            assert await read(Kind.INPUT, 0x108, 1) == bytes.fromhex("000A")
-            assert await read(Kind.DISCRETE, 0x1C4, 0x16) == bytes.fromhex("ACDB35")
-            with pytest.raises(DeviceRefused, match="exception 2, illegal data address"):
-                await read(Kind.HOLDING, 0x400, 1)
-            with pytest.raises(DeviceRefused, match="exception 6, device busy"):
-                await read(Kind.HOLDING, 0x170, 1)
-            # Two registers asked: it answers with one.
-            with pytest.raises(DeviceSilent, match="does not answer the request"):
-                await read(Kind.HOLDING, 0x160, 2)
-            assert source.refused == {"size": 1}
-            # 0x171: another transaction number, then nothing.
-            with pytest.raises(DeviceSilent, match=r"no reply within 0\.3 s"):
-                await read(Kind.HOLDING, 0x171, 1, timeout_s=0.3)
-            assert source.refused["transaction"] == 1
-            # 0x172: 500 ms late. The next answer is the next answer's.
-            with pytest.raises(DeviceSilent, match=r"no reply within 0\.2 s"):
-                await read(Kind.HOLDING, 0x172, 1, timeout_s=0.2)
-            assert await read(Kind.INPUT, 0x108, 1) == bytes.fromhex("000A")
-            assert source.refused["transaction"] == 2
-            # 0x173: one byte every 5 ms, 11 bytes, and always from unit 255.
-            with pytest.raises(DeviceSilent, match=r"does not answer the request \(unit\)"):
-                await read(Kind.HOLDING, 0x173, 1)
-            begin = time.monotonic()
-            assert await read(Kind.HOLDING, 0x173, 1, unit=255) == b"\x00\x00"
-            assert time.monotonic() - begin > 0.05
-            link.close()
+                # Its tables: unit-test.h.
+                assert await read(Kind.INPUT, 0x108, 1) == bytes.fromhex("000A")
+                assert await read(Kind.DISCRETE, 0x1C4, 0x16) == bytes.fromhex("ACDB35")
+                with pytest.raises(DeviceRefused, match="exception 2, illegal data address"):
+                    await read(Kind.HOLDING, 0x400, 1)
+                with pytest.raises(DeviceRefused, match="exception 6, device busy"):
+                    await read(Kind.HOLDING, 0x170, 1)
+                # Two registers asked: it answers with one.
+                with pytest.raises(DeviceSilent, match="does not answer the request"):
+                    await read(Kind.HOLDING, 0x160, 2)
+                assert source.refused == {"size": 1}
+                # 0x171: another transaction number, then nothing.
+                with pytest.raises(DeviceSilent, match=r"no reply within 0\.3 s"):
+                    await read(Kind.HOLDING, 0x171, 1, timeout_s=0.3)
+                assert source.refused["transaction"] == 1
+                # 0x172: 500 ms late. The next answer is the next answer's.
+                with pytest.raises(DeviceSilent, match=r"no reply within 0\.2 s"):
+                    await read(Kind.HOLDING, 0x172, 1, timeout_s=0.2)
+                assert await read(Kind.INPUT, 0x108, 1) == bytes.fromhex("000A")
+                assert source.refused["transaction"] == 2
+                # 0x173: one byte every 5 ms, 11 bytes, and always from unit 255.
+                with pytest.raises(DeviceSilent, match=r"does not answer the request \(unit\)"):
+                    await read(Kind.HOLDING, 0x173, 1)
+                begin = time.monotonic()
+                assert await read(Kind.HOLDING, 0x173, 1, unit=255) == b"\x00\x00"
+                assert time.monotonic() - begin > 0.05
+                link.close()
 
     asyncio.run(main())
 
@@ -281,10 +282,10 @@ def test_no_reply_however_wrong_is_ever_taken_for_a_value() -> None:
         }.get(number, [reply])
 
     async def main() -> None:
-        async with slave() as peer:
+        async with slave() as peer, turning() as turns:
             peer.script = faults
             source = source_into(Collector())
-            link = ModbusLink("127.0.0.1", peer.port)
+            link = ModbusLink(Address(host="127.0.0.1", port=peer.port), turns)
             answered = 0
             while len(peer.asked) < 5 * 32:
                 try:
@@ -305,10 +306,10 @@ def test_no_reply_however_wrong_is_ever_taken_for_a_value() -> None:
 
 def test_a_peer_that_closes_wakes_whoever_waits() -> None:
     async def main() -> None:
-        async with slave() as peer:
+        async with slave() as peer, turning() as turns:
             peer.script = lambda asked: [0.05, CLOSE]
             source = source_into(Collector())
-            link = ModbusLink("127.0.0.1", peer.port)
+            link = ModbusLink(Address(host="127.0.0.1", port=peer.port), turns)
             begin = time.monotonic()
             with pytest.raises(DeviceSilent, match="the peer closed the connection"):
                 await link.exchange(read_request(1, Kind.HOLDING, 0, 1), source, 30.0)

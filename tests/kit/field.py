@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.clock import WallClock
-from ingest.devices import DataType, Device, Kind, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
+from ingest.clock import Clock, WallClock
+from ingest.devices import Address, DataType, Device, Kind, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
 from ingest.frame import TelemetryFrame, point_id
 from ingest.pointlist import PointList
 from ingest.quality import quality_name
 from ingest.source import Source
+from ingest.turns import Turns
 from market.units import NS_PER_MS
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "modbus_point",
     "push_device",
     "source_into",
+    "turning",
     "ua_device",
     "ua_point",
 ]
@@ -69,7 +72,7 @@ def ua_point(name: str, node: str, **changes: Any) -> UaPoint:
 
 def modbus_device(port: int, *points: ModbusPoint, **changes: Any) -> ModbusDevice:
     """A polled device on this machine."""
-    given: dict[str, Any] = {"name": "rtu", "area": "1", "host": "127.0.0.1", "port": port, "unit_id": 1, "timeout_s": 1.0}
+    given: dict[str, Any] = {"name": "rtu", "area": "1", "address": Address(host="127.0.0.1", port=port), "unit_id": 1, "timeout_s": 1.0}
     return ModbusDevice(points=points, **(given | changes))
 
 
@@ -98,6 +101,17 @@ def ua_device(port: int, *points: UaPoint, **changes: Any) -> UaDevice:
         "timeout_s": 2.0,
     }
     return UaDevice(points=points, **(given | changes))
+
+
+@asynccontextmanager
+async def turning(clock: Clock | None = None) -> AsyncIterator[Turns]:
+    """Wheels that turn."""
+    turns = Turns(clock or WallClock())
+    turns.start()
+    try:
+        yield turns
+    finally:
+        turns.stop()
 
 
 def free_port() -> int:

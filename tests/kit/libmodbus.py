@@ -1,6 +1,7 @@
 """libmodbus's own test servers, built from the sources its package ships: Modbus peers that nobody here wrote.
 
-Their port is a constant in the source; the copy that is built has a free one put in its place. ``unit-test-server`` serves one
+Their port and address are constants in the source; the copy that is built has a free port put in their place, and every address of this
+machine, so that a thousand connections can be told apart. ``unit-test-server`` serves one
 connection and misbehaves on purpose at a few addresses; ``bandwidth-server-many-up`` serves many and answers any unit.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 from tests.kit.field import free_port
 from tests.kit.require import require
 
-__all__ = ["libmodbus_server"]
+__all__ = ["libmodbus_rtu_slave", "libmodbus_server"]
 
 _EXAMPLES = Path("/usr/share/doc/libmodbus-dev/examples")
 _HOW = "apt-get install -y libmodbus-dev gcc pkg-config"
@@ -32,7 +33,7 @@ def libmodbus_server(name: str, folder: Path) -> Iterator[tuple[int, subprocess.
         shutil.copy(file, folder)
     (folder / "config.h").touch()
     source = folder / f"{name}.c"
-    source.write_text((_EXAMPLES / source.name).read_text().replace("1502", str(port)))
+    source.write_text((_EXAMPLES / source.name).read_text().replace("1502", str(port)).replace('"127.0.0.1"', '"0.0.0.0"'))
     flags = subprocess.run([pkg_config, "--cflags", "--libs", "libmodbus"], check=True, capture_output=True, text=True).stdout.split()
     subprocess.run([gcc, "-I.", "-o", name, source.name, *flags], cwd=folder, check=True, capture_output=True)
     process = subprocess.Popen([folder / name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -54,3 +55,31 @@ def _until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
             return
         time.sleep(0.01)
     raise AssertionError(f"no server at 127.0.0.1:{port} within 10 s")
+
+
+@contextmanager
+def libmodbus_rtu_slave(folder: Path, baud: int = 19_200) -> Iterator[Path]:
+    """Run a slave by libmodbus (unit 5, register n holds n) at one end of a serial line; yield the other end.
+
+    The line is a pair of pseudo-terminals, joined by socat.
+    """
+    require("libmodbus's headers", _HOW, found=_EXAMPLES.is_dir())
+    gcc, pkg_config, socat = require("gcc", _HOW), require("pkg-config", _HOW), require("socat", "apt-get install -y socat")
+    flags = subprocess.run([pkg_config, "--cflags", "--libs", "libmodbus"], check=True, capture_output=True, text=True).stdout.split()
+    slave, ours, theirs = folder / "rtu_slave", folder / "ttyA", folder / "ttyB"
+    subprocess.run([gcc, "-o", slave, Path(__file__).with_name("rtu_slave.c"), *flags], check=True, capture_output=True)
+    line = subprocess.Popen([socat, f"pty,raw,echo=0,link={ours}", f"pty,raw,echo=0,link={theirs}"])
+    device: subprocess.Popen[str] | None = None
+    try:
+        deadline = time.monotonic() + 10.0
+        while not (ours.exists() and theirs.exists()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        device = subprocess.Popen([slave, theirs, str(baud)], stdout=subprocess.PIPE, text=True)
+        assert device.stdout is not None
+        assert device.stdout.readline() == "ready\n"
+        yield ours
+    finally:
+        for process in (device, line):
+            if process is not None:
+                process.kill()
+                process.communicate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,14 +73,14 @@ def test_a_sink_with_a_fault_of_its_own_is_not_hidden() -> None:
 
 def test_a_reader_with_a_fault_of_ours_stays_with_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
     out = two_devices()
-    run = ModbusPoller.run
+    ask = ModbusPoller._ask
 
-    async def fails_for_a(self: ModbusPoller) -> None:
+    def fails_for_a(self: ModbusPoller, *told: Any) -> None:
         if self._device.name == "a":
             raise ZeroDivisionError
-        await run(self)
+        ask(self, *told)
 
-    monkeypatch.setattr(ModbusPoller, "run", fails_for_a)
+    monkeypatch.setattr(ModbusPoller, "_ask", fails_for_a)
 
     async def main() -> None:
         gateway = Gateway(out.points, WallClock(), out.emit)

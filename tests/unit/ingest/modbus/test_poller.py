@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from ingest.devices import DataType, ModbusPoint
-from ingest.errors import DeviceRefused, DeviceSilent
-from ingest.modbus.frames import Request
+from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
+from ingest.modbus.exchange import Exchange
+from ingest.modbus.lessons import Lessons
 from ingest.modbus.poller import ModbusPoller, exception_quality
 from ingest.quality import Flag, quality_name
 from ingest.source import Source
@@ -27,18 +28,67 @@ Answer = Callable[[int, int], bytes]
 
 
 class ScriptedLink:
-    """Answers reads as told; keeps what was asked."""
+    """Answers reads as told, when told to; keeps what was asked."""
 
     is_open = True
+    depth = 1
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, clock: JumpClock) -> None:
         self.answer = answer
         self.asked: list[tuple[int, int]] = []
+        self._clock = clock
+        self._waiting: list[Exchange] = []
 
-    async def exchange(self, request: Request, source: Source, timeout_s: float) -> bytes:
-        _, address, count = struct.unpack(">BHH", request.pdu)
+    def submit(self, exchange: Exchange) -> DeviceSilent | None:
+        self._waiting.append(exchange)
+        return None
+
+    def withdraw(self, exchange: Exchange) -> bool:
+        if exchange not in self._waiting:
+            return False
+        self._waiting.remove(exchange)
+        return True
+
+    def rest(self) -> None:
+        pass
+
+    def serve(self) -> bool:
+        """Answer what was asked first; returns whether there was anything."""
+        if not self._waiting:
+            return False
+        exchange = self._waiting.pop(0)
+        _, address, count = struct.unpack(">BHH", exchange.request.pdu)
         self.asked.append((address, count))
-        return self.answer(address, count)
+        exchange.sent_ns = self._clock.now_ns()
+        outcome: bytes | DeviceError
+        try:
+            outcome = self.answer(address, count)
+        except DeviceError as exc:
+            outcome = exc
+        exchange.done(exchange, outcome, self._clock.now_ns())
+        return True
+
+
+class ScriptedTurns:
+    """Time passes when nothing else is to be done, and then to what is due next."""
+
+    def __init__(self, clock: JumpClock) -> None:
+        self.clock = clock
+        self._due: list[tuple[int, int, Callable[[int], None]]] = []
+        self._number = 0
+
+    def at_event(self, ts_ns: int, call: Callable[[int], None]) -> None:
+        self._number += 1
+        self._due.append((ts_ns, self._number, call))
+
+    def after(self, ns: int, call: Callable[[int], None]) -> None:
+        self.at_event(self.clock.now_ns() + ns, call)
+
+    def turn(self) -> None:
+        self._due.sort(key=lambda due: due[:2])
+        ts_ns, _, call = self._due.pop(0)
+        self.clock.pass_ns(max(0, ts_ns - self.clock.now_ns()))
+        call(self.clock.now_ns())
 
 
 def numbered(address: int, count: int) -> bytes:
@@ -60,25 +110,26 @@ def without(*missing: int) -> Answer:
 class Bench:
     """One poller, its scripted link, and what came out."""
 
-    def __init__(self, answer: Answer, *points: ModbusPoint) -> None:
-        device = modbus_device(502, *points)
+    def __init__(self, answer: Answer, *points: ModbusPoint, lessons: Lessons | None = None, **changes: Any) -> None:
+        device = modbus_device(502, *points, **changes)
         self.clock = JumpClock(NOON)
-        self.link = ScriptedLink(answer)
+        self.link = ScriptedLink(answer, self.clock)
+        self.turns = ScriptedTurns(self.clock)
+        self.lessons = lessons or Lessons()
+        self.lessons_told = 0
         self.out = Collector(device)
         self.source = Source("rtu", "1", self.clock, self.out.put)
-        self._poller = ModbusPoller(device, self.link, self.source, self.clock)  # type: ignore[arg-type]
+        self.poller = ModbusPoller(device, self.link, self.source, self.turns, self.lessons, self._learned)  # type: ignore[arg-type]
+        self.poller.start()
+
+    def _learned(self) -> None:
+        self.lessons_told += 1
 
     def run_until(self, frames: int) -> None:
         """Poll until so many frames are out."""
-
-        async def main() -> None:
-            task = asyncio.create_task(self._poller.run())
-            while len(self.out.frames) < frames and not task.done():
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-        asyncio.run(main())
+        while len(self.out.frames) < frames:
+            if not self.link.serve():
+                self.turns.turn()
 
     @contextmanager
     def asking(self) -> Iterator[list[tuple[int, int]]]:
@@ -200,4 +251,65 @@ def test_what_each_exception_means_for_a_point(code: int, quality: str) -> None:
     bench.run_until(frames=1)
     assert bench.out.samples["p"][0].quality == quality
     assert bench.out.samples["q"][0].quality == ("Good" if code not in (10, 11) else "Bad_NoCommunication")
-    assert bench.source.refused == {f"exception {code}": 1}
+    # One that is busy is asked twice more.
+    assert bench.source.refused == {f"exception {code}": 3 if code in (5, 6) else 1}
+
+
+def test_a_device_that_is_busy_is_asked_again_within_its_poll() -> None:
+    busy = [6, 5]
+
+    def answer(address: int, count: int) -> bytes:
+        if address == 0 and busy:
+            raise DeviceRefused("rtu: busy", busy.pop())
+        return numbered(address, count)
+
+    bench = Bench(answer, modbus_point("p", 0, period_ns=S), modbus_point("q", 500, period_ns=S))
+    bench.run_until(frames=1)
+    assert (bench.out.good("p"), bench.out.good("q")) == ([0.0], [500.0])
+    assert bench.link.asked == [(0, 1), (500, 1), (0, 1), (0, 1)]
+
+
+def test_what_was_learned_is_planned_around_also_after_a_restart() -> None:
+    points = [modbus_point(f"p{n}", n) for n in range(0, 100, 2)]
+    bench = Bench(without(37, 40), *points)
+    bench.run_until(frames=2)
+    with bench.asking() as asked:
+        bench.run_until(frames=4)
+    # Register 37 is a hole between points, 40 is a point: three blocks are left, where halving alone would leave a dozen.
+    assert sorted(set(asked)) == [(0, 37), (38, 1), (42, 57)]
+    told = bench.lessons_told
+    bench.run_until(frames=6)
+    assert bench.lessons_told == told > 0
+
+    again = Bench(without(37, 40), *points, lessons=Lessons.decode(bench.lessons.encode()))
+    again.run_until(frames=2)
+    assert again.source.refused == {}
+    assert sorted(set(again.link.asked)) == [(0, 37), (38, 1), (42, 57)]
+    assert again.out.last("p40").quality == "Bad_ConfigurationError"  # type: ignore[union-attr]
+
+
+def test_a_point_that_was_refused_is_asked_for_once_more_a_day_later() -> None:
+    missing = [3]
+    hour_ns = 3600 * S
+    bench = Bench(
+        lambda address, count: without(*missing)(address, count), *(modbus_point(f"p{n}", n, period_ns=hour_ns) for n in range(6))
+    )
+    bench.run_until(frames=24)
+    with bench.asking() as asked:
+        bench.run_until(frames=26)
+    assert asked.count((3, 1)) == 1, "it is asked for once, and still not there"
+    missing.clear()
+    bench.run_until(frames=48)
+    assert bench.out.is_bad("p3")
+    bench.run_until(frames=50)
+    assert bench.out.is_good("p3", 3.0)
+    assert not bench.lessons
+    assert all(not out.quality.startswith("Bad") for n in (0, 1, 2, 4, 5) for out in bench.out.samples[f"p{n}"])
+
+
+def test_what_a_stopped_poller_asked_for_is_published_by_nobody() -> None:
+    bench = Bench(numbered, modbus_point("p", 0))
+    bench.turns.turn()
+    bench.poller.stop()
+    assert not bench.link.serve(), "what was not sent yet is taken back"
+    assert bench.out.frames == []

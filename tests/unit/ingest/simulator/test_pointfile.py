@@ -17,7 +17,7 @@ from tests.kit.simulated_grid import SEED, physics
 def placed() -> FieldDevices:
     devices = field_devices(physics().case, 60.0, ("127.0.0.1", 9100))
     modbus = [
-        replace(server, devices=tuple(replace(device, port=5020 + k) for device in server.devices))
+        replace(server, devices=tuple(replace(device, address=replace(device.address, port=5020 + k)) for device in server.devices))
         for k, server in enumerate(devices.modbus)
     ]
     ua = [replace(device, url=f"opc.tcp://127.0.0.1:{4840 + k}") for k, device in enumerate(devices.ua)]

@@ -1,0 +1,71 @@
+"""How is a connection made: over TCP, over TLS, or over a serial line?"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import termios
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, TypeVar, cast
+
+from pymodbus.transport.serialtransport import create_serial_connection
+
+from ingest.devices import Address, Tls
+
+__all__ = ["dial", "server_context"]
+
+_P = TypeVar("_P", bound=asyncio.Protocol)
+
+_TURNS_TO_OPEN: Final = 3
+"""Turns of the event loop after which a serial line's protocol knows that it is open."""
+
+
+async def dial(address: Address, protocol: Callable[[], _P]) -> _P:
+    """Connect to an address; returns the protocol, whose connection is made.
+
+    Raises:
+        OSError: nobody there, not let in, or no such line; a peer whose certificate is not trusted is one.
+    """
+    loop = asyncio.get_running_loop()
+    if address.is_serial:
+        line = address.line
+        assert line is not None
+        try:
+            _, line_protocol = await create_serial_connection(
+                loop, protocol, address.host, baudrate=line.baud, parity=line.parity, stopbits=line.stop_bits, bytesize=8
+            )
+        except (ValueError, termios.error) as exc:  # two ways to say that the line cannot be set so; neither is an OSError
+            raise OSError(f"the line cannot be set to {line.baud} baud, parity {line.parity}, {line.stop_bits} stop bits: {exc}") from exc
+        assert isinstance(line_protocol, asyncio.Protocol)
+        for _ in range(_TURNS_TO_OPEN):
+            await asyncio.sleep(0)
+        return cast("_P", line_protocol)
+    context = None if address.tls is None else _client_context(address.tls)
+    name = None if address.tls is None else address.tls.server_name or address.host
+    _, connected = await loop.create_connection(protocol, address.host, address.port, ssl=context, server_hostname=name)
+    return connected
+
+
+@lru_cache(maxsize=64)
+def _client_context(tls: Tls) -> ssl.SSLContext:
+    """Return the context for devices with these certificates; thousands of devices share one."""
+    context = ssl.create_default_context(cafile=tls.ca)
+    context.check_hostname = tls.server_name != ""
+    if tls.cert is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context
+
+
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """Return the context of a listener: devices must show a certificate where ``ca`` is given.
+
+    Raises:
+        OSError: a file is missing, or is no certificate.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
+    assert tls.cert is not None, "a listener shows a certificate"
+    context.load_cert_chain(tls.cert, tls.key)
+    if tls.ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -1,0 +1,90 @@
+"""What is asked over a link, and what a poller needs of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ingest.errors import DeviceError, DeviceSilent
+from ingest.modbus.frames import Request, encode_adu
+from ingest.source import Source
+
+__all__ = ["Exchange", "Link"]
+
+
+class Exchange:
+    """One request, and whom to tell what became of it.
+
+    Args:
+        source: the device that asks; refusals are counted against it.
+        timeout_s: wall seconds to wait for the reply, once it is this request's turn.
+        done: called once, with the reply's data (empty for a write) or the reason there is none, and the event time, ns.
+
+    Attributes:
+        adu_tail: what goes out behind the transaction number, over Modbus/TCP.
+        reply_head, reply_bytes: what stands behind the transaction number of a good reply to a read, and how long all of it is.
+        sent_ns: event time at which it was sent.
+        took_ns: wall time from sending to the reply; 0 where others were on their way and it says little.
+        was_ahead: whether others were owed when it was sent.
+    """
+
+    __slots__ = (
+        "adu_tail",
+        "done",
+        "reply_bytes",
+        "reply_head",
+        "request",
+        "sent_ns",
+        "sent_wall_ns",
+        "source",
+        "timeout_s",
+        "took_ns",
+        "was_ahead",
+    )
+
+    def __init__(
+        self, request: Request, source: Source, timeout_s: float, done: Callable[[Exchange, bytes | DeviceError, int], None]
+    ) -> None:
+        self.request = request
+        self.source = source
+        self.timeout_s = timeout_s
+        self.done = done
+        self.adu_tail = encode_adu(0, request.unit, request.pdu)[2:]
+        self.reply_head: bytes | None = None
+        self.reply_bytes = 0
+        if request.data_bytes is not None:
+            # What stands between the transaction and the data of a good reply.
+            self.reply_head = encode_adu(0, request.unit, bytes([request.pdu[0], request.data_bytes]) + bytes(request.data_bytes))[2:9]
+            self.reply_bytes = 9 + request.data_bytes
+        self.sent_ns = self.sent_wall_ns = self.took_ns = 0
+        self.was_ahead = False
+
+
+class Link(Protocol):
+    """What a poller needs of a link."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection now."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """How many requests may be on their way."""
+        ...
+
+    def submit(self, exchange: Exchange) -> DeviceSilent | None:
+        """Queue a request; returns why it is not taken, where the link is known to be down."""
+        ...
+
+    def withdraw(self, exchange: Exchange) -> bool:
+        """Take back a request that is still queued; returns whether it was."""
+        ...
+
+    async def exchange(self, request: Request, source: Source, timeout_s: float) -> bytes:
+        """Send a request ahead of others, and return the data of its reply."""
+        ...
+
+    def rest(self) -> None:
+        """Close the connection until it is needed again."""
+        ...

@@ -1,0 +1,178 @@
+"""One connection, from connect to close: requests out, and each reply to whom it belongs.
+
+Absent on purpose: whose turn it is, what a timeout means, when to connect again. That is the link's (:class:`Owner`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final, Protocol
+
+from ingest.devices import Address, Framing, Manners
+from ingest.modbus.exchange import Exchange
+from ingest.modbus.frames import Adu, Exceptional, Good, Refusal, Splitter, Verdict, judge
+from ingest.modbus.rtu import ReplyReader, encode_rtu
+from ingest.source import Source
+from ingest.turns import wall_ns
+
+__all__ = ["Owner", "Wire"]
+
+_DATA_AT: Final = 9
+"""Header, function and size stand before the data of a reply to a read."""
+
+
+class Owner(Protocol):
+    """Whom a connection tells what happens on it."""
+
+    address: Address
+    manners: Manners
+
+    def replied(self, exchange: Exchange, verdict: Verdict, *, alone: bool) -> None:
+        """Take what the peer answered; ``alone``: nothing else was on its way."""
+        ...
+
+    def unsure(self, wire: Wire, why: str) -> None:
+        """Make sure of an RTU line on which bytes may come, or came, that belong to no request."""
+        ...
+
+    def lost(self, wire: Wire, why: str) -> None:
+        """Take that the connection is gone."""
+        ...
+
+
+class Wire(asyncio.Protocol):
+    """One connection, from connect to close.
+
+    Attributes:
+        owed: requests on their way, by transaction, the oldest first.
+        heard_ns: wall time of the last reply.
+    """
+
+    __slots__ = (
+        "_last_asker", "_link", "_reader", "_splitter", "_transaction", "_transport", "_why", "heard_ns", "is_open", "owed", "was_answered",
+    )  # fmt: skip
+
+    def __init__(self, link: Owner) -> None:
+        self._link = link
+        self._transport: asyncio.Transport | None = None
+        self._splitter = Splitter() if link.address.framing is Framing.MBAP else None
+        self._reader: ReplyReader | None = None
+        self._transaction = 0
+        self._last_asker: Source | None = None
+        self._why = ""
+        self.owed: dict[int, Exchange] = {}
+        self.heard_ns = 0
+        self.is_open = False
+        self.was_answered = False
+
+    def send(self, exchange: Exchange) -> None:
+        """Put a request on its way."""
+        assert self._transport is not None
+        self._last_asker = exchange.source
+        if self._splitter is None:
+            self._reader = ReplyReader(exchange.request)
+            self.owed[0] = exchange
+            self._transport.write(encode_rtu(exchange.request.unit, exchange.request.pdu))
+            return
+        self._transaction = self._transaction + 1 & 0xFFFF
+        self.owed[self._transaction] = exchange
+        self._transport.write(self._transaction.to_bytes(2, "big") + exchange.adu_tail)
+
+    def close(self) -> None:
+        """Close in good order."""
+        self.is_open = False
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self, why: str = "") -> None:
+        """Close without ceremony."""
+        self.is_open = False
+        self._why = why
+        if self._transport is not None:
+            self._transport.abort()
+            if self._link.address.is_serial:  # whose transport tells nobody
+                asyncio.get_running_loop().call_soon(self.connection_lost, None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        peer = transport.get_extra_info("socket")
+        if peer is not None:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._transport = transport
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes as they come."""
+        if self._splitter is None:
+            self._take_rtu(data)
+            return
+        if self._splitter.is_empty and (exchange := self._plain(data)) is not None:
+            self._conclude(int.from_bytes(data[:2], "big"), exchange, Good(data[_DATA_AT:]), data)
+            return
+        for reply in self._splitter.feed(data):
+            self._take(reply)
+        if self._splitter.lost is not None:
+            self._refuse(self._splitter.lost, f"not a Modbus/TCP header in {data[:16].hex(' ')}")
+            self.abort(f"closed by us: the stream lost its frames ({self._splitter.lost})")
+            self._link.lost(self, self._why)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, whoever ended it."""
+        self.is_open = False
+        why = self._why or ("the peer closed the connection" if exc is None else f"the connection broke: {exc}")
+        self._link.lost(self, why)
+
+    def _plain(self, data: bytes) -> Exchange | None:
+        """Return whose good reply to a read these bytes are, to the byte and nothing else: so it is, nearly always.
+
+        What :func:`ingest.modbus.frames.judge` would say, in one comparison; None leaves the answer to it.
+        """
+        exchange = self.owed.get(int.from_bytes(data[:2], "big"))
+        if exchange is None or len(data) != exchange.reply_bytes or data[2:_DATA_AT] != exchange.reply_head:
+            return None
+        return exchange
+
+    def _take(self, reply: Adu) -> None:
+        transaction = reply.transaction
+        if transaction == 0 and self._link.manners.transaction_zero and self.owed:
+            transaction = next(iter(self.owed))
+            reply = Adu(transaction, reply.unit, reply.pdu)
+        exchange = self.owed.get(transaction)
+        if exchange is None:
+            reason = Refusal.TRANSACTION if self.owed else Refusal.UNASKED
+            self._refuse(reason, f"a reply to transaction {transaction}, which nobody waits for")
+            return
+        self._conclude(transaction, exchange, judge(exchange.request, transaction, reply), reply)
+
+    def _conclude(self, transaction: int, exchange: Exchange, verdict: Verdict, reply: object) -> None:
+        if isinstance(verdict, Good | Exceptional):
+            self.was_answered = True
+        else:
+            request = exchange.request
+            exchange.source.refuse(verdict.reason, f"asked unit {request.unit} for {request.pdu.hex(' ')}, got {reply}")
+        self.heard_ns = wall_ns()
+        alone = len(self.owed) == 1
+        del self.owed[transaction]
+        self._link.replied(exchange, verdict, alone=alone)
+
+    def _take_rtu(self, data: bytes) -> None:
+        exchange = self.owed.get(0)
+        if exchange is None or self._reader is None:
+            self._refuse(Refusal.UNASKED, f"{data[:16].hex(' ')}, and nothing was asked")
+            self._link.unsure(self, "bytes came that nobody asked for")
+            return
+        verdict = self._reader.feed(data)
+        if verdict is None:
+            return
+        rest, self._reader = self._reader.rest, None
+        if not isinstance(verdict, Good | Exceptional) or rest:
+            if rest:
+                self._refuse(Refusal.UNASKED, f"{rest[:16].hex(' ')} behind a reply")
+            self._link.unsure(self, "the line has to be made sure of")
+        self._conclude(0, exchange, verdict, data[:16].hex(" "))
+
+    def _refuse(self, reason: Refusal, detail: str) -> None:
+        if self._last_asker is not None:
+            self._last_asker.refuse(reason, detail)
