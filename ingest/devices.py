@@ -16,10 +16,12 @@ from market.errors import UnitError
 
 __all__ = [
     "DATA_TYPES",
+    "NAN_BITS",
     "ClockRegister",
     "DataType",
     "Device",
     "Kind",
+    "Meaning",
     "ModbusDevice",
     "ModbusPoint",
     "Order",
@@ -82,8 +84,12 @@ class DataType(StrEnum):
     UINT32 = "uint32"
     INT64 = "int64"
     UINT64 = "uint64"
+    FLOAT16 = "float16"
     FLOAT32 = "float32"
     FLOAT64 = "float64"
+    BCD16 = "bcd16"
+    BCD32 = "bcd32"
+    BCD64 = "bcd64"
 
     @property
     def registers(self) -> int:
@@ -92,13 +98,23 @@ class DataType(StrEnum):
 
     @property
     def packing(self) -> str:
-        """How :mod:`struct` packs a value, most significant byte first."""
+        """How :mod:`struct` packs a value, most significant byte first; of BCD, the bits its digits make."""
         return DATA_TYPES[self][1]
 
     @property
     def is_float(self) -> bool:
         """Whether it is an IEEE 754 number."""
-        return self in (DataType.FLOAT32, DataType.FLOAT64)
+        return self in (DataType.FLOAT16, DataType.FLOAT32, DataType.FLOAT64)
+
+    @property
+    def is_bcd(self) -> bool:
+        """Whether it is decimal digits, four to a register, the most significant first."""
+        return self in (DataType.BCD16, DataType.BCD32, DataType.BCD64)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is a whole number in two's complement."""
+        return self in (DataType.INT16, DataType.INT32, DataType.INT64)
 
 
 DATA_TYPES: Final[dict[DataType, tuple[str, str, int]]] = {
@@ -109,10 +125,18 @@ DATA_TYPES: Final[dict[DataType, tuple[str, str, int]]] = {
     DataType.UINT32: (">u4", ">I", 2),
     DataType.INT64: (">i8", ">q", 4),
     DataType.UINT64: (">u8", ">Q", 4),
+    DataType.FLOAT16: (">f2", ">e", 1),
     DataType.FLOAT32: (">f4", ">f", 2),
     DataType.FLOAT64: (">f8", ">d", 4),
+    DataType.BCD16: (">u2", ">H", 1),
+    DataType.BCD32: (">u4", ">I", 2),
+    DataType.BCD64: (">u8", ">Q", 4),
 }
 """numpy's and struct's name of each type, most significant byte first, and the registers it takes."""
+
+
+NAN_BITS: Final = {DataType.FLOAT16: 0x7E00, DataType.FLOAT32: 0x7FC0_0000, DataType.FLOAT64: 0x7FF8 << 48}
+"""The bits of each type's plainest NaN, which stands for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,12 +181,36 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What the bits of a point mean beyond their type, before ``scale`` and ``offset``.
+
+    Attributes:
+        bits: lowest and highest bit of the field that is the value, 0 the least significant; None where all bits are.
+        missing: fields, bit for bit, that mean that there is no value; :data:`NAN_BITS` of a type means every NaN.
+        unimplemented: the same of all bits of the value, whichever of them the field is.
+        values: raw number and value of each code the device may send, in the order of the list; empty where the number is the value.
+        labels: value and name, for people.
+    """
+
+    bits: tuple[int, int] | None = None
+    missing: tuple[int, ...] = ()
+    unimplemented: tuple[int, ...] = ()
+    values: tuple[tuple[int, float], ...] = ()
+    labels: tuple[tuple[float, str], ...] = ()
+
+    def label(self, value: float) -> str:
+        """Return what people call a value; empty where they call it nothing."""
+        return dict(self.labels).get(value, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModbusPoint(Point):
     """A point in a Modbus table.
 
     Attributes:
         address: of its first register or bit, as on the wire, 0..65535.
         bit: which bit of a register a BOOL is, 0 the least significant; None in a table of bits and for every other type.
+        meaning: what its bits mean beyond the type; None where the type says all.
     """
 
     kind: Kind
@@ -170,6 +218,22 @@ class ModbusPoint(Point):
     type: DataType
     bit: int | None
     order: Order
+    meaning: Meaning | None = None
+
+    def raw(self, value: float) -> float:
+        """Return what the device has to be told so that the point has this value; of a point with codes, the code.
+
+        Raises:
+            UnitError: as :meth:`Point.raw`, or no code has this value.
+        """
+        raw = Point.raw(self, value)
+        if self.meaning is None or not self.meaning.values:
+            return raw
+        for code, meant in self.meaning.values:
+            if meant == value:
+                return code
+        known = ", ".join(f"{meant:g}" for _, meant in self.meaning.values)
+        raise UnitError(f"{self.name}: {value:g} has no code in its point list, which has codes for {known}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

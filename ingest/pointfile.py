@@ -11,26 +11,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ingest.devices import DataType, Kind, Order
+from ingest.meaningfile import MeaningModel, Reg, check_meaning
 from ingest.yamlfile import DurationNs, Name, Strict
 
 __all__ = ["ClockModel", "DeviceModel", "FileModel", "MapModel", "ModbusPointModel", "PointModel", "UaPointModel"]
 
 _HEARTBEAT_MIN: Final = 3
-_REG: Final = re.compile(rf"({'|'.join(Kind)})\s+(\d+|0x[0-9a-fA-F]+)")
 _NODE: Final = re.compile(r"(?:nsu=[^;]+;|ns=\d+;)?(?:i=\d+|[sgb]=.+)")
-
-
-def _register(value: object) -> tuple[Kind, int]:
-    found = _REG.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError(f"{value!r} is not a register; write a table and an address, as in `holding 16` or `input 0x10`")
-    return Kind(found[1]), int(found[2], 0)
-
-
-_Reg = Annotated[tuple[Kind, int], BeforeValidator(_register)]
 
 
 class PointModel(Strict):
@@ -65,10 +55,10 @@ class PointModel(Strict):
         return value
 
 
-class ModbusPointModel(PointModel):
+class ModbusPointModel(MeaningModel, PointModel):
     """A point of a map for Modbus devices; it has ``reg``."""
 
-    reg: _Reg
+    reg: Reg
     type: DataType | None = None
     bit: Annotated[int, Field(ge=0, le=15)] | None = None
     order: Order | None = None
@@ -89,6 +79,7 @@ class ModbusPointModel(PointModel):
             raise ValueError(f"{kind} cannot be written; use a holding register or a coil, or remove `write`")
         if self.write and self.bit is not None:
             raise ValueError("writing one bit would write its fifteen neighbours too; use a coil or a whole register")
+        check_meaning(self, self.data_type, scaled=(self.scale, self.offset) != (1, 0), write=self.write)
         return self
 
 
@@ -118,7 +109,7 @@ AnyPoint = Annotated[
 class ClockModel(Strict):
     """Where a device that dials in writes its own time."""
 
-    reg: _Reg
+    reg: Reg
     type: DataType
     tick: DurationNs
 

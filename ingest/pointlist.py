@@ -31,9 +31,22 @@ Names in a map hold placeholders, and each device fills them in, so that one map
       - {name: ems-1, area: 2, url: "opc.tcp://10.0.2.1:4840", map: ems, vars: {bus: 215}}
 
 ``reg`` is a table (``coil``, ``discrete``, ``holding``, ``input``) and an address; ``type`` is bool, int16, uint16 (default), int32,
-uint32, int64, uint64, float32 or float64; the value is raw x ``scale`` + ``offset``. ``{device}`` and ``{area}`` are filled in
-without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all ranges of one entry run together. ``timeout``
-is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
+uint32, int64, uint64, float16, float32, float64, bcd16, bcd32 or bcd64; the value is raw x ``scale`` + ``offset``, as float64, which
+is exact for whole numbers up to 2^53. BCD is decimal digits, four to a register; a digit above 9 makes the value bad.
+
+``{device}`` and ``{area}`` are filled in without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all
+ranges of one entry run together. ``timeout`` is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
+
+What the bits of a Modbus point mean beyond their type, it may say with four keys::
+
+    grid/{n}/state: {reg: input 20, bits: 4..7}                      # a field of bits, 0 the least significant; signed of an int type
+    unit/{n}/c:     {reg: input 21, type: int16, missing: [0x8000, 999]}   # raw values that say that there is none: Bad_NotSupported
+    unit/{n}/w:     {reg: input 22, type: float32, missing: sunspec}       # what SunSpec means by the type: 0x8000, 0xFFFF, NaN ...
+    switch/{b}/to:  {reg: input 24, values: {0: 1, 3: 2}, labels: {1: open, 2: closed}}
+
+``missing`` lists raw values as the device sends them: of a float its number (or ``.nan``), of digits their bits (``0x9999``), of a
+field the field's. ``values`` turns the codes a device sends into values; a code it does not list is bad. ``labels`` names values for
+people.
 
 A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
 and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
@@ -57,6 +70,7 @@ from urllib.parse import urlsplit
 
 from ingest.devices import ClockRegister, Device, Kind, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
+from ingest.meaningfile import meaning_of
 from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
 from ingest.yamlfile import Located, load_yaml
@@ -349,6 +363,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
         type=model.data_type,
         bit=model.bit,
         order=model.order or layout.order,
+        meaning=meaning_of(model, model.data_type),
     )
 
 

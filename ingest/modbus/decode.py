@@ -1,14 +1,17 @@
 """What do the bytes of a reply mean, for all points of a block at once; and what bytes mean a value to write?
 
 For each type in a block, a matrix of byte offsets is laid out once: one row per point, its bytes most significant first, whatever
-order they arrive in. Decoding a reply is then one gather and one view per type, with no loop over points. Values leave in
-engineering units as float64, which holds every 32-bit integer exactly and 64-bit ones up to 2^53.
+order they arrive in. Decoding a reply is then one gather and one view per type, with no loop over points; what a type alone does not
+say, :mod:`ingest.modbus.interpret` does afterwards, for the points that need it. Values leave in engineering units as float64, which
+holds every 32-bit integer exactly and 64-bit ones up to 2^53; beyond, a value is the nearest that float64 has, and who needs it exactly
+takes :meth:`BlockDecoder.raw_integers`.
 
 A number that is none (NaN, infinity) is never good: its quality is Bad_DataUnavailable and its value NaN.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -18,28 +21,27 @@ from numpy.typing import NDArray
 
 from ingest.devices import DATA_TYPES, DataType, ModbusPoint, Order
 from ingest.frame import point_id
+from ingest.modbus.interpret import Interpreter, is_plain, replaces_type
 from ingest.modbus.plan import Block, Span
+from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of
 from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD
 from market.errors import UnitError
 
 __all__ = ["BlockDecoder", "coil_value", "integer_at", "register_bytes", "spans_of"]
 
 
+_Places = NDArray[np.int64] | slice
+
+
+def _run(places: NDArray[np.int64]) -> _Places:
+    """Return places that follow each other as the slice they are, which is taken without copying."""
+    first, count = int(places[0]), len(places)
+    return slice(first, first + count) if (places == np.arange(first, first + count)).all() else places
+
+
 def spans_of(points: Sequence[ModbusPoint]) -> list[Span]:
     """Return where each point lies; rows are positions in ``points``."""
     return [Span(point.kind, point.address, 1 if point.kind.is_bits else point.type.registers, row) for row, point in enumerate(points)]
-
-
-def _byte_offsets(first: int, registers: int, order: Order) -> list[int]:
-    """Return where the bytes of a value stand, most significant first, for a value whose first byte is at ``first``.
-
-    >>> _byte_offsets(0, 2, Order.CDAB)
-    [2, 3, 0, 1]
-    """
-    offsets = [first + 2 * register for register in range(registers)]
-    if order.swaps_registers:
-        offsets.reverse()
-    return [offset + place for offset in offsets for place in ((1, 0) if order.swaps_bytes else (0, 1))]
 
 
 class BlockDecoder:
@@ -50,7 +52,10 @@ class BlockDecoder:
         ids: (n,) uint64, the block's points, in the order of its spans.
     """
 
-    __slots__ = ("_bits", "_gathers", "_offset", "_scale", "_scaled", "block", "ids")
+    __slots__ = (
+        *("_alike", "_bits", "_gathers", "_good", "_interpreter", "_nothing", "_offset", "_points"),
+        *("_scale", "_scaled", "_shifted", "_whole", "block", "ids"),
+    )
 
     def __init__(self, block: Block, points: Sequence[ModbusPoint]) -> None:
         mine = [points[span.row] for span in block.spans]
@@ -59,15 +64,24 @@ class BlockDecoder:
         self.ids.flags.writeable = False
         self._scale = np.array([point.scale for point in mine], dtype=np.float64)
         self._offset = np.array([point.offset for point in mine], dtype=np.float64)
-        self._scaled = bool((self._scale != 1).any() or (self._offset != 0).any())
+        self._scaled = bool((self._scale != 1).any())
+        self._shifted = bool((self._offset != 0).any())
+        self._nothing = np.zeros(len(mine))
+        self._good = np.full(len(mine), GOOD, dtype=np.uint32)
+        self._points = mine
+        self._whole: WholeNumbers | None = None
+        strange = [row for row, point in enumerate(mine) if not is_plain(point)]
+        self._interpreter = Interpreter(block, [mine[row] for row in strange], strange) if strange else None
         self._bits: NDArray[np.int64] | None = None
-        self._gathers: list[tuple[NDArray[np.int64] | slice, NDArray[np.int64], NDArray[np.uint8] | np.dtype[Any]]] = []
+        self._gathers: list[tuple[_Places, _Places, NDArray[np.uint8] | np.dtype[Any]]] = []
+        self._alike: tuple[_Places, np.dtype[Any]] | None = None
         if block.kind.is_bits:
             self._bits = np.array([span.address - block.address for span in block.spans], dtype=np.int64)
             return
-        for data_type in dict.fromkeys(point.type for point in mine):
-            rows = [row for row, point in enumerate(mine) if point.type is data_type]
-            offsets = [_byte_offsets(2 * (block.spans[row].address - block.address), data_type.registers, mine[row].order) for row in rows]
+        viewed = [row for row, point in enumerate(mine) if not replaces_type(point)]
+        for data_type in dict.fromkeys(mine[row].type for row in viewed):
+            rows = [row for row in viewed if mine[row].type is data_type]
+            offsets = [byte_offsets(2 * (block.spans[row].address - block.address), data_type.registers, mine[row].order) for row in rows]
             how: NDArray[np.uint8] | np.dtype[Any] = np.dtype(DATA_TYPES[data_type][0])
             if data_type is DataType.BOOL:
                 bits = [mine[row].bit or 0 for row in rows]
@@ -75,7 +89,10 @@ class BlockDecoder:
                 offsets = [[low if bit < 8 else high] for (high, low), bit in zip(offsets, bits, strict=True)]
                 how = np.array([bit % 8 for bit in bits], dtype=np.uint8)
             every = slice(None) if len(rows) == len(mine) else np.array(rows, dtype=np.int64)
-            self._gathers.append((every, np.array(offsets, dtype=np.int64).ravel(), how))
+            at = _run(np.array(offsets, dtype=np.int64).ravel())
+            self._gathers.append((every, at, how))
+            if isinstance(every, slice) and isinstance(how, np.dtype):
+                self._alike = (at, how)
 
     def decode(self, data: bytes) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
         """Return values and status codes of the block's points.
@@ -86,26 +103,49 @@ class BlockDecoder:
         Returns:
             (n,) float64 in engineering units, NaN where bad; (n,) uint32.
         """
+        quality = self._good.copy()
         # A device's bits may be a signalling NaN or overflow when scaled; neither is our error, and both come out bad.
         with np.errstate(invalid="ignore", over="ignore"):
-            values = self._values(np.frombuffer(data, dtype=np.uint8))
-        finite = np.isfinite(values)
-        if finite.all():
-            return values, np.zeros(len(values), dtype=np.uint32)
-        values[~finite] = np.nan
-        return values, np.where(finite, np.uint32(GOOD), np.uint32(BAD_DATA_UNAVAILABLE))
+            raw = np.frombuffer(data, np.uint8)
+            values = self._values(raw)
+            if self._interpreter is not None:
+                self._interpreter.interpret(raw, values, quality)
+            if self._scaled:
+                values *= self._scale
+            if self._shifted:
+                values += self._offset
+            # Nothing times infinity, or times no number, is no number: one product tells whether all are finite, for a quarter of the time.
+            whole = math.isfinite(values.dot(self._nothing))
+        if not whole:
+            finite = np.isfinite(values)
+            values[~finite] = np.nan
+            quality[~finite & (quality == GOOD)] = BAD_DATA_UNAVAILABLE
+        return values, quality
+
+    def raw_integers(self, data: bytes) -> NDArray[np.int64]:
+        """Return the whole numbers the device sent, exactly, before any scaling; computed only when asked for.
+
+        Args:
+            data: as :meth:`decode` takes it.
+
+        Returns:
+            (n,) int64 two's complement: a uint64 above 2^63 is negative, and a difference modulo 2^64 is right all the same. Of a
+            field, the field's number; of decimal digits, theirs; 0 where the point is a float or its digits are no number.
+        """
+        if self._whole is None:
+            self._whole = WholeNumbers(self.block, self._points)
+        return self._whole.numbers(self._whole.words(np.frombuffer(data, dtype=np.uint8)))[0]
 
     def _values(self, raw: NDArray[np.uint8]) -> NDArray[np.float64]:
         if self._bits is not None:
-            values = np.unpackbits(raw, bitorder="little")[self._bits].astype(np.float64)
-        else:
-            values = np.empty(len(self.ids), dtype=np.float64)
-            for rows, at, how in self._gathers:
-                gathered = raw.take(at)
-                values[rows] = gathered.view(how) if isinstance(how, np.dtype) else (gathered >> how) & 1
-        if self._scaled:
-            values *= self._scale
-            values += self._offset
+            return np.unpackbits(raw, bitorder="little")[self._bits].astype(np.float64)
+        if self._alike is not None:
+            places, kind = self._alike
+            return (raw[places] if isinstance(places, slice) else raw.take(places)).view(kind).astype(np.float64)
+        values = np.empty(len(self.ids), dtype=np.float64)
+        for rows, at, how in self._gathers:
+            gathered = raw[at] if isinstance(at, slice) else raw.take(at)
+            values[rows] = gathered.view(how) if isinstance(how, np.dtype) else (gathered >> how) & 1
         return values
 
 
@@ -115,25 +155,43 @@ def integer_at(data: bytes, first: int, data_type: DataType, order: Order) -> in
     >>> integer_at(bytes([0, 1, 0, 2]), 0, DataType.UINT32, Order.CDAB) == 0x0002_0001
     True
     """
-    placed = bytes(data[offset] for offset in _byte_offsets(first, data_type.registers, order))
-    return int.from_bytes(placed, "big", signed=data_type in (DataType.INT16, DataType.INT32, DataType.INT64))
+    placed = bytes(data[offset] for offset in byte_offsets(first, data_type.registers, order))
+    return int.from_bytes(placed, "big", signed=data_type.is_signed)
 
 
 def register_bytes(point: ModbusPoint, value: float) -> bytes:
     """Return the register bytes that mean ``value``, engineering units, as they go on the wire.
 
     Raises:
-        UnitError: not a number, implausible for the point, or too large for its type.
+        UnitError: not a number, implausible for the point, too large for its type, or what the device takes for "no value".
     """
     raw = point.raw(value)
     try:
-        encoded = struct.pack(point.type.packing, raw if point.type.is_float else round(raw))
+        encoded = _packed(point.type, raw)
     except (struct.error, OverflowError):
         raise UnitError(f"{point.name}: {point.said(value)} does not fit {point.type} with scale {point.scale:g}") from None
+    if point.meaning is not None and int.from_bytes(encoded, "big") in (*point.meaning.missing, *point.meaning.unimplemented):
+        raise UnitError(f"{point.name}: {point.said(value)} cannot be written, its bits (0x{encoded.hex()}) mean that there is no value")
     placed = bytearray(len(encoded))
-    for byte, offset in zip(encoded, _byte_offsets(0, point.type.registers, point.order), strict=True):
+    for byte, offset in zip(encoded, byte_offsets(0, point.type.registers, point.order), strict=True):
         placed[offset] = byte
     return bytes(placed)
+
+
+def _packed(data_type: DataType, raw: float) -> bytes:
+    """Return a raw value as its type writes it, most significant byte first.
+
+    Raises:
+        struct.error: it does not fit; or OverflowError, of a float.
+    """
+    if data_type.is_float:
+        return struct.pack(data_type.packing, raw)
+    number = round(raw)
+    if data_type.is_bcd:
+        if number < 0:
+            raise struct.error("decimal digits have no sign")
+        number = digits_of(number)
+    return struct.pack(data_type.packing, number)
 
 
 def coil_value(point: ModbusPoint, value: float) -> bool:

@@ -164,7 +164,7 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
         ),
         (
             "points.yaml:5: maps.m.points.unit/{u}/mwh.type: input should be 'bool', 'int16', 'uint16', 'int32', 'uint32', 'int64', "
-            "'uint64', 'float32' or 'float64', not 'float31'"
+            "'uint64', 'float16', 'float32', 'float64', 'bcd16', 'bcd32' or 'bcd64', not 'float31'"
         ),
         "points.yaml:6: maps.m.points.unit/{u}/kv.rnage: is not a known key; did you mean 'range'?",
         "points.yaml:7: maps.m.points.unit/{u}/sp: input cannot be written; use a holding register or a coil, or remove `write`",

@@ -1,0 +1,133 @@
+"""Whatever bits a device sends, what they mean is what a slow and simple reading of them says."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pymodbus.client.mixin import ModbusClientMixin
+
+from ingest.devices import DATA_TYPES, NAN_BITS, DataType, Kind, Meaning, ModbusPoint, Order
+from ingest.modbus.decode import BlockDecoder, register_bytes, spans_of
+from ingest.modbus.plan import Block
+from ingest.quality import BAD_DATA_UNAVAILABLE, BAD_NOT_SUPPORTED, GOOD
+from tests.kit.field import modbus_point
+
+TYPES = [each for each in DataType if each is not DataType.BOOL]
+WHOLE = [each for each in TYPES if not each.is_float and not each.is_bcd]
+DIGITS = [each for each in TYPES if each.is_bcd]
+
+
+def arriving(word: int, registers: int, order: Order) -> bytes:
+    """The bytes of a value as a device of that order sends them, permuted one by one as the letters of the order say."""
+    straight = word.to_bytes(2 * registers, "big")
+    if registers == 1:
+        return straight[::-1] if order in (Order.DCBA, Order.BADC) else straight
+    letters = {Order.ABCD: (0, 1), Order.DCBA: (1, 0), Order.BADC: (1, 0), Order.CDAB: (0, 1)}[order]
+    pairs = [straight[n : n + 2] for n in range(0, len(straight), 2)]
+    if order in (Order.DCBA, Order.CDAB):
+        pairs.reverse()
+    return b"".join(bytes(pair[letter] for letter in letters) for pair in pairs)
+
+
+def number_of(word: int, type_: DataType, bits: tuple[int, int] | None) -> int | None:
+    """The whole number some bits are, by arithmetic; None where they are none."""
+    if type_.is_bcd:
+        text = f"{word:x}"
+        return int(text) if text.isdecimal() else None
+    width = 16 * type_.registers
+    if bits is not None:
+        word, width = word // 2 ** bits[0] % 2 ** (bits[1] - bits[0] + 1), bits[1] - bits[0] + 1
+    return word - 2**width if type_.value.startswith("int") and word >= 2 ** (width - 1) else word
+
+
+def decoded(data: bytes, points: list[ModbusPoint]) -> tuple[list[float], list[int], list[int]]:
+    block = Block(Kind.HOLDING, 0, len(data) // 2, tuple(sorted(spans_of(points))))
+    decoder = BlockDecoder(block, points)
+    values, quality = decoder.decode(data)
+    numbers = decoder.raw_integers(data)
+    place = {span.row: place for place, span in enumerate(block.spans)}
+    rows = [place[row] for row in range(len(points))]
+    return values[rows].tolist(), quality[rows].tolist(), numbers[rows].tolist()
+
+
+@st.composite
+def meant(draw) -> tuple[ModbusPoint, int]:
+    """A point of any type, order and meaning, and the bits of its value; often such as its meaning names."""
+    type_, order = draw(st.sampled_from(TYPES)), draw(st.sampled_from(list(Order)))
+    size = 16 * type_.registers
+    words = st.integers(0, 2**size - 1)
+    if type_.is_bcd:
+        words |= st.integers(0, 10 ** (size // 4) - 1).map(lambda number: int(str(number), 16))
+    word = draw(words)
+    bits = None
+    if type_ in WHOLE and draw(st.booleans()):
+        low = draw(st.integers(0, size - 1))
+        bits = (low, draw(st.integers(low, size - 1)))
+        bits = None if bits == (0, size - 1) else bits
+    field = word if bits is None else word >> bits[0] & (1 << bits[1] - bits[0] + 1) - 1
+    missing = tuple(draw(st.lists(words | st.just(field), max_size=2)))
+    unimplemented = tuple(draw(st.lists(words | st.just(word), max_size=1)))
+    values = ()
+    number = number_of(word, type_, bits)
+    if not type_.is_float and draw(st.booleans()):
+        codes = draw(st.dictionaries(st.integers(-5, 5) | st.just(0 if number is None else number), st.integers(-9, 9), min_size=1))
+        values = tuple((code, float(value)) for code, value in codes.items())
+    meaning = Meaning(bits=bits, missing=missing, unimplemented=unimplemented, values=values)
+    return modbus_point("p", 0, type_, order=order, meaning=None if meaning == Meaning() else meaning), word
+
+
+def expected(point: ModbusPoint, word: int) -> tuple[float, int]:
+    """Value and status code, point by point."""
+    meaning, type_ = point.meaning or Meaning(), point.type
+    low, high = meaning.bits or (0, 16 * type_.registers - 1)
+    if word >> low & (1 << high - low + 1) - 1 in meaning.missing or word in meaning.unimplemented:
+        return math.nan, BAD_NOT_SUPPORTED
+    if type_.is_float:
+        [value] = struct.unpack(DATA_TYPES[type_][1], word.to_bytes(2 * type_.registers, "big"))
+        if math.isnan(value) and NAN_BITS[type_] in meaning.missing:
+            return math.nan, BAD_NOT_SUPPORTED
+        return (value, GOOD) if math.isfinite(value) else (math.nan, BAD_DATA_UNAVAILABLE)
+    number = number_of(word, type_, meaning.bits)
+    codes = dict(meaning.values)
+    if number is None or (codes and number not in codes):
+        return math.nan, BAD_DATA_UNAVAILABLE
+    return float(codes.get(number, number)), GOOD
+
+
+@given(st.lists(meant(), min_size=1, max_size=8))
+def test_a_block_of_meanings_is_read_as_point_by_point(cases: list[tuple[ModbusPoint, int]]) -> None:
+    points, data = [], b""
+    for number, (point, word) in enumerate(cases):
+        points.append(
+            modbus_point(f"p{number}", len(data) // 2, point.type, order=point.order, meaning=point.meaning),
+        )
+        data += arriving(word, point.type.registers, point.order)
+    values, quality, numbers = decoded(data, points)
+    for (point, word), value, status, number in zip(cases, values, quality, numbers, strict=True):
+        wanted, code = expected(point, word)
+        assert status == code
+        assert value == wanted or (math.isnan(value) and math.isnan(wanted))
+        exact = None if point.type.is_float else number_of(word, point.type, None if point.meaning is None else point.meaning.bits)
+        assert (number - (exact or 0)) % 2**64 == 0
+
+
+@given(st.sampled_from(DIGITS), st.sampled_from(list(Order)), st.data())
+def test_digits_are_written_as_they_are_read(type_: DataType, order: Order, data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, min(10 ** (4 * type_.registers) - 1, 2**53)))
+    point = modbus_point("p", 0, type_, order=order)
+    written = register_bytes(point, float(number))
+    assert written == arriving(int(str(number), 16), type_.registers, order)
+    assert decoded(written, [point])[::2] == ([float(number)], [number])
+
+
+@given(st.sampled_from([each for each in WHOLE if each.registers > 1] + [DataType.FLOAT32, DataType.FLOAT64]), st.data())
+def test_word_orders_are_read_as_pymodbus_reads_them(type_: DataType, data: st.DataObject) -> None:
+    registers = data.draw(st.lists(st.integers(0, 65535), min_size=type_.registers, max_size=type_.registers))
+    sent = b"".join(register.to_bytes(2, "big") for register in registers)
+    for order, word_order in ((Order.ABCD, "big"), (Order.CDAB, "little")):
+        theirs = ModbusClientMixin.convert_from_registers(registers, ModbusClientMixin.DATATYPE[type_.name], word_order=word_order)
+        [value], [status], _ = decoded(sent, [modbus_point("p", 0, type_, order=order)])
+        assert (value == float(theirs) and status == GOOD) if math.isfinite(theirs) else status == BAD_DATA_UNAVAILABLE
