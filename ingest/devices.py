@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from ingest.quality import BAD, GOOD, UNCERTAIN
 from market.errors import UnitError
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Order",
     "Point",
     "PushDevice",
+    "QualityWord",
+    "Register",
     "UaDevice",
     "UaPoint",
 ]
@@ -181,6 +184,52 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """A companion: a register, or a bit of a table of bits, that says something about points and is none itself."""
+
+    kind: Kind
+    address: int
+    type: DataType
+    order: Order
+
+    @property
+    def size(self) -> int:
+        """Registers or bits it takes."""
+        return 1 if self.kind.is_bits else self.type.registers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityWord:
+    """Where a device says itself how good some points are, as a whole number.
+
+    Attributes:
+        good: what it says when they are; empty where it is good to say nothing of the rest.
+        uncertain: what it says when they are to be used with care; likewise ``bad``.
+        uncertain_bits: bits of which any that is set says so; likewise ``bad_bits``.
+    """
+
+    register: Register
+    good: tuple[int, ...] = ()
+    uncertain: tuple[int, ...] = ()
+    bad: tuple[int, ...] = ()
+    uncertain_bits: int = 0
+    bad_bits: int = 0
+
+    def quality(self, number: int) -> int:
+        """Return the status code that a number means: the worst of what it says; Bad where the list does not foresee it.
+
+        >>> word = QualityWord(register=Register(kind=Kind.INPUT, address=0, type=DataType.UINT16, order=Order.ABCD), bad_bits=0x8001)
+        >>> hex(word.quality(0x8000)), word.quality(0x0002)
+        ('0x80000000', 0)
+        """
+        if number in self.bad or number & self.bad_bits:
+            return BAD
+        if number in self.uncertain or number & self.uncertain_bits:
+            return UNCERTAIN
+        return GOOD if not self.good or number in self.good else BAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
     """What the bits of a point mean beyond their type, before ``scale`` and ``offset``.
 
@@ -190,6 +239,8 @@ class Meaning:
         unimplemented: the same of all bits of the value, whichever of them the field is.
         values: raw number and value of each code the device may send, in the order of the list; empty where the number is the value.
         labels: value and name, for people.
+        factor: where the device keeps the power of ten by which the value is multiplied before all else; None for no such register.
+        word: where the device says how good the value is; None where it says nothing.
     """
 
     bits: tuple[int, int] | None = None
@@ -197,6 +248,8 @@ class Meaning:
     unimplemented: tuple[int, ...] = ()
     values: tuple[tuple[int, float], ...] = ()
     labels: tuple[tuple[float, str], ...] = ()
+    factor: Register | None = None
+    word: QualityWord | None = None
 
     def label(self, value: float) -> str:
         """Return what people call a value; empty where they call it nothing."""
@@ -224,9 +277,11 @@ class ModbusPoint(Point):
         """Return what the device has to be told so that the point has this value; of a point with codes, the code.
 
         Raises:
-            UnitError: as :meth:`Point.raw`, or no code has this value.
+            UnitError: as :meth:`Point.raw`; no code has this value; or the device alone knows by how much it is scaled.
         """
         raw = Point.raw(self, value)
+        if self.meaning is not None and self.meaning.factor is not None:
+            raise UnitError(f"{self.name}: is scaled by a register of its device and cannot be written")
         if self.meaning is None or not self.meaning.values:
             return raw
         for code, meant in self.meaning.values:

@@ -1,7 +1,8 @@
 """What may a point of a Modbus map say about the meaning of its bits, and what can be wrong with that?
 
-The keys ``bits``, ``missing``, ``values`` and ``labels`` of a point, as :mod:`ingest.pointlist` describes them. Numbers are checked
-against the type they belong to, so that a code the device can never send, or a slip in a mask, is found before anything connects.
+The keys ``bits``, ``missing``, ``values``, ``labels``, ``scale_from`` and ``quality`` of a point, as :mod:`ingest.pointlist` describes
+them. Numbers are checked against the type they belong to, so that a code the device can never send, or a slip in a mask, is found
+before anything connects.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import math
 import re
 import struct
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from ingest.devices import NAN_BITS, DataType, Kind, Meaning
+from ingest.devices import NAN_BITS, DataType, Kind, Meaning, Order, QualityWord, Register
 from ingest.yamlfile import Strict
 
-__all__ = ["SUNSPEC", "MeaningModel", "Reg", "check_meaning", "meaning_of", "sunspec_missing"]
+__all__ = ["SUNSPEC", "MeaningModel", "QualityModel", "Reg", "check_meaning", "meaning_of", "sunspec_missing", "word_of"]
 
 SUNSPEC: Final = "sunspec"
 
@@ -51,6 +52,43 @@ Reg = Annotated[tuple[Kind, int], BeforeValidator(_register)]
 """A model field given as ``holding 16``: table and address."""
 
 
+class QualityModel(Strict):
+    """Where a device says itself how good its points are."""
+
+    reg: Reg
+    type: DataType | None = None
+    good: tuple[int, ...] = ()
+    uncertain: tuple[int, ...] = ()
+    bad: tuple[int, ...] = ()
+    uncertain_bits: Annotated[int, Field(ge=0)] = 0
+    bad_bits: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def data_type(self) -> DataType:
+        """The type given, else the plainest its table has."""
+        return self.type or (DataType.BOOL if self.reg[0].is_bits else DataType.UINT16)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.reg[0].is_bits != (self.data_type is DataType.BOOL) or self.data_type.is_float or self.data_type.is_bcd:
+            raise ValueError(
+                f"a quality is a whole number or one bit of a table of bits, not {self.data_type} of {self.reg[0]}; correct `type`"
+            )
+        low, high = _extremes(self.data_type, None)
+        for number in (*self.good, *self.uncertain, *self.bad):
+            if not low <= number <= high:
+                raise ValueError(f"{self.reg[0]} {self.reg[1]} is never {number} but {low} to {high}; correct the number or `type`")
+        for mask in (self.uncertain_bits, self.bad_bits):
+            if mask >> (16 * self.data_type.registers):
+                raise ValueError(f"{self.data_type} has no bits 0x{mask:x}; correct the mask or `type`")
+        if not any((self.good, self.uncertain, self.bad, self.uncertain_bits, self.bad_bits)):
+            raise ValueError("says of nothing what it means; give `good`, `uncertain`, `bad`, `uncertain_bits` or `bad_bits`")
+        twice = set(self.good) & {*self.uncertain, *self.bad} | set(self.uncertain) & set(self.bad)
+        if twice:
+            raise ValueError(f"{min(twice)} means two things; list it once")
+        return self
+
+
 class MeaningModel(Strict):
     """What a point of a Modbus map may say about the meaning of its bits."""
 
@@ -58,6 +96,15 @@ class MeaningModel(Strict):
     missing: Annotated[Any, BeforeValidator(_missing)] = None
     values: Annotated[dict[int, float] | None, Field(min_length=1)] = None
     labels: Annotated[dict[int, str] | None, Field(min_length=1)] = None
+    scale_from: Reg | None = None
+    quality: QualityModel | None = None
+
+    def companions(self) -> Iterator[tuple[str, Reg, int]]:
+        """Yield key, register and size of the registers that the point is read with."""
+        if self.scale_from is not None:
+            yield "scale_from", self.scale_from, DataType.INT16.registers
+        if self.quality is not None:
+            yield "quality", self.quality.reg, self.quality.data_type.registers
 
 
 def sunspec_missing(data_type: DataType) -> int | None:
@@ -97,6 +144,8 @@ def check_meaning(model: MeaningModel, data_type: DataType, *, scaled: bool, wri
         raise ValueError("one bit cannot say that there is no value; remove `missing`")
     for number in _numbers(model):
         _missing_bits(number, data_type, model.bits)
+    if model.scale_from is not None:
+        _check_factor(model, data_type, write=write)
     if model.values is not None:
         _check_codes(model.values, data_type, model.bits, scaled=scaled, write=write)
         strangers = sorted(set(model.labels or ()) - set(model.values.values()))
@@ -104,8 +153,26 @@ def check_meaning(model: MeaningModel, data_type: DataType, *, scaled: bool, wri
             raise ValueError(f"`labels` names {strangers[0]}, which is none of the `values`; labels are for values, not for raw numbers")
 
 
-def meaning_of(model: MeaningModel, data_type: DataType) -> Meaning | None:
-    """Return what a checked model says; None where the type says all."""
+def _check_factor(model: MeaningModel, data_type: DataType, *, write: bool) -> None:
+    assert model.scale_from is not None
+    if model.scale_from[0].is_bits:
+        raise ValueError(f"a scale factor is a number from -10 to 10 and no {model.scale_from[0]}; give a holding or input register")
+    if data_type is DataType.BOOL or model.values is not None:
+        raise ValueError("`scale_from` scales a number, and the point is a bit or a code; remove it")
+    if write:
+        raise ValueError("a point that its device scales cannot be written; give `scale` instead of `scale_from`, or remove `write`")
+
+
+def meaning_of(
+    model: MeaningModel, data_type: DataType, *, base: int = 0, order: Order = Order.ABCD, word: QualityWord | None = None
+) -> Meaning | None:
+    """Return what a checked model says; None where the type says all.
+
+    Args:
+        base: what the map calls its first register.
+        order: of the point.
+        word: the map's, for a point that has none of its own.
+    """
     whole = model.bits is None or model.bits == (0, 16 * data_type.registers - 1)
     implied = sunspec_missing(data_type) if model.missing == SUNSPEC else None
     meaning = Meaning(
@@ -114,8 +181,26 @@ def meaning_of(model: MeaningModel, data_type: DataType) -> Meaning | None:
         unimplemented=() if implied is None else (implied,),
         values=tuple((model.values or {}).items()),
         labels=tuple((model.labels or {}).items()),
+        factor=None if model.scale_from is None else _companion(model.scale_from, DataType.INT16, base, order),
+        word=word if model.quality is None else word_of(model.quality, base, order),
     )
     return None if meaning == Meaning() else meaning
+
+
+def _companion(reg: Reg, data_type: DataType, base: int, order: Order) -> Register:
+    return Register(kind=reg[0], address=reg[1] - base, type=data_type, order=order)
+
+
+def word_of(quality: QualityModel, base: int, order: Order) -> QualityWord:
+    """Return where a device says how good its points are."""
+    return QualityWord(
+        register=_companion(quality.reg, quality.data_type, base, order),
+        good=quality.good,
+        uncertain=quality.uncertain,
+        bad=quality.bad,
+        uncertain_bits=quality.uncertain_bits,
+        bad_bits=quality.bad_bits,
+    )
 
 
 def _numbers(model: MeaningModel) -> Iterator[int | float]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ingest.devices import DataType, Kind, Order
-from ingest.meaningfile import MeaningModel, Reg, check_meaning
+from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
 from ingest.yamlfile import DurationNs, Name, Strict
 
 __all__ = ["ClockModel", "DeviceModel", "FileModel", "MapModel", "ModbusPointModel", "PointModel", "UaPointModel"]
@@ -138,6 +138,7 @@ class MapModel(Strict):
     publish: DurationNs | None = None
     reorder: DurationNs | None = None
     clock: ClockModel | None = None
+    quality: QualityModel | None = None
 
     @property
     def is_ua(self) -> bool:

@@ -37,16 +37,22 @@ is exact for whole numbers up to 2^53. BCD is decimal digits, four to a register
 ``{device}`` and ``{area}`` are filled in without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all
 ranges of one entry run together. ``timeout`` is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
 
-What the bits of a Modbus point mean beyond their type, it may say with four keys::
+What the bits of a Modbus point mean beyond their type, it may say with these keys::
 
     grid/{n}/state: {reg: input 20, bits: 4..7}                      # a field of bits, 0 the least significant; signed of an int type
     unit/{n}/c:     {reg: input 21, type: int16, missing: [0x8000, 999]}   # raw values that say that there is none: Bad_NotSupported
     unit/{n}/w:     {reg: input 22, type: float32, missing: sunspec}       # what SunSpec means by the type: 0x8000, 0xFFFF, NaN ...
     switch/{b}/to:  {reg: input 24, values: {0: 1, 3: 2}, labels: {1: open, 2: closed}}
+    unit/{n}/mw:    {reg: input 25, scale_from: input 40, scale: 1.0e-6}   # the device keeps the power of ten itself, as in SunSpec
+    unit/{n}/kv:    {reg: input 26, quality: {reg: input 41, bad_bits: 0x8001, uncertain: [4]}}
 
 ``missing`` lists raw values as the device sends them: of a float its number (or ``.nan``), of digits their bits (``0x9999``), of a
 field the field's. ``values`` turns the codes a device sends into values; a code it does not list is bad. ``labels`` names values for
-people.
+people. ``scale_from`` is an int16 register; the value is raw x 10^register x ``scale`` + ``offset``. ``quality`` is a register by
+which the device says how good the point is: numbers listed as ``good``, ``uncertain`` or ``bad``, or masks ``uncertain_bits`` and
+``bad_bits`` of which any bit that is set says so. The worst of what it says counts; what it does not list is bad where ``good``
+is given, and good otherwise. A map may give ``quality`` for all its points. Registers of both kinds are read with the point they
+belong to, wherever they lie, and the point is bad until they were.
 
 A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
 and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
@@ -70,7 +76,7 @@ from urllib.parse import urlsplit
 
 from ingest.devices import ClockRegister, Device, Kind, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
-from ingest.meaningfile import meaning_of
+from ingest.meaningfile import meaning_of, word_of
 from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
 from ingest.yamlfile import Located, load_yaml
@@ -169,9 +175,14 @@ class _Builder:
                 self._complain("has no period; give `every` here or for the whole map", *place)
             if isinstance(point, ModbusPointModel):
                 self._check_address(point.reg[1], point.data_type.registers, layout.base, *place, "reg")
+                for key, (_, address), registers in point.companions():
+                    self._check_address(address, registers, layout.base, *place, key)
+        if layout.quality is not None:
+            word = layout.quality
+            self._check_address(word.reg[1], word.data_type.registers, layout.base, "maps", name, "quality", "reg")
         if layout.clock is not None:
             self._check_address(layout.clock.reg[1], layout.clock.type.registers, layout.base, "maps", name, "clock", "reg")
-        unfit = ("order", "base", "clock") if layout.is_ua else ("publish",)
+        unfit = ("order", "base", "clock", "quality") if layout.is_ua else ("publish",)
         for key in unfit:
             if key in layout.model_fields_set:
                 self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
@@ -298,7 +309,12 @@ class _Builder:
             what = "devices at one listener must have the same `register` and `heartbeat`; use another port"
             self._complain(what, "devices", index, "url")
         for name, point in layout.points.items():
-            if isinstance(point, ModbusPointModel) and (point.write or point.reg[0] is not Kind.HOLDING):
+            if not isinstance(point, ModbusPointModel):
+                continue
+            tables = {point.reg[0], *(reg[0] for _, reg, _ in point.companions())}
+            if layout.quality is not None:
+                tables.add(layout.quality.reg[0])
+            if point.write or tables != {Kind.HOLDING}:
                 what = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
                 self._complain(what, "maps", entry.map, "points", name)
 
@@ -349,6 +365,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
             node=_filled(model.node, names),
         )
     kind, address = model.reg
+    word = None if layout.quality is None else word_of(layout.quality, layout.base, layout.order)
     return ModbusPoint(
         name=name,
         unit=model.unit,
@@ -363,7 +380,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
         type=model.data_type,
         bit=model.bit,
         order=model.order or layout.order,
-        meaning=meaning_of(model, model.data_type),
+        meaning=meaning_of(model, model.data_type, base=layout.base, order=model.order or layout.order, word=word),
     )
 
 

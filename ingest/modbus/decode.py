@@ -19,15 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.devices import DATA_TYPES, DataType, ModbusPoint, Order
+from ingest.devices import DATA_TYPES, DataType, ModbusPoint
 from ingest.frame import point_id
+from ingest.modbus.companions import Companions, Told, companion_spans
 from ingest.modbus.interpret import Interpreter, is_plain, replaces_type
 from ingest.modbus.plan import Block, Span
-from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of
-from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD
+from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of, integer_at
+from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD, is_bad
 from market.errors import UnitError
 
-__all__ = ["BlockDecoder", "coil_value", "integer_at", "register_bytes", "spans_of"]
+__all__ = ["BlockDecoder", "coil_value", "companion_spans", "integer_at", "register_bytes", "spans_of"]
 
 
 _Places = NDArray[np.int64] | slice
@@ -47,18 +48,25 @@ def spans_of(points: Sequence[ModbusPoint]) -> list[Span]:
 class BlockDecoder:
     """Decodes the replies to one block.
 
+    Args:
+        block: what is read.
+        points: what its spans' rows are places in; a row behind the last of them is a companion (:func:`companion_spans`) and no point.
+        companions: what the device's companions said last; one for all blocks of a device, so that each may stand in any of them.
+
     Attributes:
         block: what is read.
         ids: (n,) uint64, the block's points, in the order of its spans.
+        tells: whether it holds companions; who reads several blocks reads such a block first, so that no value waits a period for it.
     """
 
     __slots__ = (
         *("_alike", "_bits", "_gathers", "_good", "_interpreter", "_nothing", "_offset", "_points"),
-        *("_scale", "_scaled", "_shifted", "_whole", "block", "ids"),
+        *("_scale", "_scaled", "_shifted", "_told", "_whole", "block", "ids", "tells"),
     )
 
-    def __init__(self, block: Block, points: Sequence[ModbusPoint]) -> None:
-        mine = [points[span.row] for span in block.spans]
+    def __init__(self, block: Block, points: Sequence[ModbusPoint], companions: Companions | None = None) -> None:
+        companions = {} if companions is None else companions
+        mine = [points[span.row] for span in block.spans if span.row < len(points)]
         self.block = block
         self.ids: NDArray[np.uint64] = np.array([point_id(point.name) for point in mine], dtype=np.uint64)
         self.ids.flags.writeable = False
@@ -71,17 +79,19 @@ class BlockDecoder:
         self._points = mine
         self._whole: WholeNumbers | None = None
         strange = [row for row, point in enumerate(mine) if not is_plain(point)]
-        self._interpreter = Interpreter(block, [mine[row] for row in strange], strange) if strange else None
+        self._interpreter = Interpreter(block, [mine[row] for row in strange], strange, companions) if strange else None
+        self._told = Told(block, points, companions)
+        self.tells = self._told.any
         self._bits: NDArray[np.int64] | None = None
         self._gathers: list[tuple[_Places, _Places, NDArray[np.uint8] | np.dtype[Any]]] = []
         self._alike: tuple[_Places, np.dtype[Any]] | None = None
         if block.kind.is_bits:
-            self._bits = np.array([span.address - block.address for span in block.spans], dtype=np.int64)
+            self._bits = np.array([point.address - block.address for point in mine], dtype=np.int64)
             return
         viewed = [row for row, point in enumerate(mine) if not replaces_type(point)]
         for data_type in dict.fromkeys(mine[row].type for row in viewed):
             rows = [row for row in viewed if mine[row].type is data_type]
-            offsets = [byte_offsets(2 * (block.spans[row].address - block.address), data_type.registers, mine[row].order) for row in rows]
+            offsets = [byte_offsets(2 * (mine[row].address - block.address), data_type.registers, mine[row].order) for row in rows]
             how: NDArray[np.uint8] | np.dtype[Any] = np.dtype(DATA_TYPES[data_type][0])
             if data_type is DataType.BOOL:
                 bits = [mine[row].bit or 0 for row in rows]
@@ -108,6 +118,8 @@ class BlockDecoder:
         with np.errstate(invalid="ignore", over="ignore"):
             raw = np.frombuffer(data, np.uint8)
             values = self._values(raw)
+            if self.tells:
+                self._told.note(data)
             if self._interpreter is not None:
                 self._interpreter.interpret(raw, values, quality)
             if self._scaled:
@@ -119,8 +131,12 @@ class BlockDecoder:
         if not whole:
             finite = np.isfinite(values)
             values[~finite] = np.nan
-            quality[~finite & (quality == GOOD)] = BAD_DATA_UNAVAILABLE
+            quality[~finite & ~is_bad(quality)] = BAD_DATA_UNAVAILABLE
         return values, quality
+
+    def unread(self) -> None:
+        """Note that the block could not be read: how good points are that its words would have told is not known until it is."""
+        self._told.unread()
 
     def raw_integers(self, data: bytes) -> NDArray[np.int64]:
         """Return the whole numbers the device sent, exactly, before any scaling; computed only when asked for.
@@ -147,16 +163,6 @@ class BlockDecoder:
             gathered = raw[at] if isinstance(at, slice) else raw.take(at)
             values[rows] = gathered.view(how) if isinstance(how, np.dtype) else (gathered >> how) & 1
         return values
-
-
-def integer_at(data: bytes, first: int, data_type: DataType, order: Order) -> int:
-    """Return the whole number whose first byte is at ``first``, exactly.
-
-    >>> integer_at(bytes([0, 1, 0, 2]), 0, DataType.UINT32, Order.CDAB) == 0x0002_0001
-    True
-    """
-    placed = bytes(data[offset] for offset in byte_offsets(first, data_type.registers, order))
-    return int.from_bytes(placed, "big", signed=data_type.is_signed)
 
 
 def register_bytes(point: ModbusPoint, value: float) -> bytes:

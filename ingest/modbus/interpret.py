@@ -9,9 +9,13 @@ what the bits say                                 quality
 one of the point's ``missing`` values             Bad_NotSupported
 a decimal digit above 9                           Bad_DataUnavailable
 a code that its map does not list                 Bad_DataUnavailable
+the scale factor is 0x8000, "not implemented"     Bad_NotSupported
+the scale factor is outside -10 to 10             Bad_ConfigurationError
+the device's own quality word says so             Bad or Uncertain
+a scale factor or a quality word was not read     Bad_WaitingForInitialData
 ================================================  ========================================
 
-The first that applies counts. A bad value is NaN, never a number.
+The first that applies counts, and the scale factor before the quality word. A bad value is NaN, never a number.
 """
 
 from __future__ import annotations
@@ -23,9 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.devices import NAN_BITS, Meaning, ModbusPoint
+from ingest.modbus.companions import Companions, Factors, Words
 from ingest.modbus.plan import Block
 from ingest.modbus.wholenumbers import WholeNumbers
-from ingest.quality import BAD_DATA_UNAVAILABLE, BAD_NOT_SUPPORTED, GOOD
+from ingest.quality import BAD_DATA_UNAVAILABLE, BAD_NOT_SUPPORTED, is_bad
 
 __all__ = ["Interpreter", "is_plain", "replaces_type"]
 
@@ -67,11 +72,12 @@ class Interpreter:
         block: what is read.
         points: the points to interpret; (m,) below.
         rows: their places in the block's columns, (n,) below.
+        companions: what the registers said last that scale factors and quality words are read from.
     """
 
-    __slots__ = ("_codes", "_derived", "_missing", "_nan", "_numbers", "_rows", "_unimplemented")
+    __slots__ = ("_codes", "_derived", "_factors", "_missing", "_nan", "_numbers", "_rows", "_unimplemented", "_words")
 
-    def __init__(self, block: Block, points: Sequence[ModbusPoint], rows: Sequence[int]) -> None:
+    def __init__(self, block: Block, points: Sequence[ModbusPoint], rows: Sequence[int], companions: Companions) -> None:
         self._rows = np.array(rows, dtype=np.int64)
         self._numbers = WholeNumbers(block, points)
         meanings = [point.meaning or _PLAIN for point in points]
@@ -85,6 +91,8 @@ class Interpreter:
             if meaning.values:
                 alike.setdefault(meaning.values, []).append(row)
         self._codes = [_Codes(mine, codes) for codes, mine in alike.items()]
+        self._factors = Factors(meanings, companions)
+        self._words = Words(meanings, companions)
 
     def interpret(self, raw: NDArray[np.uint8], values: NDArray[np.float64], quality: NDArray[np.uint32]) -> None:
         """Correct what the types alone made of a block, in place, before it is scaled.
@@ -105,7 +113,9 @@ class Interpreter:
         for (at, bits), found in ((self._unimplemented, words), (self._missing, self._numbers.fields(words))):
             status[at[found[at] == bits]] = BAD_NOT_SUPPORTED
         status[self._nan[np.isnan(values[self._rows[self._nan]])]] = BAD_NOT_SUPPORTED
-        read[status != GOOD] = np.nan
+        self._factors.apply(read, status)
+        self._words.apply(status)
+        read[is_bad(status)] = np.nan
         values[self._rows] = read
         quality[self._rows] = status
 

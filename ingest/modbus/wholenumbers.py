@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ingest.devices import DataType, ModbusPoint, Order
 from ingest.modbus.plan import Block
 
-__all__ = ["WholeNumbers", "byte_offsets", "digits_of", "number_of_digits"]
+__all__ = ["WholeNumbers", "byte_offsets", "digits_of", "integer_at", "number_of_digits"]
 
 _WORD_BITS: Final = 64
 _WORD_BYTES: Final = 8
@@ -36,6 +36,16 @@ def byte_offsets(first: int, registers: int, order: Order) -> list[int]:
     if order.swaps_registers:
         offsets.reverse()
     return [offset + place for offset in offsets for place in ((1, 0) if order.swaps_bytes else (0, 1))]
+
+
+def integer_at(data: bytes, first: int, data_type: DataType, order: Order) -> int:
+    """Return the whole number whose first byte is at ``first``, exactly.
+
+    >>> integer_at(bytes([0, 1, 0, 2]), 0, DataType.UINT32, Order.CDAB) == 0x0002_0001
+    True
+    """
+    placed = bytes(data[offset] for offset in byte_offsets(first, data_type.registers, order))
+    return int.from_bytes(placed, "big", signed=data_type.is_signed)
 
 
 def digits_of(number: int) -> int:

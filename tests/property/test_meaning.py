@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import struct
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.client.mixin import ModbusClientMixin
 
-from ingest.devices import DATA_TYPES, NAN_BITS, DataType, Kind, Meaning, ModbusPoint, Order
-from ingest.modbus.decode import BlockDecoder, register_bytes, spans_of
-from ingest.modbus.plan import Block
-from ingest.quality import BAD_DATA_UNAVAILABLE, BAD_NOT_SUPPORTED, GOOD
+from ingest.devices import DATA_TYPES, NAN_BITS, DataType, Kind, Meaning, ModbusPoint, Order, QualityWord, Register
+from ingest.frame import point_id
+from ingest.modbus.companions import Companions
+from ingest.modbus.decode import BlockDecoder, companion_spans, register_bytes, spans_of
+from ingest.modbus.plan import Block, plan_blocks
+from ingest.quality import BAD, BAD_CONFIGURATION_ERROR, BAD_DATA_UNAVAILABLE, BAD_NOT_SUPPORTED, GOOD, UNCERTAIN
 from tests.kit.field import modbus_point
 
 TYPES = [each for each in DataType if each is not DataType.BOOL]
@@ -131,3 +134,52 @@ def test_word_orders_are_read_as_pymodbus_reads_them(type_: DataType, data: st.D
         theirs = ModbusClientMixin.convert_from_registers(registers, ModbusClientMixin.DATATYPE[type_.name], word_order=word_order)
         [value], [status], _ = decoded(sent, [modbus_point("p", 0, type_, order=order)])
         assert (value == float(theirs) and status == GOOD) if math.isfinite(theirs) else status == BAD_DATA_UNAVAILABLE
+
+
+REGISTERS = 300
+near = st.integers(0, REGISTERS - 2)
+
+
+@st.composite
+def accompanied(draw) -> tuple[list[ModbusPoint], list[int]]:
+    """Points with scale factors and quality words anywhere in a table, and the table."""
+    table = draw(st.lists(st.integers(0, 3) | st.integers(0xFFF0, 0xFFFF) | st.just(0x8000), min_size=REGISTERS, max_size=REGISTERS))
+    points = []
+    for number in range(draw(st.integers(1, 6))):
+        factor = Register(kind=Kind.HOLDING, address=draw(near), type=DataType.INT16, order=Order.ABCD)
+        lists = st.lists(st.integers(0, 3), max_size=2).map(tuple)
+        said = {"good": draw(lists), "uncertain": draw(lists), "bad": draw(lists), "bad_bits": draw(st.sampled_from([0, 2, 0x8000]))}
+        word = QualityWord(register=Register(kind=Kind.HOLDING, address=draw(near), type=DataType.UINT16, order=Order.ABCD), **said)
+        meaning = Meaning(factor=factor if draw(st.booleans()) else None, word=word if draw(st.booleans()) else None)
+        points.append(modbus_point(f"p{number}", draw(near), draw(st.sampled_from([DataType.UINT16, DataType.INT32])), meaning=meaning))
+    return points, table
+
+
+@given(accompanied(), st.integers(0, 40), st.integers(2, 125))
+def test_where_companions_lie_changes_nothing(case: tuple[list[ModbusPoint], list[int]], hole_max: int, registers_max: int) -> None:
+    points, table = case
+    memory: Companions = {}
+    blocks = plan_blocks([*spans_of(points), *companion_spans(points)], hole_max=hole_max, registers_max=registers_max)
+    found: dict[int, tuple[float, int]] = {}
+    for _ in range(2):
+        for block in blocks:
+            decoder = BlockDecoder(block, points, memory)
+            data = b"".join(word.to_bytes(2, "big") for word in table[block.address : block.address + block.count])
+            columns = decoder.decode(data)
+            found |= {number: (float(v), int(q)) for number, v, q in zip(decoder.ids.tolist(), *columns, strict=True)}
+    for point in points:
+        assert point.meaning is not None
+        value, status = found[point_id(point.name)]
+        straight = b"".join(word.to_bytes(2, "big") for word in table[point.address : point.address + point.type.registers])
+        wanted, quality = float(int.from_bytes(straight, "big", signed=point.type is DataType.INT32)), GOOD
+        if point.meaning.factor is not None:
+            power = (table[point.meaning.factor.address] + 0x8000) % 0x10000 - 0x8000
+            quality = BAD_NOT_SUPPORTED if power == -0x8000 else GOOD if -10 <= power <= 10 else BAD_CONFIGURATION_ERROR
+            wanted = float(Decimal(int(wanted)).scaleb(power)) if quality == GOOD else math.nan
+        if point.meaning.word is not None and quality == GOOD:
+            word = point.meaning.word
+            said = table[word.register.address]
+            quality = UNCERTAIN if said in word.uncertain else GOOD if not word.good or said in word.good else BAD
+            quality = BAD if said in word.bad or said & word.bad_bits else quality
+        assert status == quality
+        assert value == wanted if quality < BAD else math.isnan(value)

@@ -8,7 +8,7 @@ from textwrap import dedent, indent
 import pytest
 
 from ingest import pointlist
-from ingest.devices import NAN_BITS, DataType, Meaning, ModbusDevice, ModbusPoint
+from ingest.devices import NAN_BITS, DataType, Kind, Meaning, ModbusDevice, ModbusPoint, Order, QualityWord, Register
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
 
@@ -21,6 +21,10 @@ maps:
 devices:
 - {{name: d, area: 1, url: "modbus+tcp://127.0.0.1", map: m, vars: {vars}}}
 """
+
+
+def companion(address: int, type_: DataType = DataType.UINT16, order: Order = Order.ABCD, kind: Kind = Kind.INPUT) -> Register:
+    return Register(kind=kind, address=address, type=type_, order=order)
 
 
 def written(tmp_path: Path, points: str, names: str = "{}") -> Path:
@@ -161,6 +165,35 @@ def test_sunspec_says_by_the_type_what_means_no_value(tmp_path: Path, type_: str
             "reg: input 0, values: {0: 1, 3: 2}, labels: {0: open}",
             ": `labels` names 0, which is none of the `values`; labels are for values, not for raw numbers",
         ),
+        ("reg: input 0, scale_from: coil 1", ": a scale factor is a number from -10 to 10 and no coil; give a holding or input register"),
+        (
+            "reg: input 0, type: bool, bit: 1, scale_from: input 1",
+            ": `scale_from` scales a number, and the point is a bit or a code; remove it",
+        ),
+        (
+            "reg: input 0, values: {1: 1}, scale_from: input 1",
+            ": `scale_from` scales a number, and the point is a bit or a code; remove it",
+        ),
+        (
+            "reg: holding 0, scale_from: input 1, write: true",
+            ": a point that its device scales cannot be written; give `scale` instead of `scale_from`, or remove `write`",
+        ),
+        (
+            "reg: input 0, quality: {reg: input 1}",
+            ".quality: says of nothing what it means; give `good`, `uncertain`, `bad`, `uncertain_bits` or `bad_bits`",
+        ),
+        (
+            "reg: input 0, quality: {reg: coil 1, type: uint16, bad: [1]}",
+            ".quality: a quality is a whole number or one bit of a table of bits, not uint16 of coil; correct `type`",
+        ),
+        (
+            "reg: input 0, quality: {reg: input 1, type: float32, bad: [1]}",
+            ".quality: a quality is a whole number or one bit of a table of bits, not float32 of input; correct `type`",
+        ),
+        ("reg: input 0, quality: {reg: input 1, bad: [-1]}", ".quality: input 1 is never -1 but 0 to 65535; correct the number or `type`"),
+        ("reg: input 0, quality: {reg: coil 1, good: [2]}", ".quality: coil 1 is never 2 but 0 to 1; correct the number or `type`"),
+        ("reg: input 0, quality: {reg: input 1, bad_bits: 0x10000}", ".quality: uint16 has no bits 0x10000; correct the mask or `type`"),
+        ("reg: input 0, quality: {reg: input 1, good: [1, 2], bad: [2]}", ".quality: 2 means two things; list it once"),
     ],
 )
 def test_what_is_wrong_with_a_meaning_is_said(tmp_path: Path, text: str, what: str) -> None:
@@ -178,4 +211,73 @@ def test_the_documented_meanings_are_what_they_say(tmp_path: Path) -> None:
         Meaning(missing=(0x8000, 999)),
         Meaning(unimplemented=(0x7FC0_0000,)),
         Meaning(values=((0, 1.0), (3, 2.0)), labels=((1, "open"), (2, "closed"))),
+        Meaning(factor=companion(40, DataType.INT16)),
+        Meaning(word=QualityWord(register=companion(41), bad_bits=0x8001, uncertain=(4,))),
+    ]
+
+
+def test_a_map_says_how_good_all_its_points_are(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(
+        dedent("""
+        maps:
+          m:
+            every: 4s
+            base: 1
+            order: BADC
+            quality: {reg: discrete 8, good: [1]}
+            points:
+              a: {reg: holding 1, order: ABCD}
+              b: {reg: holding 2, quality: {reg: input 9, type: uint32, bad: [3]}, scale_from: holding 3}
+        devices:
+        - {name: d, area: 1, url: "modbus+tcp://127.0.0.1", map: m}
+        """)
+    )
+    [device] = read_point_list(path).devices
+    assert isinstance(device, ModbusDevice)
+    assert [point.meaning for point in device.points] == [
+        Meaning(word=QualityWord(register=companion(7, DataType.BOOL, Order.BADC, Kind.DISCRETE), good=(1,))),
+        Meaning(
+            word=QualityWord(register=companion(8, DataType.UINT32, Order.BADC), bad=(3,)),
+            factor=companion(2, DataType.INT16, Order.BADC, Kind.HOLDING),
+        ),
+    ]
+
+
+def test_what_takes_two_entries_to_see_is_said_of_companions_too(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(
+        dedent("""
+        maps:
+          m:
+            every: 4s
+            base: 1
+            quality: {reg: input 65536, type: uint32, bad: [1]}
+            points:
+              a: {reg: holding 1, scale_from: holding 0}
+              b: {reg: holding 2, quality: {reg: input 0, bad: [1]}}
+          pushed:
+            every: 4s
+            points:
+              c: {reg: holding 1, scale_from: input 3}
+          ua:
+            every: 4s
+            quality: {reg: input 1, bad: [1]}
+            points:
+              d: {node: "i=1"}
+        devices:
+        - {name: d, area: 1, url: "modbus+listen://127.0.0.1:9100", map: pushed}
+        """)
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_point_list(path)
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems] == [
+        "points.yaml:6: maps.m.quality.reg: address 65536 is outside 1..65535; see `base`",
+        "points.yaml:8: maps.m.points.a.scale_from: address 0 is outside 1..65536; see `base`",
+        "points.yaml:9: maps.m.points.b.quality: address 0 is outside 1..65536; see `base`",
+        (
+            "points.yaml:13: maps.pushed.points.c: the map is for a device that dials in: it can write holding registers to us, "
+            "and we can write nothing to it"
+        ),
+        "points.yaml:16: maps.ua.quality: means nothing for OPC UA; remove it",
     ]
