@@ -28,6 +28,8 @@ _DIGIT_BITS: Final = 4
 
 
 def _register(value: object) -> tuple[Kind, int]:
+    if isinstance(value, tuple):  # read before: YAML has no tuples
+        return Kind(value[0]), int(value[1])
     found = _REG.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f"{value!r} is not a register; write a table and an address, as in `holding 16` or `input 0x10`")
@@ -35,6 +37,8 @@ def _register(value: object) -> tuple[Kind, int]:
 
 
 def _bits(value: object) -> tuple[int, int]:
+    if isinstance(value, tuple):
+        return int(value[0]), int(value[1])
     found = _BITS.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None or int(found[1]) > int(found[2]):
         raise ValueError(f"{value!r} is not a field of bits; write the lowest and the highest, as in `4..7`, 0 being the least significant")

@@ -11,13 +11,24 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from ingest.devices import DataType, Kind, Order
 from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
+from ingest.sunspec.models import read_model
 from ingest.yamlfile import DurationNs, Name, Strict
 
-__all__ = ["ClockModel", "DeviceModel", "FileModel", "MapModel", "ModbusPointModel", "PointModel", "UaPointModel"]
+__all__ = [
+    "ClockModel",
+    "DeviceModel",
+    "FileModel",
+    "MapModel",
+    "ModbusPointModel",
+    "PointModel",
+    "SunspecPlaceModel",
+    "SunspecPointModel",
+    "UaPointModel",
+]
 
 _HEARTBEAT_MIN: Final = 3
 _NODE: Final = re.compile(r"(?:nsu=[^;]+;|ns=\d+;)?(?:i=\d+|[sgb]=.+)")
@@ -96,12 +107,20 @@ class UaPointModel(PointModel):
         return value
 
 
+class SunspecPointModel(MeaningModel, PointModel):
+    """A point of a map that a SunSpec model names; it has ``sunspec``, and :mod:`ingest.sunspecfile` makes a Modbus point of it."""
+
+    sunspec: str
+
+
 def _protocol(value: Any) -> str:
+    if isinstance(value, Mapping) and "sunspec" in value:
+        return "by its model"  # no key of a file: a problem's place would be taken for that key's
     return "ua" if isinstance(value, Mapping) and "node" in value else "modbus"
 
 
 AnyPoint = Annotated[
-    Annotated[ModbusPointModel, Tag("modbus")] | Annotated[UaPointModel, Tag("ua")],
+    Annotated[ModbusPointModel, Tag("modbus")] | Annotated[UaPointModel, Tag("ua")] | Annotated[SunspecPointModel, Tag("by its model")],
     Discriminator(_protocol),
 ]
 
@@ -128,6 +147,23 @@ class ClockModel(Strict):
         return value
 
 
+class SunspecPlaceModel(Strict):
+    """Where a device keeps a SunSpec model: the holding register of its ``ID``."""
+
+    model: int
+    at: int
+
+    @field_validator("model")
+    @classmethod
+    def _is_known(cls, value: int) -> int:
+        read_model(value)
+        return value
+
+
+def _several(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
 class MapModel(Strict):
     """How one make of device is laid out."""
 
@@ -139,6 +175,7 @@ class MapModel(Strict):
     reorder: DurationNs | None = None
     clock: ClockModel | None = None
     quality: QualityModel | None = None
+    sunspec: Annotated[tuple[SunspecPlaceModel, ...], BeforeValidator(_several)] = ()
 
     @property
     def is_ua(self) -> bool:

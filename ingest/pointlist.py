@@ -54,6 +54,20 @@ which the device says how good the point is: numbers listed as ``good``, ``uncer
 is given, and good otherwise. A map may give ``quality`` for all its points. Registers of both kinds are read with the point they
 belong to, wherever they lie, and the point is bad until they were.
 
+A map of a device with SunSpec models says where they are, and its points name what is in them::
+
+      inverter:
+        every: 4s
+        sunspec: [{model: 103, at: 40069}, {model: 160, at: 40121}]   # the holding register of the model's ID, counted as `base` says
+        points:
+          unit/{unit}/mw:  {sunspec: W, scale: 1.0e-6, unit: MW}     # by path: W, PFWInj.PF, module[2].DCW; 103.W where two have a W
+          unit/{unit}/st:  {sunspec: St}
+          string/{n}/1/kw: {sunspec: "DCW[1]", scale: 0.001, unit: kW}
+
+Register, type, ``scale_from``, ``missing``, names of codes and, where nothing scales the value further, ``unit`` come from the model
+(:mod:`ingest.sunspec.models` says which are there). The points are good while the register at ``at`` holds the model's number,
+unless point or map gives a ``quality`` of its own. Indices count from 1; what lies behind a group of unknown number has no path.
+
 A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
 and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
 
@@ -77,8 +91,9 @@ from urllib.parse import urlsplit
 from ingest.devices import ClockRegister, Device, Kind, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
 from ingest.meaningfile import meaning_of, word_of
-from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, UaPointModel
+from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, SunspecPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
+from ingest.sunspecfile import plain_points
 from ingest.yamlfile import Located, load_yaml
 from market.errors import ConfigError, Problem
 from market.units import NS_PER_S
@@ -151,13 +166,17 @@ class _Builder:
         self._located = located
         self._model = model
         self._problems: dict[Problem, int] = {}
+        self._maps: dict[str, MapModel | None] = {}
         self._index_of_device: dict[str, int] = {}
         self._device_of_point: dict[int, tuple[str, str]] = {}
         self._greeting_at: dict[tuple[str, int], tuple[str, bytes]] = {}
 
     def build(self) -> PointList:
-        for name, layout in self._model.maps.items():
-            self._check_map(name, layout)
+        for name, written in self._model.maps.items():
+            layout = self._plain(name, written)
+            if layout is not None:
+                self._check_map(name, layout)
+            self._maps[name] = layout
         devices = [device for index, entry in enumerate(self._model.devices) for device in self._devices(index, entry)]
         if self._problems:
             raise ConfigError(sorted(self._problems, key=lambda problem: self._problems[problem]))
@@ -165,6 +184,19 @@ class _Builder:
 
     def _complain(self, what: str, *place: str | int) -> None:
         self._problems[self._located.problem(what, *place)] = self._located.line(*place)
+
+    def _plain(self, name: str, layout: MapModel) -> MapModel | None:
+        """Write out the points that a SunSpec model names; None where one cannot be, and its devices are not looked at."""
+        points = dict(layout.points)
+        complete = True
+        for point_name, found in plain_points(layout):
+            if isinstance(found, ModbusPointModel):
+                points[point_name] = found
+            else:
+                what, key = found
+                complete = False
+                self._complain(what, "maps", name, "points", point_name, *(() if key is None else (key,)))
+        return layout.model_copy(update={"points": points}) if complete else None
 
     def _check_map(self, name: str, layout: MapModel) -> None:
         for point_name, point in layout.points.items():
@@ -182,7 +214,7 @@ class _Builder:
             self._check_address(word.reg[1], word.data_type.registers, layout.base, "maps", name, "quality", "reg")
         if layout.clock is not None:
             self._check_address(layout.clock.reg[1], layout.clock.type.registers, layout.base, "maps", name, "clock", "reg")
-        unfit = ("order", "base", "clock", "quality") if layout.is_ua else ("publish",)
+        unfit = ("order", "base", "clock", "quality", "sunspec") if layout.is_ua else ("publish",)
         for key in unfit:
             if key in layout.model_fields_set:
                 self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
@@ -193,7 +225,9 @@ class _Builder:
 
     def _devices(self, index: int, entry: DeviceModel) -> Iterator[Device]:
         """Yield the devices one entry stands for; nothing where it is wrong."""
-        layout = self._model.maps.get(entry.map)
+        layout = self._maps.get(entry.map)
+        if layout is None and entry.map in self._maps:
+            return
         if layout is None:
             near = difflib.get_close_matches(entry.map, self._model.maps, n=1)
             remedy = f"did you mean {near[0]!r}?" if near else "add it under `maps`"
@@ -333,6 +367,7 @@ class _Builder:
                 self._complain(what, "maps", entry.map, "points", template)
                 continue
             self._claim(index, names["device"], name)
+            assert not isinstance(model, SunspecPointModel), "it has been written out"
             yield _point(name, model, layout, names)
         for unused in sorted(set(entry.vars) - used):
             self._complain(f"map {entry.map!r} has no placeholder {{{unused}}}; remove or correct it", "devices", index, "vars", unused)

@@ -1,0 +1,112 @@
+"""What does a map's ``sunspec`` make of the points that are named by a SunSpec model?
+
+Each such point becomes an ordinary one, as if its ``reg``, ``type``, ``scale_from``, ``missing``, ``labels`` and ``unit`` had been
+written out. It is good only while the device keeps the model there that the map says: the number in the model's first register is its
+quality word, unless the map or the point has one, so that a device whose models moved with an update is found out, not misread.
+
+Texts, addresses and pads are no numbers and no points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from ingest.pointfile import MapModel, ModbusPointModel, SunspecPlaceModel, SunspecPointModel
+from ingest.sunspec.models import SunspecError, SunspecModel, SunspecPoint, read_model
+
+__all__ = ["plain_points"]
+
+_TYPES: Final = {
+    **{name: name for name in ("int16", "int32", "int64", "uint16", "uint32", "uint64", "float32", "float64")},
+    **{f"{kind}{size}": f"uint{size}" for kind in ("acc", "enum", "bitfield") for size in (16, 32, 64)},
+    "count": "uint16",
+    "sunssf": "int16",
+}
+"""Our type of each of SunSpec's that is a number."""
+
+_THEIRS: Final = frozenset({"missing", "scale_from"})
+"""What the model says, and the point therefore must not."""
+
+
+def plain_points(layout: MapModel) -> Iterator[tuple[str, ModbusPointModel | tuple[str, str | None]]]:
+    """Yield each point of a map that a SunSpec model names.
+
+    Yields:
+        The point's name, and what it is; or what is wrong with it, and with which of its keys (None for the whole).
+    """
+    for name, point in layout.points.items():
+        if isinstance(point, SunspecPointModel):
+            try:
+                yield name, _plain(point, layout)
+            except SunspecError as exc:
+                yield name, (str(exc), "sunspec")
+            except ValidationError as exc:
+                for detail in exc.errors(include_url=False):
+                    yield name, (detail["msg"].removeprefix("Value error, "), None)
+
+
+def _plain(point: SunspecPointModel, layout: MapModel) -> ModbusPointModel:
+    """Return a point as it would be written out.
+
+    Raises:
+        SunspecError: no model of the map has it, or it is no number.
+        ValidationError: it does not go with the rest of what the point says.
+    """
+    place, found = _find(point.sunspec, layout.sunspec)
+    if found.type not in _TYPES:
+        raise SunspecError(f"{point.sunspec} is a {found.type} and no number; it cannot be a point")
+    if point.write and not found.writable:
+        raise SunspecError(f"{point.sunspec} of SunSpec model {place.model} is not to be written; remove `write`")
+    given = point.model_dump(exclude_unset=True, exclude={"sunspec"})
+    unfit = sorted(_THEIRS & set(given))
+    if unfit:
+        raise SunspecError(f"the model says {' and '.join(f'`{key}`' for key in unfit)} of {point.sunspec}; remove what the point says")
+    if found.type.startswith("enum") and found.symbols and "values" not in given:
+        given.setdefault("labels", dict(found.symbols))
+    if not {"scale", "offset", "values", "bits"} & set(given):
+        given.setdefault("unit", found.unit)
+    if layout.quality is None:
+        given.setdefault("quality", {"reg": f"holding {place.at}", "good": [place.model]})
+    return ModbusPointModel.model_validate(given | _registers(found, place))
+
+
+def _registers(found: SunspecPoint, place: SunspecPlaceModel) -> dict[str, Any]:
+    """Return what the model says of a point, as it would be written."""
+    said: dict[str, Any] = {"reg": f"holding {place.at + found.offset}", "type": _TYPES[found.type], "order": "ABCD"}
+    # An accumulator that is not there counts nothing; for every other type the specification has a sign of its own.
+    said["missing"] = [0] if found.type.startswith("acc") else "sunspec"
+    if found.factor is not None:
+        said["scale_from"] = f"holding {place.at + found.factor}"
+    return said
+
+
+def _find(path: str, places: tuple[SunspecPlaceModel, ...]) -> tuple[SunspecPlaceModel, SunspecPoint]:
+    """Return which model of a map has a point, and the point.
+
+    Raises:
+        SunspecError: none has it, or several have and it does not say which.
+    """
+    if not places:
+        raise SunspecError("the map does not say where the device keeps its SunSpec models; add `sunspec: {model: .., at: ..}` to it")
+    number, _, rest = path.partition(".")
+    if number.isdecimal():
+        places = tuple(place for place in places if place.model == int(number))
+        if not places:
+            raise SunspecError(f"the map has no SunSpec model {number}; add it to the map's `sunspec`")
+        path = rest
+    models: list[tuple[SunspecPlaceModel, SunspecModel]] = [(place, read_model(place.model)) for place in places]
+    having, complaint = [], None
+    for place, model in models:
+        try:
+            having.append((place, model.point(path)))
+        except SunspecError as exc:
+            complaint = complaint or exc
+    if len(having) == 1:
+        return having[0]
+    if complaint is not None and not having:
+        raise complaint
+    numbers = [place.model for place, _ in having]
+    raise SunspecError(f"{path} is in SunSpec models {' and '.join(map(str, numbers))}; write {numbers[0]}.{path}")
