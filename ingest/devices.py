@@ -303,6 +303,23 @@ class UaPoint(Point):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRegister:
+    """Where a device keeps its own time, as a whole number of ticks.
+
+    Attributes:
+        tick_ns: length of one count, ns.
+        since_ns: the instant it counts from, UTC ns; 0 of a device that dials in.
+    """
+
+    address: int
+    type: DataType
+    order: Order
+    tick_ns: int
+    since_ns: int = 0
+    kind: Kind = Kind.HOLDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModbusDevice:
     """A device that is polled.
 
@@ -311,6 +328,7 @@ class ModbusDevice:
         unit_id: which device behind that address, 0..255.
         timeout_s: wall seconds to wait for a reply.
         reorder_ns: how far its samples may overtake each other, ns; None for what its periods suggest. Likewise of the other devices.
+        clock: where it keeps its own time; None where it has none that is read.
     """
 
     name: str
@@ -321,20 +339,7 @@ class ModbusDevice:
     timeout_s: float
     points: tuple[ModbusPoint, ...]
     reorder_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockRegister:
-    """Where a device that pushes writes its own time, as a whole number since the epoch.
-
-    Attributes:
-        tick_ns: length of one count, ns.
-    """
-
-    address: int
-    type: DataType
-    order: Order
-    tick_ns: int
+    clock: ClockRegister | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from ingest.devices import DataType, Kind, Order
 from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
 from ingest.sunspec.models import read_model
 from ingest.yamlfile import DurationNs, Name, Strict
+from market.errors import UnitError
+from market.units import instant_ns
 
 __all__ = [
     "ClockModel",
@@ -126,11 +128,17 @@ AnyPoint = Annotated[
 
 
 class ClockModel(Strict):
-    """Where a device that dials in writes its own time."""
+    """Where a device keeps its own time."""
 
     reg: Reg
     type: DataType
     tick: DurationNs
+    since: str = "1970-01-01T00:00:00Z"
+
+    @property
+    def since_ns(self) -> int:
+        """The instant it counts from, UTC ns."""
+        return instant_ns(self.since)
 
     @field_validator("type")
     @classmethod
@@ -141,9 +149,18 @@ class ClockModel(Strict):
 
     @field_validator("reg")
     @classmethod
-    def _is_holding(cls, value: tuple[Kind, int]) -> tuple[Kind, int]:
-        if value[0] is not Kind.HOLDING:
-            raise ValueError("a device can write its clock to a holding register only; write `holding` and the address")
+    def _is_register(cls, value: tuple[Kind, int]) -> tuple[Kind, int]:
+        if value[0].is_bits:
+            raise ValueError(f"a {value[0]} is one bit and no clock; write `holding` or `input` and the address")
+        return value
+
+    @field_validator("since")
+    @classmethod
+    def _is_instant(cls, value: str) -> str:
+        try:
+            instant_ns(value)
+        except UnitError as exc:
+            raise ValueError(str(exc)) from None
         return value
 
 

@@ -288,6 +288,7 @@ class _Builder:
                 timeout_s=timeout_s,
                 points=modbus_points,
                 reorder_ns=layout.reorder,
+                clock=_clock(layout),
             )
         return PushDevice(
             name=name,
@@ -335,9 +336,13 @@ class _Builder:
             if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
                 self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)
         if not dials_in:
-            if layout.clock is not None:
-                self._complain(f"map {entry.map!r} has a `clock`, which is for devices that dial in", "devices", index, "map")
             return
+        if layout.clock is not None and layout.clock.reg[0] is not Kind.HOLDING:
+            what = "a device can write its clock to a holding register only; write `holding` and the address"
+            self._complain(what, "maps", entry.map, "clock", "reg")
+        if layout.clock is not None and layout.clock.since_ns:
+            what = "a device that dials in counts since 1970-01-01T00:00:00Z; remove `since`"
+            self._complain(what, "maps", entry.map, "clock", "since")
         greeting = (entry.register_ or _REGISTER, (entry.heartbeat or "").encode())
         if self._greeting_at.setdefault(at, greeting) != greeting:
             what = "devices at one listener must have the same `register` and `heartbeat`; use another port"
@@ -423,7 +428,14 @@ def _clock(layout: MapModel) -> ClockRegister | None:
     clock = layout.clock
     if clock is None:
         return None
-    return ClockRegister(address=clock.reg[1] - layout.base, type=clock.type, order=layout.order, tick_ns=clock.tick)
+    return ClockRegister(
+        kind=clock.reg[0],
+        address=clock.reg[1] - layout.base,
+        type=clock.type,
+        order=layout.order,
+        tick_ns=clock.tick,
+        since_ns=clock.since_ns,
+    )
 
 
 def _filled(template: str, names: Mapping[str, str]) -> str:

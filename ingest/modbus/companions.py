@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.devices import Meaning, ModbusPoint, QualityWord, Register
+from ingest.devices import ClockRegister, Meaning, ModbusPoint, QualityWord, Register
 from ingest.modbus.plan import Block, Span
 from ingest.modbus.wholenumbers import integer_at
 from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_NOT_SUPPORTED, BAD_WAITING_FOR_INITIAL_DATA, GOOD
@@ -41,10 +41,12 @@ def _companions(points: Iterable[ModbusPoint]) -> Iterator[tuple[Register, bool]
             yield point.meaning.word.register, True
 
 
-def companion_spans(points: Sequence[ModbusPoint]) -> list[Span]:
-    """Return where the companions of points lie, each once; their rows follow those of the points."""
-    found = dict.fromkeys(register for register, _ in _companions(points))
-    return [Span(register.kind, register.address, register.size, len(points) + place) for place, register in enumerate(found)]
+def companion_spans(points: Sequence[ModbusPoint], clock: ClockRegister | None = None) -> list[Span]:
+    """Return where the companions of points lie, and their device's clock, each once; their rows follow those of the points."""
+    found = list(dict.fromkeys((register.kind, register.address, register.size) for register, _ in _companions(points)))
+    if clock is not None:
+        found.append((clock.kind, clock.address, clock.type.registers))
+    return [Span(kind, address, size, len(points) + place) for place, (kind, address, size) in enumerate(found)]
 
 
 class Told:

@@ -19,13 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.devices import DATA_TYPES, DataType, ModbusPoint
+from ingest.devices import DATA_TYPES, ClockRegister, DataType, ModbusPoint
 from ingest.frame import point_id
 from ingest.modbus.companions import Companions, Told, companion_spans
+from ingest.modbus.deviceclock import holds, time_at
 from ingest.modbus.interpret import Interpreter, is_plain, replaces_type
 from ingest.modbus.plan import Block, Span
 from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of, integer_at
 from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD, is_bad
+from ingest.sourcetime import NO_TIME
 from market.errors import UnitError
 
 __all__ = ["BlockDecoder", "coil_value", "companion_spans", "integer_at", "register_bytes", "spans_of"]
@@ -52,6 +54,7 @@ class BlockDecoder:
         block: what is read.
         points: what its spans' rows are places in; a row behind the last of them is a companion (:func:`companion_spans`) and no point.
         companions: what the device's companions said last; one for all blocks of a device, so that each may stand in any of them.
+        clock: where the device keeps its time, in this block or not; None where it keeps none.
 
     Attributes:
         block: what is read.
@@ -60,11 +63,13 @@ class BlockDecoder:
     """
 
     __slots__ = (
-        *("_alike", "_bits", "_gathers", "_good", "_interpreter", "_nothing", "_offset", "_points"),
+        *("_alike", "_bits", "_clock", "_gathers", "_good", "_interpreter", "_nothing", "_offset", "_points"),
         *("_scale", "_scaled", "_shifted", "_told", "_whole", "block", "ids", "tells"),
     )
 
-    def __init__(self, block: Block, points: Sequence[ModbusPoint], companions: Companions | None = None) -> None:
+    def __init__(
+        self, block: Block, points: Sequence[ModbusPoint], companions: Companions | None = None, clock: ClockRegister | None = None
+    ) -> None:
         companions = {} if companions is None else companions
         mine = [points[span.row] for span in block.spans if span.row < len(points)]
         self.block = block
@@ -82,6 +87,7 @@ class BlockDecoder:
         self._interpreter = Interpreter(block, [mine[row] for row in strange], strange, companions) if strange else None
         self._told = Told(block, points, companions)
         self.tells = self._told.any
+        self._clock = clock if clock is not None and holds(block, clock) else None
         self._bits: NDArray[np.int64] | None = None
         self._gathers: list[tuple[_Places, _Places, NDArray[np.uint8] | np.dtype[Any]]] = []
         self._alike: tuple[_Places, np.dtype[Any]] | None = None
@@ -137,6 +143,13 @@ class BlockDecoder:
     def unread(self) -> None:
         """Note that the block could not be read: how good points are that its words would have told is not known until it is."""
         self._told.unread()
+
+    def device_time_ns(self, data: bytes) -> int:
+        """Return the device's own time, UTC ns; NO_TIME where the block does not hold it.
+
+        Whether it can be believed, :func:`ingest.sourcetime.settle_source_times` decides.
+        """
+        return NO_TIME if self._clock is None else time_at(self._clock, data, self.block.address)
 
     def raw_integers(self, data: bytes) -> NDArray[np.int64]:
         """Return the whole numbers the device sent, exactly, before any scaling; computed only when asked for.

@@ -291,26 +291,56 @@ def test_devices_that_dial_in_cannot_be_told_and_share_their_greeting(tmp_path: 
           unit/{device}/mw: {reg: input 0}
       clocked:
         every: 1s
-        clock: {reg: input 0, type: uint16, tick: 1ms}
+        clock: {reg: coil 0, type: uint16, tick: 1ms, since: today}
         points:
           unit/{device}/kv: {reg: holding 5}
     devices:
     - {name: a, area: 1, url: "modbus+listen://0.0.0.0:9100", map: m}
     - {name: b, area: 1, url: "modbus+listen://0.0.0.0:9100", map: m, heartbeat: ping}
     - {name: c, area: 1, url: "modbus+tcp://h", map: clocked}
+    - {name: d, area: 1, url: "modbus+listen://0.0.0.0:9101", map: clocked}
     """
     assert problems_of(tmp_path, text) == [
-        "points.yaml:9: maps.clocked.clock.reg: a device can write its clock to a holding register only; write `holding` and the address",
+        "points.yaml:9: maps.clocked.clock.reg: a coil is one bit and no clock; write `holding` or `input` and the address",
         "points.yaml:9: maps.clocked.clock.type: uint16 cannot hold a time since 1970; use uint32, uint64 or int64",
+        "points.yaml:9: maps.clocked.clock.since: 'today' is not an ISO 8601 instant such as 2026-06-10T12:00:00+08:00",
     ]
     cannot = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
-    text = text.replace("input 0, type: uint16, tick", "holding 0, type: uint32, tick")
+    text = text.replace("coil 0, type: uint16, tick: 1ms, since: today", "input 0, type: uint32, tick: 1s, since: 2000-01-01T00:00:00Z")
     assert problems_of(tmp_path, text) == [
         f"points.yaml:5: maps.m.points.unit/{{device}}/sp: {cannot}",
         f"points.yaml:6: maps.m.points.unit/{{device}}/mw: {cannot}",
+        "points.yaml:9: maps.clocked.clock.reg: a device can write its clock to a holding register only; write `holding` and the address",
+        "points.yaml:9: maps.clocked.clock.since: a device that dials in counts since 1970-01-01T00:00:00Z; remove `since`",
         "points.yaml:14: devices[1].url: devices at one listener must have the same `register` and `heartbeat`; use another port",
-        "points.yaml:15: devices[2].map: map 'clocked' has a `clock`, which is for devices that dial in",
     ]
+
+
+def test_a_polled_device_has_a_clock_too(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(
+        dedent("""
+        maps:
+          m:
+            every: 4s
+            base: 1
+            order: CDAB
+            clock: {reg: input 9, type: uint32, tick: 1s, since: "2000-01-01T00:00:00+08:00"}
+            points: {"{device}/mw": {reg: input 1}}
+        devices:
+        - {name: a, area: 1, url: "modbus+tcp://127.0.0.1", map: m}
+        """)
+    )
+    [device] = read_point_list(path).devices
+    assert isinstance(device, ModbusDevice)
+    assert device.clock == ClockRegister(
+        kind=Kind.INPUT,
+        address=8,
+        type=DataType.UINT32,
+        order=Order.CDAB,
+        tick_ns=NS_PER_S,
+        since_ns=946_656_000 * NS_PER_S,
+    )
 
 
 def test_the_same_point_on_two_devices_names_both(tmp_path: Path) -> None:
