@@ -23,6 +23,7 @@ __all__ = [
     "Device",
     "Kind",
     "Meaning",
+    "ModbusAttribute",
     "ModbusDevice",
     "ModbusPoint",
     "Order",
@@ -292,6 +293,23 @@ class ModbusPoint(Point):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModbusAttribute:
+    """A text that a device keeps about itself, such as its serial number: no telemetry, and no point.
+
+    Attributes:
+        name: unique on its device.
+        length: registers, two characters each.
+        order: whether the first character of a register is its low byte.
+    """
+
+    name: str
+    kind: Kind
+    address: int
+    length: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UaPoint(Point):
     """A point on an OPC UA server.
 
@@ -329,6 +347,7 @@ class ModbusDevice:
         timeout_s: wall seconds to wait for a reply.
         reorder_ns: how far its samples may overtake each other, ns; None for what its periods suggest. Likewise of the other devices.
         clock: where it keeps its own time; None where it has none that is read.
+        attributes: texts it keeps about itself.
     """
 
     name: str
@@ -340,6 +359,7 @@ class ModbusDevice:
     points: tuple[ModbusPoint, ...]
     reorder_ns: int | None = None
     clock: ClockRegister | None = None
+    attributes: tuple[ModbusAttribute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

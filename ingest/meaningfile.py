@@ -1,8 +1,21 @@
 """What may a point of a Modbus map say about the meaning of its bits, and what can be wrong with that?
 
-The keys ``bits``, ``missing``, ``values``, ``labels``, ``scale_from`` and ``quality`` of a point, as :mod:`ingest.pointlist` describes
-them. Numbers are checked against the type they belong to, so that a code the device can never send, or a slip in a mask, is found
-before anything connects.
+The keys of a point that :mod:`ingest.pointlist` shows by example:
+
+* ``bits``: the field of a whole number that is the value, counted in the value and not in its bytes as they arrive; unsigned of a
+  uint, two's complement of an int. Digits above 9 of a BCD type make a value bad without being listed.
+* ``missing``: raw values as the device sends them. Of a whole number the number, or its bits (-32768 and 0x8000 are the same int16);
+  of a float its number, ``.nan`` standing for every NaN; of digits their bits (``0x9999``); of a field the field's. ``sunspec`` is
+  what SunSpec means by the type, of all bits of the value.
+* ``values``: raw number to value; a number that is not listed is bad. ``labels``: value to name, for people.
+* ``scale_from``: an int16 register; the value is raw x 10^register x ``scale`` + ``offset``. 0x8000 there is "not implemented".
+* ``quality``: a register, or a bit, by which the device says how good the point is: numbers listed as ``good``, ``uncertain`` or
+  ``bad``, or masks ``uncertain_bits`` and ``bad_bits`` of which any bit that is set says so. The worst of what it says counts; a
+  number in no list is bad where ``good`` is given, and good otherwise. A map may give it for all its points.
+
+Registers of the last two are read with the point they belong to, wherever they lie, and the point is bad until they were. Numbers are
+checked against the type they belong to, so that a code the device can never send, or a slip in a mask, is found before anything
+connects.
 """
 
 from __future__ import annotations

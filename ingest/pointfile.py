@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from ingest.devices import DataType, Kind, Order
 from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
+from ingest.modbus.frames import REGISTERS_MAX
 from ingest.sunspec.models import read_model
 from ingest.yamlfile import DurationNs, Name, Strict
 from market.errors import UnitError
@@ -76,6 +77,13 @@ class ModbusPointModel(MeaningModel, PointModel):
     bit: Annotated[int, Field(ge=0, le=15)] | None = None
     order: Order | None = None
 
+    @field_validator("type", mode="before")
+    @classmethod
+    def _is_telemetry(cls, value: object) -> object:
+        if value == "string":
+            raise ValueError("a text is no telemetry; list it under the map's `attributes`, with its `length` in registers")
+        return value
+
     @property
     def data_type(self) -> DataType:
         """The type given, else the plainest its table has."""
@@ -113,6 +121,26 @@ class SunspecPointModel(MeaningModel, PointModel):
     """A point of a map that a SunSpec model names; it has ``sunspec``, and :mod:`ingest.sunspecfile` makes a Modbus point of it."""
 
     sunspec: str
+
+
+class AttributeModel(Strict):
+    """A text that a device keeps about itself; it has ``reg`` and ``length``, or ``sunspec``."""
+
+    reg: Reg | None = None
+    length: Annotated[int, Field(ge=1, le=REGISTERS_MAX)] | None = None
+    type: Literal["string"] = "string"
+    order: Order | None = None
+    sunspec: str | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.sunspec is not None and {"reg", "length", "order"} & self.model_fields_set:
+            raise ValueError("the SunSpec model says where a text is; remove `reg`, `length` and `order`")
+        if self.sunspec is None and (self.reg is None or self.length is None):
+            raise ValueError("says not where the text is; give `reg` and its `length` in registers, or `sunspec`")
+        if self.reg is not None and self.reg[0].is_bits:
+            raise ValueError(f"a {self.reg[0]} is one bit and no text; write `holding` or `input` and the address")
+        return self
 
 
 def _protocol(value: Any) -> str:
@@ -193,6 +221,7 @@ class MapModel(Strict):
     clock: ClockModel | None = None
     quality: QualityModel | None = None
     sunspec: Annotated[tuple[SunspecPlaceModel, ...], BeforeValidator(_several)] = ()
+    attributes: Annotated[dict[Name, AttributeModel], Field(default_factory=dict)]
 
     @property
     def is_ua(self) -> bool:

@@ -32,29 +32,20 @@ Names in a map hold placeholders, and each device fills them in, so that one map
 
 ``reg`` is a table (``coil``, ``discrete``, ``holding``, ``input``) and an address; ``type`` is bool, int16, uint16 (default), int32,
 uint32, int64, uint64, float16, float32, float64, bcd16, bcd32 or bcd64; the value is raw x ``scale`` + ``offset``, as float64, which
-is exact for whole numbers up to 2^53. BCD is decimal digits, four to a register; a digit above 9 makes the value bad.
+is exact for whole numbers up to 2^53. ``{device}`` and ``{area}`` are filled in without being listed in ``vars``. ``{01..12}`` in a
+device makes twelve devices; all ranges of one entry run together. ``timeout`` is wall time, 1 s for Modbus and 4 s for OPC UA where
+not given.
 
-``{device}`` and ``{area}`` are filled in without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all
-ranges of one entry run together. ``timeout`` is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
-
-What the bits of a Modbus point mean beyond their type, it may say with these keys::
+What the bits of a Modbus point mean beyond their type, it may say with these keys (:mod:`ingest.meaningfile`)::
 
     grid/{n}/state: {reg: input 20, bits: 4..7}                      # a field of bits, 0 the least significant; signed of an int type
     unit/{n}/c:     {reg: input 21, type: int16, missing: [0x8000, 999]}   # raw values that say that there is none: Bad_NotSupported
     unit/{n}/w:     {reg: input 22, type: float32, missing: sunspec}       # what SunSpec means by the type: 0x8000, 0xFFFF, NaN ...
-    switch/{b}/to:  {reg: input 24, values: {0: 1, 3: 2}, labels: {1: open, 2: closed}}
-    unit/{n}/mw:    {reg: input 25, scale_from: input 40, scale: 1.0e-6}   # the device keeps the power of ten itself, as in SunSpec
-    unit/{n}/kv:    {reg: input 26, quality: {reg: input 41, bad_bits: 0x8001, uncertain: [4]}}
+    switch/{b}/to:  {reg: input 24, values: {0: 1, 3: 2}, labels: {1: open, 2: closed}}    # a code not listed is bad
+    unit/{n}/mw:    {reg: input 25, scale_from: input 40, scale: 1.0e-6}   # the device keeps the power of ten in an int16 register
+    unit/{n}/kv:    {reg: input 26, quality: {reg: input 41, bad_bits: 0x8001, uncertain: [4]}}    # a map may give it for all points
 
-``missing`` lists raw values as the device sends them: of a float its number (or ``.nan``), of digits their bits (``0x9999``), of a
-field the field's. ``values`` turns the codes a device sends into values; a code it does not list is bad. ``labels`` names values for
-people. ``scale_from`` is an int16 register; the value is raw x 10^register x ``scale`` + ``offset``. ``quality`` is a register by
-which the device says how good the point is: numbers listed as ``good``, ``uncertain`` or ``bad``, or masks ``uncertain_bits`` and
-``bad_bits`` of which any bit that is set says so. The worst of what it says counts; what it does not list is bad where ``good``
-is given, and good otherwise. A map may give ``quality`` for all its points. Registers of both kinds are read with the point they
-belong to, wherever they lie, and the point is bad until they were.
-
-A map of a device with SunSpec models says where they are, and its points name what is in them::
+A map of a device with SunSpec models says where they are, and its points name what is in them (:mod:`ingest.sunspecfile`)::
 
       inverter:
         every: 4s
@@ -64,12 +55,11 @@ A map of a device with SunSpec models says where they are, and its points name w
           unit/{unit}/st:  {sunspec: St}
           string/{n}/1/kw: {sunspec: "DCW[1]", scale: 0.001, unit: kW}
 
-Register, type, ``scale_from``, ``missing``, names of codes and, where nothing scales the value further, ``unit`` come from the model
-(:mod:`ingest.sunspec.models` says which are there). The points are good while the register at ``at`` holds the model's number,
-unless point or map gives a ``quality`` of its own. Indices count from 1; what lies behind a group of unknown number has no path.
-
-A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
-and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
+A map may give ``clock``, the device's own time, as a count of ``tick`` ``since`` an instant (1970 in UTC where not given); what it
+says is the source time as long as it can be believed. It may list ``attributes``, texts the device keeps about itself, as in
+``serial: {reg: holding 60, length: 16}`` (registers) or ``serial: {sunspec: SN}``. It may give ``reorder``, how far samples of its
+devices may overtake each other on their way to us: three of its shortest periods, and 5 s at least, where it does not. What is older
+than the newest by more is late, and told to nobody.
 
 A device that dials in (``modbus+listen``) writes holding registers to us. It may give ``register``, the regular expression of the
 line it sends first, up to and with what ends the line, whose group ``name`` is the device's name (default
@@ -84,16 +74,17 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ingest.devices import ClockRegister, Device, Kind, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
+from ingest.devices import ClockRegister, Device, Kind, ModbusAttribute, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
 from ingest.meaningfile import meaning_of, word_of
 from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, SunspecPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
-from ingest.sunspecfile import plain_points
+from ingest.sunspecfile import attributes_of, written_out
 from ingest.yamlfile import Located, load_yaml
 from market.errors import ConfigError, Problem
 from market.units import NS_PER_S
@@ -167,16 +158,18 @@ class _Builder:
         self._model = model
         self._problems: dict[Problem, int] = {}
         self._maps: dict[str, MapModel | None] = {}
+        self._attributes: dict[str, tuple[ModbusAttribute, ...]] = {}
         self._index_of_device: dict[str, int] = {}
         self._device_of_point: dict[int, tuple[str, str]] = {}
         self._greeting_at: dict[tuple[str, int], tuple[str, bytes]] = {}
 
     def build(self) -> PointList:
         for name, written in self._model.maps.items():
-            layout = self._plain(name, written)
+            complain = partial(self._complain_of_map, name)
+            self._maps[name] = layout = written_out(written, complain)
+            self._attributes[name] = attributes_of(written, complain)
             if layout is not None:
                 self._check_map(name, layout)
-            self._maps[name] = layout
         devices = [device for index, entry in enumerate(self._model.devices) for device in self._devices(index, entry)]
         if self._problems:
             raise ConfigError(sorted(self._problems, key=lambda problem: self._problems[problem]))
@@ -185,18 +178,8 @@ class _Builder:
     def _complain(self, what: str, *place: str | int) -> None:
         self._problems[self._located.problem(what, *place)] = self._located.line(*place)
 
-    def _plain(self, name: str, layout: MapModel) -> MapModel | None:
-        """Write out the points that a SunSpec model names; None where one cannot be, and its devices are not looked at."""
-        points = dict(layout.points)
-        complete = True
-        for point_name, found in plain_points(layout):
-            if isinstance(found, ModbusPointModel):
-                points[point_name] = found
-            else:
-                what, key = found
-                complete = False
-                self._complain(what, "maps", name, "points", point_name, *(() if key is None else (key,)))
-        return layout.model_copy(update={"points": points}) if complete else None
+    def _complain_of_map(self, name: str, what: str, *place: str | int) -> None:
+        self._complain(what, "maps", name, *place)
 
     def _check_map(self, name: str, layout: MapModel) -> None:
         for point_name, point in layout.points.items():
@@ -214,7 +197,9 @@ class _Builder:
             self._check_address(word.reg[1], word.data_type.registers, layout.base, "maps", name, "quality", "reg")
         if layout.clock is not None:
             self._check_address(layout.clock.reg[1], layout.clock.type.registers, layout.base, "maps", name, "clock", "reg")
-        unfit = ("order", "base", "clock", "quality", "sunspec") if layout.is_ua else ("publish",)
+        for text in self._attributes[name]:
+            self._check_address(text.address + layout.base, text.length, layout.base, "maps", name, "attributes", text.name, "reg")
+        unfit = ("order", "base", "clock", "quality", "sunspec", "attributes") if layout.is_ua else ("publish",)
         for key in unfit:
             if key in layout.model_fields_set:
                 self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
@@ -289,6 +274,7 @@ class _Builder:
                 points=modbus_points,
                 reorder_ns=layout.reorder,
                 clock=_clock(layout),
+                attributes=self._attributes[entry.map],
             )
         return PushDevice(
             name=name,
@@ -337,6 +323,8 @@ class _Builder:
                 self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)
         if not dials_in:
             return
+        if layout.attributes:
+            self._complain("a device that dials in is not asked for texts; remove them", "maps", entry.map, "attributes")
         if layout.clock is not None and layout.clock.reg[0] is not Kind.HOLDING:
             what = "a device can write its clock to a holding register only; write `holding` and the address"
             self._complain(what, "maps", entry.map, "clock", "reg")

@@ -1,23 +1,25 @@
-"""What does a map's ``sunspec`` make of the points that are named by a SunSpec model?
+"""What does a map's ``sunspec`` make of the points and texts that are named by a SunSpec model?
 
-Each such point becomes an ordinary one, as if its ``reg``, ``type``, ``scale_from``, ``missing``, ``labels`` and ``unit`` had been
-written out. It is good only while the device keeps the model there that the map says: the number in the model's first register is its
-quality word, unless the map or the point has one, so that a device whose models moved with an update is found out, not misread.
+Each such point becomes an ordinary one, as if its ``reg``, ``type``, ``scale_from``, ``missing``, ``labels`` and, where nothing scales
+the value further, ``unit`` had been written out. It is good only while the device keeps the model there that the map says: the number
+in the model's first register is its quality word, unless the map or the point has one, so that a device whose models moved with an
+update is found out, not misread. An accumulator that says 0 is not there, as the specification has it.
 
-Texts, addresses and pads are no numbers and no points.
+Texts are attributes of the device; addresses and pads are neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from ingest.devices import Kind, ModbusAttribute, Order
 from ingest.pointfile import MapModel, ModbusPointModel, SunspecPlaceModel, SunspecPointModel
 from ingest.sunspec.models import SunspecError, SunspecModel, SunspecPoint, read_model
 
-__all__ = ["plain_points"]
+__all__ = ["attributes_of", "written_out"]
 
 _TYPES: Final = {
     **{name: name for name in ("int16", "int32", "int64", "uint16", "uint32", "uint64", "float32", "float64")},
@@ -27,25 +29,55 @@ _TYPES: Final = {
 }
 """Our type of each of SunSpec's that is a number."""
 
+_TEXT: Final = "string"
+
 _THEIRS: Final = frozenset({"missing", "scale_from"})
 """What the model says, and the point therefore must not."""
 
 
-def plain_points(layout: MapModel) -> Iterator[tuple[str, ModbusPointModel | tuple[str, str | None]]]:
-    """Yield each point of a map that a SunSpec model names.
+def written_out(layout: MapModel, complain: Callable[..., None]) -> MapModel | None:
+    """Write out the points of a map that a SunSpec model names.
 
-    Yields:
-        The point's name, and what it is; or what is wrong with it, and with which of its keys (None for the whole).
+    Args:
+        complain: is told what is wrong, and the place of it in the map, key by key.
+
+    Returns:
+        The map with ordinary points only; None where one cannot be written out.
     """
+    points = dict(layout.points)
+    complete = True
     for name, point in layout.points.items():
-        if isinstance(point, SunspecPointModel):
+        if not isinstance(point, SunspecPointModel):
+            continue
+        try:
+            points[name] = _plain(point, layout)
+            continue
+        except SunspecError as exc:
+            complain(str(exc), "points", name, "sunspec")
+        except ValidationError as exc:
+            for detail in exc.errors(include_url=False):
+                complain(detail["msg"].removeprefix("Value error, "), "points", name)
+        complete = False
+    return layout.model_copy(update={"points": points}) if complete else None
+
+
+def attributes_of(layout: MapModel, complain: Callable[..., None]) -> tuple[ModbusAttribute, ...]:
+    """Return the texts a map's devices keep about themselves; ``complain`` is that of :func:`written_out`."""
+    found = []
+    for name, model in layout.attributes.items():
+        kind, address, length, order = Kind.HOLDING, 0, 0, Order.ABCD
+        if model.sunspec is not None:
             try:
-                yield name, _plain(point, layout)
+                address, length = _text(model.sunspec, layout)
             except SunspecError as exc:
-                yield name, (str(exc), "sunspec")
-            except ValidationError as exc:
-                for detail in exc.errors(include_url=False):
-                    yield name, (detail["msg"].removeprefix("Value error, "), None)
+                complain(str(exc), "attributes", name, "sunspec")
+                continue
+        else:
+            assert model.reg is not None
+            assert model.length is not None
+            (kind, address), length, order = model.reg, model.length, model.order or layout.order
+        found.append(ModbusAttribute(name=name, kind=kind, address=address - layout.base, length=length, order=order))
+    return tuple(found)
 
 
 def _plain(point: SunspecPointModel, layout: MapModel) -> ModbusPointModel:
@@ -57,7 +89,8 @@ def _plain(point: SunspecPointModel, layout: MapModel) -> ModbusPointModel:
     """
     place, found = _find(point.sunspec, layout.sunspec)
     if found.type not in _TYPES:
-        raise SunspecError(f"{point.sunspec} is a {found.type} and no number; it cannot be a point")
+        remedy = "list it under the map's `attributes`" if found.type == _TEXT else "it cannot be a point"
+        raise SunspecError(f"{point.sunspec} is a {found.type} and no number; {remedy}")
     if point.write and not found.writable:
         raise SunspecError(f"{point.sunspec} of SunSpec model {place.model} is not to be written; remove `write`")
     given = point.model_dump(exclude_unset=True, exclude={"sunspec"})
@@ -71,6 +104,21 @@ def _plain(point: SunspecPointModel, layout: MapModel) -> ModbusPointModel:
     if layout.quality is None:
         given.setdefault("quality", {"reg": f"holding {place.at}", "good": [place.model]})
     return ModbusPointModel.model_validate(given | _registers(found, place))
+
+
+def _text(path: str, layout: MapModel) -> tuple[int, int]:
+    """Return where a text of a SunSpec model is.
+
+    Returns:
+        Holding register, as the map counts them, and length in registers.
+
+    Raises:
+        SunspecError: no model of the map has it, or it is no text.
+    """
+    place, found = _find(path, layout.sunspec)
+    if found.type != _TEXT:
+        raise SunspecError(f"{path} is a {found.type} and no text; list it under the map's `points`")
+    return place.at + found.offset, found.size
 
 
 def _registers(found: SunspecPoint, place: SunspecPlaceModel) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def test_what_is_wrong_with_a_meaning_is_said(tmp_path: Path, text: str, what: s
 def test_the_documented_meanings_are_what_they_say(tmp_path: Path) -> None:
     doc = pointlist.__doc__
     assert doc is not None
-    said = doc[doc.index("    grid/{n}/state") : doc.index("``missing`` lists")]
+    said = doc[doc.index("    grid/{n}/state") : doc.index("A map of a device with SunSpec")]
     [device] = read_point_list(written(tmp_path, said, "{n: a, b: A1}")).devices
     assert isinstance(device, ModbusDevice)
     assert [point.meaning for point in device.points] == [

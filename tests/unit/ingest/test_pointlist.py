@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from ingest import pointlist
-from ingest.devices import ClockRegister, DataType, Kind, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
+from ingest.devices import ClockRegister, DataType, Kind, ModbusAttribute, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
 from market.units import NS_PER_MIN, NS_PER_MS, NS_PER_S
@@ -341,6 +341,87 @@ def test_a_polled_device_has_a_clock_too(tmp_path: Path) -> None:
         tick_ns=NS_PER_S,
         since_ns=946_656_000 * NS_PER_S,
     )
+
+
+def test_a_device_keeps_texts_about_itself(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(
+        dedent("""
+        maps:
+          m:
+            every: 4s
+            base: 1
+            order: BADC
+            sunspec: {model: 1, at: 40003}
+            attributes:
+              serial: {sunspec: SN}
+              maker: {reg: holding 2, type: string, length: 8}
+              firmware: {reg: input 10, length: 4, order: ABCD}
+            points: {"{device}/mw": {reg: input 1}}
+        devices:
+        - {name: a, area: 1, url: "modbus+tcp://127.0.0.1", map: m}
+        """)
+    )
+    points = read_point_list(path)
+    [device] = points.devices
+    assert isinstance(device, ModbusDevice)
+    assert device.attributes == (
+        ModbusAttribute(name="serial", kind=Kind.HOLDING, address=40002 + 50, length=16, order=Order.ABCD),
+        ModbusAttribute(name="maker", kind=Kind.HOLDING, address=1, length=8, order=Order.BADC),
+        ModbusAttribute(name="firmware", kind=Kind.INPUT, address=9, length=4, order=Order.ABCD),
+    )
+    assert [spec.name for spec in points.table().specs] == ["a/mw"]
+
+
+def test_what_is_wrong_with_texts_is_said(tmp_path: Path) -> None:
+    text = """    maps:
+      m:
+        every: 1s
+        attributes:
+          a: {reg: holding 0}
+          b: {reg: coil 0, length: 1}
+          c: {sunspec: SN, length: 1}
+          d: {reg: holding 0, length: 126}
+        points:
+          x: {reg: holding 0, type: string}
+    devices:
+    - {name: a, area: 1, url: "modbus+tcp://h", map: m}
+    """
+    assert problems_of(tmp_path, text) == [
+        "points.yaml:5: maps.m.attributes.a: says not where the text is; give `reg` and its `length` in registers, or `sunspec`",
+        "points.yaml:6: maps.m.attributes.b: a coil is one bit and no text; write `holding` or `input` and the address",
+        "points.yaml:7: maps.m.attributes.c: the SunSpec model says where a text is; remove `reg`, `length` and `order`",
+        "points.yaml:8: maps.m.attributes.d.length: input should be less than or equal to 125, not 126",
+        (
+            "points.yaml:10: maps.m.points.x.type: a text is no telemetry; "
+            "list it under the map's `attributes`, with its `length` in registers"
+        ),
+    ]
+    text = """    maps:
+      m:
+        every: 1s
+        sunspec: {model: 1, at: 40002}
+        attributes:
+          a: {reg: holding 65535, length: 2}
+          b: {sunspec: DA}
+          c: {sunspec: Serial}
+        points:
+          x: {reg: holding 0}
+      ua:
+        every: 1s
+        attributes: {a: {reg: holding 0, length: 2}}
+        points:
+          y: {node: "i=1"}
+    devices:
+    - {name: a, area: 1, url: "modbus+listen://h:9100", map: m}
+    """
+    assert problems_of(tmp_path, text) == [
+        "points.yaml:5: maps.m.attributes: a device that dials in is not asked for texts; remove them",
+        "points.yaml:6: maps.m.attributes.a.reg: address 65535 is outside 0..65534; see `base`",
+        "points.yaml:7: maps.m.attributes.b.sunspec: DA is a uint16 and no text; list it under the map's `points`",
+        "points.yaml:8: maps.m.attributes.c.sunspec: SunSpec model 1 has no point 'Serial'; it has Mn, Md, Opt, Vr, SN, DA ...",
+        "points.yaml:13: maps.ua.attributes: means nothing for OPC UA; remove it",
+    ]
 
 
 def test_the_same_point_on_two_devices_names_both(tmp_path: Path) -> None:

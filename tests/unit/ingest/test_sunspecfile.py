@@ -148,7 +148,8 @@ def test_everything_wrong_with_sunspec_points_is_said_at_once(tmp_path: Path) ->
     ("sunspec", "point", "what"),
     [
         ("{model: 7, at: 1}", "W", "3: maps.m.sunspec.model: SunSpec model 7 is not among those Gridfuse has"),
-        ("[{model: 1, at: 3}]", "SN", "5: maps.m.points.p.sunspec: SN is a string and no number; it cannot be a point"),
+        ("[{model: 1, at: 3}]", "SN", "5: maps.m.points.p.sunspec: SN is a string and no number; list it under the map's `attributes`"),
+        ("[{model: 1, at: 3}]", "Pad", "5: maps.m.points.p.sunspec: Pad is a pad and no number; it cannot be a point"),
         ("[{model: 101, at: 3}, {model: 103, at: 60}]", "W", "5: maps.m.points.p.sunspec: W is in SunSpec models 101 and 103; write 101.W"),
         ("{model: 103, at: 65530}", "W", "5: maps.m.points.p.reg: address 65544 is outside 0..65535; see `base`"),
     ],
@@ -173,7 +174,7 @@ def test_the_documented_inverter_is_what_it_says(tmp_path: Path) -> None:
     doc = pointlist.__doc__
     assert doc is not None
     start = doc.index("      inverter:")
-    text = "maps:\n" + dedent(doc[start : doc.index("Register, type, ``scale_from``")]).replace("\n", "\n  ").join(["  ", "\n"])
+    text = "maps:\n" + dedent(doc[start : doc.index("A map may give ``clock``")]).replace("\n", "\n  ").join(["  ", "\n"])
     path = tmp_path / "points.yaml"
     path.write_text(text + 'devices:\n- {name: d, area: 1, url: "modbus+tcp://127.0.0.1", map: inverter, vars: {unit: u, n: s}}\n')
     points = points_of(path)
