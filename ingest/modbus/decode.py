@@ -25,7 +25,7 @@ from ingest.modbus.companions import Companions, Told, companion_spans
 from ingest.modbus.deviceclock import holds, time_at
 from ingest.modbus.interpret import Interpreter, is_plain, replaces_type
 from ingest.modbus.plan import Block, Span
-from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of, integer_at
+from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of, integer_at, run_of
 from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD, is_bad
 from ingest.sourcetime import NO_TIME
 from market.errors import UnitError
@@ -34,12 +34,6 @@ __all__ = ["BlockDecoder", "coil_value", "companion_spans", "integer_at", "regis
 
 
 _Places = NDArray[np.int64] | slice
-
-
-def _run(places: NDArray[np.int64]) -> _Places:
-    """Return places that follow each other as the slice they are, which is taken without copying."""
-    first, count = int(places[0]), len(places)
-    return slice(first, first + count) if (places == np.arange(first, first + count)).all() else places
 
 
 def spans_of(points: Sequence[ModbusPoint]) -> list[Span]:
@@ -70,7 +64,7 @@ class BlockDecoder:
     def __init__(
         self, block: Block, points: Sequence[ModbusPoint], companions: Companions | None = None, clock: ClockRegister | None = None
     ) -> None:
-        companions = {} if companions is None else companions
+        companions = Companions() if companions is None else companions
         mine = [points[span.row] for span in block.spans if span.row < len(points)]
         self.block = block
         self.ids: NDArray[np.uint64] = np.array([point_id(point.name) for point in mine], dtype=np.uint64)
@@ -105,7 +99,7 @@ class BlockDecoder:
                 offsets = [[low if bit < 8 else high] for (high, low), bit in zip(offsets, bits, strict=True)]
                 how = np.array([bit % 8 for bit in bits], dtype=np.uint8)
             every = slice(None) if len(rows) == len(mine) else np.array(rows, dtype=np.int64)
-            at = _run(np.array(offsets, dtype=np.int64).ravel())
+            at = run_of(np.array(offsets, dtype=np.int64).ravel())
             self._gathers.append((every, at, how))
             if isinstance(every, slice) and isinstance(how, np.dtype):
                 self._alike = (at, how)
@@ -127,7 +121,7 @@ class BlockDecoder:
             if self.tells:
                 self._told.note(data)
             if self._interpreter is not None:
-                self._interpreter.interpret(raw, values, quality)
+                self._interpreter.interpret(data, values, quality)
             if self._scaled:
                 values *= self._scale
             if self._shifted:
@@ -163,7 +157,7 @@ class BlockDecoder:
         """
         if self._whole is None:
             self._whole = WholeNumbers(self.block, self._points)
-        return self._whole.numbers(self._whole.words(np.frombuffer(data, dtype=np.uint8)))[0]
+        return self._whole.numbers(self._whole.words(data))[0]
 
     def _values(self, raw: NDArray[np.uint8]) -> NDArray[np.float64]:
         if self._bits is not None:

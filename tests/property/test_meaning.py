@@ -71,7 +71,8 @@ def meant(draw) -> tuple[ModbusPoint, int]:
         bits = (low, draw(st.integers(low, size - 1)))
         bits = None if bits == (0, size - 1) else bits
     field = word if bits is None else word >> bits[0] & (1 << bits[1] - bits[0] + 1) - 1
-    missing = tuple(draw(st.lists(words | st.just(field), max_size=2)))
+    width = size if bits is None else bits[1] - bits[0] + 1
+    missing = tuple(draw(st.lists(words.map(lambda each: each % 2**width) | st.just(field), max_size=2)))
     unimplemented = tuple(draw(st.lists(words | st.just(word), max_size=1)))
     values = ()
     number = number_of(word, type_, bits)
@@ -158,7 +159,7 @@ def accompanied(draw) -> tuple[list[ModbusPoint], list[int]]:
 @given(accompanied(), st.integers(0, 40), st.integers(2, 125))
 def test_where_companions_lie_changes_nothing(case: tuple[list[ModbusPoint], list[int]], hole_max: int, registers_max: int) -> None:
     points, table = case
-    memory: Companions = {}
+    memory = Companions()
     blocks = plan_blocks([*spans_of(points), *companion_spans(points)], hole_max=hole_max, registers_max=registers_max)
     found: dict[int, tuple[float, int]] = {}
     for _ in range(2):

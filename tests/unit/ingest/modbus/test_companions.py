@@ -36,7 +36,7 @@ class Bench:
     """A device's blocks, planned with their companions, and the memory they share."""
 
     def __init__(self, *points: ModbusPoint, hole_max: int = 16) -> None:
-        self.memory: Companions = {}
+        self.memory = Companions()
         spans = [*spans_of(points), *companion_spans(points)]
         self.decoders = [BlockDecoder(block, points, self.memory) for block in plan_blocks(spans, hole_max=hole_max)]
 
