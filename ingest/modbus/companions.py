@@ -57,6 +57,11 @@ class Companions:
             self.said[place] = number
             self.version += 1
 
+    def forget(self) -> None:
+        """Note that nothing is known any more: another device may be behind the address."""
+        for place in range(len(self.said)):
+            self.note(place, None)
+
 
 def _companions(points: Iterable[ModbusPoint]) -> Iterator[tuple[Register, bool]]:
     """Yield the companions of points, and whether each is a quality word; repeats some."""

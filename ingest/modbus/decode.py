@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,14 @@ from market.errors import UnitError
 
 __all__ = ["BlockDecoder", "coil_value", "companion_spans", "integer_at", "register_bytes", "spans_of"]
 
-
 _Places = NDArray[np.int64] | slice
+"""Places in a column, as a slice where they follow each other."""
+
+
+@cache
+def _blanks(n: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
+    """Return (n,) zeros and (n,) Good, which all blocks of that many points share."""
+    return np.zeros(n), np.full(n, GOOD, dtype=np.uint32)
 
 
 def spans_of(points: Sequence[ModbusPoint]) -> list[Span]:
@@ -53,34 +60,30 @@ class BlockDecoder:
     Attributes:
         block: what is read.
         ids: (n,) uint64, the block's points, in the order of its spans.
-        tells: whether it holds companions; who reads several blocks reads such a block first, so that no value waits a period for it.
     """
 
     __slots__ = (
         *("_alike", "_bits", "_clock", "_gathers", "_good", "_interpreter", "_nothing", "_offset", "_points"),
-        *("_scale", "_scaled", "_shifted", "_told", "_whole", "block", "ids", "tells"),
+        *("_scale", "_told", "_whole", "block", "ids"),
     )
 
     def __init__(
         self, block: Block, points: Sequence[ModbusPoint], companions: Companions | None = None, clock: ClockRegister | None = None
     ) -> None:
-        companions = Companions() if companions is None else companions
         mine = [points[span.row] for span in block.spans if span.row < len(points)]
         self.block = block
         self.ids: NDArray[np.uint64] = np.array([point_id(point.name) for point in mine], dtype=np.uint64)
         self.ids.flags.writeable = False
-        self._scale = np.array([point.scale for point in mine], dtype=np.float64)
-        self._offset = np.array([point.offset for point in mine], dtype=np.float64)
-        self._scaled = bool((self._scale != 1).any())
-        self._shifted = bool((self._offset != 0).any())
-        self._nothing = np.zeros(len(mine))
-        self._good = np.full(len(mine), GOOD, dtype=np.uint32)
+        self._scale = np.array([point.scale for point in mine], dtype=np.float64) if any(point.scale != 1 for point in mine) else None
+        self._offset = np.array([point.offset for point in mine], dtype=np.float64) if any(point.offset != 0 for point in mine) else None
+        self._nothing, self._good = _blanks(len(mine))
         self._points = mine
         self._whole: WholeNumbers | None = None
+        companions = Companions() if companions is None else companions
         strange = [row for row, point in enumerate(mine) if not is_plain(point)]
         self._interpreter = Interpreter(block, [mine[row] for row in strange], strange, companions) if strange else None
-        self._told = Told(block, points, companions)
-        self.tells = self._told.any
+        told = Told(block, points, companions)
+        self._told = told if told.any else None
         self._clock = clock if clock is not None and holds(block, clock) else None
         self._bits: NDArray[np.int64] | None = None
         self._gathers: list[tuple[_Places, _Places, NDArray[np.uint8] | np.dtype[Any]]] = []
@@ -98,10 +101,9 @@ class BlockDecoder:
                 # The low byte of a register holds bits 0 to 7, the high byte holds bits 8 to 15.
                 offsets = [[low if bit < 8 else high] for (high, low), bit in zip(offsets, bits, strict=True)]
                 how = np.array([bit % 8 for bit in bits], dtype=np.uint8)
-            every = slice(None) if len(rows) == len(mine) else np.array(rows, dtype=np.int64)
             at = run_of(np.array(offsets, dtype=np.int64).ravel())
-            self._gathers.append((every, at, how))
-            if isinstance(every, slice) and isinstance(how, np.dtype):
+            self._gathers.append((run_of(np.array(rows, dtype=np.int64)), at, how))
+            if len(rows) == len(mine) and isinstance(how, np.dtype):
                 self._alike = (at, how)
 
     def decode(self, data: bytes) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
@@ -118,13 +120,13 @@ class BlockDecoder:
         with np.errstate(invalid="ignore", over="ignore"):
             raw = np.frombuffer(data, np.uint8)
             values = self._values(raw)
-            if self.tells:
+            if self._told is not None:
                 self._told.note(data)
             if self._interpreter is not None:
                 self._interpreter.interpret(data, values, quality)
-            if self._scaled:
+            if self._scale is not None:
                 values *= self._scale
-            if self._shifted:
+            if self._offset is not None:
                 values += self._offset
             # Nothing times infinity, or times no number, is no number: one product tells whether all are finite, for a quarter of the time.
             whole = math.isfinite(values.dot(self._nothing))
@@ -134,9 +136,15 @@ class BlockDecoder:
             quality[~finite & ~is_bad(quality)] = BAD_DATA_UNAVAILABLE
         return values, quality
 
+    @property
+    def tells(self) -> bool:
+        """Whether it holds companions; who reads several blocks reads such a block first, so that no value waits a period for it."""
+        return self._told is not None
+
     def unread(self) -> None:
         """Note that the block could not be read: how good points are that its words would have told is not known until it is."""
-        self._told.unread()
+        if self._told is not None:
+            self._told.unread()
 
     def device_time_ns(self, data: bytes) -> int:
         """Return the device's own time, UTC ns; NO_TIME where the block does not hold it.

@@ -99,6 +99,16 @@ def test_a_power_in_another_block_is_read_there_and_waited_for() -> None:
     assert bench.read(0, 1235) == [(123.5, GOOD)]
 
 
+def test_a_device_that_may_be_another_has_said_nothing() -> None:
+    bench = Bench(factored("w", 0, register(500)))
+    bench.read(1, 1)
+    assert bench.read(0, 7) == [(70.0, GOOD)]
+    bench.memory.forget()
+    assert bench.read(0, 7)[0][1] == BAD_WAITING_FOR_INITIAL_DATA
+    bench.read(1, 1)
+    assert bench.read(0, 7) == [(70.0, GOOD)]
+
+
 def test_a_block_of_companions_alone_has_no_points() -> None:
     bench = Bench(factored("w", 0, register(500, kind=Kind.INPUT)))
     assert [decoder.ids.size for decoder in bench.decoders] == [1, 0]
