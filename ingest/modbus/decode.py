@@ -106,6 +106,8 @@ class BlockDecoder:
             if len(rows) == len(mine) and isinstance(how, np.dtype):
                 self._alike = (at, how)
 
+    # A device's bits may be a signalling NaN or overflow when scaled; neither is our error, and both come out bad.
+    @np.errstate(invalid="ignore", over="ignore")
     def decode(self, data: bytes) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
         """Return values and status codes of the block's points.
 
@@ -116,21 +118,18 @@ class BlockDecoder:
             (n,) float64 in engineering units, NaN where bad; (n,) uint32.
         """
         quality = self._good.copy()
-        # A device's bits may be a signalling NaN or overflow when scaled; neither is our error, and both come out bad.
-        with np.errstate(invalid="ignore", over="ignore"):
-            raw = np.frombuffer(data, np.uint8)
-            values = self._values(raw)
-            if self._told is not None:
-                self._told.note(data)
-            if self._interpreter is not None:
-                self._interpreter.interpret(data, values, quality)
-            if self._scale is not None:
-                values *= self._scale
-            if self._offset is not None:
-                values += self._offset
-            # Nothing times infinity, or times no number, is no number: one product tells whether all are finite, for a quarter of the time.
-            whole = math.isfinite(values.dot(self._nothing))
-        if not whole:
+        raw = np.frombuffer(data, np.uint8)
+        values = self._values(raw)
+        if self._told is not None:
+            self._told.note(data)
+        if self._interpreter is not None:
+            self._interpreter.interpret(data, values, quality)
+        if self._scale is not None:
+            values *= self._scale
+        if self._offset is not None:
+            values += self._offset
+        # Nothing times infinity, or times no number, is no number: one product tells whether all are finite, for a quarter of the time.
+        if not math.isfinite(values.dot(self._nothing)):
             finite = np.isfinite(values)
             values[~finite] = np.nan
             quality[~finite & ~is_bad(quality)] = BAD_DATA_UNAVAILABLE
