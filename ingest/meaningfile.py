@@ -1,6 +1,15 @@
 """What may a point of a Modbus map say about the meaning of its bits, and what can be wrong with that?
 
-The keys of a point that :mod:`ingest.pointlist` shows by example:
+The keys of a point of a list (:mod:`ingest.pointlist`), by example::
+
+    grid/{n}/state: {reg: input 20, bits: 4..7}                      # a field of bits, 0 the least significant; signed of an int type
+    unit/{n}/c:     {reg: input 21, type: int16, missing: [0x8000, 999]}   # raw values that say that there is none: Bad_NotSupported
+    unit/{n}/w:     {reg: input 22, type: float32, missing: sunspec}       # what SunSpec means by the type: 0x8000, 0xFFFF, NaN ...
+    switch/{b}/to:  {reg: input 24, values: {0: 1, 3: 2}, labels: {1: open, 2: closed}}    # a code not listed is bad
+    unit/{n}/mw:    {reg: input 25, scale_from: input 40, scale: 1.0e-6}   # the device keeps the power of ten in an int16 register
+    unit/{n}/kv:    {reg: input 26, quality: {reg: input 41, bad_bits: 0x8001, uncertain: [4]}}    # a map may give it for all points
+
+and in full:
 
 * ``bits``: the field of a whole number that is the value, counted in the value and not in its bytes as they arrive; unsigned of a
   uint, two's complement of an int. Digits above 9 of a BCD type make a value bad without being listed.
@@ -41,8 +50,6 @@ _DIGIT_BITS: Final = 4
 
 
 def _register(value: object) -> tuple[Kind, int]:
-    if isinstance(value, tuple):  # read before: YAML has no tuples
-        return Kind(value[0]), int(value[1])
     found = _REG.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f"{value!r} is not a register; write a table and an address, as in `holding 16` or `input 0x10`")
@@ -50,8 +57,6 @@ def _register(value: object) -> tuple[Kind, int]:
 
 
 def _bits(value: object) -> tuple[int, int]:
-    if isinstance(value, tuple):
-        return int(value[0]), int(value[1])
     found = _BITS.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None or int(found[1]) > int(found[2]):
         raise ValueError(f"{value!r} is not a field of bits; write the lowest and the highest, as in `4..7`, 0 being the least significant")

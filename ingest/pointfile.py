@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from ingest.devices import DataType, Kind, Order
+from ingest.devices import ClockRegister, DataType, Kind, Order
 from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
 from ingest.modbus.frames import REGISTERS_MAX
 from ingest.sunspec.models import read_model
@@ -167,6 +167,12 @@ class ClockModel(Strict):
     def since_ns(self) -> int:
         """The instant it counts from, UTC ns."""
         return instant_ns(self.since)
+
+    def register(self, base: int, order: Order) -> ClockRegister:
+        """Return the register, in a map that begins to count at ``base``."""
+        kind, address = self.reg
+        address -= base
+        return ClockRegister(kind=kind, address=address, type=self.type, order=order, tick_ns=self.tick, since_ns=self.since_ns)
 
     @field_validator("type")
     @classmethod

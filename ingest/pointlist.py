@@ -36,24 +36,8 @@ is exact for whole numbers up to 2^53. ``{device}`` and ``{area}`` are filled in
 device makes twelve devices; all ranges of one entry run together. ``timeout`` is wall time, 1 s for Modbus and 4 s for OPC UA where
 not given.
 
-What the bits of a Modbus point mean beyond their type, it may say with these keys (:mod:`ingest.meaningfile`)::
-
-    grid/{n}/state: {reg: input 20, bits: 4..7}                      # a field of bits, 0 the least significant; signed of an int type
-    unit/{n}/c:     {reg: input 21, type: int16, missing: [0x8000, 999]}   # raw values that say that there is none: Bad_NotSupported
-    unit/{n}/w:     {reg: input 22, type: float32, missing: sunspec}       # what SunSpec means by the type: 0x8000, 0xFFFF, NaN ...
-    switch/{b}/to:  {reg: input 24, values: {0: 1, 3: 2}, labels: {1: open, 2: closed}}    # a code not listed is bad
-    unit/{n}/mw:    {reg: input 25, scale_from: input 40, scale: 1.0e-6}   # the device keeps the power of ten in an int16 register
-    unit/{n}/kv:    {reg: input 26, quality: {reg: input 41, bad_bits: 0x8001, uncertain: [4]}}    # a map may give it for all points
-
-A map of a device with SunSpec models says where they are, and its points name what is in them (:mod:`ingest.sunspecfile`)::
-
-      inverter:
-        every: 4s
-        sunspec: [{model: 103, at: 40069}, {model: 160, at: 40121}]   # the holding register of the model's ID, counted as `base` says
-        points:
-          unit/{unit}/mw:  {sunspec: W, scale: 1.0e-6, unit: MW}     # by path: W, PFWInj.PF, module[2].DCW; 103.W where two have a W
-          unit/{unit}/st:  {sunspec: St}
-          string/{n}/1/kw: {sunspec: "DCW[1]", scale: 0.001, unit: kW}
+What the bits of a Modbus point mean beyond their type (``bits``, ``missing``, ``values``, ``labels``, ``scale_from``, ``quality``)
+stands in :mod:`ingest.meaningfile`, and points that a SunSpec model names (``sunspec``) in :mod:`ingest.sunspecfile`.
 
 A map may give ``clock``, the device's own time, as a count of ``tick`` ``since`` an instant (1970 in UTC where not given); what it
 says is the source time as long as it can be believed. It may list ``attributes``, texts the device keeps about itself, as in
@@ -164,9 +148,10 @@ class _Builder:
         self._greeting_at: dict[tuple[str, int], tuple[str, bytes]] = {}
 
     def build(self) -> PointList:
+        given = {str(name): data for name, data in self._located.data["maps"].items()}
         for name, written in self._model.maps.items():
             complain = partial(self._complain_of_map, name)
-            self._maps[name] = layout = written_out(written, complain)
+            self._maps[name] = layout = written_out(written, given[name], complain)
             self._attributes[name] = attributes_of(written, complain)
             if layout is not None:
                 self._check_map(name, layout)
@@ -413,17 +398,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
 
 
 def _clock(layout: MapModel) -> ClockRegister | None:
-    clock = layout.clock
-    if clock is None:
-        return None
-    return ClockRegister(
-        kind=clock.reg[0],
-        address=clock.reg[1] - layout.base,
-        type=clock.type,
-        order=layout.order,
-        tick_ns=clock.tick,
-        since_ns=clock.since_ns,
-    )
+    return None if layout.clock is None else layout.clock.register(layout.base, layout.order)
 
 
 def _filled(template: str, names: Mapping[str, str]) -> str:

@@ -1,5 +1,17 @@
 """What does a map's ``sunspec`` make of the points and texts that are named by a SunSpec model?
 
+A map of a device with SunSpec models says where they are, and its points name what is in them::
+
+    inverter:
+      every: 4s
+      sunspec: [{model: 103, at: 40069}, {model: 160, at: 40121}]   # the holding register of the model's ID, counted as `base` says
+      points:
+        unit/{unit}/mw:  {sunspec: W, scale: 1.0e-6, unit: MW}     # by path: W, PFWInj.PF, module[2].DCW; 103.W where two have a W
+        unit/{unit}/st:  {sunspec: St}
+        string/{n}/1/kw: {sunspec: "DCW[1]", scale: 0.001, unit: kW}
+
+Indices count from 1; what lies behind a group of unknown number has no path (:mod:`ingest.sunspec.models`).
+
 Each such point becomes an ordinary one, as if its ``reg``, ``type``, ``scale_from``, ``missing``, ``labels`` and, where nothing scales
 the value further, ``unit`` had been written out. It is good only while the device keeps the model there that the map says: the number
 in the model's first register is its quality word, unless the map or the point has one, so that a device whose models moved with an
@@ -10,7 +22,7 @@ Texts are attributes of the device; addresses and pads are neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -35,28 +47,30 @@ _THEIRS: Final = frozenset({"missing", "scale_from"})
 """What the model says, and the point therefore must not."""
 
 
-def written_out(layout: MapModel, complain: Callable[..., None]) -> MapModel | None:
+def written_out(layout: MapModel, data: Mapping[Any, Any], complain: Callable[..., None]) -> MapModel | None:
     """Write out the points of a map that a SunSpec model names.
 
     Args:
+        data: the map as it stands in the file.
         complain: is told what is wrong, and the place of it in the map, key by key.
 
     Returns:
         The map with ordinary points only; None where one cannot be written out.
     """
     points = dict(layout.points)
+    given = {str(name): point for name, point in data["points"].items()}
     complete = True
     for name, point in layout.points.items():
         if not isinstance(point, SunspecPointModel):
             continue
         try:
-            points[name] = _plain(point, layout)
+            points[name] = _plain(point, given[name], layout)
             continue
         except SunspecError as exc:
             complain(str(exc), "points", name, "sunspec")
         except ValidationError as exc:
             for detail in exc.errors(include_url=False):
-                complain(detail["msg"].removeprefix("Value error, "), "points", name)
+                complain(detail["msg"].removeprefix("Value error, "), "points", name, *detail["loc"])
         complete = False
     return layout.model_copy(update={"points": points}) if complete else None
 
@@ -80,8 +94,11 @@ def attributes_of(layout: MapModel, complain: Callable[..., None]) -> tuple[Modb
     return tuple(found)
 
 
-def _plain(point: SunspecPointModel, layout: MapModel) -> ModbusPointModel:
+def _plain(point: SunspecPointModel, said: Mapping[str, Any], layout: MapModel) -> ModbusPointModel:
     """Return a point as it would be written out.
+
+    Args:
+        said: the point as it stands in the file.
 
     Raises:
         SunspecError: no model of the map has it, or it is no number.
@@ -93,7 +110,7 @@ def _plain(point: SunspecPointModel, layout: MapModel) -> ModbusPointModel:
         raise SunspecError(f"{point.sunspec} is a {found.type} and no number; {remedy}")
     if point.write and not found.writable:
         raise SunspecError(f"{point.sunspec} of SunSpec model {place.model} is not to be written; remove `write`")
-    given = point.model_dump(exclude_unset=True, exclude={"sunspec"})
+    given = {key: value for key, value in said.items() if key != "sunspec"}
     unfit = sorted(_THEIRS & set(given))
     if unfit:
         raise SunspecError(f"the model says {' and '.join(f'`{key}`' for key in unfit)} of {point.sunspec}; remove what the point says")

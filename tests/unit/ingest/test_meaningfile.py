@@ -7,7 +7,7 @@ from textwrap import dedent, indent
 
 import pytest
 
-from ingest import pointlist
+from ingest import meaningfile
 from ingest.devices import NAN_BITS, DataType, Kind, Meaning, ModbusDevice, ModbusPoint, Order, QualityWord, Register
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
@@ -201,9 +201,9 @@ def test_what_is_wrong_with_a_meaning_is_said(tmp_path: Path, text: str, what: s
 
 
 def test_the_documented_meanings_are_what_they_say(tmp_path: Path) -> None:
-    doc = pointlist.__doc__
+    doc = meaningfile.__doc__
     assert doc is not None
-    said = doc[doc.index("    grid/{n}/state") : doc.index("A map of a device with SunSpec")]
+    said = doc[doc.index("    grid/{n}/state") : doc.index("and in full:")]
     [device] = read_point_list(written(tmp_path, said, "{n: a, b: A1}")).devices
     assert isinstance(device, ModbusDevice)
     assert [point.meaning for point in device.points] == [

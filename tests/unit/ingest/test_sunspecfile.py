@@ -8,7 +8,7 @@ from textwrap import dedent, indent
 
 import pytest
 
-from ingest import pointlist
+from ingest import sunspecfile
 from ingest.devices import DataType, Kind, Meaning, ModbusDevice, ModbusPoint, Order, QualityWord, Register
 from ingest.modbus.decode import BlockDecoder, companion_spans, spans_of
 from ingest.modbus.plan import plan_blocks
@@ -171,10 +171,10 @@ def test_a_map_without_models_has_no_such_points(tmp_path: Path) -> None:
 
 
 def test_the_documented_inverter_is_what_it_says(tmp_path: Path) -> None:
-    doc = pointlist.__doc__
+    doc = sunspecfile.__doc__
     assert doc is not None
-    start = doc.index("      inverter:")
-    text = "maps:\n" + dedent(doc[start : doc.index("A map may give ``clock``")]).replace("\n", "\n  ").join(["  ", "\n"])
+    start = doc.index("    inverter:")
+    text = "maps:\n" + dedent(doc[start : doc.index("Indices count from 1")]).replace("\n", "\n  ").join(["  ", "\n"])
     path = tmp_path / "points.yaml"
     path.write_text(text + 'devices:\n- {name: d, area: 1, url: "modbus+tcp://127.0.0.1", map: inverter, vars: {unit: u, n: s}}\n')
     points = points_of(path)
