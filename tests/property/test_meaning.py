@@ -23,16 +23,27 @@ WHOLE = [each for each in TYPES if not each.is_float and not each.is_bcd]
 DIGITS = [each for each in TYPES if each.is_bcd]
 
 
+ARRIVES = {
+    (1, Order.ABCD): "01",
+    (1, Order.DCBA): "10",
+    (1, Order.BADC): "10",
+    (1, Order.CDAB): "01",
+    (2, Order.ABCD): "0123",
+    (2, Order.DCBA): "3210",
+    (2, Order.BADC): "1032",
+    (2, Order.CDAB): "2301",
+    (4, Order.ABCD): "01234567",
+    (4, Order.DCBA): "76543210",
+    (4, Order.BADC): "10325476",
+    (4, Order.CDAB): "67452301",
+}
+"""Which byte of a value, 0 the most significant, arrives in which place, by registers and order; written out."""
+
+
 def arriving(word: int, registers: int, order: Order) -> bytes:
-    """The bytes of a value as a device of that order sends them, permuted one by one as the letters of the order say."""
+    """The bytes of a value as a device of that order sends them."""
     straight = word.to_bytes(2 * registers, "big")
-    if registers == 1:
-        return straight[::-1] if order in (Order.DCBA, Order.BADC) else straight
-    letters = {Order.ABCD: (0, 1), Order.DCBA: (1, 0), Order.BADC: (1, 0), Order.CDAB: (0, 1)}[order]
-    pairs = [straight[n : n + 2] for n in range(0, len(straight), 2)]
-    if order in (Order.DCBA, Order.CDAB):
-        pairs.reverse()
-    return b"".join(bytes(pair[letter] for letter in letters) for pair in pairs)
+    return bytes(straight[int(place)] for place in ARRIVES[registers, order])
 
 
 def number_of(word: int, type_: DataType, bits: tuple[int, int] | None) -> int | None:
