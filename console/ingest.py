@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.clock import WallClock
-from ingest.devices import Device, Point
+from ingest.devices import Device, ModbusPoint, Point
 from ingest.frame import TelemetryFrame, point_id
 from ingest.gateway import Gateway
 from ingest.pointlist import PointList, read_point_list
@@ -98,6 +98,7 @@ class PointReading:
         value: engineering units; None where there is none.
         ts_event: source time, ISO 8601 UTC; None where nothing came.
         age_s: how old the value is by that time, s; None where nothing came.
+        label: what the point list calls the value; empty where it calls it nothing.
     """
 
     point: str
@@ -107,6 +108,7 @@ class PointReading:
     quality: str
     ts_event: str | None
     age_s: float | None
+    label: str = ""
 
 
 async def read_once(points: PointList, within_s: float) -> list[PointReading]:
@@ -152,6 +154,7 @@ def _reading(device: Device, point: Point, said: tuple[float, int, int] | None, 
         quality=quality_name(quality),
         ts_event=None if ts_event_ns is None else instant_text(ts_event_ns),
         age_s=None if ts_event_ns is None else round((now_ns - ts_event_ns) / NS_PER_S, 3),
+        label=point.meaning.label(value) if isinstance(point, ModbusPoint) and point.meaning is not None else "",
     )
 
 
@@ -170,7 +173,7 @@ def _complain(problems: Sequence[Problem]) -> None:
 def _show(readings: Sequence[PointReading]) -> None:
     table = Table("point", "device", "value", "unit", "quality", "source time", "age s", box=None)
     for reading in readings:
-        value = "-" if reading.value is None else f"{reading.value:.6g}"
+        value = "-" if reading.value is None else f"{reading.value:.6g} {reading.label}".rstrip()
         age = "-" if reading.age_s is None else f"{reading.age_s:.1f}"
         table.add_row(reading.point, reading.device, value, reading.unit, reading.quality, reading.ts_event or "-", age)
     Console().print(table)

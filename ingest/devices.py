@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from ingest.quality import BAD, GOOD, UNCERTAIN
 from market.errors import UnitError
 
 __all__ = [
     "DATA_TYPES",
+    "NAN_BITS",
     "Address",
     "ClockRegister",
     "DataType",
@@ -23,11 +25,15 @@ __all__ = [
     "Framing",
     "Kind",
     "Manners",
+    "Meaning",
+    "ModbusAttribute",
     "ModbusDevice",
     "ModbusPoint",
     "Order",
     "Point",
     "PushDevice",
+    "QualityWord",
+    "Register",
     "SerialLine",
     "Tls",
     "UaDevice",
@@ -87,8 +93,12 @@ class DataType(StrEnum):
     UINT32 = "uint32"
     INT64 = "int64"
     UINT64 = "uint64"
+    FLOAT16 = "float16"
     FLOAT32 = "float32"
     FLOAT64 = "float64"
+    BCD16 = "bcd16"
+    BCD32 = "bcd32"
+    BCD64 = "bcd64"
 
     @property
     def registers(self) -> int:
@@ -97,13 +107,23 @@ class DataType(StrEnum):
 
     @property
     def packing(self) -> str:
-        """How :mod:`struct` packs a value, most significant byte first."""
+        """How :mod:`struct` packs a value, most significant byte first; of BCD, the bits its digits make."""
         return DATA_TYPES[self][1]
 
     @property
     def is_float(self) -> bool:
         """Whether it is an IEEE 754 number."""
-        return self in (DataType.FLOAT32, DataType.FLOAT64)
+        return self in (DataType.FLOAT16, DataType.FLOAT32, DataType.FLOAT64)
+
+    @property
+    def is_bcd(self) -> bool:
+        """Whether it is decimal digits, four to a register, the most significant first."""
+        return self in (DataType.BCD16, DataType.BCD32, DataType.BCD64)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is a whole number in two's complement."""
+        return self in (DataType.INT16, DataType.INT32, DataType.INT64)
 
 
 DATA_TYPES: Final[dict[DataType, tuple[str, str, int]]] = {
@@ -114,10 +134,18 @@ DATA_TYPES: Final[dict[DataType, tuple[str, str, int]]] = {
     DataType.UINT32: (">u4", ">I", 2),
     DataType.INT64: (">i8", ">q", 4),
     DataType.UINT64: (">u8", ">Q", 4),
+    DataType.FLOAT16: (">f2", ">e", 1),
     DataType.FLOAT32: (">f4", ">f", 2),
     DataType.FLOAT64: (">f8", ">d", 4),
+    DataType.BCD16: (">u2", ">H", 1),
+    DataType.BCD32: (">u4", ">I", 2),
+    DataType.BCD64: (">u8", ">Q", 4),
 }
 """numpy's and struct's name of each type, most significant byte first, and the registers it takes."""
+
+
+NAN_BITS: Final = {DataType.FLOAT16: 0x7E00, DataType.FLOAT32: 0x7FC0_0000, DataType.FLOAT64: 0x7FF8 << 48}
+"""The bits of each type's plainest NaN, which stands for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,18 +190,127 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """A companion: a register, or a bit of a table of bits, that says something about points and is none itself."""
+
+    kind: Kind
+    address: int
+    type: DataType
+    order: Order
+
+    @property
+    def size(self) -> int:
+        """Registers or bits it takes."""
+        return 1 if self.kind.is_bits else self.type.registers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityWord:
+    """Where a device says itself how good some points are, as a whole number.
+
+    Attributes:
+        good: what it says when they are; empty where it is good to say nothing of the rest.
+        uncertain: what it says when they are to be used with care; likewise ``bad``.
+        uncertain_bits: bits of which any that is set says so; likewise ``bad_bits``.
+    """
+
+    register: Register
+    good: tuple[int, ...] = ()
+    uncertain: tuple[int, ...] = ()
+    bad: tuple[int, ...] = ()
+    uncertain_bits: int = 0
+    bad_bits: int = 0
+
+    def quality(self, number: int) -> int:
+        """Return the status code that a number means: the worst of what it says; Bad where the list does not foresee it.
+
+        >>> word = QualityWord(register=Register(kind=Kind.INPUT, address=0, type=DataType.UINT16, order=Order.ABCD), bad_bits=0x8001)
+        >>> hex(word.quality(0x8000)), word.quality(0x0002)
+        ('0x80000000', 0)
+        """
+        if number in self.bad or number & self.bad_bits:
+            return BAD
+        if number in self.uncertain or number & self.uncertain_bits:
+            return UNCERTAIN
+        return GOOD if not self.good or number in self.good else BAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What the bits of a point mean beyond their type, before ``scale`` and ``offset``.
+
+    Attributes:
+        bits: lowest and highest bit of the field that is the value, 0 the least significant; None where all bits are.
+        missing: fields, bit for bit, that mean that there is no value; :data:`NAN_BITS` of a type means every NaN.
+        unimplemented: the same of all bits of the value, whichever of them the field is.
+        values: raw number and value of each code the device may send, in the order of the list; empty where the number is the value.
+        labels: value and name, for people.
+        factor: where the device keeps the power of ten by which the value is multiplied before all else; None for no such register.
+        word: where the device says how good the value is; None where it says nothing.
+    """
+
+    bits: tuple[int, int] | None = None
+    missing: tuple[int, ...] = ()
+    unimplemented: tuple[int, ...] = ()
+    values: tuple[tuple[int, float], ...] = ()
+    labels: tuple[tuple[float, str], ...] = ()
+    factor: Register | None = None
+    word: QualityWord | None = None
+
+    def label(self, value: float) -> str:
+        """Return what people call a value; empty where they call it nothing."""
+        return dict(self.labels).get(value, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModbusPoint(Point):
     """A point in a Modbus table.
 
     Attributes:
         address: of its first register or bit, as on the wire, 0..65535.
         bit: which bit of a register a BOOL is, 0 the least significant; None in a table of bits and for every other type.
+        meaning: what its bits mean beyond the type; None where the type says all.
     """
 
     kind: Kind
     address: int
     type: DataType
     bit: int | None
+    order: Order
+    meaning: Meaning | None = None
+
+    def raw(self, value: float) -> float:
+        """Return what the device has to be told so that the point has this value; of a point with codes, the code.
+
+        Raises:
+            UnitError: as :meth:`Point.raw`; no code has this value; or the device alone knows by how much it is scaled.
+        """
+        raw = Point.raw(self, value)
+        if self.meaning is not None and self.meaning.factor is not None:
+            raise UnitError(f"{self.name}: is scaled by a register of its device and cannot be written")
+        if self.meaning is None or not self.meaning.values:
+            return raw
+        for code, meant in self.meaning.values:
+            if meant == value:
+                return code
+        known = ", ".join(f"{meant:g}" for _, meant in self.meaning.values)
+        raise UnitError(f"{self.name}: {value:g} has no code in its point list, which has codes for {known}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModbusAttribute:
+    """A text that a device keeps about itself, such as its serial number: no telemetry, and no point.
+
+    Attributes:
+        name: unique on its device.
+        length: registers, two characters each.
+        order: whether the first character of a register is its low byte.
+    """
+
+    name: str
+    kind: Kind
+    address: int
+    length: int
     order: Order
 
 
@@ -276,6 +413,23 @@ class Manners:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRegister:
+    """Where a device keeps its own time, as a whole number of ticks.
+
+    Attributes:
+        tick_ns: length of one count, ns.
+        since_ns: the instant it counts from, UTC ns; 0 of a device that dials in.
+    """
+
+    address: int
+    type: DataType
+    order: Order
+    tick_ns: int
+    since_ns: int = 0
+    kind: Kind = Kind.HOLDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModbusDevice:
     """A device that is polled.
 
@@ -285,6 +439,8 @@ class ModbusDevice:
         timeout_s: wall seconds to wait for a reply.
         manners: what it needs that others do not.
         reorder_ns: how far its samples may overtake each other, ns; None for what its periods suggest. Likewise of the other devices.
+        clock: where it keeps its own time; None where it has none that is read.
+        attributes: texts it keeps about itself.
     """
 
     name: str
@@ -295,6 +451,8 @@ class ModbusDevice:
     points: tuple[ModbusPoint, ...]
     manners: Manners = Manners()
     reorder_ns: int | None = None
+    clock: ClockRegister | None = None
+    attributes: tuple[ModbusAttribute, ...] = ()
 
     @property
     def host(self) -> str:
@@ -305,20 +463,6 @@ class ModbusDevice:
     def port(self) -> int:
         """Port at the host; 0 for a serial line."""
         return self.address.port
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockRegister:
-    """Where a device that pushes writes its own time, as a whole number since the epoch.
-
-    Attributes:
-        tick_ns: length of one count, ns.
-    """
-
-    address: int
-    type: DataType
-    order: Order
-    tick_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

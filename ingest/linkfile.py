@@ -1,4 +1,22 @@
-"""What shape has the part of a point list file that says how a device is reached, and what can be wrong with it?
+"""How is a device reached that is polled, and what does it need? The part of a point list file that says so, and what can be wrong with it.
+
+A device that is polled is at one of these addresses; those with the same address share one connection::
+
+    modbus+tcp://10.0.0.7:502                           # 502 where no port is given
+    modbus+tls://10.0.0.8                               # 802; the entry's `tls: {ca: ca.pem, cert: ours.pem, key: ours.key, name: rtu-8}`
+    modbus+rtu+tcp://10.0.0.9:4001                      # RTU frames over TCP, as serial servers pass them on
+    modbus+rtu:///dev/ttyUSB0?baud=9600&parity=N&stop=1
+
+``ca`` is who vouches for the device (the machine's trusted authorities where not given), ``cert`` and ``key`` what we show, ``name`` the
+name that must stand in its certificate: its host where not given, any name ``ca`` vouches for where empty. Paths are relative to the
+file. A map may say what its make of device ``needs`` that others do not, all of it off by default::
+
+    needs: {pause_after_connect: 2s, gap: 50ms, one_point_per_request: true, close_after_poll: true, transaction_zero: true,
+            registers_max: 60, hole_max: 0, depth: 1}
+
+``transaction_zero`` is for devices that answer every request with transaction number 0, ``hole_max`` bounds the registers that are read
+though no point asked for them (found from round trips where not given), ``depth`` the requests on their way at a time (found out where
+not given).
 
 See :mod:`ingest.pointlist` for the whole file.
 """

@@ -13,25 +13,29 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from ingest.devices import DataType, Kind, Order
+from ingest.devices import ClockRegister, DataType, Kind, Order
 from ingest.linkfile import NeedsModel, TlsModel
+from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
+from ingest.modbus.frames import REGISTERS_MAX
+from ingest.sunspec.models import read_model
 from ingest.yamlfile import DurationNs, Name, Strict
+from market.errors import UnitError
+from market.units import instant_ns
 
-__all__ = ["ClockModel", "DeviceModel", "FileModel", "MapModel", "ModbusPointModel", "PointModel", "UaPointModel"]
+__all__ = [
+    "ClockModel",
+    "DeviceModel",
+    "FileModel",
+    "MapModel",
+    "ModbusPointModel",
+    "PointModel",
+    "SunspecPlaceModel",
+    "SunspecPointModel",
+    "UaPointModel",
+]
 
 _HEARTBEAT_MIN: Final = 3
-_REG: Final = re.compile(rf"({'|'.join(Kind)})\s+(\d+|0x[0-9a-fA-F]+)")
 _NODE: Final = re.compile(r"(?:nsu=[^;]+;|ns=\d+;)?(?:i=\d+|[sgb]=.+)")
-
-
-def _register(value: object) -> tuple[Kind, int]:
-    found = _REG.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError(f"{value!r} is not a register; write a table and an address, as in `holding 16` or `input 0x10`")
-    return Kind(found[1]), int(found[2], 0)
-
-
-_Reg = Annotated[tuple[Kind, int], BeforeValidator(_register)]
 
 
 class PointModel(Strict):
@@ -66,13 +70,20 @@ class PointModel(Strict):
         return value
 
 
-class ModbusPointModel(PointModel):
+class ModbusPointModel(MeaningModel, PointModel):
     """A point of a map for Modbus devices; it has ``reg``."""
 
-    reg: _Reg
+    reg: Reg
     type: DataType | None = None
     bit: Annotated[int, Field(ge=0, le=15)] | None = None
     order: Order | None = None
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _is_telemetry(cls, value: object) -> object:
+        if value == "string":
+            raise ValueError("a text is no telemetry; list it under the map's `attributes`, with its `length` in registers")
+        return value
 
     @property
     def data_type(self) -> DataType:
@@ -90,6 +101,7 @@ class ModbusPointModel(PointModel):
             raise ValueError(f"{kind} cannot be written; use a holding register or a coil, or remove `write`")
         if self.write and self.bit is not None:
             raise ValueError("writing one bit would write its fifteen neighbours too; use a coil or a whole register")
+        check_meaning(self, self.data_type, scaled=(self.scale, self.offset) != (1, 0), write=self.write)
         return self
 
 
@@ -106,22 +118,62 @@ class UaPointModel(PointModel):
         return value
 
 
+class SunspecPointModel(MeaningModel, PointModel):
+    """A point of a map that a SunSpec model names; it has ``sunspec``, and :mod:`ingest.sunspecfile` makes a Modbus point of it."""
+
+    sunspec: str
+
+
+class AttributeModel(Strict):
+    """A text that a device keeps about itself; it has ``reg`` and ``length``, or ``sunspec``."""
+
+    reg: Reg | None = None
+    length: Annotated[int, Field(ge=1, le=REGISTERS_MAX)] | None = None
+    type: Literal["string"] = "string"
+    order: Order | None = None
+    sunspec: str | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.sunspec is not None and {"reg", "length", "order"} & self.model_fields_set:
+            raise ValueError("the SunSpec model says where a text is; remove `reg`, `length` and `order`")
+        if self.sunspec is None and (self.reg is None or self.length is None):
+            raise ValueError("says not where the text is; give `reg` and its `length` in registers, or `sunspec`")
+        if self.reg is not None and self.reg[0].is_bits:
+            raise ValueError(f"a {self.reg[0]} is one bit and no text; write `holding` or `input` and the address")
+        return self
+
+
 def _protocol(value: Any) -> str:
+    if isinstance(value, Mapping) and "sunspec" in value:
+        return "by its model"  # no key of a file: a problem's place would be taken for that key's
     return "ua" if isinstance(value, Mapping) and "node" in value else "modbus"
 
 
 AnyPoint = Annotated[
-    Annotated[ModbusPointModel, Tag("modbus")] | Annotated[UaPointModel, Tag("ua")],
+    Annotated[ModbusPointModel, Tag("modbus")] | Annotated[UaPointModel, Tag("ua")] | Annotated[SunspecPointModel, Tag("by its model")],
     Discriminator(_protocol),
 ]
 
 
 class ClockModel(Strict):
-    """Where a device that dials in writes its own time."""
+    """Where a device keeps its own time."""
 
-    reg: _Reg
+    reg: Reg
     type: DataType
     tick: DurationNs
+    since: str = "1970-01-01T00:00:00Z"
+
+    @property
+    def since_ns(self) -> int:
+        """The instant it counts from, UTC ns."""
+        return instant_ns(self.since)
+
+    def register(self, base: int, order: Order) -> ClockRegister:
+        """Return the register, in a map that begins to count at ``base``."""
+        kind, address = self.reg
+        address -= base
+        return ClockRegister(kind=kind, address=address, type=self.type, order=order, tick_ns=self.tick, since_ns=self.since_ns)
 
     @field_validator("type")
     @classmethod
@@ -132,10 +184,36 @@ class ClockModel(Strict):
 
     @field_validator("reg")
     @classmethod
-    def _is_holding(cls, value: tuple[Kind, int]) -> tuple[Kind, int]:
-        if value[0] is not Kind.HOLDING:
-            raise ValueError("a device can write its clock to a holding register only; write `holding` and the address")
+    def _is_register(cls, value: tuple[Kind, int]) -> tuple[Kind, int]:
+        if value[0].is_bits:
+            raise ValueError(f"a {value[0]} is one bit and no clock; write `holding` or `input` and the address")
         return value
+
+    @field_validator("since")
+    @classmethod
+    def _is_instant(cls, value: str) -> str:
+        try:
+            instant_ns(value)
+        except UnitError as exc:
+            raise ValueError(str(exc)) from None
+        return value
+
+
+class SunspecPlaceModel(Strict):
+    """Where a device keeps a SunSpec model: the holding register of its ``ID``."""
+
+    model: int
+    at: int
+
+    @field_validator("model")
+    @classmethod
+    def _is_known(cls, value: int) -> int:
+        read_model(value)
+        return value
+
+
+def _several(value: object) -> object:
+    return value if isinstance(value, list) else [value]
 
 
 class MapModel(Strict):
@@ -149,6 +227,9 @@ class MapModel(Strict):
     reorder: DurationNs | None = None
     clock: ClockModel | None = None
     needs: NeedsModel | None = None
+    quality: QualityModel | None = None
+    sunspec: Annotated[tuple[SunspecPlaceModel, ...], BeforeValidator(_several)] = ()
+    attributes: Annotated[dict[Name, AttributeModel], Field(default_factory=dict)]
 
     @property
     def is_ua(self) -> bool:

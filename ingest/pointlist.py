@@ -31,30 +31,22 @@ Names in a map hold placeholders, and each device fills them in, so that one map
       - {name: ems-1, area: 2, url: "opc.tcp://10.0.2.1:4840", map: ems, vars: {bus: 215}}
 
 ``reg`` is a table (``coil``, ``discrete``, ``holding``, ``input``) and an address; ``type`` is bool, int16, uint16 (default), int32,
-uint32, int64, uint64, float32 or float64; the value is raw x ``scale`` + ``offset``. ``{device}`` and ``{area}`` are filled in
-without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all ranges of one entry run together. ``timeout``
-is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
+uint32, int64, uint64, float16, float32, float64, bcd16, bcd32 or bcd64; the value is raw x ``scale`` + ``offset``, as float64, which
+is exact for whole numbers up to 2^53. ``{device}`` and ``{area}`` are filled in without being listed in ``vars``. ``{01..12}`` in a
+device makes twelve devices; all ranges of one entry run together. ``timeout`` is wall time, 1 s for Modbus and 4 s for OPC UA where
+not given.
 
-A device that is polled is at one of these addresses; those with the same address share one connection::
+Where a device is that is polled (``modbus+tcp``, ``modbus+tls``, ``modbus+rtu+tcp``, ``modbus+rtu``), and what a make of device
+``needs`` that others do not, stands in :mod:`ingest.linkfile`.
 
-    modbus+tcp://10.0.0.7:502                           # 502 where no port is given
-    modbus+tls://10.0.0.8                               # 802; the entry's `tls: {ca: ca.pem, cert: ours.pem, key: ours.key, name: rtu-8}`
-    modbus+rtu+tcp://10.0.0.9:4001                      # RTU frames over TCP, as serial servers pass them on
-    modbus+rtu:///dev/ttyUSB0?baud=9600&parity=N&stop=1
+What the bits of a Modbus point mean beyond their type (``bits``, ``missing``, ``values``, ``labels``, ``scale_from``, ``quality``)
+stands in :mod:`ingest.meaningfile`, and points that a SunSpec model names (``sunspec``) in :mod:`ingest.sunspecfile`.
 
-``ca`` is who vouches for the device (the machine's trusted authorities where not given), ``cert`` and ``key`` what we show, ``name`` the
-name that must stand in its certificate: its host where not given, any name ``ca`` vouches for where empty. Paths are relative to the
-file. A map may say what its make of device ``needs`` that others do not, all of it off by default::
-
-    needs: {pause_after_connect: 2s, gap: 50ms, one_point_per_request: true, close_after_poll: true, transaction_zero: true,
-            registers_max: 60, hole_max: 0, depth: 1}
-
-``transaction_zero`` is for devices that answer every request with transaction number 0, ``hole_max`` bounds the registers that are read
-though no point asked for them (found from round trips where not given), ``depth`` the requests on their way at a time (found out where
-not given).
-
-A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
-and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
+A map may give ``clock``, the device's own time, as a count of ``tick`` ``since`` an instant (1970 in UTC where not given); what it
+says is the source time as long as it can be believed. It may list ``attributes``, texts the device keeps about itself, as in
+``serial: {reg: holding 60, length: 16}`` (registers) or ``serial: {sunspec: SN}``. It may give ``reorder``, how far samples of its
+devices may overtake each other on their way to us: three of its shortest periods, and 5 s at least, where it does not. What is older
+than the newest by more is late, and told to nobody.
 
 A device that dials in (``modbus+listen``) writes holding registers to us. It may give ``register``, the regular expression of the
 line it sends first, up to and with what ends the line, whose group ``name`` is the device's name (default
@@ -69,15 +61,30 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ingest.devices import ClockRegister, Device, Kind, Manners, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
+from ingest.devices import (
+    ClockRegister,
+    Device,
+    Kind,
+    Manners,
+    ModbusAttribute,
+    ModbusDevice,
+    ModbusPoint,
+    Point,
+    PushDevice,
+    UaDevice,
+    UaPoint,
+)
 from ingest.frame import point_id
 from ingest.linkfile import MODBUS_PORTS, UnusableAddressError, polled_address
-from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, UaPointModel
+from ingest.meaningfile import meaning_of, word_of
+from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, SunspecPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
+from ingest.sunspecfile import attributes_of, written_out
 from ingest.yamlfile import Located, load_yaml
 from market.errors import ConfigError, Problem
 from market.units import NS_PER_S
@@ -149,13 +156,20 @@ class _Builder:
         self._located = located
         self._model = model
         self._problems: dict[Problem, int] = {}
+        self._maps: dict[str, MapModel | None] = {}
+        self._attributes: dict[str, tuple[ModbusAttribute, ...]] = {}
         self._index_of_device: dict[str, int] = {}
         self._device_of_point: dict[int, tuple[str, str]] = {}
         self._greeting_at: dict[tuple[str, int], tuple[str, bytes]] = {}
 
     def build(self) -> PointList:
-        for name, layout in self._model.maps.items():
-            self._check_map(name, layout)
+        given = {str(name): data for name, data in self._located.data["maps"].items()}
+        for name, written in self._model.maps.items():
+            complain = partial(self._complain_of_map, name)
+            self._maps[name] = layout = written_out(written, given[name], complain)
+            self._attributes[name] = attributes_of(written, complain)
+            if layout is not None:
+                self._check_map(name, layout)
         devices = [device for index, entry in enumerate(self._model.devices) for device in self._devices(index, entry)]
         if self._problems:
             raise ConfigError(sorted(self._problems, key=lambda problem: self._problems[problem]))
@@ -163,6 +177,9 @@ class _Builder:
 
     def _complain(self, what: str, *place: str | int) -> None:
         self._problems[self._located.problem(what, *place)] = self._located.line(*place)
+
+    def _complain_of_map(self, name: str, what: str, *place: str | int) -> None:
+        self._complain(what, "maps", name, *place)
 
     def _check_map(self, name: str, layout: MapModel) -> None:
         for point_name, point in layout.points.items():
@@ -173,9 +190,16 @@ class _Builder:
                 self._complain("has no period; give `every` here or for the whole map", *place)
             if isinstance(point, ModbusPointModel):
                 self._check_address(point.reg[1], point.data_type.registers, layout.base, *place, "reg")
+                for key, (_, address), registers in point.companions():
+                    self._check_address(address, registers, layout.base, *place, key)
+        if layout.quality is not None:
+            word = layout.quality
+            self._check_address(word.reg[1], word.data_type.registers, layout.base, "maps", name, "quality", "reg")
         if layout.clock is not None:
             self._check_address(layout.clock.reg[1], layout.clock.type.registers, layout.base, "maps", name, "clock", "reg")
-        unfit = ("order", "base", "clock", "needs") if layout.is_ua else ("publish",)
+        for text in self._attributes[name]:
+            self._check_address(text.address + layout.base, text.length, layout.base, "maps", name, "attributes", text.name, "reg")
+        unfit = ("order", "base", "clock", "needs", "quality", "sunspec", "attributes") if layout.is_ua else ("publish",)
         for key in unfit:
             if key in layout.model_fields_set:
                 self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
@@ -186,7 +210,9 @@ class _Builder:
 
     def _devices(self, index: int, entry: DeviceModel) -> Iterator[Device]:
         """Yield the devices one entry stands for; nothing where it is wrong."""
-        layout = self._model.maps.get(entry.map)
+        layout = self._maps.get(entry.map)
+        if layout is None and entry.map in self._maps:
+            return
         if layout is None:
             near = difflib.get_close_matches(entry.map, self._model.maps, n=1)
             remedy = f"did you mean {near[0]!r}?" if near else "add it under `maps`"
@@ -247,6 +273,8 @@ class _Builder:
                 timeout_s=timeout_s,
                 points=modbus_points,
                 reorder_ns=layout.reorder,
+                clock=_clock(layout),
+                attributes=self._attributes[entry.map],
             )
         return PushDevice(
             name=name,
@@ -299,15 +327,26 @@ class _Builder:
             if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
                 self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)
         if not dials_in:
-            if layout.clock is not None:
-                self._complain(f"map {entry.map!r} has a `clock`, which is for devices that dial in", "devices", index, "map")
             return
+        if layout.attributes:
+            self._complain("a device that dials in is not asked for texts; remove them", "maps", entry.map, "attributes")
+        if layout.clock is not None and layout.clock.reg[0] is not Kind.HOLDING:
+            what = "a device can write its clock to a holding register only; write `holding` and the address"
+            self._complain(what, "maps", entry.map, "clock", "reg")
+        if layout.clock is not None and layout.clock.since_ns:
+            what = "a device that dials in counts since 1970-01-01T00:00:00Z; remove `since`"
+            self._complain(what, "maps", entry.map, "clock", "since")
         greeting = (entry.register_ or _REGISTER, (entry.heartbeat or "").encode())
         if self._greeting_at.setdefault(at, greeting) != greeting:
             what = "devices at one listener must have the same `register` and `heartbeat`; use another port"
             self._complain(what, "devices", index, "url")
         for name, point in layout.points.items():
-            if isinstance(point, ModbusPointModel) and (point.write or point.reg[0] is not Kind.HOLDING):
+            if not isinstance(point, ModbusPointModel):
+                continue
+            tables = {point.reg[0], *(reg[0] for _, reg, _ in point.companions())}
+            if layout.quality is not None:
+                tables.add(layout.quality.reg[0])
+            if point.write or tables != {Kind.HOLDING}:
                 what = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
                 self._complain(what, "maps", entry.map, "points", name)
 
@@ -326,6 +365,7 @@ class _Builder:
                 self._complain(what, "maps", entry.map, "points", template)
                 continue
             self._claim(index, names["device"], name)
+            assert not isinstance(model, SunspecPointModel), "it has been written out"
             yield _point(name, model, layout, names)
         for unused in sorted(set(entry.vars) - used):
             self._complain(f"map {entry.map!r} has no placeholder {{{unused}}}; remove or correct it", "devices", index, "vars", unused)
@@ -358,6 +398,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
             node=_filled(model.node, names),
         )
     kind, address = model.reg
+    word = None if layout.quality is None else word_of(layout.quality, layout.base, layout.order)
     return ModbusPoint(
         name=name,
         unit=model.unit,
@@ -372,14 +413,12 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
         type=model.data_type,
         bit=model.bit,
         order=model.order or layout.order,
+        meaning=meaning_of(model, model.data_type, base=layout.base, order=model.order or layout.order, word=word),
     )
 
 
 def _clock(layout: MapModel) -> ClockRegister | None:
-    clock = layout.clock
-    if clock is None:
-        return None
-    return ClockRegister(address=clock.reg[1] - layout.base, type=clock.type, order=layout.order, tick_ns=clock.tick)
+    return None if layout.clock is None else layout.clock.register(layout.base, layout.order)
 
 
 def _filled(template: str, names: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -42,6 +42,7 @@ class DeviceHealth:
         kicks: times a subscription that had gone quiet was asked again, before it was built anew.
         last_good_ns: event time of the last good sample, or None.
         why: the last reason it was unavailable, empty if it never was.
+        attributes: texts it keeps about itself, by name.
     """
 
     device: str
@@ -58,6 +59,7 @@ class DeviceHealth:
     kicks: int
     last_good_ns: int | None
     why: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source:
@@ -77,6 +79,8 @@ class Source:
         self.kicks = 0
         self.refused: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
+        self.attributes: dict[str, str] = {}
+        """Texts the device keeps about itself, by name."""
         self._clock = clock
         self._put = put
         self._seq = 0
@@ -183,4 +187,5 @@ class Source:
             kicks=self.kicks,
             last_good_ns=self._last_good_ns,
             why=self._why,
+            attributes=dict(self.attributes),
         )

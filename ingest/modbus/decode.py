@@ -1,28 +1,46 @@
 """What do the bytes of a reply mean, for all points of a block at once; and what bytes mean a value to write?
 
 For each type in a block, a matrix of byte offsets is laid out once: one row per point, its bytes most significant first, whatever
-order they arrive in. Decoding a reply is then one gather and one view per type, with no loop over points. Values leave in
-engineering units as float64, which holds every 32-bit integer exactly and 64-bit ones up to 2^53.
+order they arrive in. Decoding a reply is then one gather and one view per type, with no loop over points; what a type alone does not
+say, :mod:`ingest.modbus.interpret` does afterwards, for the points that need it. Values leave in engineering units as float64, which
+holds every 32-bit integer exactly and 64-bit ones up to 2^53; beyond, a value is the nearest that float64 has, and who needs it exactly
+takes :meth:`BlockDecoder.raw_integers`.
 
 A number that is none (NaN, infinity) is never good: its quality is Bad_DataUnavailable and its value NaN.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.devices import DATA_TYPES, DataType, ModbusPoint, Order
+from ingest.devices import DATA_TYPES, ClockRegister, DataType, ModbusPoint
 from ingest.frame import point_id
+from ingest.modbus.companions import Companions, Told, companion_spans
+from ingest.modbus.deviceclock import holds, time_at
+from ingest.modbus.interpret import Interpreter, is_plain, replaces_type
 from ingest.modbus.plan import Block, Span
-from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD
+from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of, integer_at, run_of
+from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD, is_bad
+from ingest.sourcetime import NO_TIME
 from market.errors import UnitError
 
-__all__ = ["BlockDecoder", "coil_value", "integer_at", "register_bytes", "spans_of"]
+__all__ = ["BlockDecoder", "coil_value", "companion_spans", "integer_at", "register_bytes", "spans_of"]
+
+_Places = NDArray[np.int64] | slice
+"""Places in a column, as a slice where they follow each other."""
+
+
+@cache
+def _blanks(n: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
+    """Return (n,) zeros and (n,) Good, which all blocks of that many points share."""
+    return np.zeros(n), np.full(n, GOOD, dtype=np.uint32)
 
 
 def spans_of(points: Sequence[ModbusPoint]) -> list[Span]:
@@ -30,53 +48,66 @@ def spans_of(points: Sequence[ModbusPoint]) -> list[Span]:
     return [Span(point.kind, point.address, 1 if point.kind.is_bits else point.type.registers, row) for row, point in enumerate(points)]
 
 
-def _byte_offsets(first: int, registers: int, order: Order) -> list[int]:
-    """Return where the bytes of a value stand, most significant first, for a value whose first byte is at ``first``.
-
-    >>> _byte_offsets(0, 2, Order.CDAB)
-    [2, 3, 0, 1]
-    """
-    offsets = [first + 2 * register for register in range(registers)]
-    if order.swaps_registers:
-        offsets.reverse()
-    return [offset + place for offset in offsets for place in ((1, 0) if order.swaps_bytes else (0, 1))]
-
-
 class BlockDecoder:
     """Decodes the replies to one block.
+
+    Args:
+        block: what is read.
+        points: what its spans' rows are places in; a row behind the last of them is a companion (:func:`companion_spans`) and no point.
+        companions: what the device's companions said last; one for all blocks of a device, so that each may stand in any of them.
+        clock: where the device keeps its time, in this block or not; None where it keeps none.
 
     Attributes:
         block: what is read.
         ids: (n,) uint64, the block's points, in the order of its spans.
     """
 
-    __slots__ = ("_bits", "_gathers", "_offset", "_scale", "_scaled", "block", "ids")
+    __slots__ = (
+        *("_alike", "_bits", "_clock", "_gathers", "_good", "_interpreter", "_nothing", "_offset", "_points"),
+        *("_scale", "_told", "_whole", "block", "ids"),
+    )
 
-    def __init__(self, block: Block, points: Sequence[ModbusPoint]) -> None:
-        mine = [points[span.row] for span in block.spans]
+    def __init__(
+        self, block: Block, points: Sequence[ModbusPoint], companions: Companions | None = None, clock: ClockRegister | None = None
+    ) -> None:
+        mine = [points[span.row] for span in block.spans if span.row < len(points)]
         self.block = block
         self.ids: NDArray[np.uint64] = np.array([point_id(point.name) for point in mine], dtype=np.uint64)
         self.ids.flags.writeable = False
-        self._scale = np.array([point.scale for point in mine], dtype=np.float64)
-        self._offset = np.array([point.offset for point in mine], dtype=np.float64)
-        self._scaled = bool((self._scale != 1).any() or (self._offset != 0).any())
+        self._scale = np.array([point.scale for point in mine], dtype=np.float64) if any(point.scale != 1 for point in mine) else None
+        self._offset = np.array([point.offset for point in mine], dtype=np.float64) if any(point.offset != 0 for point in mine) else None
+        self._nothing, self._good = _blanks(len(mine))
+        self._points = mine
+        self._whole: WholeNumbers | None = None
+        companions = Companions() if companions is None else companions
+        strange = [row for row, point in enumerate(mine) if not is_plain(point)]
+        self._interpreter = Interpreter(block, [mine[row] for row in strange], strange, companions) if strange else None
+        told = Told(block, points, companions)
+        self._told = told if told.any else None
+        self._clock = clock if clock is not None and holds(block, clock) else None
         self._bits: NDArray[np.int64] | None = None
-        self._gathers: list[tuple[NDArray[np.int64] | slice, NDArray[np.int64], NDArray[np.uint8] | np.dtype[Any]]] = []
+        self._gathers: list[tuple[_Places, _Places, NDArray[np.uint8] | np.dtype[Any]]] = []
+        self._alike: tuple[_Places, np.dtype[Any]] | None = None
         if block.kind.is_bits:
-            self._bits = np.array([span.address - block.address for span in block.spans], dtype=np.int64)
+            self._bits = np.array([point.address - block.address for point in mine], dtype=np.int64)
             return
-        for data_type in dict.fromkeys(point.type for point in mine):
-            rows = [row for row, point in enumerate(mine) if point.type is data_type]
-            offsets = [_byte_offsets(2 * (block.spans[row].address - block.address), data_type.registers, mine[row].order) for row in rows]
+        viewed = [row for row, point in enumerate(mine) if not replaces_type(point)]
+        for data_type in dict.fromkeys(mine[row].type for row in viewed):
+            rows = [row for row in viewed if mine[row].type is data_type]
+            offsets = [byte_offsets(2 * (mine[row].address - block.address), data_type.registers, mine[row].order) for row in rows]
             how: NDArray[np.uint8] | np.dtype[Any] = np.dtype(DATA_TYPES[data_type][0])
             if data_type is DataType.BOOL:
                 bits = [mine[row].bit or 0 for row in rows]
                 # The low byte of a register holds bits 0 to 7, the high byte holds bits 8 to 15.
                 offsets = [[low if bit < 8 else high] for (high, low), bit in zip(offsets, bits, strict=True)]
                 how = np.array([bit % 8 for bit in bits], dtype=np.uint8)
-            every = slice(None) if len(rows) == len(mine) else np.array(rows, dtype=np.int64)
-            self._gathers.append((every, np.array(offsets, dtype=np.int64).ravel(), how))
+            at = run_of(np.array(offsets, dtype=np.int64).ravel())
+            self._gathers.append((run_of(np.array(rows, dtype=np.int64)), at, how))
+            if len(rows) == len(mine) and isinstance(how, np.dtype):
+                self._alike = (at, how)
 
+    # A device's bits may be a signalling NaN or overflow when scaled; neither is our error, and both come out bad.
+    @np.errstate(invalid="ignore", over="ignore")
     def decode(self, data: bytes) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
         """Return values and status codes of the block's points.
 
@@ -86,54 +117,101 @@ class BlockDecoder:
         Returns:
             (n,) float64 in engineering units, NaN where bad; (n,) uint32.
         """
-        # A device's bits may be a signalling NaN or overflow when scaled; neither is our error, and both come out bad.
-        with np.errstate(invalid="ignore", over="ignore"):
-            values = self._values(np.frombuffer(data, dtype=np.uint8))
-        finite = np.isfinite(values)
-        if finite.all():
-            return values, np.zeros(len(values), dtype=np.uint32)
-        values[~finite] = np.nan
-        return values, np.where(finite, np.uint32(GOOD), np.uint32(BAD_DATA_UNAVAILABLE))
+        quality = self._good.copy()
+        raw = np.frombuffer(data, np.uint8)
+        values = self._values(raw)
+        if self._told is not None:
+            self._told.note(data)
+        if self._interpreter is not None:
+            self._interpreter.interpret(data, values, quality)
+        if self._scale is not None:
+            values *= self._scale
+        if self._offset is not None:
+            values += self._offset
+        # Nothing times infinity, or times no number, is no number: one product tells whether all are finite, for a quarter of the time.
+        if not math.isfinite(values.dot(self._nothing)):
+            finite = np.isfinite(values)
+            values[~finite] = np.nan
+            quality[~finite & ~is_bad(quality)] = BAD_DATA_UNAVAILABLE
+        return values, quality
+
+    @property
+    def tells(self) -> bool:
+        """Whether it holds companions; who reads several blocks reads such a block first, so that no value waits a period for it."""
+        return self._told is not None
+
+    def unread(self) -> None:
+        """Note that the block could not be read: how good points are that its words would have told is not known until it is."""
+        if self._told is not None:
+            self._told.unread()
+
+    def device_time_ns(self, data: bytes) -> int:
+        """Return the device's own time, UTC ns; NO_TIME where the block does not hold it.
+
+        Whether it can be believed, :func:`ingest.sourcetime.settle_source_times` decides.
+        """
+        return NO_TIME if self._clock is None else time_at(self._clock, data, self.block.address)
+
+    def raw_integers(self, data: bytes) -> NDArray[np.int64]:
+        """Return the whole numbers the device sent, exactly, before any scaling; computed only when asked for.
+
+        Args:
+            data: as :meth:`decode` takes it.
+
+        Returns:
+            (n,) int64 two's complement: a uint64 above 2^63 is negative, and a difference modulo 2^64 is right all the same. Of a
+            field, the field's number; of decimal digits, theirs; 0 where the point is a float or its digits are no number.
+        """
+        if self._whole is None:
+            self._whole = WholeNumbers(self.block, self._points)
+        return self._whole.numbers(self._whole.words(data))[0]
 
     def _values(self, raw: NDArray[np.uint8]) -> NDArray[np.float64]:
         if self._bits is not None:
-            values = np.unpackbits(raw, bitorder="little")[self._bits].astype(np.float64)
-        else:
-            values = np.empty(len(self.ids), dtype=np.float64)
-            for rows, at, how in self._gathers:
-                gathered = raw.take(at)
-                values[rows] = gathered.view(how) if isinstance(how, np.dtype) else (gathered >> how) & 1
-        if self._scaled:
-            values *= self._scale
-            values += self._offset
+            return np.unpackbits(raw, bitorder="little")[self._bits].astype(np.float64)
+        if self._alike is not None:
+            places, kind = self._alike
+            return (raw[places] if isinstance(places, slice) else raw.take(places)).view(kind).astype(np.float64)
+        values = np.empty(len(self.ids), dtype=np.float64)
+        for rows, at, how in self._gathers:
+            gathered = raw[at] if isinstance(at, slice) else raw.take(at)
+            values[rows] = gathered.view(how) if isinstance(how, np.dtype) else (gathered >> how) & 1
         return values
-
-
-def integer_at(data: bytes, first: int, data_type: DataType, order: Order) -> int:
-    """Return the whole number whose first byte is at ``first``, exactly.
-
-    >>> integer_at(bytes([0, 1, 0, 2]), 0, DataType.UINT32, Order.CDAB) == 0x0002_0001
-    True
-    """
-    placed = bytes(data[offset] for offset in _byte_offsets(first, data_type.registers, order))
-    return int.from_bytes(placed, "big", signed=data_type in (DataType.INT16, DataType.INT32, DataType.INT64))
 
 
 def register_bytes(point: ModbusPoint, value: float) -> bytes:
     """Return the register bytes that mean ``value``, engineering units, as they go on the wire.
 
     Raises:
-        UnitError: not a number, implausible for the point, or too large for its type.
+        UnitError: not a number, implausible for the point, too large for its type, or what the device takes for "no value".
     """
     raw = point.raw(value)
     try:
-        encoded = struct.pack(point.type.packing, raw if point.type.is_float else round(raw))
+        encoded = _packed(point.type, raw)
     except (struct.error, OverflowError):
         raise UnitError(f"{point.name}: {point.said(value)} does not fit {point.type} with scale {point.scale:g}") from None
+    if point.meaning is not None and int.from_bytes(encoded, "big") in (*point.meaning.missing, *point.meaning.unimplemented):
+        raise UnitError(f"{point.name}: {point.said(value)} cannot be written, its bits (0x{encoded.hex()}) mean that there is no value")
     placed = bytearray(len(encoded))
-    for byte, offset in zip(encoded, _byte_offsets(0, point.type.registers, point.order), strict=True):
+    for byte, offset in zip(encoded, byte_offsets(0, point.type.registers, point.order), strict=True):
         placed[offset] = byte
     return bytes(placed)
+
+
+def _packed(data_type: DataType, raw: float) -> bytes:
+    """Return a raw value as its type writes it, most significant byte first.
+
+    Raises:
+        struct.error: it does not fit; or OverflowError, of a float.
+    """
+    if data_type.is_float:
+        return struct.pack(data_type.packing, raw)
+    number = round(raw)
+    if data_type.is_bcd:
+        if number < 0:
+            raise struct.error("decimal digits have no sign")
+        number = digits_of(number)
+    return struct.pack(data_type.packing, number)
 
 
 def coil_value(point: ModbusPoint, value: float) -> bool:

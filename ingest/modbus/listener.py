@@ -26,6 +26,7 @@ import numpy as np
 from ingest.clock import Clock
 from ingest.devices import Kind, PushDevice
 from ingest.frame import point_id
+from ingest.modbus.companions import Companions, companion_spans
 from ingest.modbus.decode import BlockDecoder, integer_at, spans_of
 from ingest.modbus.frames import Adu, ExceptionCode, Refusal, Splitter, Written, encode_adu, exception_pdu, parse_write, written_pdu
 from ingest.modbus.plan import Block
@@ -136,7 +137,8 @@ class _Station:
         self.period_ns = np.array([point.period_ns for point in device.points], dtype=np.int64)
         self._clock = clock
         self._ids = np.array([point_id(point.name) for point in device.points], dtype=np.uint64)
-        self._spans = sorted(spans_of(device.points))
+        self._spans = sorted([*spans_of(device.points), *companion_spans(device.points)])
+        self._companions = Companions()
         self._written_ns = np.full(len(self._ids), clock.now_ns(), dtype=np.int64)
         self._told_ns = self._written_ns.copy()
         self._layouts: dict[tuple[int, int], BlockDecoder | None] = {}
@@ -171,7 +173,7 @@ class _Station:
         now_ns = self._clock.now_ns()
         claimed_ns = np.full(len(values), self._device_time_ns(written), dtype=np.int64)
         ts_event_ns, flags = settle_source_times(claimed_ns, now_ns)
-        rows = [span.row for span in decoder.block.spans]
+        rows = [span.row for span in decoder.block.spans if span.row < len(self._ids)]
         self._written_ns[rows] = self._told_ns[rows] = now_ns
         self.source.polls += 1
         self.source.heard()
@@ -193,7 +195,8 @@ class _Station:
         torn = any(low < end and high > start and not start <= low <= high <= end for low, high in reach)
         outside = start < min(low for low, _ in reach) or end > max(high for _, high in reach)
         fits = bool(touched) and not torn and not outside
-        decoder = BlockDecoder(Block(Kind.HOLDING, start, written.count, tuple(touched)), self.device.points) if fits else None
+        block = Block(Kind.HOLDING, start, written.count, tuple(touched))
+        decoder = BlockDecoder(block, self.device.points, self._companions) if fits else None
         if len(self._layouts) < _LAYOUTS_MAX:
             self._layouts[shape] = decoder
         return decoder

@@ -15,7 +15,8 @@ no reply, no connection, a reply       Bad_NoCommunication
 that does not answer the request
 =====================================  ========================================================
 
-A Modbus device has no clock: the source time of a block is the middle between request and reply, marked as an estimate.
+Most Modbus devices have no clock: the source time of a block is then the middle between request and reply, marked as an estimate. What a
+device's own clock says counts as far as it can be believed (:mod:`ingest.sourcetime`).
 
 A block refused with exception 2 or 3 is halved until the point at fault stands alone; what that teaches is planned around from then on
 (:mod:`ingest.modbus.lessons`), unless it condemns every point: then the device, not the list, is at fault. A device that says it is
@@ -43,15 +44,19 @@ from ingest.backoff import Backoff
 from ingest.devices import Kind, ModbusDevice, ModbusPoint
 from ingest.errors import DeviceError, DeviceRefused
 from ingest.frame import point_id
+from ingest.modbus.attributes import attribute_spans, texts
 from ingest.modbus.decode import coil_value, register_bytes
+from ingest.modbus.deviceclock import carried
 from ingest.modbus.exchange import Exchange, Link
-from ingest.modbus.frames import ExceptionCode, Request, write_coils_request, write_registers_request
+from ingest.modbus.frames import ExceptionCode, Request, read_request, write_coils_request, write_registers_request
 from ingest.modbus.lessons import Lessons
+from ingest.modbus.plan import Block, plan_blocks
 from ingest.modbus.reading import Group, Reader, ReadPlan
 from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_DEVICE_FAILURE, BAD_NO_COMMUNICATION, Flag
 from ingest.source import Source
+from ingest.sourcetime import NO_TIME, clock_off_ns, settle_source_times
 from ingest.turns import Turns
-from market.units import NS_PER_MS, NS_PER_S
+from market.units import NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
 
 __all__ = ["ModbusPoller", "exception_quality"]
 
@@ -79,6 +84,10 @@ _ESTIMATED: Final = np.uint16(Flag.TS_ESTIMATED)
 _SPREAD_NS: Final = NS_PER_S
 """First polls are spread over this much event time, so that a thousand devices are not asked at once."""
 
+_ATTRIBUTES_EVERY_NS: Final = NS_PER_H
+_ATTRIBUTES_AGAIN_NS: Final = NS_PER_MIN
+"""Event time between two readings of the texts a device keeps about itself; and where one failed."""
+
 
 def exception_quality(code: int) -> int:
     """Return the status code for points whose reading ended in a Modbus exception."""
@@ -87,10 +96,11 @@ def exception_quality(code: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What became of one block: columns (n,), and one source time."""
+    """What became of one block: columns (n,), when it was read by our clock, and by the device's where it has one."""
 
     ids: NDArray[np.uint64]
     ts_event_ns: int
+    claimed_ns: int
     values: NDArray[np.float64]
     quality: NDArray[np.uint32]
     flags: NDArray[np.uint16]
@@ -144,11 +154,12 @@ class ModbusPoller:
         self._plan = ReadPlan(device, lessons if lessons is not None else Lessons(), self._exchange)
         self._poll: _Poll | None = None
         self._running = False
+        self._attributes_ns = 0
 
     def _exchange(self, request: Request) -> Exchange:
-        return Exchange(request, self._source, self._device.timeout_s, self._unread)
+        return Exchange(request, self._source, self._device.timeout_s, self._nobody_s)
 
-    def _unread(self, exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+    def _nobody_s(self, exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
         """Take the end of an exchange of no poll of ours."""
 
     def start(self) -> None:
@@ -194,9 +205,27 @@ class ModbusPoller:
             for group in due:
                 poll.pending.extend(group.readers)
             self._absentees(poll, now_ns)
+            if self._device.attributes and now_ns >= self._attributes_ns and not poll.rests:
+                self._ask_about(now_ns)
             self._ask(poll, now_ns)
         except Exception:
             self._fault()
+
+    def _ask_about(self, now_ns: int) -> None:
+        """Ask the device for the texts it keeps about itself, beside the poll: they are no samples."""
+        self._attributes_ns = now_ns + _ATTRIBUTES_EVERY_NS
+        attributes = self._device.attributes
+        for block in plan_blocks(attribute_spans(attributes)):
+            request = read_request(self._device.unit_id, block.kind, block.address, block.count)
+            self._link.submit(Exchange(request, self._source, self._device.timeout_s, partial(self._told_about, block)))
+
+    def _told_about(self, block: Block, exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+        if isinstance(outcome, bytes):
+            self._source.attributes |= texts(block, self._device.attributes, outcome)
+            return
+        self._attributes_ns = min(self._attributes_ns, now_ns + _ATTRIBUTES_AGAIN_NS)
+        if isinstance(outcome, DeviceRefused):
+            self._source.refuse(f"exception {outcome.code}", f"attributes at {block.kind} {block.address}")
 
     def _absentees(self, poll: _Poll, now_ns: int) -> None:
         """Say of the points that are not there that they are not; ask for those once more that were refused long ago."""
@@ -238,7 +267,7 @@ class ModbusPoller:
             elif isinstance(outcome, DeviceRefused):
                 self._refused(poll, reader, outcome, now_ns)
             else:
-                poll.parts.append(self._bad(reader.ids, BAD_NO_COMMUNICATION))
+                poll.parts.append(self._unread(reader, BAD_NO_COMMUNICATION))
                 self._silent(poll, outcome)
             if not (poll.asked or poll.pending or poll.put_off):
                 self._end(poll, now_ns)
@@ -251,7 +280,8 @@ class ModbusPoller:
         poll.answered = True
         exchange = reader.exchange
         values, quality = reader.decoder.decode(data)
-        poll.parts.append(_Part(reader.ids, (exchange.sent_ns + now_ns) // 2, values, quality, reader.flags))
+        claimed_ns = NO_TIME if self._device.clock is None else reader.decoder.device_time_ns(data)
+        poll.parts.append(_Part(reader.ids, (exchange.sent_ns + now_ns) // 2, claimed_ns, values, quality, reader.flags))
         self._plan.answered(reader, exchange.took_ns / NS_PER_S if exchange.took_ns else None, now_ns)
 
     def _refused(self, poll: _Poll, reader: Reader, why: DeviceRefused, now_ns: int) -> None:
@@ -263,7 +293,7 @@ class ModbusPoller:
             self._turns.after(_BUSY_WAIT_NS, partial(self._again, poll, reader))
             return
         if why.code in _ABSENT:
-            poll.parts.append(self._bad(reader.ids, exception_quality(why.code)))
+            poll.parts.append(self._unread(reader, exception_quality(why.code)))
             self._silent(poll, why)
             return
         poll.answered = True
@@ -274,7 +304,7 @@ class ModbusPoller:
                 return
             if not reader.probe:
                 _log.warning("%s: %s is not there; its point stays bad", self._device.name, reader, extra={"device": self._device.name})
-        poll.parts.append(self._bad(reader.ids, exception_quality(why.code)))
+        poll.parts.append(self._unread(reader, exception_quality(why.code)))
 
     def _again(self, poll: _Poll, reader: Reader, _: int) -> None:
         """Ask a device once more that said it was busy."""
@@ -296,7 +326,7 @@ class ModbusPoller:
         self._give_up(poll, BAD_NO_COMMUNICATION)
 
     def _give_up(self, poll: _Poll, quality: int) -> None:
-        poll.parts += [self._bad(reader.ids, quality) for reader in poll.pending]
+        poll.parts += [self._unread(reader, quality) for reader in poll.pending]
         poll.pending.clear()
 
     def _end(self, poll: _Poll, now_ns: int) -> None:
@@ -362,11 +392,17 @@ class ModbusPoller:
             except Exception:
                 self._fault()
 
+    def _unread(self, reader: Reader, quality: int) -> _Part:
+        """Return what there is of a block that was not read."""
+        reader.decoder.unread()
+        return self._bad(reader.ids, quality)
+
     def _bad(self, ids: NDArray[np.uint64], quality: int) -> _Part:
         n = len(ids)
         return _Part(
             ids,
             self._clock.now_ns(),
+            NO_TIME,
             np.full(n, np.nan),
             np.full(n, quality, dtype=np.uint32),
             np.full(n, _ESTIMATED, dtype=np.uint16),
@@ -386,4 +422,18 @@ class ModbusPoller:
             quality = np.concatenate([part.quality for part in parts])
             flags = np.concatenate([part.flags for part in parts])
             ts_event_ns = np.repeat(np.array([part.ts_event_ns for part in parts], dtype=np.int64), sizes)
-        self._source.publish(ids, ts_event_ns, values, quality, flags)
+        off_ns = 0
+        if self._device.clock is not None:
+            ts_event_ns, flags, off_ns = self._by_its_clock(parts, sizes, ts_event_ns)
+        self._source.publish(ids, ts_event_ns, values, quality, flags, off_ns)
+
+    def _by_its_clock(
+        self, parts: list[_Part], sizes: list[int], read_ns: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint16], int]:
+        """Return source times (n,) and flags (n,) by the device's own clock, where it can be believed, and how far it is off."""
+        now_ns = self._clock.now_ns()
+        claimed_ns = np.repeat(carried([part.ts_event_ns for part in parts], [part.claimed_ns for part in parts]), sizes)
+        times_ns, flags = settle_source_times(claimed_ns, now_ns)
+        # What is estimated is the middle between request and reply, which is better than the instant of publishing.
+        times_ns = np.where((flags & _ESTIMATED) != 0, read_ns, times_ns)
+        return times_ns, flags, clock_off_ns(claimed_ns, flags, now_ns)

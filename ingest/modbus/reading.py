@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.devices import Kind, ModbusDevice, ModbusPoint
+from ingest.devices import ClockRegister, Kind, ModbusDevice, ModbusPoint
 from ingest.frame import point_id
+from ingest.modbus.companions import Companions, companion_spans
 from ingest.modbus.cost import RoundTrips
 from ingest.modbus.decode import BlockDecoder, spans_of
 from ingest.modbus.exchange import Exchange
@@ -45,10 +46,10 @@ class Reader:
 
     __slots__ = ("decoder", "doubt", "exchange", "flags", "group", "probe", "tries")
 
-    def __init__(self, group: Group, block: Block, exchange: Exchange) -> None:
+    def __init__(self, group: Group, block: Block, exchange: Exchange, companions: Companions, clock: ClockRegister | None) -> None:
         self.group = group
         self.exchange = exchange
-        self.decoder = BlockDecoder(block, group.points)
+        self.decoder = BlockDecoder(block, group.points, companions, clock)
         self.doubt: Suspicion | None = None
         self.probe = ""
         self.tries = 0
@@ -70,6 +71,7 @@ class Group:
     """The points of one period, and how they are read now.
 
     Attributes:
+        spans: where the points lie, and behind them what else is read for them (:mod:`ingest.modbus.companions`).
         due_ns: event time of its next poll.
         absent: (k,) uint64, the points that are not there.
     """
@@ -80,6 +82,10 @@ class Group:
     due_ns: int = 0
     readers: list[Reader] = field(default_factory=list)
     absent: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+
+    def name(self, span: Span) -> str:
+        """Return the name of what lies there; a register that is no point has its place for one."""
+        return self.points[span.row].name if span.row < len(self.points) else f"{span.kind} {span.address}"
 
 
 class ReadPlan:
@@ -97,6 +103,7 @@ class ReadPlan:
     def __init__(self, device: ModbusDevice, lessons: Lessons, exchange: Callable[[Request], Exchange]) -> None:
         self._device = device
         self._exchange = exchange
+        self._companions = Companions()
         self.lessons = lessons
         self._trips = RoundTrips()
         self._hole_max = self._trips.hole_max()
@@ -105,7 +112,7 @@ class ReadPlan:
         self.groups: list[Group] = []
         for period_ns in sorted({point.period_ns for point in device.points}):
             points = [point for point in device.points if point.period_ns == period_ns]
-            self.groups.append(Group(period_ns, points, spans_of(points)))
+            self.groups.append(Group(period_ns, points, [*spans_of(points), *companion_spans(points, device.clock)]))
         self.lay_out()
 
     def lay_out(self) -> None:
@@ -115,17 +122,20 @@ class ReadPlan:
         registers_max = min(manners.registers_max, *(given.get(kind, REGISTERS_MAX) for kind in (Kind.HOLDING, Kind.INPUT)))
         bits_max = min(given.get(kind, BITS_MAX) for kind in (Kind.COIL, Kind.DISCRETE))
         for group in self.groups:
-            absent = [span for span in group.spans if group.points[span.row].name in lessons.absent]
+            absent = [span for span in group.spans if group.name(span) in lessons.absent]
             blocks = plan_blocks(
-                [span for span in group.spans if group.points[span.row].name not in lessons.absent],
+                [span for span in group.spans if group.name(span) not in lessons.absent],
                 registers_max=registers_max,
                 bits_max=bits_max,
                 hole_max=self._hole_max if manners.hole_max is None else manners.hole_max,
                 gaps=lessons.gaps | {Gap(span.kind, span.address, span.end) for span in absent},
                 one_by_one=manners.one_point_per_request,
             )
-            group.readers = [self._reader(group, block) for block in blocks]
-            group.absent = np.array([point_id(group.points[span.row].name) for span in absent], dtype=np.uint64)
+            readers = [self._reader(group, block) for block in blocks]
+            # What tells how others are to be read is read before them.
+            group.readers = sorted(readers, key=lambda reader: not reader.decoder.tells)
+            points = [group.points[span.row].name for span in absent if span.row < len(group.points)]
+            group.absent = np.array([point_id(name) for name in points], dtype=np.uint64)
         self.changed = False
 
     @property
@@ -135,7 +145,7 @@ class ReadPlan:
 
     def _reader(self, group: Group, block: Block) -> Reader:
         request = read_request(self._device.unit_id, block.kind, block.address, block.count)
-        return Reader(group, block, self._exchange(request))
+        return Reader(group, block, self._exchange(request), self._companions, self._device.clock)
 
     def absentees(self, group: Group, doubted: Collection[str]) -> tuple[NDArray[np.uint64], list[Reader]]:
         """Return the points of a group that are not there, and readers of those among them that are to be asked for once more.
@@ -148,7 +158,7 @@ class ReadPlan:
         """
         probes: list[Reader] = []
         for span in group.spans if doubted else ():
-            name = group.points[span.row].name
+            name = group.name(span)
             if name in doubted:
                 probe = self._reader(group, Block(span.kind, span.address, span.size, (span,)))
                 probe.probe = name
@@ -179,7 +189,7 @@ class ReadPlan:
         block, group = reader.decoder.block, reader.group
         halves = None if reader.probe else split(block)
         if halves is None:
-            self.lessons.refused(group.points[block.spans[0].row].name, now_ns)
+            self.lessons.refused(group.name(block.spans[0]), now_ns)
             self.changed = True
             if reader in group.readers:
                 group.readers.remove(reader)

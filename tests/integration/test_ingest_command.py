@@ -23,6 +23,7 @@ maps:
     points:
       unit/{device}/mw: {reg: holding 0, type: float32, unit: MW}
       bus/{device}/kv: {reg: holding 120, scale: 0.1, offset: 10, unit: kV}
+      switch/{device}/to: {reg: holding 121, values: {0: 1, 3: 2}, labels: {1: open, 2: closed}}
   more:
     every: 1m
     points:
@@ -45,14 +46,16 @@ def test_every_point_is_read_once(tmp_path: Path) -> None:
         code, text = read("--json")
         readings = json.loads(text)
         assert code == 0
-        assert [(r["point"], r["value"], r["unit"], r["quality"]) for r in readings] == [
-            ("unit/a/mw", 0.0, "MW", "Good"),
-            ("bus/a/kv", 10.0, "kV", "Good"),
+        assert [(r["point"], r["value"], r["unit"], r["quality"], r["label"]) for r in readings] == [
+            ("unit/a/mw", 0.0, "MW", "Good", ""),
+            ("bus/a/kv", 10.0, "kV", "Good", ""),
+            ("switch/a/to", 1.0, "", "Good", "open"),
         ]
         assert all(0 <= reading["age_s"] < 5 for reading in readings)
         code, text = read()
         assert code == 0
-        assert text.splitlines()[-1] == "2 of 2 points good"
+        assert text.splitlines()[-1] == "3 of 3 points good"
+        assert any(line.split()[:4] == ["switch/a/to", "a", "1", "open"] for line in text.splitlines())
 
         more = f'- {{name: b, area: 1, url: "modbus+tcp://127.0.0.1:{port}", map: more}}\n'
         away = f'- {{name: c, area: 1, url: "modbus+tcp://127.0.0.1:{free_port()}", map: more}}\n'
@@ -64,6 +67,7 @@ def test_every_point_is_read_once(tmp_path: Path) -> None:
         assert code == 1
         assert {reading["point"]: (reading["value"], reading["quality"]) for reading in json.loads(text)} == {
             "unit/a/mw": (0.0, "Good"),
+            "switch/a/to": (1.0, "Good"),
             "bus/a/kv": (10.0, "Good"),
             "load/b/mw": (None, "Bad_ConfigurationError"),
             "load/c/mw": (None, "Bad_NoCommunication"),

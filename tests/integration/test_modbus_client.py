@@ -85,6 +85,7 @@ def test_every_type_and_order_from_another_hand() -> None:
         DataType.UINT32: (">I", 4123456789),
         DataType.INT64: (">q", -1234567890123456),
         DataType.UINT64: (">Q", 9007199254740991),
+        DataType.FLOAT16: (">e", -0.375),
         DataType.FLOAT32: (">f", 230.5),
         DataType.FLOAT64: (">d", -0.1),
     }

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from ingest import pointlist
-from ingest.devices import ClockRegister, DataType, Kind, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
+from ingest.devices import ClockRegister, DataType, Kind, ModbusAttribute, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
 from market.units import NS_PER_MIN, NS_PER_MS, NS_PER_S
@@ -164,7 +164,7 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
         ),
         (
             "points.yaml:5: maps.m.points.unit/{u}/mwh.type: input should be 'bool', 'int16', 'uint16', 'int32', 'uint32', 'int64', "
-            "'uint64', 'float32' or 'float64', not 'float31'"
+            "'uint64', 'float16', 'float32', 'float64', 'bcd16', 'bcd32' or 'bcd64', not 'float31'"
         ),
         "points.yaml:6: maps.m.points.unit/{u}/kv.rnage: is not a known key; did you mean 'range'?",
         "points.yaml:7: maps.m.points.unit/{u}/sp: input cannot be written; use a holding register or a coil, or remove `write`",
@@ -291,25 +291,136 @@ def test_devices_that_dial_in_cannot_be_told_and_share_their_greeting(tmp_path: 
           unit/{device}/mw: {reg: input 0}
       clocked:
         every: 1s
-        clock: {reg: input 0, type: uint16, tick: 1ms}
+        clock: {reg: coil 0, type: uint16, tick: 1ms, since: today}
         points:
           unit/{device}/kv: {reg: holding 5}
     devices:
     - {name: a, area: 1, url: "modbus+listen://0.0.0.0:9100", map: m}
     - {name: b, area: 1, url: "modbus+listen://0.0.0.0:9100", map: m, heartbeat: ping}
     - {name: c, area: 1, url: "modbus+tcp://h", map: clocked}
+    - {name: d, area: 1, url: "modbus+listen://0.0.0.0:9101", map: clocked}
     """
     assert problems_of(tmp_path, text) == [
-        "points.yaml:9: maps.clocked.clock.reg: a device can write its clock to a holding register only; write `holding` and the address",
+        "points.yaml:9: maps.clocked.clock.reg: a coil is one bit and no clock; write `holding` or `input` and the address",
         "points.yaml:9: maps.clocked.clock.type: uint16 cannot hold a time since 1970; use uint32, uint64 or int64",
+        "points.yaml:9: maps.clocked.clock.since: 'today' is not an ISO 8601 instant such as 2026-06-10T12:00:00+08:00",
     ]
     cannot = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
-    text = text.replace("input 0, type: uint16, tick", "holding 0, type: uint32, tick")
+    text = text.replace("coil 0, type: uint16, tick: 1ms, since: today", "input 0, type: uint32, tick: 1s, since: 2000-01-01T00:00:00Z")
     assert problems_of(tmp_path, text) == [
         f"points.yaml:5: maps.m.points.unit/{{device}}/sp: {cannot}",
         f"points.yaml:6: maps.m.points.unit/{{device}}/mw: {cannot}",
+        "points.yaml:9: maps.clocked.clock.reg: a device can write its clock to a holding register only; write `holding` and the address",
+        "points.yaml:9: maps.clocked.clock.since: a device that dials in counts since 1970-01-01T00:00:00Z; remove `since`",
         "points.yaml:14: devices[1].url: devices at one listener must have the same `register` and `heartbeat`; use another port",
-        "points.yaml:15: devices[2].map: map 'clocked' has a `clock`, which is for devices that dial in",
+    ]
+
+
+def test_a_polled_device_has_a_clock_too(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(
+        dedent("""
+        maps:
+          m:
+            every: 4s
+            base: 1
+            order: CDAB
+            clock: {reg: input 9, type: uint32, tick: 1s, since: "2000-01-01T00:00:00+08:00"}
+            points: {"{device}/mw": {reg: input 1}}
+        devices:
+        - {name: a, area: 1, url: "modbus+tcp://127.0.0.1", map: m}
+        """)
+    )
+    [device] = read_point_list(path).devices
+    assert isinstance(device, ModbusDevice)
+    assert device.clock == ClockRegister(
+        kind=Kind.INPUT,
+        address=8,
+        type=DataType.UINT32,
+        order=Order.CDAB,
+        tick_ns=NS_PER_S,
+        since_ns=946_656_000 * NS_PER_S,
+    )
+
+
+def test_a_device_keeps_texts_about_itself(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(
+        dedent("""
+        maps:
+          m:
+            every: 4s
+            base: 1
+            order: BADC
+            sunspec: {model: 1, at: 40003}
+            attributes:
+              serial: {sunspec: SN}
+              maker: {reg: holding 2, type: string, length: 8}
+              firmware: {reg: input 10, length: 4, order: ABCD}
+            points: {"{device}/mw": {reg: input 1}}
+        devices:
+        - {name: a, area: 1, url: "modbus+tcp://127.0.0.1", map: m}
+        """)
+    )
+    points = read_point_list(path)
+    [device] = points.devices
+    assert isinstance(device, ModbusDevice)
+    assert device.attributes == (
+        ModbusAttribute(name="serial", kind=Kind.HOLDING, address=40002 + 50, length=16, order=Order.ABCD),
+        ModbusAttribute(name="maker", kind=Kind.HOLDING, address=1, length=8, order=Order.BADC),
+        ModbusAttribute(name="firmware", kind=Kind.INPUT, address=9, length=4, order=Order.ABCD),
+    )
+    assert [spec.name for spec in points.table().specs] == ["a/mw"]
+
+
+def test_what_is_wrong_with_texts_is_said(tmp_path: Path) -> None:
+    text = """    maps:
+      m:
+        every: 1s
+        attributes:
+          a: {reg: holding 0}
+          b: {reg: coil 0, length: 1}
+          c: {sunspec: SN, length: 1}
+          d: {reg: holding 0, length: 126}
+        points:
+          x: {reg: holding 0, type: string}
+    devices:
+    - {name: a, area: 1, url: "modbus+tcp://h", map: m}
+    """
+    assert problems_of(tmp_path, text) == [
+        "points.yaml:5: maps.m.attributes.a: says not where the text is; give `reg` and its `length` in registers, or `sunspec`",
+        "points.yaml:6: maps.m.attributes.b: a coil is one bit and no text; write `holding` or `input` and the address",
+        "points.yaml:7: maps.m.attributes.c: the SunSpec model says where a text is; remove `reg`, `length` and `order`",
+        "points.yaml:8: maps.m.attributes.d.length: input should be less than or equal to 125, not 126",
+        (
+            "points.yaml:10: maps.m.points.x.type: a text is no telemetry; "
+            "list it under the map's `attributes`, with its `length` in registers"
+        ),
+    ]
+    text = """    maps:
+      m:
+        every: 1s
+        sunspec: {model: 1, at: 40002}
+        attributes:
+          a: {reg: holding 65535, length: 2}
+          b: {sunspec: DA}
+          c: {sunspec: Serial}
+        points:
+          x: {reg: holding 0}
+      ua:
+        every: 1s
+        attributes: {a: {reg: holding 0, length: 2}}
+        points:
+          y: {node: "i=1"}
+    devices:
+    - {name: a, area: 1, url: "modbus+listen://h:9100", map: m}
+    """
+    assert problems_of(tmp_path, text) == [
+        "points.yaml:5: maps.m.attributes: a device that dials in is not asked for texts; remove them",
+        "points.yaml:6: maps.m.attributes.a.reg: address 65535 is outside 0..65534; see `base`",
+        "points.yaml:7: maps.m.attributes.b.sunspec: DA is a uint16 and no text; list it under the map's `points`",
+        "points.yaml:8: maps.m.attributes.c.sunspec: SunSpec model 1 has no point 'Serial'; it has Mn, Md, Opt, Vr, SN, DA ...",
+        "points.yaml:13: maps.ua.attributes: means nothing for OPC UA; remove it",
     ]
 
 
