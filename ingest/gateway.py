@@ -25,9 +25,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+from ingest.addresses import Address, Manners
 from ingest.backoff import Backoff
 from ingest.clock import Clock
-from ingest.devices import Address, Manners, ModbusDevice, PushDevice, UaDevice
+from ingest.devices import ModbusDevice, PushDevice, UaDevice
 from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame
 from ingest.modbus.lessonbook import LessonBook

@@ -30,7 +30,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, model_validator
 
-from ingest.devices import Address, Framing, Manners, SerialLine, Tls
+from ingest.addresses import Address, Framing, Manners, SerialLine, Tls
 from ingest.yamlfile import DurationNs, Strict
 from market.units import NS_PER_S
 

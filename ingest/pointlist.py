@@ -66,19 +66,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ingest.devices import (
-    ClockRegister,
-    Device,
-    Kind,
-    Manners,
-    ModbusAttribute,
-    ModbusDevice,
-    ModbusPoint,
-    Point,
-    PushDevice,
-    UaDevice,
-    UaPoint,
-)
+from ingest.addresses import Manners
+from ingest.devices import ClockRegister, Device, Kind, ModbusAttribute, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
 from ingest.linkfile import MODBUS_PORTS, UnusableAddressError, polled_address
 from ingest.meaningfile import meaning_of, word_of

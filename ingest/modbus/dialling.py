@@ -11,7 +11,7 @@ from typing import Final, TypeVar, cast
 
 from pymodbus.transport.serialtransport import create_serial_connection
 
-from ingest.devices import Address, Tls
+from ingest.addresses import Address, Tls
 
 __all__ = ["dial", "server_context"]
 

@@ -27,8 +27,8 @@ import logging
 from collections import deque
 from typing import Final
 
+from ingest.addresses import Address, Framing, Manners
 from ingest.backoff import Backoff
-from ingest.devices import Address, Framing, Manners
 from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
 from ingest.modbus.dialling import dial
 from ingest.modbus.exchange import Exchange

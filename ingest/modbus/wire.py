@@ -9,7 +9,7 @@ import asyncio
 import socket
 from typing import Final, Protocol
 
-from ingest.devices import Address, Framing, Manners
+from ingest.addresses import Address, Framing, Manners
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.frames import Adu, Exceptional, Good, Refusal, Splitter, Verdict, judge
 from ingest.modbus.rtu import ReplyReader, encode_rtu

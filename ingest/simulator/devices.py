@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
-from ingest.devices import Address, ClockRegister, DataType, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
+from ingest.addresses import Address
+from ingest.devices import ClockRegister, DataType, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
 from ingest.devices import Kind as Table
 from ingest.simulator.faults import Targets
 from ingest.simulator.readings import SITES

@@ -27,8 +27,9 @@ from statistics import median
 import numpy as np
 from pymodbus.client import AsyncModbusTcpClient
 
+from ingest.addresses import Address
 from ingest.clock import WallClock
-from ingest.devices import Address, DataType, Kind, ModbusDevice
+from ingest.devices import DataType, Kind, ModbusDevice
 from ingest.frame import TelemetryFrame
 from ingest.gateway import Gateway
 from ingest.modbus.frames import read_request

@@ -19,8 +19,9 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType as Sim
 from pymodbus.simulator import SimData, SimDevice
 
+from ingest.addresses import Address
 from ingest.clock import Clock, SimulatedClock, WallClock
-from ingest.devices import Address, DataType, Kind, ModbusDevice, Order
+from ingest.devices import DataType, Kind, ModbusDevice, Order
 from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
 from ingest.gateway import Gateway
 from ingest.modbus.frames import read_request

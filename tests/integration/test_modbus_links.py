@@ -21,8 +21,9 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType as Sim
 from pymodbus.simulator import SimData, SimDevice
 
+from ingest.addresses import Address, Framing, Manners, SerialLine, Tls
 from ingest.clock import WallClock
-from ingest.devices import Address, Framing, Kind, Manners, ModbusDevice, SerialLine, Tls
+from ingest.devices import Kind, ModbusDevice
 from ingest.errors import DeviceRefused, DeviceSilent
 from ingest.gateway import Gateway
 from ingest.modbus.exchange import Exchange

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.addresses import Address
 from ingest.clock import Clock, WallClock
-from ingest.devices import Address, DataType, Device, Kind, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
+from ingest.devices import DataType, Device, Kind, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
 from ingest.frame import TelemetryFrame, point_id
 from ingest.pointlist import PointList
 from ingest.quality import quality_name

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.devices import Address, Framing, Manners, ModbusDevice, SerialLine, Tls
+from ingest.addresses import Address, Framing, Manners, SerialLine, Tls
+from ingest.devices import ModbusDevice
 from ingest.linkfile import UnusableAddressError, polled_address
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
