@@ -44,7 +44,8 @@ from ingest.modbus.decode import BlockDecoder, coil_value, register_bytes, spans
 from ingest.modbus.frames import ExceptionCode, read_request, write_coils_request, write_registers_request
 from ingest.modbus.link import ModbusLink
 from ingest.modbus.plan import Block, plan_blocks, split
-from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_DEVICE_FAILURE, BAD_NO_COMMUNICATION, Flag
+from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_NO_COMMUNICATION, Flag
+from ingest.qualitymap import exception_quality
 from ingest.source import Source
 from market.units import NS_PER_S
 
@@ -52,16 +53,6 @@ __all__ = ["ModbusPoller", "exception_quality"]
 
 _log: Final = logging.getLogger(__name__)
 
-_QUALITIES: Final = {
-    1: BAD_CONFIGURATION_ERROR,
-    2: BAD_CONFIGURATION_ERROR,
-    3: BAD_CONFIGURATION_ERROR,
-    5: BAD_NO_COMMUNICATION,
-    6: BAD_NO_COMMUNICATION,
-    7: BAD_CONFIGURATION_ERROR,
-    10: BAD_NO_COMMUNICATION,
-    11: BAD_NO_COMMUNICATION,
-}
 _HALVED: Final = frozenset({ExceptionCode.ILLEGAL_ADDRESS, ExceptionCode.ILLEGAL_VALUE})
 _ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TARGET})
 """What a gateway answers for a device behind it that does not."""
@@ -69,11 +60,6 @@ _ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TA
 _ESTIMATED: Final = np.uint16(Flag.TS_ESTIMATED)
 _SPREAD_NS: Final = NS_PER_S
 """First polls are spread over this much event time, so that a thousand devices are not asked at once."""
-
-
-def exception_quality(code: int) -> int:
-    """Return the status code for points whose reading ended in a Modbus exception."""
-    return _QUALITIES.get(code, BAD_DEVICE_FAILURE)
 
 
 class _Reader:
