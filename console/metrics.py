@@ -228,6 +228,8 @@ def _devices(devices: Iterable[DeviceHealth], waiting: Mapping[str, int]) -> Ite
     yield _gauges("device_last_good_timestamp_seconds", "Event time of the last good sample, since the epoch.", labels, heard)
     samples = [((*who, quality), getattr(d, quality)) for who, d in each for quality in ("good", "uncertain", "bad")]
     yield _counter("device_samples_total", "Samples published.", (*labels, "quality"), samples)
+    flagged = [((*who, flag.lower()), count) for who, d in each for flag, count in d.flagged.items()]
+    yield _counter("device_flagged_samples_total", "Samples in which a check found something.", (*labels, "check"), flagged)
     yield _counter("device_polls_total", "Polls, publishes or pushes taken.", labels, [(who, d.polls) for who, d in each])
     what = "Periods without a poll because the one before had not ended."
     yield _counter("device_skipped_polls_total", what, labels, [(who, d.skipped) for who, d in each])

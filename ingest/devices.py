@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from ingest.pointchecks import PointChecks
 from market.errors import UnitError
 
 __all__ = [
@@ -127,6 +128,7 @@ class Point:
         high: greatest plausible value, or None.
         period_ns: event time between two readings, ns, > 0.
         writable: whether it is a set-point.
+        checks: what is judged of its samples besides the range; None where nothing is.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Point:
     high: float | None
     period_ns: int
     writable: bool
+    checks: PointChecks | None = None
 
     def said(self, value: float) -> str:
         """Return a value with its unit, for people."""

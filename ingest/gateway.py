@@ -25,8 +25,9 @@ from functools import partial
 from typing import Final, Protocol
 
 from ingest.backoff import Backoff
+from ingest.checks import Checks
 from ingest.clock import Clock
-from ingest.devices import ModbusDevice, PushDevice, UaDevice
+from ingest.devices import ModbusDevice, Point, PushDevice, UaDevice
 from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame
 from ingest.modbus.link import ModbusLink
@@ -77,26 +78,26 @@ class Gateway:
             match device:
                 case ModbusDevice():
                     link = self._links.setdefault((device.host, device.port), ModbusLink(device.host, device.port, clock.speed))
-                    source = self._source(device.name, device.area)
+                    source = self._source(device.name, device.area, device.points)
                     poller = ModbusPoller(device, link, source, clock)
                     self._readers.append((source, poller))
                     self._writers |= {point.name: partial(poller.write, point) for point in device.points if point.writable}
                 case UaDevice():
-                    source = self._source(device.name, device.area)
+                    source = self._source(device.name, device.area, device.points)
                     session = UaSession(device, source, clock)
                     self._readers.append((source, session))
                     self._writers |= {point.name: partial(session.write, point) for point in device.points if point.writable}
                 case PushDevice():
                     dialling_in.setdefault((device.host, device.port), []).append(device)
         for (host, port), devices in dialling_in.items():
-            sources = {device.name: self._source(device.name, device.area) for device in devices}
+            sources = {device.name: self._source(device.name, device.area, device.points) for device in devices}
             own = self._source(f"modbus+listen://{host}:{port}", "")
             listener = PushListener(devices, sources, own, clock)
             self._listeners.append(listener)
             self._readers.append((own, listener))
 
-    def _source(self, name: str, area: str) -> Source:
-        source = Source(name, area, self._clock, lambda frame: self._outbox.put(source, frame))
+    def _source(self, name: str, area: str, points: Sequence[Point] = ()) -> Source:
+        source = Source(name, area, self._clock, lambda frame: self._outbox.put(source, frame), Checks.of(points))
         self._sources.append(source)
         return source
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from ingest.checkfile import CounterKey, Frozen, Rate, check_counter
 from ingest.devices import DataType, Kind, Order
 from ingest.yamlfile import DurationNs, Name, Strict
 
@@ -42,6 +43,9 @@ class PointModel(Strict):
     range: tuple[float, float] | None = None
     every: DurationNs | None = None
     write: bool = False
+    rate: Rate | None = None
+    frozen: Frozen | None = None
+    counter: CounterKey | None = None
 
     @field_validator("scale", "offset")
     @classmethod
@@ -89,6 +93,8 @@ class ModbusPointModel(PointModel):
             raise ValueError(f"{kind} cannot be written; use a holding register or a coil, or remove `write`")
         if self.write and self.bit is not None:
             raise ValueError("writing one bit would write its fifteen neighbours too; use a coil or a whole register")
+        if self.counter is not None:
+            check_counter(self.counter, self.data_type)
         return self
 
 
@@ -103,6 +109,14 @@ class UaPointModel(PointModel):
         if not _NODE.fullmatch(value):
             raise ValueError(f"{value!r} is not a node id; write nsu=<namespace URI>;s=<identifier> (or i=, g=, b=)")
         return value
+
+    @model_validator(mode="after")
+    def _can_be_checked(self) -> Self:
+        if self.frozen is not None:
+            raise ValueError("a server tells only what changes, so that `frozen` would find nothing; remove it")
+        if self.counter is not None:
+            check_counter(self.counter, None)
+        return self
 
 
 def _protocol(value: Any) -> str:

@@ -35,6 +35,18 @@ uint32, int64, uint64, float32 or float64; the value is raw x ``scale`` + ``offs
 without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all ranges of one entry run together. ``timeout``
 is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
 
+What a point cannot do, it may say with four keys; a sample that does it is flagged, is no longer good, and keeps its value
+(:mod:`ingest.checks`)::
+
+    unit/{u}/mw:  {reg: input 1, type: float32, unit: MW, range: [-10, 500], rate: 50/s, frozen: 10m}
+    unit/{u}/mwh: {reg: input 3, type: uint32, scale: 0.001, unit: MWh, counter: {max_power: 500}}
+    load/{u}/kwh: {reg: input 5, type: uint32, unit: kWh, counter: {modulus: 10**6, max_power: 9000}}
+
+``range`` is what is plausible, and also what may be written; ``rate`` how far it can move in a time (``/s``, ``/m``, ``/h``); ``frozen``
+for how long it never shows the same value but 0. ``counter`` says that it counts up, modulo ``modulus`` (``2**32`` or a number; that of
+its type where not given), by at most ``max_power`` units an hour (MW for MWh), which tells a rollover from a reset. ``counter: true``
+names neither: then every step back is a reset.
+
 A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
 and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
 
@@ -55,6 +67,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from ingest.checkfile import checks_of
 from ingest.devices import ClockRegister, Device, Kind, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
 from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, UaPointModel
@@ -153,6 +166,8 @@ class _Builder:
                 self._complain("a map is for Modbus (`reg`) or for OPC UA (`node`), not for both; make two maps", *place)
             if point.every is None and layout.every is None:
                 self._complain("has no period; give `every` here or for the whole map", *place)
+            if point.frozen is not None and point.frozen <= (point.every or layout.every or 0):
+                self._complain("is no longer than the point's period, in which it is read once; give more", *place, "frozen")
             if isinstance(point, ModbusPointModel):
                 self._check_address(point.reg[1], point.data_type.registers, layout.base, *place, "reg")
         if layout.clock is not None:
@@ -332,6 +347,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
             high=high,
             period_ns=period_ns,
             writable=model.write,
+            checks=checks_of(model, None),
             node=_filled(model.node, names),
         )
     kind, address = model.reg
@@ -344,6 +360,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
         high=high,
         period_ns=period_ns,
         writable=model.write,
+        checks=checks_of(model, model.data_type),
         kind=kind,
         address=address - layout.base,
         type=model.data_type,

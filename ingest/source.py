@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.checks import Checks
 from ingest.clock import Clock
 from ingest.frame import SAMPLES_MAX, TelemetryFrame, heartbeat
 from ingest.quality import Flag, is_bad, is_good
@@ -42,6 +43,7 @@ class DeviceHealth:
         kicks: times a subscription that had gone quiet was asked again, before it was built anew.
         last_good_ns: event time of the last good sample, or None.
         why: the last reason it was unavailable, empty if it never was.
+        flagged: samples in which a check found something, by the name of the flag; a sample may be among several.
     """
 
     device: str
@@ -58,6 +60,7 @@ class DeviceHealth:
     kicks: int
     last_good_ns: int | None
     why: str
+    flagged: Mapping[str, int] = field(default_factory=dict)
 
 
 class Source:
@@ -65,9 +68,10 @@ class Source:
 
     Args:
         put: takes each frame; must not block.
+        checks: judge what is published; None where no point of the device asks for it.
     """
 
-    def __init__(self, name: str, area: str, clock: Clock, put: Callable[[TelemetryFrame], None]) -> None:
+    def __init__(self, name: str, area: str, clock: Clock, put: Callable[[TelemetryFrame], None], checks: Checks | None = None) -> None:
         self.name = name
         self.area = area
         self.available: bool | None = None
@@ -79,6 +83,7 @@ class Source:
         self.dropped: Counter[str] = Counter()
         self._clock = clock
         self._put = put
+        self._checks = checks
         self._seq = 0
         self._good = self._uncertain = self._bad = 0
         self._last_good_ns: int | None = None
@@ -93,9 +98,16 @@ class Source:
         quality: NDArray[np.uint32],
         flags: NDArray[np.uint16],
         clock_off_ns: int = 0,
+        raw: NDArray[np.int64] | None = None,
     ) -> None:
-        """Send samples received together, now; all columns (n,). See :class:`ingest.frame.TelemetryFrame` for the rest."""
+        """Send samples received together, now; all columns (n,). See :class:`ingest.frame.TelemetryFrame` for the rest.
+
+        Args:
+            raw: whole counts before scaling, where the protocol has them; read for counters only (:meth:`ingest.checks.Checks.judge`).
+        """
         now_ns = self._clock.now_ns()
+        if self._checks is not None:
+            quality, flags, _ = self._checks.judge(point, ts_event_ns, value, quality, flags, raw)
         good, bad = len(quality), 0
         if quality.any():
             good, bad = int(np.count_nonzero(is_good(quality))), int(np.count_nonzero(is_bad(quality)))
@@ -183,4 +195,5 @@ class Source:
             kicks=self.kicks,
             last_good_ns=self._last_good_ns,
             why=self._why,
+            flagged={} if self._checks is None else {flag.name or "": count for flag, count in self._checks.raised.items()},
         )
