@@ -230,6 +230,10 @@ def _devices(devices: Iterable[DeviceHealth], waiting: Mapping[str, int]) -> Ite
     yield _counter("device_samples_total", "Samples published.", (*labels, "quality"), samples)
     flagged = [((*who, flag.lower()), count) for who, d in each for flag, count in d.flagged.items()]
     yield _counter("device_flagged_samples_total", "Samples in which a check found something.", (*labels, "check"), flagged)
+    expected = [(who, d.expected) for who, d in each if d.expected]
+    yield _counter("device_expected_samples_total", "Samples that were due, as far as it is known.", labels, expected)
+    lost = [((*who, why), count) for who, d in each for why, count in d.lost.items()]
+    yield _counter("device_lost_samples_total", "Samples that were due and never sent, by reason.", (*labels, "reason"), lost)
     yield _counter("device_polls_total", "Polls, publishes or pushes taken.", labels, [(who, d.polls) for who, d in each])
     what = "Periods without a poll because the one before had not ended."
     yield _counter("device_skipped_polls_total", what, labels, [(who, d.skipped) for who, d in each])

@@ -24,10 +24,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
+from ingest.account import LostReason
+from ingest.accounting import account_frames, ledger_of
 from ingest.backoff import Backoff
 from ingest.checks import Checks
 from ingest.clock import Clock
-from ingest.devices import ModbusDevice, Point, PushDevice, UaDevice
+from ingest.devices import Device, ModbusDevice, PushDevice, UaDevice
 from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame
 from ingest.modbus.link import ModbusLink
@@ -78,26 +80,27 @@ class Gateway:
             match device:
                 case ModbusDevice():
                     link = self._links.setdefault((device.host, device.port), ModbusLink(device.host, device.port, clock.speed))
-                    source = self._source(device.name, device.area, device.points)
+                    source = self._source(device.name, device.area, device)
                     poller = ModbusPoller(device, link, source, clock)
                     self._readers.append((source, poller))
                     self._writers |= {point.name: partial(poller.write, point) for point in device.points if point.writable}
                 case UaDevice():
-                    source = self._source(device.name, device.area, device.points)
+                    source = self._source(device.name, device.area, device)
                     session = UaSession(device, source, clock)
                     self._readers.append((source, session))
                     self._writers |= {point.name: partial(session.write, point) for point in device.points if point.writable}
                 case PushDevice():
                     dialling_in.setdefault((device.host, device.port), []).append(device)
         for (host, port), devices in dialling_in.items():
-            sources = {device.name: self._source(device.name, device.area, device.points) for device in devices}
+            sources = {device.name: self._source(device.name, device.area, device) for device in devices}
             own = self._source(f"modbus+listen://{host}:{port}", "")
             listener = PushListener(devices, sources, own, clock)
             self._listeners.append(listener)
             self._readers.append((own, listener))
 
-    def _source(self, name: str, area: str, points: Sequence[Point] = ()) -> Source:
-        source = Source(name, area, self._clock, lambda frame: self._outbox.put(source, frame), Checks.of(points))
+    def _source(self, name: str, area: str, device: Device | None = None) -> Source:
+        checks, ledger = (None, None) if device is None else (Checks.of(device.points), ledger_of(device))
+        source = Source(name, area, self._clock, lambda frame: self._outbox.put(source, frame), checks, ledger)
         self._sources.append(source)
         return source
 
@@ -114,13 +117,16 @@ class Gateway:
         except GridfuseError:
             self._close()
             raise
+        for source in self._sources:
+            if source.ledger is not None:
+                source.ledger.begin(self._clock.now_ns())
         self._tasks = [asyncio.create_task(self._outbox.run(), name="ingest-forwarder")]
         self._tasks += [
             asyncio.create_task(_keep_running(source, reader), name=f"ingest-{source.name}") for source, reader in self._readers
         ]
 
     async def stop(self) -> None:
-        """Stop reading, close every connection, and send what was read, within two seconds."""
+        """Stop reading, close every connection, and send what was read and its last accounts, within two seconds."""
         forwarder, readers = self._tasks[:1], self._tasks[1:]
         self._tasks = []
         for task in readers:
@@ -130,6 +136,8 @@ class Gateway:
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self._outbox.drained()
+                self._outbox.beat(account_frames(self._sources, self._clock.now_ns(), final=True))
+                await self._outbox.drained()
         except TimeoutError:
             self._outbox.abandon()
         for task in forwarder:
@@ -137,8 +145,8 @@ class Gateway:
         await asyncio.gather(*forwarder, return_exceptions=True)
 
     def beat(self, heartbeats: Sequence[TelemetryFrame]) -> None:
-        """Have heartbeats sent once everything read before this call was."""
-        self._outbox.beat(heartbeats)
+        """Have heartbeats sent once everything read before this call was, and before them the accounts that can be closed."""
+        self._outbox.beat([*account_frames(self._sources, self._clock.now_ns()), *heartbeats])
 
     async def wait(self) -> None:
         """Return when the gateway has been stopped.
@@ -238,8 +246,7 @@ class _Outbox:
         elif not len(frame) and not len(lane[-1]):
             lane.pop()  # of two heartbeats in a row the later says all; together they must not push values out
         elif len(lane) >= _LANE_FRAMES_MAX:
-            lane.popleft()
-            source.drop("queue_full")
+            source.drop(LostReason.QUEUE_FULL, lane.popleft())
         lane.append(frame)
 
     def waiting(self, source: Source) -> int:
@@ -251,6 +258,8 @@ class _Outbox:
             oldest.sent = True
             with contextlib.suppress(ValueError):  # it has its turn just now
                 self._ready.remove(oldest)
+            # A later round says all of the time; accounts are said once.
+            self._beats[0].frames = [*(frame for frame in oldest.frames if frame.accounts is not None), *self._beats[0].frames]
             self.beats_dropped += 1
             if self.beats_dropped == 1:
                 what = "%d rounds of heartbeats wait to be sent; the oldest is given up, further ones are counted only"
@@ -284,12 +293,14 @@ class _Outbox:
         try:
             await self._emit(frame)
         except asyncio.CancelledError:
-            source.drop("stopped")
+            source.drop(LostReason.STOPPED, frame)
             raise
         except GridfuseError as exc:
             where = {"device": source.name, "area": source.area, "seq": frame.seq, "reason": str(exc)}
             _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc, extra=where)
-            source.drop("not_taken")
+            source.drop(LostReason.NOT_TAKEN, frame)
+        else:
+            source.sent(frame)
 
     async def _turn_of_beat(self, beat: _Beat) -> None:
         beat.turns -= 1
@@ -311,8 +322,8 @@ class _Outbox:
     def abandon(self) -> None:
         """Count what is left as lost."""
         for source, lane in self._lanes.items():
-            for _ in lane:
-                source.drop("stopped")
+            for frame in lane:
+                source.drop(LostReason.STOPPED, frame)
             lane.clear()
         self._ready.clear()
         self._beats.clear()

@@ -142,7 +142,7 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
         shell.counters["samples read again" if event.message.timestamp < shell.started_s else "samples intake"] += len(frame)
         if len(taken.unknown):
             await shell.bury(topics.FRAMES, event, f"{len(taken.unknown)} samples of {frame.source} are of points nobody listed")
-        await shell.emit([*taken.facts, *taken.findings, *taken.snapshots])
+        await shell.emit([*taken.facts, *taken.findings, *taken.accounts, *taken.snapshots])
         if frame.source != CLOCK_SOURCE:
             return Dealt.KEPT
         for what, count in intake.last.counters.items():

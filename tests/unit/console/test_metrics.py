@@ -58,6 +58,8 @@ RTU = DeviceHealth(
     last_good_ns=T0,
     why="",
     flagged={"OUT_OF_RANGE": 3, "COUNTER_ROLLOVER": 1},
+    expected=62,
+    lost={"not_polled": 7},
 )
 Page = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -226,6 +228,8 @@ def test_devices_tell_what_became_of_them(watched: Watched) -> None:
     who = {"device": "rtu-1", "area": "1"}
     assert [at(page, "device_samples_total", **who, quality=quality) for quality in ("good", "uncertain", "bad")] == [50, 3, 2]
     assert [at(page, "device_flagged_samples_total", **who, check=check) for check in ("out_of_range", "counter_rollover")] == [3, 1]
+    assert at(page, "device_expected_samples_total", **who) == 62
+    assert at(page, "device_lost_samples_total", **who, reason="not_polled") == 7
     assert at(page, "device_dropped_frames_total", **who, reason="queue_full") == 9
     assert at(page, "device_refusals_total", **who, reason="exception 2") == 4
     assert at(page, "device_reconnects_total", **who) == 1
