@@ -51,6 +51,9 @@ _OUTBOX_S: Final = 1.0
 _INTAKE: Final = "intake "
 """What the names of intake's counters begin with: an area and an outcome follow."""
 
+_ACCOUNT: Final = "account "
+"""Likewise of the counters of accounts."""
+
 _REASONS_MAX: Final = 20
 """Reasons told of one device; a device that finds ever new ways to be wrong gets the rest as ``other``."""
 
@@ -193,6 +196,10 @@ def _processors(shell: Shell) -> Iterator[Metric]:
     counted = [(name.rpartition(" "), count) for name, count in counters.items() if name.startswith(_INTAKE)]
     samples = [((area.removeprefix(_INTAKE), outcome), count) for (area, _, outcome), count in counted]
     yield _counter("intake_samples_total", what, ("area", "outcome"), samples)
+    what = "Samples of the minutes that are accounted for: expected, and by what became of them, which sums up to that."
+    counted = [(name.rpartition(" "), count) for name, count in counters.items() if name.startswith(_ACCOUNT)]
+    samples = [((area.removeprefix(_ACCOUNT), outcome), count) for (area, _, outcome), count in counted]
+    yield _counter("account_samples_total", what, ("area", "outcome"), samples)
 
 
 def _topics(shell: Shell) -> Iterator[Metric]:

@@ -39,6 +39,11 @@ class AreaAccounts:
     from_ns: int
     devices: tuple[DeviceAccount, ...]
 
+    def outcomes(self) -> dict[str, int]:
+        """Return the samples of all devices: expected, and what became of them; the others sum up to it."""
+        outcomes = {name: sum(getattr(d, name) for d in self.devices) for name in ("expected", "good", "uncertain", "bad", "late")}
+        return outcomes | {"lost": sum(device.lost_in_all for device in self.devices)}
+
 
 class LateSamples:
     """Late samples of an area, by device and the interval in which they were received."""

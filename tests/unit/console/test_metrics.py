@@ -170,9 +170,12 @@ def test_processors_tell_records_work_and_errors(watched: Watched) -> None:
 
 def test_what_became_of_samples_is_told_by_area(watched: Watched) -> None:
     watched.shell.counters.update({"intake 1 taken": 70, "intake 1 late": 2, "intake North West taken": 5, "samples intake": 99})
+    watched.shell.counters.update({"account North West expected": 9, "account North West lost": 2})
     page = scraped(watched)
     assert at(page, "intake_samples_total", area="1", outcome="taken") == 70
     assert at(page, "intake_samples_total", area="1", outcome="late") == 2
+    assert at(page, "account_samples_total", area="North West", outcome="expected") == 9
+    assert at(page, "account_samples_total", area="North West", outcome="lost") == 2
     assert at(page, "intake_samples_total", area="North West", outcome="taken") == 5
     assert len(named(page, "intake_samples_total")) == 3
 

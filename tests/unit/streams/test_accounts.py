@@ -58,6 +58,7 @@ def test_what_came_late_is_taken_out_of_what_was_sent() -> None:
     found = settled(unit.take_in(accounts(), 3))
     assert found.devices == (replace(SENT, good=8, uncertain=1, late=3), SILENT)
     assert (found.from_ns, found.ts_event_ns, found.area) == (T0, T0 + INTERVAL_NS, "1")
+    assert found.outcomes() == {"expected": 24, "good": 8, "uncertain": 1, "bad": 1, "late": 3, "lost": 11}
     assert settled(unit.take_in(accounts(), 4)).devices == (SENT, SILENT), "and once"
 
 
