@@ -19,6 +19,8 @@ is not judged, and nothing is learned from it.
 From samples that are not newer than the last one of their point nothing is learned; they are judged by range, and by what is known of
 the point already.
 
+What is remembered ends with the process: the first sample after a start has nothing to be compared with.
+
 A counter's whole counts come as an own column where the protocol can give it. Otherwise they are found from the value, which is exact
 below 2^53 counts where there is no scale, and below 2^49 where there is one; of larger ones nothing is judged.
 """
