@@ -8,6 +8,8 @@ loses its oldest frame, which is counted: the newest data are the ones a control
 Heartbeats, which say that time has passed, leave behind every frame that was read before them: a queue of ours that is long makes
 no device look silent. Of more than 64 rounds of them that wait, the oldest is given up and counted: a later one says all of it.
 
+Every sample that was due is accounted for (:mod:`ingest.account`); the accounts leave with the heartbeats, behind what they are about.
+
 A reader that fails by a fault of ours is logged, restarted after a back-off, and affects no other device.
 
 Absent for now: a spool that survives a crash, and reloading one device.

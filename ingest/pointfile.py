@@ -112,8 +112,6 @@ class UaPointModel(PointModel):
 
     @model_validator(mode="after")
     def _can_be_checked(self) -> Self:
-        if self.frozen is not None:
-            raise ValueError("a server tells only what changes, so that `frozen` would find nothing; remove it")
         if self.counter is not None:
             check_counter(self.counter, None)
         return self

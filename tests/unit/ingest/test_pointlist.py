@@ -385,4 +385,4 @@ def test_a_server_says_neither_what_is_frozen_nor_how_large_its_counters_are(tmp
     [found] = problems_of(tmp_path, CHECKED.replace("counter: {modulus: 2**32}", "counter: true"))
     assert "a node does not say how large its counter is; give `counter: {modulus: 2**32}`" in found
     [found] = problems_of(tmp_path, CHECKED.replace("rate: 5/s", "frozen: 10m"))
-    assert "a server tells only what changes, so that `frozen` would find nothing; remove it" in found
+    assert found.endswith("load/{u}/mwh.frozen: would find nothing, because a server tells only what changes; remove it")
