@@ -51,6 +51,9 @@ _OUTBOX_S: Final = 1.0
 _INTAKE: Final = "intake "
 """What the names of intake's counters begin with: an area and an outcome follow."""
 
+_ACCOUNT: Final = "account "
+"""Likewise of the counters of accounts."""
+
 _REASONS_MAX: Final = 20
 """Reasons told of one device; a device that finds ever new ways to be wrong gets the rest as ``other``."""
 
@@ -193,6 +196,10 @@ def _processors(shell: Shell) -> Iterator[Metric]:
     counted = [(name.rpartition(" "), count) for name, count in counters.items() if name.startswith(_INTAKE)]
     samples = [((area.removeprefix(_INTAKE), outcome), count) for (area, _, outcome), count in counted]
     yield _counter("intake_samples_total", what, ("area", "outcome"), samples)
+    what = "Samples of the minutes that are accounted for: expected, and by what became of them, which sums up to that."
+    counted = [(name.rpartition(" "), count) for name, count in counters.items() if name.startswith(_ACCOUNT)]
+    samples = [((area.removeprefix(_ACCOUNT), outcome), count) for (area, _, outcome), count in counted]
+    yield _counter("account_samples_total", what, ("area", "outcome"), samples)
 
 
 def _topics(shell: Shell) -> Iterator[Metric]:
@@ -228,6 +235,12 @@ def _devices(devices: Iterable[DeviceHealth], waiting: Mapping[str, int]) -> Ite
     yield _gauges("device_last_good_timestamp_seconds", "Event time of the last good sample, since the epoch.", labels, heard)
     samples = [((*who, quality), getattr(d, quality)) for who, d in each for quality in ("good", "uncertain", "bad")]
     yield _counter("device_samples_total", "Samples published.", (*labels, "quality"), samples)
+    flagged = [((*who, flag.lower()), count) for who, d in each for flag, count in d.flagged.items()]
+    yield _counter("device_flagged_samples_total", "Samples in which a check found something.", (*labels, "check"), flagged)
+    expected = [(who, d.expected) for who, d in each if d.expected]
+    yield _counter("device_expected_samples_total", "Samples that were due, as far as it is known.", labels, expected)
+    lost = [((*who, why), count) for who, d in each for why, count in d.lost.items()]
+    yield _counter("device_lost_samples_total", "Samples that were due and never sent, by reason.", (*labels, "reason"), lost)
     yield _counter("device_polls_total", "Polls, publishes or pushes taken.", labels, [(who, d.polls) for who, d in each])
     what = "Periods without a poll because the one before had not ended."
     yield _counter("device_skipped_polls_total", what, labels, [(who, d.skipped) for who, d in each])

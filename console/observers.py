@@ -19,6 +19,7 @@ from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
 from market.view import MarketView
 from streams import lineprotocol, topics
+from streams.accounts import AreaAccounts
 from streams.alerts import Alert
 from streams.errors import SinkUnavailable
 from streams.kpis import KpiFrame
@@ -129,6 +130,8 @@ class Recorder:
                 return self._telemetry.encode(record).data
             case KpiFrame():
                 return lineprotocol.encode_kpis(record)
+            case AreaAccounts():
+                return lineprotocol.encode_accounts(record)
             case MarketView():
                 return lineprotocol.encode_market(record)
             case Cleared() | ClearingFailed():

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from ingest.addresses import Address, Manners
+from ingest.pointchecks import PointChecks
 from ingest.quality import BAD, GOOD, UNCERTAIN
 from market.errors import UnitError
 
@@ -156,6 +157,7 @@ class Point:
         high: greatest plausible value, or None.
         period_ns: event time between two readings, ns, > 0.
         writable: whether it is a set-point.
+        checks: what is judged of its samples besides the range; None where nothing is.
     """
 
     name: str
@@ -166,6 +168,7 @@ class Point:
     high: float | None
     period_ns: int
     writable: bool
+    checks: PointChecks | None = None
 
     def said(self, value: float) -> str:
         """Return a value with its unit, for people."""

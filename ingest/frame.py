@@ -19,9 +19,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.account import ACCOUNT_SOURCE, Accounts
 from ingest.errors import FrameError
 
-__all__ = ["SAMPLES_MAX", "TelemetryFrame", "decode_frame", "encode_frame", "frame_of", "heartbeat", "point_id"]
+__all__ = ["SAMPLES_MAX", "TelemetryFrame", "account_frame", "decode_frame", "encode_frame", "frame_of", "heartbeat", "point_id"]
 
 SAMPLES_MAX: Final = 12_000
 """Most samples in one frame: 12,000 x 30 bytes stays below half of Kafka's default record limit of 1 MiB."""
@@ -57,6 +58,7 @@ class TelemetryFrame:
         flags: (n,) uint16, :class:`ingest.quality.Flag`.
         clock_off_ns: by how much the newest time that its device claimed lay ahead of ours (negative: behind), where that time was not
             believed and ours stands in its place; 0 where the device's times stand.
+        accounts: what became of the samples of earlier frames; None but in frames of their own (:func:`account_frame`).
     """
 
     source: str
@@ -69,6 +71,7 @@ class TelemetryFrame:
     quality: NDArray[np.uint32]
     flags: NDArray[np.uint16]
     clock_off_ns: int = 0
+    accounts: Accounts | None = None
 
     def __len__(self) -> int:
         return len(self.point)
@@ -120,6 +123,11 @@ def heartbeat(source: str, area: str, seq: int, ts_ingest_ns: int) -> TelemetryF
     return frame_of(source, area, seq, ts_ingest_ns, ())
 
 
+def account_frame(area: str, ts_ingest_ns: int, accounts: Accounts) -> TelemetryFrame:
+    """Build a frame that carries no samples, and the accounts of devices of an area."""
+    return replace(heartbeat(ACCOUNT_SOURCE, area, 0, ts_ingest_ns), accounts=accounts)
+
+
 def encode_frame(frame: TelemetryFrame) -> bytes:
     """Encode a frame for a topic."""
     columns = (frame.point, frame.ts_event_ns, frame.value, frame.quality, frame.flags)
@@ -133,6 +141,8 @@ def encode_frame(frame: TelemetryFrame) -> bytes:
     }
     if frame.clock_off_ns:
         body["off"] = frame.clock_off_ns
+    if frame.accounts is not None:
+        body["acc"] = frame.accounts
     for (name, dtype), column in zip(_COLUMNS, columns, strict=True):
         body[name] = np.ascontiguousarray(column, dtype=dtype).tobytes()
     return msgspec.msgpack.encode(body)
@@ -151,6 +161,7 @@ class _Wire(msgspec.Struct):
     quality: bytes
     flags: bytes
     off: int = 0
+    acc: Accounts | None = None
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
@@ -186,4 +197,5 @@ def decode_frame(raw: bytes) -> TelemetryFrame:
         quality=quality,
         flags=flags,
         clock_off_ns=wire.off,
+        accounts=wire.acc,
     )

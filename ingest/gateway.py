@@ -8,6 +8,8 @@ into its own lane, a short queue, and never waits; one forwarder takes them in t
 Heartbeats, which say that time has passed, leave behind every frame that was read before them: a queue of ours that is long makes
 no device look silent. Of more than 64 rounds of them that wait, the oldest is given up and counted: a later one says all of it.
 
+Every sample that was due is accounted for (:mod:`ingest.account`); the accounts leave with the heartbeats, behind what they are about.
+
 A reader that fails by a fault of ours is logged, restarted after a back-off, and affects no other device.
 
 Absent for now: a spool that survives a crash, and reloading one device.
@@ -25,10 +27,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+from ingest.account import LostReason
+from ingest.accounting import account_frames, ledger_of
 from ingest.addresses import Address, Manners
 from ingest.backoff import Backoff
+from ingest.checks import Checks
 from ingest.clock import Clock
-from ingest.devices import ModbusDevice, PushDevice, UaDevice
+from ingest.devices import Device, ModbusDevice, PushDevice, UaDevice
 from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame
 from ingest.modbus.lessonbook import LessonBook
@@ -90,27 +95,28 @@ class Gateway:
                     link = self._links.get(device.address)
                     if link is None:
                         link = self._links[device.address] = ModbusLink(device.address, self._turns, manners[device.address])
-                    source = self._source(device.name, device.area)
+                    source = self._source(device.name, device.area, device)
                     lessons = self._book.read(device.name)
                     poller = ModbusPoller(device, link, source, self._turns, lessons, partial(self._book.write, device.name, lessons))
                     self._pollers.append(poller)
                     self._writers |= {point.name: partial(poller.write, point) for point in device.points if point.writable}
                 case UaDevice():
-                    source = self._source(device.name, device.area)
+                    source = self._source(device.name, device.area, device)
                     session = UaSession(device, source, clock)
                     self._readers.append((source, session))
                     self._writers |= {point.name: partial(session.write, point) for point in device.points if point.writable}
                 case PushDevice():
                     dialling_in.setdefault((device.host, device.port), []).append(device)
         for (host, port), devices in dialling_in.items():
-            sources = {device.name: self._source(device.name, device.area) for device in devices}
+            sources = {device.name: self._source(device.name, device.area, device) for device in devices}
             own = self._source(f"modbus+listen://{host}:{port}", "")
             listener = PushListener(devices, sources, own, clock)
             self._listeners.append(listener)
             self._readers.append((own, listener))
 
-    def _source(self, name: str, area: str) -> Source:
-        source = Source(name, area, self._clock, lambda frame: self._outbox.put(source, frame))
+    def _source(self, name: str, area: str, device: Device | None = None) -> Source:
+        checks, ledger = (None, None) if device is None else (Checks.of(device.points), ledger_of(device))
+        source = Source(name, area, self._clock, lambda frame: self._outbox.put(source, frame), checks, ledger)
         self._sources.append(source)
         return source
 
@@ -127,6 +133,9 @@ class Gateway:
         except GridfuseError:
             self._close()
             raise
+        for source in self._sources:
+            if source.ledger is not None:
+                source.ledger.begin(self._clock.now_ns())
         self._tasks = [asyncio.create_task(self._outbox.run(), name="ingest-forwarder")]
         self._tasks += [
             asyncio.create_task(_keep_running(source, reader), name=f"ingest-{source.name}") for source, reader in self._readers
@@ -136,7 +145,7 @@ class Gateway:
         self._turns.start()
 
     async def stop(self) -> None:
-        """Stop reading, close every connection, and send what was read, within two seconds."""
+        """Stop reading, close every connection, and send what was read and its last accounts, within two seconds."""
         forwarder, readers = self._tasks[:1], self._tasks[1:]
         self._tasks = []
         for task in readers:
@@ -146,6 +155,8 @@ class Gateway:
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self._outbox.drained()
+                self._outbox.beat(account_frames(self._sources, self._clock.now_ns(), final=True))
+                await self._outbox.drained()
         except TimeoutError:
             self._outbox.abandon()
         for task in forwarder:
@@ -153,8 +164,8 @@ class Gateway:
         await asyncio.gather(*forwarder, return_exceptions=True)
 
     def beat(self, heartbeats: Sequence[TelemetryFrame]) -> None:
-        """Have heartbeats sent once everything read before this call was."""
-        self._outbox.beat(heartbeats)
+        """Have heartbeats sent once everything read before this call was, and before them the accounts that can be closed."""
+        self._outbox.beat([*account_frames(self._sources, self._clock.now_ns()), *heartbeats])
 
     async def wait(self) -> None:
         """Return when the gateway has been stopped.
@@ -273,8 +284,7 @@ class _Outbox:
         elif not len(frame) and not len(lane[-1]):
             lane.pop()  # of two heartbeats in a row the later says all; together they must not push values out
         elif len(lane) >= _LANE_FRAMES_MAX:
-            lane.popleft()
-            source.drop("queue_full")
+            source.drop(LostReason.QUEUE_FULL, lane.popleft())
         lane.append(frame)
 
     def waiting(self, source: Source) -> int:
@@ -286,6 +296,8 @@ class _Outbox:
             oldest.sent = True
             with contextlib.suppress(ValueError):  # it has its turn just now
                 self._ready.remove(oldest)
+            # A later round says all of the time; accounts are said once.
+            self._beats[0].frames = [*(frame for frame in oldest.frames if frame.accounts is not None), *self._beats[0].frames]
             self.beats_dropped += 1
             if self.beats_dropped == 1:
                 what = "%d rounds of heartbeats wait to be sent; the oldest is given up, further ones are counted only"
@@ -319,12 +331,14 @@ class _Outbox:
         try:
             await self._emit(frame)
         except asyncio.CancelledError:
-            source.drop("stopped")
+            source.drop(LostReason.STOPPED, frame)
             raise
         except GridfuseError as exc:
             where = {"device": source.name, "area": source.area, "seq": frame.seq, "reason": str(exc)}
             _log.warning("%s: frame %d was not taken: %s", source.name, frame.seq, exc, extra=where)
-            source.drop("not_taken")
+            source.drop(LostReason.NOT_TAKEN, frame)
+        else:
+            source.sent(frame)
 
     async def _turn_of_beat(self, beat: _Beat) -> None:
         beat.turns -= 1
@@ -346,8 +360,8 @@ class _Outbox:
     def abandon(self) -> None:
         """Count what is left as lost."""
         for source, lane in self._lanes.items():
-            for _ in lane:
-                source.drop("stopped")
+            for frame in lane:
+                source.drop(LostReason.STOPPED, frame)
             lane.clear()
         self._ready.clear()
         self._beats.clear()

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from ingest.checkfile import CounterKey, Frozen, Rate, check_counter
 from ingest.devices import ClockRegister, DataType, Kind, Order
 from ingest.linkfile import NeedsModel, TlsModel
 from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
@@ -47,6 +48,9 @@ class PointModel(Strict):
     range: tuple[float, float] | None = None
     every: DurationNs | None = None
     write: bool = False
+    rate: Rate | None = None
+    frozen: Frozen | None = None
+    counter: CounterKey | None = None
 
     @field_validator("scale", "offset")
     @classmethod
@@ -102,6 +106,8 @@ class ModbusPointModel(MeaningModel, PointModel):
         if self.write and self.bit is not None:
             raise ValueError("writing one bit would write its fifteen neighbours too; use a coil or a whole register")
         check_meaning(self, self.data_type, scaled=(self.scale, self.offset) != (1, 0), write=self.write)
+        if self.counter is not None:
+            check_counter(self.counter, self.data_type)
         return self
 
 
@@ -116,6 +122,12 @@ class UaPointModel(PointModel):
         if not _NODE.fullmatch(value):
             raise ValueError(f"{value!r} is not a node id; write nsu=<namespace URI>;s=<identifier> (or i=, g=, b=)")
         return value
+
+    @model_validator(mode="after")
+    def _can_be_checked(self) -> Self:
+        if self.counter is not None:
+            check_counter(self.counter, None)
+        return self
 
 
 class SunspecPointModel(MeaningModel, PointModel):

@@ -47,6 +47,18 @@ says is the source time as long as it can be believed. It may list ``attributes`
 ``serial: {reg: holding 60, length: 16}`` (registers) or ``serial: {sunspec: SN}``. It may give ``reorder``, how far samples of its
 devices may overtake each other on their way to us: three of its shortest periods, and 5 s at least, where it does not. What is older
 than the newest by more is late, and told to nobody.
+What a point cannot do, it may say with four keys; a sample that does it is flagged, is no longer good, and keeps its value
+(:mod:`ingest.checks`)::
+
+    unit/{u}/mw:  {reg: input 1, type: float32, unit: MW, range: [-10, 500], rate: 50/s, frozen: 10m}
+    unit/{u}/mwh: {reg: input 3, type: uint32, scale: 0.001, unit: MWh, counter: {max_power: 500}}
+    load/{u}/kwh: {reg: input 5, type: uint32, unit: kWh, counter: {modulus: 10**6, max_power: 9000}}
+
+``range`` is what is plausible, and also what may be written; ``rate`` how far it can move in a time (``/s``, ``/m``, ``/h``); ``frozen``
+for how long it never shows the same value but 0. ``counter`` says that it counts up, modulo ``modulus`` (``2**32`` or a number; that of
+its type where not given), by at most ``max_power`` units an hour (MW for MWh), which tells a rollover from a reset. ``counter: true``
+names neither: then every step back is a reset.
+
 
 A device that dials in (``modbus+listen``) writes holding registers to us. It may give ``register``, the regular expression of the
 line it sends first, up to and with what ends the line, whose group ``name`` is the device's name (default
@@ -67,6 +79,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ingest.addresses import Manners
+from ingest.checkfile import checks_of
 from ingest.devices import ClockRegister, Device, Kind, ModbusAttribute, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
 from ingest.linkfile import MODBUS_PORTS, UnusableAddressError, polled_address
@@ -177,6 +190,10 @@ class _Builder:
                 self._complain("a map is for Modbus (`reg`) or for OPC UA (`node`), not for both; make two maps", *place)
             if point.every is None and layout.every is None:
                 self._complain("has no period; give `every` here or for the whole map", *place)
+            if point.frozen is not None and layout.is_ua:
+                self._complain("would find nothing, because a server tells only what changes; remove it", *place, "frozen")
+            elif point.frozen is not None and point.frozen <= (point.every or layout.every or 0):
+                self._complain("is no longer than the point's period, in which it is read once; give more", *place, "frozen")
             if isinstance(point, ModbusPointModel):
                 self._check_address(point.reg[1], point.data_type.registers, layout.base, *place, "reg")
                 for key, (_, address), registers in point.companions():
@@ -384,6 +401,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
             high=high,
             period_ns=period_ns,
             writable=model.write,
+            checks=checks_of(model, None),
             node=_filled(model.node, names),
         )
     kind, address = model.reg
@@ -397,6 +415,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
         high=high,
         period_ns=period_ns,
         writable=model.write,
+        checks=checks_of(model, model.data_type),
         kind=kind,
         address=address - layout.base,
         type=model.data_type,

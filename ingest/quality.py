@@ -22,6 +22,7 @@ __all__ = [
     "BAD_SENSOR_FAILURE",
     "BAD_WAITING_FOR_INITIAL_DATA",
     "GOOD",
+    "GOOD_LOCAL_OVERRIDE",
     "UNCERTAIN",
     "UNCERTAIN_EU_EXCEEDED",
     "UNCERTAIN_LAST_USABLE",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 GOOD: Final = 0x00000000
+GOOD_LOCAL_OVERRIDE: Final = 0x00960000
 UNCERTAIN: Final = 0x40000000
 UNCERTAIN_LAST_USABLE: Final = 0x40900000
 UNCERTAIN_SUBSTITUTE: Final = 0x40910000
@@ -50,6 +52,7 @@ BAD_DATA_UNAVAILABLE: Final = 0x809E0000
 
 _NAMES: Final = {
     GOOD: "Good",
+    GOOD_LOCAL_OVERRIDE: "Good_LocalOverride",
     UNCERTAIN: "Uncertain",
     UNCERTAIN_LAST_USABLE: "Uncertain_LastUsableValue",
     UNCERTAIN_SUBSTITUTE: "Uncertain_SubstituteValue",
@@ -82,6 +85,18 @@ class Flag(IntFlag):
     """Delivered late, from a store: never mistaken for live."""
     PUSHED = 1 << 7
     """The device sent it unasked."""
+    BLOCKED = 1 << 8
+    """Held by somebody at the device: the value is the one before that."""
+    RATE_EXCEEDED = 1 << 9
+    """Further from the last value that was believed than the point can have moved since."""
+    FROZEN = 1 << 10
+    """The same value, not 0, for longer than the point stays still."""
+    COUNTER_ROLLOVER = 1 << 11
+    """The counter began at 0 again because it was full; the difference to the reading before is known."""
+    COUNTER_RESET = 1 << 12
+    """The counter does not continue the reading before: it was set, exchanged or misread; there is no difference to that one."""
+    ELAPSED_INVALID = 1 << 13
+    """The device says of its own that the time it measured is wrong."""
 
 
 def is_good(quality: NDArray[np.uint32]) -> NDArray[np.bool_]:

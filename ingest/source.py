@@ -16,9 +16,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.account import Ledger, tally
+from ingest.checks import Checks
 from ingest.clock import Clock
 from ingest.frame import SAMPLES_MAX, TelemetryFrame, heartbeat
-from ingest.quality import Flag, is_bad, is_good
+from ingest.quality import Flag
 from market.units import NS_PER_S
 
 __all__ = ["DeviceHealth", "Source"]
@@ -43,6 +45,9 @@ class DeviceHealth:
         last_good_ns: event time of the last good sample, or None.
         why: the last reason it was unavailable, empty if it never was.
         attributes: texts it keeps about itself, by name.
+        flagged: samples in which a check found something, by the name of the flag; a sample may be among several.
+        expected: samples that were due, as far as it is known; see :mod:`ingest.account`.
+        lost: samples that were due and never sent, by :class:`ingest.account.LostReason`.
     """
 
     device: str
@@ -60,6 +65,9 @@ class DeviceHealth:
     last_good_ns: int | None
     why: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+    flagged: Mapping[str, int] = field(default_factory=dict)
+    expected: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
 
 
 class Source:
@@ -67,9 +75,20 @@ class Source:
 
     Args:
         put: takes each frame; must not block.
+        checks: judge what is published; None where no point of the device asks for it.
+        ledger: accounts for what is published; None for what is no device. Whoever takes a frame says what became of it
+            (:meth:`sent`, :meth:`drop`).
     """
 
-    def __init__(self, name: str, area: str, clock: Clock, put: Callable[[TelemetryFrame], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        area: str,
+        clock: Clock,
+        put: Callable[[TelemetryFrame], None],
+        checks: Checks | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.name = name
         self.area = area
         self.available: bool | None = None
@@ -83,6 +102,8 @@ class Source:
         """Texts the device keeps about itself, by name."""
         self._clock = clock
         self._put = put
+        self._checks = checks
+        self.ledger = ledger
         self._seq = 0
         self._good = self._uncertain = self._bad = 0
         self._last_good_ns: int | None = None
@@ -97,15 +118,22 @@ class Source:
         quality: NDArray[np.uint32],
         flags: NDArray[np.uint16],
         clock_off_ns: int = 0,
+        raw: NDArray[np.int64] | None = None,
     ) -> None:
-        """Send samples received together, now; all columns (n,). See :class:`ingest.frame.TelemetryFrame` for the rest."""
+        """Send samples received together, now; all columns (n,). See :class:`ingest.frame.TelemetryFrame` for the rest.
+
+        Args:
+            raw: whole counts before scaling, where the protocol has them; read for counters only (:meth:`ingest.checks.Checks.judge`).
+        """
         now_ns = self._clock.now_ns()
-        good, bad = len(quality), 0
-        if quality.any():
-            good, bad = int(np.count_nonzero(is_good(quality))), int(np.count_nonzero(is_bad(quality)))
+        if self._checks is not None:
+            quality, flags, _ = self._checks.judge(point, ts_event_ns, value, quality, flags, raw)
+        if self.ledger is not None:
+            self.ledger.made(point, now_ns)
+        good, uncertain, bad = tally(quality)
         self._good += good
+        self._uncertain += uncertain
         self._bad += bad
-        self._uncertain += len(quality) - good - bad
         if good:
             self._last_good_ns = now_ns
         for start in range(0, len(point), SAMPLES_MAX):
@@ -163,9 +191,16 @@ class Source:
             where = {"device": self.name, "area": self.area, "reason": str(reason), "detail": detail}
             _log.warning("%s: refused (%s): %s; further ones are counted only", self.name, reason, detail, extra=where)
 
-    def drop(self, reason: str) -> None:
-        """Count a frame that was built and lost; the first of each reason is logged."""
+    def sent(self, frame: TelemetryFrame) -> None:
+        """Account for a frame that was taken."""
+        if self.ledger is not None and len(frame):
+            self.ledger.sent(frame.ts_ingest_ns, frame.quality)
+
+    def drop(self, reason: str, frame: TelemetryFrame | None = None) -> None:
+        """Count a frame that was built and lost, and account for its samples; the first of each reason is logged."""
         self.dropped[reason] += 1
+        if frame is not None and self.ledger is not None and len(frame):
+            self.ledger.dropped(frame.ts_ingest_ns, len(frame), reason)
         if self.dropped[reason] == 1:
             where = {"device": self.name, "area": self.area, "reason": reason}
             _log.warning("%s: frame dropped (%s); further ones are counted only", self.name, reason, extra=where)
@@ -188,4 +223,7 @@ class Source:
             last_good_ns=self._last_good_ns,
             why=self._why,
             attributes=dict(self.attributes),
+            flagged={} if self._checks is None else {flag.name or "": count for flag, count in self._checks.raised.items()},
+            expected=0 if self.ledger is None else self.ledger.expected,
+            lost={} if self.ledger is None else {str(reason): samples for reason, samples in self.ledger.lost.items()},
         )

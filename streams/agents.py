@@ -113,7 +113,7 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
 
     def forget() -> None:
         """Whoever has an area from now on counts its samples: no two workers do."""
-        for name in [name for name in shell.counters if name.startswith("intake ")]:
+        for name in [name for name in shell.counters if name.startswith(("intake ", "account "))]:
             del shell.counters[name]
         areas.clear()
 
@@ -142,7 +142,10 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
         shell.counters["samples read again" if event.message.timestamp < shell.started_s else "samples intake"] += len(frame)
         if len(taken.unknown):
             await shell.bury(topics.FRAMES, event, f"{len(taken.unknown)} samples of {frame.source} are of points nobody listed")
-        await shell.emit([*taken.facts, *taken.findings, *taken.snapshots])
+        for account in taken.accounts:
+            for outcome, samples in account.outcomes().items():
+                shell.counters[f"account {frame.area} {outcome}"] += samples
+        await shell.emit([*taken.facts, *taken.findings, *taken.accounts, *taken.snapshots])
         if frame.source != CLOCK_SOURCE:
             return Dealt.KEPT
         for what, count in intake.last.counters.items():

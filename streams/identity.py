@@ -9,6 +9,7 @@ from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
+from streams.accounts import AreaAccounts
 from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.findings import SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
@@ -55,6 +56,9 @@ def identity_of(record: Any) -> str:
             return f"price {record.segment} {record.interval_start_ns} revision {record.rev}"
         case Alert():
             return f"alert {record.alert_id} {record.state}"
+        case AreaAccounts():
+            first = record.devices[0].device if record.devices else ""
+            return f"{kind} area {record.area} {record.from_ns} from {first}"
         case SourceStale() | SourceFresh() | SourceClockJumped() | SourceClockSteady():
             return f"{kind} {record.device} {record.ts_event_ns}"
         # One frame may tell of several instants of one point: what it was, and what it is.

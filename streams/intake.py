@@ -24,6 +24,7 @@ from ingest.points import PointTable
 from ingest.quality import BAD_NO_COMMUNICATION, UNCERTAIN_LAST_USABLE, Flag, is_good
 from market.facts import Fact, LoadReported, PointQuality, SwitchStatus
 from market.units import NS_PER_S
+from streams.accounts import AreaAccounts, LateSamples
 from streams.edges import Edges, EdgeState
 from streams.findings import SourceFinding, SourceFresh, SourceStale
 from streams.image import AreaSnapshot, snapshot_parts
@@ -55,6 +56,7 @@ class _Wire(msgspec.Struct):
     held: dict[int, bool] | None = None
     past: Columns | None = None
     clocks: dict[str, ClockState] | None = None
+    late: dict[str, dict[int, list[int]]] | None = None
 
 
 _VERSION: Final = 2
@@ -81,6 +83,7 @@ class Taken:
     facts: list[Fact] = field(default_factory=list)
     findings: list[SourceFinding] = field(default_factory=list)
     snapshots: tuple[AreaSnapshot, ...] = ()
+    accounts: tuple[AreaAccounts, ...] = ()
     unknown: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
 
@@ -104,6 +107,7 @@ class AreaIntake:
 
         self._edges = Edges(table, self.last, rating_mw, dead_flow_pct)
         self._clocks = SourceClocks(area, table)
+        self._late = LateSamples()
         self._load_rows = np.array([row for _, row in table.named("load", "mw")], dtype=np.int64)
 
         self._by_device = np.argsort(table.device_of, kind="stable")
@@ -124,6 +128,8 @@ class AreaIntake:
         self.offset = offset
         if frame.source == CLOCK_SOURCE:
             return self.tick(frame.ts_ingest_ns, first=frame.seq == 1)
+        if frame.accounts is not None:
+            return Taken(accounts=(self._late.settle(self.area, frame.accounts),))
         return self.take(frame)
 
     def take(self, frame: TelemetryFrame) -> Taken:
@@ -154,8 +160,11 @@ class AreaIntake:
         taken.facts += self._edges.changed(found.rows, now_ns)
         if len(found.overtaken):
             taken.facts += self._edges.overtaken(part.only(found.overtaken), now_ns)
-        if len(found.late) and reading.doubt_ns is not None:
-            self._clocks.hold(part.only(found.late), reading.doubt_ns)
+        if len(found.late):
+            if part.ts_ingest_ns == now_ns:  # what was held before was late when it came
+                self._late.add(part.source, now_ns, part.quality[found.late])
+            if reading.doubt_ns is not None:
+                self._clocks.hold(part.only(found.late), reading.doubt_ns)
 
     def tick(self, now_ns: int, *, first: bool = False) -> Taken:
         """Let time pass: judge who is stale, report the load, write out the snapshot.
@@ -173,6 +182,7 @@ class AreaIntake:
         stale = self._stale(now_ns)
         taken.facts += self._edges.aged(stale, now_ns)
         self._edges.forget(self._clocks.watermarks_ns())
+        self._late.forget(now_ns)
         sources = self._sources(stale, now_ns, taken)
         loads = self.last.value[self._load_rows]
         if len(loads) and np.isfinite(loads).all():
@@ -211,6 +221,7 @@ class AreaIntake:
                 held=edges.held,
                 past=edges.past,
                 clocks=self._clocks.states(),
+                late=self._late.state(),
             )
         )
 
@@ -244,6 +255,7 @@ class AreaIntake:
             self._edges.restore(edges)
         except ValueError as exc:
             raise FrameError(f"not the state of an area's intake: {exc}") from exc
+        self._late.restore(wire.late or {})
         self._clocks.restore(self._clocks_by_value() if wire.clocks is None else wire.clocks)
 
     def _clocks_by_value(self) -> dict[str, ClockState]:

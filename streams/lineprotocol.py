@@ -19,6 +19,7 @@ from math import isfinite
 from typing import Any, Final
 from zlib import crc32
 
+from ingest.account import LostReason
 from market.decisions import Decision
 from market.facts import Segment
 from market.outcomes import Cleared, ClearingFailed, Outcome
@@ -26,6 +27,7 @@ from market.prices import PriceInForce
 from market.units import NS_PER_MS, NS_PER_S, floor_ns, instant_text
 from market.view import MarketView, SegmentView
 from streams import measurements as m
+from streams.accounts import AreaAccounts
 from streams.alerts import Alert
 from streams.kpis import KpiFrame
 
@@ -44,6 +46,8 @@ _TEXT_MAX: Final = 8_000
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _Values = Mapping[str, float | int | str | None]
+
+_LOST_REASONS: Final = frozenset(LostReason)
 _TAG_ESCAPES: Final = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
 
 
@@ -123,6 +127,25 @@ def encode_kpis(frame: KpiFrame) -> bytes:
         )
         for source in frame.sources
     ]
+    return b"".join(lines)
+
+
+def encode_accounts(accounts: AreaAccounts) -> bytes:
+    """Encode what became of the samples of an area's devices in one interval."""
+    ts_ns = _ms(accounts.from_ns)
+    lines = []
+    for device in accounts.devices:
+        values: dict[str, float | int | str | None] = {
+            "expected": device.expected,
+            "good": device.good,
+            "uncertain": device.uncertain,
+            "bad": device.bad,
+            "late": device.late,
+            "lost": device.lost_in_all,
+        }
+        # Only reasons of this release have a field; the sum has all of them.
+        values |= {f"lost_{reason}": samples for reason, samples in device.lost.items() if reason in _LOST_REASONS}
+        lines.append(_line(m.ACCOUNT, ts_ns, {"area": accounts.area, "dev": device.device}, values))
     return b"".join(lines)
 
 

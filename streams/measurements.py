@@ -31,6 +31,7 @@ from typing import Final
 from streams.kpis import KPIS
 
 __all__ = [
+    "ACCOUNT",
     "ALERT",
     "BINDING",
     "CLEARING",
@@ -226,6 +227,27 @@ SOURCE: Final = Measurement(
     ),
 )
 
+ACCOUNT: Final = Measurement(
+    name="account",
+    title_en="What became of the samples that were due",
+    title_zh="应到数据去向",
+    time="beginning of the minute, or of the reading if that was later",
+    tags=(_AREA, _DEV),
+    fields=(
+        _int("expected", "Samples that were due", "应到样本数"),
+        _int("good", "Came in time, good", "合格样本数"),
+        _int("uncertain", "Came in time, uncertain", "可疑样本数"),
+        _int("bad", "Came in time, bad", "无效样本数"),
+        _int("late", "Came too late", "迟到样本数"),
+        _int("lost", "Never came", "丢失样本数"),
+        _int("lost_not_polled", "Lost: nobody asked", "丢失：未轮询"),
+        _int("lost_not_pushed", "Lost: the device did not send", "丢失：设备未上送"),
+        _int("lost_queue_full", "Lost: sending was slower than reading", "丢失：队列已满"),
+        _int("lost_not_taken", "Lost: the topic refused it", "丢失：未被接收"),
+        _int("lost_stopped", "Lost: stopped before it was sent", "丢失：进程停止"),
+    ),
+)
+
 CLEARING: Final = Measurement(
     name="clearing",
     title_en="How an interval was cleared",
@@ -352,5 +374,5 @@ ALERT: Final = Measurement(
     ),
 )
 
-MEASUREMENTS: Final = (TELEMETRY, KPI, KPI_AREA, FUEL, LINE_LOADING, SOURCE, CLEARING, LMP, BINDING, MARKET, PRICE, EVENT, ALERT)
+MEASUREMENTS: Final = (TELEMETRY, KPI, KPI_AREA, FUEL, LINE_LOADING, SOURCE, ACCOUNT, CLEARING, LMP, BINDING, MARKET, PRICE, EVENT, ALERT)
 """Every measurement, in the order it is documented."""

@@ -30,6 +30,7 @@ from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReas
 from market.prices import PriceInForce
 from market.units import day_start_ns
 from streams import breaker, grid, topics, wire
+from streams.accounts import AreaAccounts
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.difference import differences
 from streams.errors import DecodeError
@@ -232,7 +233,7 @@ def _decoded(source: RecordSource, topic: Topic, report: StageReport) -> Iterato
 def _intake(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
     recorded = _Recorded(
         source,
-        {topics.SNAPSHOTS: (AreaSnapshot,), topics.FACTS: _TELEMETRY_FACTS, topics.FINDINGS: SOURCE_FINDINGS},
+        {topics.SNAPSHOTS: (AreaSnapshot,), topics.FACTS: _TELEMETRY_FACTS, topics.FINDINGS: SOURCE_FINDINGS, topics.KPI: (AreaAccounts,)},
         span,
         report,
     )
@@ -241,6 +242,8 @@ def _intake(source: RecordSource, model: MarketModel, base: Base, span: Span, re
             recorded.compare(fact, cause)
         for finding in taken.findings:
             recorded.compare(finding, cause)
+        for account in taken.accounts:
+            recorded.compare(account, cause)
         for snapshot in taken.snapshots:
             recorded.compare(snapshot, cause)
     recorded.close()

@@ -38,6 +38,7 @@ from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
 from market.view import MarketView
 from streams import topics, wire
+from streams.accounts import AreaAccounts
 from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.errors import DecodeError, StoreError
@@ -110,6 +111,7 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
     PriceInForce: topics.PRICES,
     KpiFrame: topics.KPI,
     MarketView: topics.KPI,
+    AreaAccounts: topics.KPI,
     Alert: topics.ALERTS,
     DeadLetter: topics.DEAD_LETTERS,
 } | dict.fromkeys(

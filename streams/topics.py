@@ -70,7 +70,7 @@ DECISIONS: Final = Topic(
     name="market.decisions.v1", key="market", carries="Decision: the audit, hash-chained", partitions=1, retention_s=400 * _DAY_S
 )
 PRICES: Final = Topic(name="market.prices.v1", key="market", carries="PriceInForce", partitions=1, retention_s=400 * _DAY_S)
-KPI: Final = Topic(name="kpi.v1", key="market", carries="KpiFrame", partitions=1, retention_s=7 * _DAY_S)
+KPI: Final = Topic(name="kpi.v1", key="market", carries="KpiFrame, MarketView, AreaAccounts", partitions=1, retention_s=7 * _DAY_S)
 ALERTS: Final = Topic(name="alerts.v1", key="alert", carries="Alert", partitions=1, retention_s=400 * _DAY_S)
 DEAD_LETTERS: Final = Topic(name="dead_letters.v1", key="topic", carries="DeadLetter", partitions=1, retention_s=30 * _DAY_S)
 

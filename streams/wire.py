@@ -23,6 +23,7 @@ from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
 from market.view import MarketView
 from streams import topics
+from streams.accounts import AreaAccounts
 from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.errors import DecodeError
@@ -80,7 +81,7 @@ _CARRIES: Final[dict[Topic, tuple[type[Any], ...]]] = {
     topics.COMMANDS: (facts.CommandGiven,),
     topics.DECISIONS: (Decision,),
     topics.PRICES: (PriceInForce,),
-    topics.KPI: (KpiFrame, MarketView),
+    topics.KPI: (KpiFrame, MarketView, AreaAccounts),
     topics.ALERTS: (Alert,),
     topics.DEAD_LETTERS: (DeadLetter,),
 }

@@ -24,6 +24,7 @@ PURE = (
     "market",
     "detectors",
     *(f"ingest/{name}.py" for name in ("frame", "quality", "points")),
+    *(f"ingest/{name}.py" for name in ("account", "checks", "counting", "movement", "pointchecks", "qualitymap")),
     *(
         f"streams/{name}.py"
         for name in (

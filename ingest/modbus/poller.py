@@ -52,7 +52,8 @@ from ingest.modbus.frames import ExceptionCode, Request, read_request, write_coi
 from ingest.modbus.lessons import Lessons
 from ingest.modbus.plan import Block, plan_blocks
 from ingest.modbus.reading import Group, Reader, ReadPlan
-from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_DEVICE_FAILURE, BAD_NO_COMMUNICATION, Flag
+from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_NO_COMMUNICATION, Flag
+from ingest.qualitymap import exception_quality
 from ingest.source import Source
 from ingest.sourcetime import NO_TIME, clock_off_ns, settle_source_times
 from ingest.turns import Turns
@@ -62,16 +63,6 @@ __all__ = ["ModbusPoller", "exception_quality"]
 
 _log: Final = logging.getLogger(__name__)
 
-_QUALITIES: Final = {
-    1: BAD_CONFIGURATION_ERROR,
-    2: BAD_CONFIGURATION_ERROR,
-    3: BAD_CONFIGURATION_ERROR,
-    5: BAD_NO_COMMUNICATION,
-    6: BAD_NO_COMMUNICATION,
-    7: BAD_CONFIGURATION_ERROR,
-    10: BAD_NO_COMMUNICATION,
-    11: BAD_NO_COMMUNICATION,
-}
 _HALVED: Final = frozenset({ExceptionCode.ILLEGAL_ADDRESS, ExceptionCode.ILLEGAL_VALUE})
 _ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TARGET})
 """What a gateway answers for a device behind it that does not."""
@@ -89,14 +80,12 @@ _ATTRIBUTES_AGAIN_NS: Final = NS_PER_MIN
 """Event time between two readings of the texts a device keeps about itself; and where one failed."""
 
 
-def exception_quality(code: int) -> int:
-    """Return the status code for points whose reading ended in a Modbus exception."""
-    return _QUALITIES.get(code, BAD_DEVICE_FAILURE)
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What became of one block: columns (n,), when it was read by our clock, and by the device's where it has one."""
+    """What became of one block: columns (n,), when it was read by our clock, and by the device's where it has one.
+
+    ``raw`` are the counts of a device that has counters; None of a block that was not read.
+    """
 
     ids: NDArray[np.uint64]
     ts_event_ns: int
@@ -104,6 +93,7 @@ class _Part:
     values: NDArray[np.float64]
     quality: NDArray[np.uint32]
     flags: NDArray[np.uint16]
+    raw: NDArray[np.int64] | None = None
 
 
 class _Poll:
@@ -155,6 +145,7 @@ class ModbusPoller:
         self._poll: _Poll | None = None
         self._running = False
         self._attributes_ns = 0
+        self._has_counters = any(point.checks is not None and point.checks.counter is not None for point in device.points)
 
     def _exchange(self, request: Request) -> Exchange:
         return Exchange(request, self._source, self._device.timeout_s, self._nobody_s)
@@ -280,8 +271,9 @@ class ModbusPoller:
         poll.answered = True
         exchange = reader.exchange
         values, quality = reader.decoder.decode(data)
+        raw = reader.decoder.raw_integers(data) if self._has_counters else None
         claimed_ns = NO_TIME if self._device.clock is None else reader.decoder.device_time_ns(data)
-        poll.parts.append(_Part(reader.ids, (exchange.sent_ns + now_ns) // 2, claimed_ns, values, quality, reader.flags))
+        poll.parts.append(_Part(reader.ids, (exchange.sent_ns + now_ns) // 2, claimed_ns, values, quality, reader.flags, raw))
         self._plan.answered(reader, exchange.took_ns / NS_PER_S if exchange.took_ns else None, now_ns)
 
     def _refused(self, poll: _Poll, reader: Reader, why: DeviceRefused, now_ns: int) -> None:
@@ -425,7 +417,11 @@ class ModbusPoller:
         off_ns = 0
         if self._device.clock is not None:
             ts_event_ns, flags, off_ns = self._by_its_clock(parts, sizes, ts_event_ns)
-        self._source.publish(ids, ts_event_ns, values, quality, flags, off_ns)
+        raw: NDArray[np.int64] | None = None
+        if self._has_counters:
+            # Of a block that was not read there is no good value either, and no count is looked at.
+            raw = np.concatenate([np.zeros(len(part.ids), dtype=np.int64) if part.raw is None else part.raw for part in parts])
+        self._source.publish(ids, ts_event_ns, values, quality, flags, off_ns, raw)
 
     def _by_its_clock(
         self, parts: list[_Part], sizes: list[int], read_ns: NDArray[np.int64]

@@ -23,6 +23,7 @@ from typing import Final
 from ingest.addresses import Address
 from ingest.devices import ClockRegister, DataType, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
 from ingest.devices import Kind as Table
+from ingest.pointchecks import CounterCheck, PointChecks
 from ingest.simulator.faults import Targets
 from ingest.simulator.readings import SITES
 from market.offers import Control, Unit
@@ -41,6 +42,15 @@ _TIMEOUT_EVENT_S: Final = 24.0
 _UNITS_PER_GATEWAY: Final = 4
 _BUSES_PER_FEEDER: Final = 6
 _CLOCK_TICK_NS: Final = NS_PER_MS
+_FEEDER_MW: Final = (-5.0, 1000.0)
+_CATCH_UP: Final = 10.0
+"""By how much a counter may count faster than its unit can give: a field that fell behind its fast clock catches up in one step."""
+
+_HZ_PER_S: Final = 2.0
+"""More than a grid can do that is still one."""
+
+_FROZEN_PERIODS: Final = 30
+"""For so many readings in a row, and ten minutes, no load and no frequency stays the same to the last digit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +234,7 @@ class _Periods:
         self.fast_ns = max(NS_PER_S, least_ns)
         self.meter_ns = max(4 * NS_PER_S, least_ns)
         self.slow_ns = max(NS_PER_MIN, least_ns)
+        self.frozen_ns = max(10 * NS_PER_MIN, _FROZEN_PERIODS * self.meter_ns)
         self.timeout_s = max(_TIMEOUT_S[0], min(_TIMEOUT_S[1], _TIMEOUT_EVENT_S / speed))
 
 
@@ -262,7 +273,7 @@ def _unit_points(unit: Unit, place: int, make: _Make, periods: _Periods) -> Iter
     yield _power(f"unit/{unit.id}/mw", power, place, make, periods, low_mw, high_mw)
     if unit.control is Control.CURTAILABLE:
         yield _power(f"unit/{unit.id}/available_mw", available, place, make, periods, low_mw, high_mw)
-    yield _energy(f"unit/{unit.id}/mwh", energy, place, make, periods)
+    yield _energy(f"unit/{unit.id}/mwh", energy, place, make, periods, high_mw)
     set_type = DataType.UINT16 if make.power is DataType.INT16 else make.power
     yield replace(
         _power(f"unit/{unit.id}/setpoint_mw", setpoint, place, make, periods, 0.0, high_mw),
@@ -286,8 +297,10 @@ def _feeders(case: RtsCase, periods: _Periods) -> Iterator[Server]:
             number += 1
             names = [f"load/{bus}" for bus in group if case.load_share[net.bus_index[bus]] > 0]
             names += [f"unit/{unit.id}" for bus in group for unit in rooftop[bus]]
-            points = [_power(f"{name}/mw", make.blocks[0], k, make, periods, -5.0, 1000.0) for k, name in enumerate(names)]
-            points += [_energy(f"{name}/mwh", make.blocks[2], k, make, periods) for k, name in enumerate(names)]
+            points = [_power(f"{name}/mw", make.blocks[0], k, make, periods, *_FEEDER_MW) for k, name in enumerate(names)]
+            still = PointChecks(frozen_ns=periods.frozen_ns)
+            points = [replace(point, checks=still) if point.name.startswith("load/") else point for point in points]
+            points += [_energy(f"{name}/mwh", make.blocks[2], k, make, periods, _FEEDER_MW[1]) for k, name in enumerate(names)]
             device = _modbus(f"feeder-{area}{letter}", area, 1, points, periods)
             yield Server(name=device.name, devices=(device,), base=(make.base,))
 
@@ -310,7 +323,7 @@ def _power(name: str, block: int, place: int, make: _Make, periods: _Periods, lo
     )
 
 
-def _energy(name: str, block: int, place: int, make: _Make, periods: _Periods) -> ModbusPoint:
+def _energy(name: str, block: int, place: int, make: _Make, periods: _Periods, max_mw: float) -> ModbusPoint:
     return ModbusPoint(
         name=name,
         unit="MWh",
@@ -320,6 +333,7 @@ def _energy(name: str, block: int, place: int, make: _Make, periods: _Periods) -
         high=None,
         period_ns=periods.slow_ns,
         writable=False,
+        checks=PointChecks(counter=CounterCheck(modulus=2 ** (16 * make.energy.registers), max_per_h=_CATCH_UP * max_mw)),
         kind=make.table,
         address=block + place * make.energy.registers,
         type=make.energy,
@@ -363,7 +377,7 @@ def _substations(case: RtsCase, area: str, periods: _Periods, *, with_sites: boo
 def _rtu(area: str, target: tuple[str, int], periods: _Periods) -> PushDevice:
     order = tuple(Order)[int(area) % len(Order)] if area.isdecimal() else Order.ABCD
 
-    def point(name: str, unit: str, address: int, low: float, high: float) -> ModbusPoint:
+    def point(name: str, unit: str, address: int, low: float, high: float, checks: PointChecks | None = None) -> ModbusPoint:
         return ModbusPoint(
             name=name,
             unit=unit,
@@ -373,6 +387,7 @@ def _rtu(area: str, target: tuple[str, int], periods: _Periods) -> PushDevice:
             high=high,
             period_ns=periods.fast_ns,
             writable=False,
+            checks=checks,
             kind=Table.HOLDING,
             address=address,
             type=DataType.FLOAT32,
@@ -390,7 +405,7 @@ def _rtu(area: str, target: tuple[str, int], periods: _Periods) -> PushDevice:
         heartbeat=b"",
         clock=ClockRegister(address=0, type=DataType.UINT64, order=order, tick_ns=_CLOCK_TICK_NS),
         points=(
-            point(f"area/{area}/hz", "Hz", 4, 45.0, 55.0),
+            point(f"area/{area}/hz", "Hz", 4, 45.0, 55.0, PointChecks(rate_per_s=_HZ_PER_S, frozen_ns=periods.frozen_ns)),
             point(f"area/{area}/interchange_mw", "MW", 6, -3000.0, 3000.0),
         ),
     )

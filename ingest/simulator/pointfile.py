@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 
 from ingest.devices import ModbusDevice, ModbusPoint, Order, Point, PushDevice, UaDevice, UaPoint
+from ingest.pointchecks import PointChecks
 from ingest.simulator.devices import FieldDevices
 from ingest.yamlfile import duration_text
 from market.units import NS_PER_S
@@ -66,10 +67,25 @@ def _point(point: Point, base: int, order: Order | None, every_ns: int) -> dict[
         said["scale"] = point.scale
     if point.low is not None and point.high is not None:
         said["range"] = [point.low, point.high]
+    if point.checks is not None:
+        said |= _checks(point.checks)
     if point.period_ns != every_ns:
         said["every"] = duration_text(point.period_ns)
     if point.writable:
         said["write"] = True
+    return said
+
+
+def _checks(checks: PointChecks) -> dict[str, object]:
+    said: dict[str, object] = {}
+    if checks.rate_per_s is not None:
+        said["rate"] = f"{checks.rate_per_s!r}/s"
+    if checks.frozen_ns is not None:
+        said["frozen"] = duration_text(checks.frozen_ns)
+    if checks.counter is not None:
+        said["counter"] = {"modulus": checks.counter.modulus}
+        if checks.counter.max_per_h is not None:
+            said["counter"] = {"modulus": checks.counter.modulus, "max_power": checks.counter.max_per_h}
     return said
 
 

@@ -71,6 +71,12 @@ def test_a_running_demo_counts_and_is_in_good_health(tmp_path: Path) -> None:
     assert sum(after["processor_errors_total"].values()) == 0
     assert max(after["gateway_waiting_frames"].values()) < 256
     assert sum(after["device_available"].values()) > 50
+    accounted = after["account_samples_total"]
+    for area in ("1", "2", "3"):
+        outcomes = {outcome: accounted.get((area, outcome), 0) for outcome in ("good", "uncertain", "bad", "late", "lost")}
+        assert accounted[area, "expected"] == sum(outcomes.values()) > 1000, area
+        assert outcomes["good"] > 0.9 * accounted[area, "expected"]
+    assert after.get("device_flagged_samples_total", {}) == {}, "no check finds anything in honest instruments"
     assert after["event_loop_delay_max_seconds"][()] > 0
     assert after["spool_waiting_bytes"][()] > before["spool_waiting_bytes"][()]
 

@@ -57,6 +57,9 @@ RTU = DeviceHealth(
     kicks=0,
     last_good_ns=T0,
     why="",
+    flagged={"OUT_OF_RANGE": 3, "COUNTER_ROLLOVER": 1},
+    expected=62,
+    lost={"not_polled": 7},
 )
 Page = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -167,9 +170,12 @@ def test_processors_tell_records_work_and_errors(watched: Watched) -> None:
 
 def test_what_became_of_samples_is_told_by_area(watched: Watched) -> None:
     watched.shell.counters.update({"intake 1 taken": 70, "intake 1 late": 2, "intake North West taken": 5, "samples intake": 99})
+    watched.shell.counters.update({"account North West expected": 9, "account North West lost": 2})
     page = scraped(watched)
     assert at(page, "intake_samples_total", area="1", outcome="taken") == 70
     assert at(page, "intake_samples_total", area="1", outcome="late") == 2
+    assert at(page, "account_samples_total", area="North West", outcome="expected") == 9
+    assert at(page, "account_samples_total", area="North West", outcome="lost") == 2
     assert at(page, "intake_samples_total", area="North West", outcome="taken") == 5
     assert len(named(page, "intake_samples_total")) == 3
 
@@ -224,6 +230,9 @@ def test_devices_tell_what_became_of_them(watched: Watched) -> None:
     assert named(page, "device_available") == {("1", "rtu-1"): 1, ("1", "rtu-2"): 0}
     who = {"device": "rtu-1", "area": "1"}
     assert [at(page, "device_samples_total", **who, quality=quality) for quality in ("good", "uncertain", "bad")] == [50, 3, 2]
+    assert [at(page, "device_flagged_samples_total", **who, check=check) for check in ("out_of_range", "counter_rollover")] == [3, 1]
+    assert at(page, "device_expected_samples_total", **who) == 62
+    assert at(page, "device_lost_samples_total", **who, reason="not_polled") == 7
     assert at(page, "device_dropped_frames_total", **who, reason="queue_full") == 9
     assert at(page, "device_refusals_total", **who, reason="exception 2") == 4
     assert at(page, "device_reconnects_total", **who) == 1

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ingest.account import Accounts
 from ingest.clock import WallClock
 from ingest.errors import DeviceError, FrameError
-from ingest.frame import TelemetryFrame, heartbeat
+from ingest.frame import TelemetryFrame, account_frame, heartbeat
 from ingest.gateway import Gateway
 from ingest.modbus.poller import ModbusPoller
 from ingest.quality import BAD_NO_COMMUNICATION
@@ -281,3 +283,70 @@ def test_heartbeats_wait_in_vain_no_longer_than_their_round() -> None:
         forwarder.cancel()
 
     asyncio.run(main())
+
+
+@pytest.mark.usefixtures("short_drain")
+def test_every_sample_of_every_device_is_accounted_for_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.account.INTERVAL_NS", 50 * NS_PER_MS)
+    monkeypatch.setattr("ingest.account._SETTLED_NS", 10 * NS_PER_MS)
+    out = two_devices()
+    told: list[Accounts] = []
+    taken: Counter[str] = Counter()
+
+    async def emit(frame: TelemetryFrame) -> None:
+        if frame.accounts is not None:
+            assert len(frame) == 0
+            told.append(frame.accounts)
+            return
+        await out.emit(frame)
+        if frame.source == "a" and frame.seq % 3 == 0:
+            raise FrameError("a: not now")
+        taken[frame.source] += len(frame)
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), emit)
+        await gateway.start()
+        for _ in range(8):
+            await asyncio.sleep(0.02)
+            gateway.beat([])
+        assert told, "they are closed while the devices are read"
+        await gateway.stop()
+        devices = [account for accounts in told for account in accounts.devices]
+        for account in devices:
+            assert account.expected == account.good + account.uncertain + account.bad + account.lost_in_all
+        for health in gateway.health():
+            mine = [account for account in devices if account.device == health.device]
+            assert sum(account.bad for account in mine) == taken[health.device] > 0
+            assert sum(account.lost.get("not_taken", 0) for account in mine) == health.dropped.get("not_taken", 0)
+            assert sum(account.expected for account in mine) == health.expected
+            assert sum((Counter(account.lost) for account in mine), Counter()) == Counter(health.lost)
+        assert [(accounts.from_ns, accounts.to_ns) for accounts in told] == sorted((a.from_ns, a.to_ns) for a in told)
+
+    asyncio.run(main())
+
+
+def test_accounts_outlive_the_heartbeats_they_were_to_leave_with() -> None:
+    out = two_devices()
+    sent: list[TelemetryFrame] = []
+    account = account_frame("1", 0, Accounts(from_ns=0, to_ns=1, devices=()))
+
+    async def main() -> None:
+        held = asyncio.Event()
+
+        async def emit(frame: TelemetryFrame) -> None:
+            await held.wait()
+            sent.append(frame)
+
+        gateway = Gateway(out.points, WallClock(), emit)
+        gateway.beat([heartbeat("clock", "1", 0, 0), account])
+        for number in range(1, 70):
+            gateway.beat([heartbeat("clock", "1", number, 0)])
+        assert gateway.beats_dropped() == 6
+        held.set()
+        forwarder = asyncio.create_task(gateway._outbox.run())
+        await gateway._outbox.drained()
+        forwarder.cancel()
+
+    asyncio.run(main())
+    assert sent[0] is account
+    assert [frame.seq for frame in sent[1:]] == list(range(6, 70))

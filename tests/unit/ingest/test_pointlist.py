@@ -9,6 +9,7 @@ import pytest
 
 from ingest import pointlist
 from ingest.devices import ClockRegister, DataType, Kind, ModbusAttribute, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
+from ingest.pointchecks import CounterCheck, PointChecks
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
 from market.units import NS_PER_MIN, NS_PER_MS, NS_PER_S
@@ -432,3 +433,67 @@ def test_the_same_point_on_two_devices_names_both(tmp_path: Path) -> None:
     assert problems_of(tmp_path, MAP + devices) == [
         "points.yaml:13: devices[1]: point unit/1/mw is already on device a; rename one",
     ]
+
+
+CHECKED = """
+maps:
+  m:
+    every: 4s
+    points:
+      unit/{u}/mw: {reg: holding 0, type: float32, rate: 90/m, frozen: 10m}
+      unit/{u}/mwh: {reg: holding 2, type: uint32, counter: true}
+      unit/{u}/kwh: {reg: holding 4, type: uint64, counter: {modulus: 10**6, max_power: 250}}
+      unit/{u}/kv: {reg: holding 8}
+  ua:
+    every: 2s
+    points:
+      load/{u}/mwh: {node: "nsu=urn:x;s={u}", counter: {modulus: 2**32}, rate: 5/s}
+devices:
+- {name: a, area: 1, url: "modbus+tcp://h", map: m, vars: {u: 1}}
+- {name: b, area: 1, url: "opc.tcp://h:4840", map: ua, vars: {u: 1}}
+"""
+
+
+def test_what_a_point_cannot_do_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(CHECKED)
+    asked = {point.name: point.checks for _, point in read_point_list(path).points()}
+    assert asked == {
+        "unit/1/mw": PointChecks(rate_per_s=1.5, frozen_ns=10 * NS_PER_MIN),
+        "unit/1/mwh": PointChecks(counter=CounterCheck(modulus=2**32)),
+        "unit/1/kwh": PointChecks(counter=CounterCheck(modulus=10**6, max_per_h=250.0)),
+        "unit/1/kv": None,
+        "load/1/mwh": PointChecks(rate_per_s=5.0, counter=CounterCheck(modulus=2**32)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "key", "problem"),
+    [
+        ("rate: 50", "rate", "50 is not a rate of change; write engineering units and a time, as in 50/s, 3.5/m or 100/h"),
+        ("rate: 0/s", "rate", "'0/s' is a rate that nothing or everything keeps; give a number above 0"),
+        ("frozen: 600", "frozen", "600 is not a length of time"),
+        ("frozen: 4s", "frozen", "is no longer than the point's period, in which it is read once; give more"),
+        ("counter: false", "counter", "False does not say how it counts; write `true`, or {modulus: 2**32, max_power: 500}"),
+        ("counter: {modulus: 1}", "counter.modulus", "1 is not the size of a counter; write how many counts it has, as in 2**32"),
+        ("counter: {modulus: 2**65}", "counter.modulus", "36893488147419103232 is not the size of a counter"),
+        ("counter: {modulus: 9**9999999}", "counter.modulus", "'9**9999999' is not the size of a counter"),
+        ("counter: {max_power: 0}", "counter.max_power", "0 is not a power; give the most units it can count in an hour"),
+        ("counter: {modulus: 2**17}", "", "uint16 holds 65536 counts and never 131072; give the modulus that its maker says"),
+        ("type: int32, counter: true", "", "int32 does not say how large the counter is; give `counter: {modulus: 2**31}`"),
+        ("type: float32, counter: true", "", "a float32 is no counter: its last counts are lost long before it is full"),
+        ("type: bool, bit: 1, counter: true", "", "one bit is no counter; remove `counter`"),
+    ],
+)
+def test_what_a_point_cannot_do_must_make_sense(tmp_path: Path, said: str, key: str, problem: str) -> None:
+    [found] = problems_of(tmp_path, CHECKED.replace("holding 8}", f"holding 8, {said}}}"))
+    place, _, what = found.split(": ", 1)[1].partition(": ")
+    assert place.removeprefix("maps.m.points.unit/{u}/kv").removeprefix(".") == key
+    assert what.startswith(problem)
+
+
+def test_a_server_says_neither_what_is_frozen_nor_how_large_its_counters_are(tmp_path: Path) -> None:
+    [found] = problems_of(tmp_path, CHECKED.replace("counter: {modulus: 2**32}", "counter: true"))
+    assert "a node does not say how large its counter is; give `counter: {modulus: 2**32}`" in found
+    [found] = problems_of(tmp_path, CHECKED.replace("rate: 5/s", "frozen: 10m"))
+    assert found.endswith("load/{u}/mwh.frozen: would find nothing, because a server tells only what changes; remove it")

@@ -7,11 +7,13 @@ import logging
 import numpy as np
 import pytest
 
+from ingest.checks import Checks
 from ingest.clock import SimulatedClock
-from ingest.frame import SAMPLES_MAX, TelemetryFrame
-from ingest.quality import BAD_NO_COMMUNICATION, UNCERTAIN_LAST_USABLE, Flag
+from ingest.frame import SAMPLES_MAX, TelemetryFrame, point_id
+from ingest.quality import BAD_NO_COMMUNICATION, UNCERTAIN_EU_EXCEEDED, UNCERTAIN_LAST_USABLE, Flag
 from ingest.source import Source
 from market.units import instant_ns
+from tests.kit.field import modbus_point
 
 NOON = instant_ns("2026-06-10T12:00:00Z")
 
@@ -19,6 +21,21 @@ NOON = instant_ns("2026-06-10T12:00:00Z")
 def source() -> tuple[Source, list[TelemetryFrame]]:
     frames: list[TelemetryFrame] = []
     return Source("rtu", "1", SimulatedClock(NOON, 1.0), frames.append), frames
+
+
+def test_what_a_check_finds_is_published_and_counted_and_the_value_stays() -> None:
+    frames: list[TelemetryFrame] = []
+    point = modbus_point("u", 0, high=500.0)
+    rtu = Source("rtu", "1", SimulatedClock(NOON, 1.0), frames.append, Checks([point]))
+    ids, times = np.array([point_id("u")], dtype=np.uint64), np.array([NOON], dtype=np.int64)
+    for value in (499.0, 501.0):
+        rtu.publish(ids, times, np.array([value]), np.zeros(1, dtype=np.uint32), np.zeros(1, dtype=np.uint16))
+    assert [(frame.value[0], frame.quality[0], frame.flags[0]) for frame in frames] == [
+        (499.0, 0, 0),
+        (501.0, UNCERTAIN_EU_EXCEEDED, Flag.OUT_OF_RANGE),
+    ]
+    health = rtu.health()
+    assert (health.good, health.uncertain, health.flagged) == (1, 1, {"OUT_OF_RANGE": 1})
 
 
 def publish(into: Source, quality: list[int]) -> None:
