@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from ingest.devices import DataType, Kind, Order
+from ingest.opcua.browsepath import BrowsePath, is_browse_path
+from ingest.opcua.entry import BackfillNs, DeadbandValue, SecurityModel
 from ingest.yamlfile import DurationNs, Name, Strict
 
 __all__ = ["ClockModel", "DeviceModel", "FileModel", "MapModel", "ModbusPointModel", "PointModel", "UaPointModel"]
@@ -96,10 +98,16 @@ class UaPointModel(PointModel):
     """A point of a map for OPC UA servers; it has ``node``."""
 
     node: str
+    sampling: DurationNs | None = None
+    queue: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    deadband: DeadbandValue | None = None
 
     @field_validator("node")
     @classmethod
     def _is_node_id(cls, value: str) -> str:
+        if is_browse_path(value):
+            BrowsePath.parsed(value)
+            return value
         if not _NODE.fullmatch(value):
             raise ValueError(f"{value!r} is not a node id; write nsu=<namespace URI>;s=<identifier> (or i=, g=, b=)")
         return value
@@ -145,6 +153,7 @@ class MapModel(Strict):
     order: Order = Order.ABCD
     base: Literal[0, 1] = 0
     publish: DurationNs | None = None
+    mode: Literal["subscribe", "poll"] = "subscribe"
     reorder: DurationNs | None = None
     clock: ClockModel | None = None
 
@@ -162,8 +171,10 @@ class DeviceModel(Strict):
     url: str
     map: Name
     unit: int | str = 1
-    vars: Annotated[dict[str, Name], Field(default_factory=dict)]
+    vars: Annotated[dict[str, Name | list[Name]], Field(default_factory=dict)]
     timeout: DurationNs | None = None
+    security: SecurityModel | None = None
+    backfill: BackfillNs = None
     register_: Annotated[str | None, Field(alias="register")] = None
     heartbeat: str | None = None
 

@@ -35,6 +35,9 @@ uint32, int64, uint64, float32 or float64; the value is raw x ``scale`` + ``offs
 without being listed in ``vars``. ``{01..12}`` in a device makes twelve devices; all ranges of one entry run together. ``timeout``
 is wall time, 1 s for Modbus and 4 s for OPC UA where not given.
 
+What only OPC UA servers have (``sampling``, ``queue``, ``deadband``, ``mode``, ``security``, ``backfill``) stands in
+:mod:`ingest.opcua.entry`.
+
 A map may give ``reorder``, how far samples of its devices may overtake each other on their way to us: three of its shortest periods,
 and 5 s at least, where it does not. What is older than the newest by more is late, and told to nobody.
 
@@ -48,8 +51,9 @@ Every problem is found before anything connects, and all of them are reported to
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -155,9 +159,12 @@ class _Builder:
                 self._complain("has no period; give `every` here or for the whole map", *place)
             if isinstance(point, ModbusPointModel):
                 self._check_address(point.reg[1], point.data_type.registers, layout.base, *place, "reg")
+            elif layout.mode == "poll":
+                for key in sorted({"sampling", "queue", "deadband"} & point.model_fields_set):
+                    self._complain("is for subscriptions, and the map has `mode: poll`; remove one", *place, key)
         if layout.clock is not None:
             self._check_address(layout.clock.reg[1], layout.clock.type.registers, layout.base, "maps", name, "clock", "reg")
-        unfit = ("order", "base", "clock") if layout.is_ua else ("publish",)
+        unfit = ("order", "base", "clock") if layout.is_ua else ("publish", "mode")
         for key in unfit:
             if key in layout.model_fields_set:
                 self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
@@ -174,7 +181,8 @@ class _Builder:
             remedy = f"did you mean {near[0]!r}?" if near else "add it under `maps`"
             self._complain(f"there is no map {entry.map!r}; {remedy}", "devices", index, "map")
             return
-        texts = [entry.name, entry.area, entry.url, str(entry.unit), *entry.vars.values()]
+        given = [text for value in entry.vars.values() for text in ([value] if isinstance(value, str) else value)]
+        texts = [entry.name, entry.area, entry.url, str(entry.unit), *given]
         counts = {len(_span(found)) for text in texts for found in _RANGE.finditer(text)}
         if len(counts) > 1:
             self._complain(f"ranges of {_listed(counts)} entries in one device; make them equally long", "devices", index)
@@ -199,7 +207,7 @@ class _Builder:
         unit_id = _unit_id(_stepped(str(entry.unit), step))
         if unit_id is None:
             self._complain(f"{entry.unit!r} is not a unit id; give a number from 0 to 255", "devices", index, "unit")
-        names = {key: _stepped(value, step) for key, value in entry.vars.items()} | {"device": name, "area": area}
+        names = {key: _all_stepped(value, step) for key, value in entry.vars.items()} | {"device": [name], "area": [area]}
         points = tuple(self._points(index, entry, layout, names))
         url = self._url(index, entry, layout, _stepped(entry.url, step))
         if len(self._problems) > found or url is None or unit_id is None:
@@ -217,6 +225,9 @@ class _Builder:
                 timeout_s=timeout_s,
                 points=ua_points,
                 reorder_ns=layout.reorder,
+                is_polled=layout.mode == "poll",
+                security=None if entry.security is None else entry.security.record(self._located.path.parent),
+                backfill_ns=entry.backfill,
             )
         modbus_points = tuple(point for point in points if isinstance(point, ModbusPoint))
         if scheme == "modbus+tcp":
@@ -271,7 +282,7 @@ class _Builder:
         """Check the keys that only some kinds of device have."""
         dials_in = scheme == "modbus+listen"
         unfit = {"timeout"} if dials_in else {"register", "heartbeat"}
-        unfit |= {"unit"} if scheme == "opc.tcp" else set()
+        unfit |= {"unit"} if scheme == "opc.tcp" else {"security", "backfill"}
         for key in sorted(unfit):
             if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
                 self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)
@@ -288,7 +299,7 @@ class _Builder:
                 what = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
                 self._complain(what, "maps", entry.map, "points", name)
 
-    def _points(self, index: int, entry: DeviceModel, layout: MapModel, names: Mapping[str, str]) -> Iterator[Point]:
+    def _points(self, index: int, entry: DeviceModel, layout: MapModel, names: Mapping[str, Sequence[str]]) -> Iterator[Point]:
         used: set[str] = set()
         for template, model in layout.points.items():
             wanted = set(_PLACEHOLDER.findall(template + (model.node if isinstance(model, UaPointModel) else "")))
@@ -297,13 +308,14 @@ class _Builder:
                 what = f"map {entry.map!r} needs {_listed(missing)} for {template}; add to `vars`"
                 self._complain(what, "devices", index)
                 continue
-            name = _filled(template, names)
-            if not _PLAIN_NAME.fullmatch(name):
-                what = f"{name!r} cannot be a point's name; use no spaces, and braces for placeholders only"
-                self._complain(what, "maps", entry.map, "points", template)
-                continue
-            self._claim(index, names["device"], name)
-            yield _point(name, model, layout, names)
+            for some in _each(names, wanted):
+                name = _filled(template, some)
+                if not _PLAIN_NAME.fullmatch(name):
+                    what = f"{name!r} cannot be a point's name; use no spaces, and braces for placeholders only"
+                    self._complain(what, "maps", entry.map, "points", template)
+                    continue
+                self._claim(index, names["device"][0], name)
+                yield _point(name, model, layout, some)
         for unused in sorted(set(entry.vars) - used):
             self._complain(f"map {entry.map!r} has no placeholder {{{unused}}}; remove or correct it", "devices", index, "vars", unused)
 
@@ -333,6 +345,9 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
             period_ns=period_ns,
             writable=model.write,
             node=_filled(model.node, names),
+            sampling_ns=model.sampling,
+            queue=model.queue,
+            deadband=model.deadband,
         )
     kind, address = model.reg
     return ModbusPoint(
@@ -363,6 +378,13 @@ def _filled(template: str, names: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda found: names[found[1]], template)
 
 
+def _each(names: Mapping[str, Sequence[str]], wanted: Iterable[str]) -> Iterator[Mapping[str, str]]:
+    """Yield every choice of one value for each wanted placeholder, the last one changing fastest."""
+    keys = sorted(wanted)
+    for values in itertools.product(*(names[key] for key in keys)):
+        yield dict(zip(keys, values, strict=True))
+
+
 def _span(found: re.Match[str]) -> range:
     return range(int(found[1]), int(found[2]) + 1)
 
@@ -370,6 +392,10 @@ def _span(found: re.Match[str]) -> range:
 def _stepped(text: str, step: int) -> str:
     """Put the ``step``-th entry of every range into a text, as wide as the range's first number is written."""
     return _RANGE.sub(lambda found: str(_span(found)[step]).zfill(len(found[1])), text)
+
+
+def _all_stepped(given: str | Sequence[str], step: int) -> list[str]:
+    return [_stepped(text, step) for text in ([given] if isinstance(given, str) else given)]
 
 
 def _unit_id(text: str) -> int | None:
