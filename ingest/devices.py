@@ -194,7 +194,7 @@ class UaPoint(Point):
     Attributes:
         node: node id as text, with ``nsu=<namespace URI>;`` or ``ns=<index>;`` before the identifier, or neither for index 0; or
             ``browse:`` and the path to it (:mod:`ingest.opcua.browsepath`).
-        sampling_ns: event time between two looks of the server at it, ns; None for the period.
+        sampling_ns: event time between two looks of the server at it, ns; 0 for every change it knows of, None for the period.
         queue: values the server keeps for one publish, >= 1; None for as many as are sampled between two.
         deadband: None where every change is told.
     """

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from ingest.devices import DataType, Kind, Order
 from ingest.opcua.browsepath import BrowsePath, is_browse_path
-from ingest.opcua.entry import BackfillNs, DeadbandValue, SecurityModel
+from ingest.opcua.entry import BackfillNs, DeadbandValue, SamplingNs, SecurityModel
 from ingest.yamlfile import DurationNs, Name, Strict
 
 __all__ = ["ClockModel", "DeviceModel", "FileModel", "MapModel", "ModbusPointModel", "PointModel", "UaPointModel"]
@@ -98,7 +98,7 @@ class UaPointModel(PointModel):
     """A point of a map for OPC UA servers; it has ``node``."""
 
     node: str
-    sampling: DurationNs | None = None
+    sampling: SamplingNs | None = None
     queue: Annotated[int, Field(ge=1, le=100_000)] | None = None
     deadband: DeadbandValue | None = None
 

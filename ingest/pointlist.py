@@ -168,6 +168,8 @@ class _Builder:
         for key in unfit:
             if key in layout.model_fields_set:
                 self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
+        if layout.is_ua and layout.mode == "poll" and layout.publish is not None:
+            self._complain("is for subscriptions, and the map has `mode: poll`; remove one", "maps", name, "publish")
 
     def _check_address(self, address: int, registers: int, base: int, *place: str | int) -> None:
         if not base <= address <= _ADDRESSES - registers + base:

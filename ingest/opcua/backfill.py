@@ -11,7 +11,6 @@ A node whose server keeps no history of it, or does not let us read it, is left 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -37,6 +36,10 @@ _log: Final = logging.getLogger(__name__)
 _LOOK_S: Final = 0.5
 _PAGE: Final = 1000
 """Most values of one node in one answer."""
+
+_TRIES: Final = 3
+_GAPS_MAX: Final = 100_000
+"""Most gaps that wait to be filled; of more, the oldest are given up."""
 
 _TOGETHER_MAX: Final = 100
 _ALIKE_NS: Final = 10 * NS_PER_S
@@ -70,21 +73,40 @@ class Backfill:
         self._reach_ns = reach_ns
         self._is_kept: dict[int, bool] = {}
         self._together = _TOGETHER_MAX
+        self._failures = 0
 
     async def run(self, session: Any, limits: Limits) -> None:
         """Fill in gaps as they close, until the server is gone."""
         self._is_kept = {}
-        # Whoever watches the session finds out why it ended; here it is enough that it did.
-        with contextlib.suppress(OSError, TimeoutError):
-            while True:
-                await asyncio.sleep(_LOOK_S)
-                if self._gaps.closed:
-                    try:
-                        await self._fill(session, limits)
-                    except ua.UaError as exc:
-                        self._source.refuse("history", f"a reading of history was refused whole ({exc}); it is tried again")
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if not self._gaps.closed:
+                continue
+            try:
+                await self._fill(session, limits)
+                self._failures = 0
+            except ConnectionError:
+                return  # whoever watches the session finds out why; the gaps stay for the next one
+            except (OSError, ua.UaError) as exc:
+                self._failed(str(exc) or type(exc).__name__)
+            except Exception:
+                # A fault of ours in the past must not end the present.
+                _log.exception("%s: filling in its gaps failed by a fault of this program", self._device.name)
+                self._failed("a fault of this program; see the log")
+
+    def _failed(self, why: str) -> None:
+        """Count a reading that came to nothing; after a few in a row what is missing stays missing."""
+        self._failures += 1
+        self._together = max(1, self._together // 2)
+        if self._failures >= _TRIES:
+            self._failures = 0
+            self._source.refuse("history", f"history could not be read: {why}", len(self._gaps.closed))
+            self._gaps.closed.clear()
 
     async def _fill(self, session: Any, limits: Limits) -> None:
+        if (excess := len(self._gaps.closed) - _GAPS_MAX) > 0:
+            self._source.refuse("history_backlog", f"more than {_GAPS_MAX} gaps wait to be filled", excess)
+            del self._gaps.closed[:excess]
         gaps = [self._reached(gap) for gap in self._gaps.closed]
         self._gaps.closed[:] = gaps
         await self._ask_who_is_kept(session, sorted({gap.row for gap in gaps} - set(self._is_kept)), limits)

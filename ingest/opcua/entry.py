@@ -1,10 +1,12 @@
 """What may a point list say of OPC UA servers only?
 
-A point may say ``sampling`` (how often the server looks at it; ``every`` where not given), ``queue`` (how many values
-the server keeps for one publish) and ``deadband`` (how far it must move to be told: ``0.5`` in its unit, or ``2%`` of the range its
-server knows). ``mode: poll`` in a map reads the points at their periods instead of subscribing to them. ``node`` may be a path,
-``browse:/Objects/nsu=urn:x;Feeders/*/{feeder}/P`` (:mod:`ingest.opcua.browsepath`), and a device may give a list for one of its
-``vars``, ``vars: {feeder: [F1, F2, F3]}``: every point that has the placeholder is then there once for each.
+A point may say ``sampling`` (how often the server looks at it; ``every`` where not given, and ``0`` for each change that it knows of),
+``queue`` (how many values the server keeps for one publish) and ``deadband`` (how far it must move to be told: ``0.5`` in its unit, or
+``2%`` of the range its server knows). ``mode: poll`` in a map reads the points at their periods instead of subscribing to them.
+
+``node`` may be a path, ``browse:/Objects/nsu=urn:x;Feeders/*/{feeder}/P`` (:mod:`ingest.opcua.browsepath`), and a device may give a list
+for one of its ``vars``, ``vars: {feeder: [F1, F2, F3]}``: every point that has the placeholder is then there once for each. The names
+stand in the list and are not taken from the server, because every reader of frames knows the points before anything connects.
 
 A device may give ``backfill`` (:mod:`ingest.opcua.backfill`): ``true``, or how far back, as in ``6h``; and ``security``, without
 which a session has none and no user::
@@ -30,7 +32,7 @@ from ingest.devices import Deadband, UaSecurity
 from ingest.yamlfile import Strict, duration_ns
 from market.units import NS_PER_H
 
-__all__ = ["BackfillNs", "DeadbandValue", "SecurityModel"]
+__all__ = ["BackfillNs", "DeadbandValue", "SamplingNs", "SecurityModel"]
 
 _BACKFILL_NS: Final = 24 * NS_PER_H
 
@@ -57,6 +59,12 @@ def _backfill(value: object) -> int | None:
         raise ValueError(f"{value!r} is not how far back to fill; write true (for 24h), false, or a length of time: 6h") from None
 
 
+def _sampling(value: object) -> int:
+    """Read a length of time, or 0 for every change."""
+    return 0 if value == 0 and not isinstance(value, bool) else duration_ns(value)
+
+
+SamplingNs = Annotated[int, BeforeValidator(_sampling)]
 DeadbandValue = Annotated[Deadband, BeforeValidator(_deadband)]
 BackfillNs = Annotated[int | None, BeforeValidator(_backfill)]
 

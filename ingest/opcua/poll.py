@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -47,21 +48,30 @@ class Polling:
         self._said: dict[int, tuple[Any, int, Any]] = {}
         self._groups: dict[int, list[int]] = {}
 
-    async def run(self, session: Any, limits: Limits) -> None:
+    async def run(self, session: Any, limits: Limits, succeeded: Callable[[], None]) -> None:
         """Read until the server is gone.
 
+        Args:
+            succeeded: told of every round that was answered.
+
         Raises:
-            ua.UaError, OSError, TimeoutError: it is.
+            ua.UaError, OSError, TimeoutError: the server is gone.
         """
         self._said = {}
+        lost = self._source.dropped.total()
         self._group()
         due_ns = dict.fromkeys({point.period_ns for point in self._device.points}, self._clock.now_ns())
         looked_s = time.monotonic()
         while True:
             await self._clock.sleep_until(min(due_ns.values()))
+            if self._source.dropped.total() != lost:
+                # What was lost on our way would not be told again, because it has not changed since.
+                lost = self._source.dropped.total()
+                self._said = {}
             now_ns = self._clock.now_ns()
             periods = [period_ns for period_ns, at_ns in due_ns.items() if at_ns <= now_ns]
             await self._round(session, [row for period_ns in periods for row in self._groups.get(period_ns, ())], limits)
+            succeeded()
             now_ns = self._clock.now_ns()
             for period_ns in periods:
                 passed = (now_ns - due_ns[period_ns]) // period_ns

@@ -151,8 +151,7 @@ class UaSession:
             if self._backfill is not None:
                 helpers.append(asyncio.create_task(self._backfill.run(session, limits), name=f"backfill-{self._device.name}"))
             if self._polling is not None:
-                self._backoff.succeeded()
-                await self._polling.run(session, limits)
+                await self._polling.run(session, limits, self._backoff.succeeded)
             else:
                 await self._watch(client)
         except _LOST as exc:

@@ -148,7 +148,7 @@ class Subscription:
 
     def _item(self, row: int) -> ua.MonitoredItemCreateRequest:
         point = self._device.points[row]
-        sampling_ns = point.sampling_ns or point.period_ns
+        sampling_ns = point.period_ns if point.sampling_ns is None else point.sampling_ns
         return ua.MonitoredItemCreateRequest(
             ItemToMonitor=ua.ReadValueId(NodeId=self._nodes[row], AttributeId=ua.AttributeIds.Value),
             MonitoringMode=ua.MonitoringMode.Reporting,
@@ -156,7 +156,7 @@ class Subscription:
                 ClientHandle=row,
                 SamplingInterval=sampling_ns / NS_PER_S / self._clock.speed * 1000,
                 Filter=_filter(point),
-                QueueSize=point.queue or max(1, math.ceil(self._device.publish_ns / sampling_ns)),
+                QueueSize=point.queue or max(1, math.ceil(self._device.publish_ns / (sampling_ns or point.period_ns))),
                 DiscardOldest=True,
             ),
         )

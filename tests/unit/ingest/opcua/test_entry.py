@@ -53,6 +53,8 @@ def test_what_is_not_said_is_plain(tmp_path: Path) -> None:
 def test_sampling_queue_and_deadband(tmp_path: Path) -> None:
     [point] = read(tmp_path, point=", sampling: 100ms, queue: 20, deadband: 0.5").points
     assert (point.sampling_ns, point.queue, point.deadband) == (100 * NS_PER_MS, 20, Deadband(value=0.5, is_percent=False))
+    [point] = read(tmp_path, point=", sampling: 0").points
+    assert point.sampling_ns == 0
     [point] = read(tmp_path, point=", deadband: 2%").points
     assert point.deadband == Deadband(value=2.0, is_percent=True)
 
