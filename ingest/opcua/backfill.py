@@ -104,17 +104,20 @@ class Backfill:
             self._gaps.closed.clear()
 
     async def _fill(self, session: Any, limits: Limits) -> None:
-        if (excess := len(self._gaps.closed) - _GAPS_MAX) > 0:
+        closed = self._gaps.closed
+        if (excess := len(closed) - _GAPS_MAX) > 0:
             self._source.refuse("history_backlog", f"more than {_GAPS_MAX} gaps wait to be filled", excess)
-            del self._gaps.closed[:excess]
-        gaps = [self._reached(gap) for gap in self._gaps.closed]
-        self._gaps.closed[:] = gaps
+            for gap in list(closed)[:excess]:
+                del closed[gap]
+        gaps = [self._reached(gap) for gap in list(closed)]
         await self._ask_who_is_kept(session, sorted({gap.row for gap in gaps} - set(self._is_kept)), limits)
         kept = [gap for gap in gaps if self._is_kept[gap.row]]
         if len(kept) < len(gaps):
-            first = self._device.points[next(gap.row for gap in gaps if not self._is_kept[gap.row])].name
-            self._source.refuse("no_history", f"the server has no history of {first} that we may read", len(gaps) - len(kept))
-        self._gaps.closed[:] = kept
+            lost = [gap for gap in gaps if not self._is_kept[gap.row]]
+            first = self._device.points[lost[0].row].name
+            self._source.refuse("no_history", f"the server has no history of {first} that we may read", len(lost))
+            for gap in lost:
+                del closed[gap]
         filled = 0
         for some in _alike(kept, min(limits.history, self._together)):
             filled += await self._fill_some(session, some)
@@ -127,7 +130,13 @@ class Backfill:
         if gap.after_ns >= earliest_ns:
             return gap
         self._source.refuse("beyond_backfill", f"a gap of {self._device.points[gap.row].name} is longer than its device's `backfill`")
-        return replace(gap, after_ns=earliest_ns)
+        return self._shortened(gap, earliest_ns)
+
+    def _shortened(self, gap: Gap, after_ns: int) -> Gap:
+        rest = replace(gap, after_ns=after_ns)
+        del self._gaps.closed[gap]
+        self._gaps.closed[rest] = None
+        return rest
 
     async def _ask_who_is_kept(self, session: Any, rows: Sequence[int], limits: Limits) -> None:
         for some in parts(rows, limits.reads):
@@ -159,6 +168,10 @@ class Backfill:
             following: list[tuple[Gap, bytes | None]] = []
             count = 0
             for (gap, _), result in zip(pages, results, strict=True):
+                if result.StatusCode.value == ua.StatusCodes.BadNoContinuationPoints and len(pages) > 1:
+                    # The server cannot hold so many places at once: the gap stays, and is asked for among fewer.
+                    self._together = min(self._together, len(pages) // 2)
+                    continue
                 rest, taken = self._take(gap, result)
                 count += taken
                 if rest is not None:
@@ -170,12 +183,8 @@ class Backfill:
 
     def _take(self, gap: Gap, result: Any) -> tuple[Gap | None, int]:
         """Publish one page of a gap; return what is left of the gap where pages follow, and how many values were published."""
-        if result.StatusCode.value == ua.StatusCodes.BadNoContinuationPoints and self._together > 1:
-            # The server cannot hold as many places at once: the gap stays, and is asked for among fewer.
-            self._together = max(1, self._together // 2)
-            return None, 0
-        self._gaps.closed.remove(gap)
         if not result.StatusCode.is_good():
+            del self._gaps.closed[gap]
             point = self._device.points[gap.row].name
             self._source.refuse("history", f"the history of {point} could not be read ({result.StatusCode.name})")
             return None, 0
@@ -188,10 +197,9 @@ class Backfill:
         if len(chosen):
             self._samples.replay(np.full(len(chosen), gap.row, dtype=np.int64), [values[at] for at in chosen.tolist()])
         if not result.ContinuationPoint:
+            del self._gaps.closed[gap]
             return None, len(chosen)
-        rest = replace(gap, after_ns=int(times_ns[chosen[-1]])) if len(chosen) else gap
-        self._gaps.closed.append(rest)
-        return rest, len(chosen)
+        return self._shortened(gap, int(times_ns[chosen[-1]])) if len(chosen) else gap, len(chosen)
 
 
 def _alike(gaps: Sequence[Gap], most: int) -> Iterator[list[Gap]]:

@@ -40,11 +40,11 @@ class Gaps:
         points: how many it has.
 
     Attributes:
-        closed: gaps with both ends known, oldest first; whoever fills one in takes it away.
+        closed: gaps with both ends known, as keys, oldest first; whoever fills one in takes it away.
     """
 
     def __init__(self, points: int) -> None:
-        self.closed: list[Gap] = []
+        self.closed: dict[Gap, None] = {}
         self._last_ns = np.full(points, NO_TIME, dtype=np.int64)
         self._is_open = np.zeros(points, dtype=bool)
         self._any_open = False
@@ -83,4 +83,4 @@ class Gaps:
         self._is_open[row] = False
         after_ns = int(max(self._last_ns[row], earlier_ns[earlier == row].max(initial=NO_TIME)))
         if NO_TIME < after_ns < before_ns:
-            self.closed.append(Gap(row, after_ns, before_ns))
+            self.closed[Gap(row, after_ns, before_ns)] = None

@@ -18,7 +18,7 @@ def test_a_gap_lies_between_the_last_value_before_and_the_first_after() -> None:
     live(gaps, (0, 10), (1, 11), (0, 20))
     gaps.opened()
     live(gaps, (0, 50), (0, 60), (1, 40), (2, 41))
-    assert gaps.closed == [Gap(0, 20, 50), Gap(1, 11, 40)]
+    assert list(gaps.closed) == [Gap(0, 20, 50), Gap(1, 11, 40)]
     live(gaps, (0, 70))
     assert len(gaps.closed) == 2
 
@@ -28,7 +28,7 @@ def test_a_value_told_again_ends_its_gap_without_one() -> None:
     live(gaps, (0, 10))
     gaps.opened()
     live(gaps, (0, 10), (0, 30))
-    assert gaps.closed == []
+    assert list(gaps.closed) == []
 
 
 def test_a_value_without_a_time_of_its_server_ends_nothing() -> None:
@@ -37,7 +37,7 @@ def test_a_value_without_a_time_of_its_server_ends_nothing() -> None:
     gaps.opened()
     live(gaps, (0, 35), dated=False)
     live(gaps, (0, 30))
-    assert gaps.closed == [Gap(0, 10, 30)]
+    assert list(gaps.closed) == [Gap(0, 10, 30)]
 
 
 def test_a_gap_that_was_not_ended_goes_on() -> None:
@@ -46,11 +46,11 @@ def test_a_gap_that_was_not_ended_goes_on() -> None:
     gaps.opened()
     gaps.opened()
     live(gaps, (0, 90))
-    assert gaps.closed == [Gap(0, 10, 90)]
+    assert list(gaps.closed) == [Gap(0, 10, 90)]
 
 
 def test_a_queue_that_ran_over_makes_a_gap_within_a_publish() -> None:
     gaps = Gaps(2)
     live(gaps, (0, 10), (1, 10))
     live(gaps, (0, 20), (1, 25), (0, 40), (0, 50), overflowed=2)
-    assert gaps.closed == [Gap(0, 20, 40)]
+    assert list(gaps.closed) == [Gap(0, 20, 40)]
