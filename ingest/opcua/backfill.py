@@ -122,7 +122,7 @@ class Backfill:
         for some in _alike(kept, min(limits.history, self._together)):
             filled += await self._fill_some(session, some)
         if kept:
-            where = {"device": self._device.name, "nodes": len({gap.row for gap in kept}), "samples": filled}
+            where = {"device": self._device.name, "nodes": len({gap.row for gap in kept}), "records": filled}
             _log.info("%s: %d samples of %d points came from its history", self._device.name, filled, where["nodes"], extra=where)
 
     def _reached(self, gap: Gap) -> Gap:
