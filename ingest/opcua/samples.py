@@ -61,7 +61,12 @@ class Samples:
             rows: (n,) places of their points in the device's list.
             values: n asyncua ``DataValue``.
         """
-        numbers, quality, claimed_ns = columns_of(values)
+        self.take_columns(rows, *columns_of(values))
+
+    def take_columns(
+        self, rows: NDArray[np.int64], numbers: NDArray[np.float64], quality: NDArray[np.uint32], claimed_ns: NDArray[np.int64]
+    ) -> None:
+        """Publish live values that are columns already, as :func:`ingest.opcua.decode.columns_of` gives them; all (n,)."""
         overflowed = (quality & _OVERFLOW) == _OVERFLOW
         if overflowed.any():
             count = int(np.count_nonzero(overflowed))

@@ -26,11 +26,15 @@ from typing import Any, Final
 
 import numpy as np
 from asyncua import ua
+from numpy.typing import NDArray
 
 from ingest.clock import Clock
 from ingest.devices import UaDevice, UaPoint
+from ingest.opcua.decode import columns_of
 from ingest.opcua.limits import Limits, parts
 from ingest.opcua.nodes import NodeBook
+from ingest.opcua.notification import Columns
+from ingest.opcua.publishing import hasten
 from ingest.opcua.samples import Samples
 from ingest.source import Source
 from market.units import NS_PER_S
@@ -104,6 +108,7 @@ class Subscription:
             RequestedMaxKeepAliveCount=keep_alives,
         )
         self._published_s = time.monotonic()
+        hasten(session)
         result = await session.create_subscription(parameters, self._take)
         self._subscription_id = result.SubscriptionId
         self.keep_alive_s = result.RevisedPublishingInterval / 1000 * max(1, result.RevisedMaxKeepAliveCount)
@@ -172,11 +177,23 @@ class Subscription:
         self._count(message.SequenceNumber, is_empty=not message.NotificationData)
         if not message.NotificationData:
             self._source.beat()
-        for notification in message.NotificationData:
-            if isinstance(notification, ua.DataChangeNotification):
-                self._changed(notification.MonitoredItems)
-            elif isinstance(notification, ua.StatusChangeNotification):
-                self.ended = f"the server ended the subscription ({notification.Status.name})"
+        try:
+            for notification in message.NotificationData:
+                self._notice(notification)
+        except Exception:
+            # asyncua would pass over it in silence, and with it over values that no one repeats.
+            _log.exception("%s: a publish was lost by a fault of this program", self._device.name, extra={"device": self._device.name})
+            self._source.refuse("fault", "a publish was lost by a fault of this program; see the log")
+            self.ended = "a publish was lost by a fault of this program"
+
+    def _notice(self, notification: Any) -> None:
+        if isinstance(notification, Columns):
+            self._changed(notification.handles, notification.numbers, notification.quality, notification.claimed_ns)
+        elif isinstance(notification, ua.DataChangeNotification):
+            handles = np.array([item.ClientHandle for item in notification.MonitoredItems], dtype=np.int64)
+            self._changed(handles, *columns_of([item.Value for item in notification.MonitoredItems]))
+        elif isinstance(notification, ua.StatusChangeNotification):
+            self.ended = f"the server ended the subscription ({notification.Status.name})"
 
     def _count(self, number: int, *, is_empty: bool) -> None:
         """Compare a publish's number with the one that was due; an empty one tells the number of the next that is not."""
@@ -193,14 +210,13 @@ class Subscription:
             self._next_number = number
         self._is_numbered = True
 
-    def _changed(self, items: Sequence[Any]) -> None:
-        rows = np.array([item.ClientHandle for item in items], dtype=np.int64)
-        known = rows < len(self._samples)
+    def _changed(self, handles: NDArray[np.int64], *columns: NDArray[Any]) -> None:
+        known = handles < len(self._samples)
         if not known.all():
-            self._source.refuse("handle", f"a notification for item {int(rows[~known][0])}, which was not asked for")
-            items = [item for item, is_known in zip(items, known, strict=True) if is_known]
-            rows = rows[known]
-        self._samples.take(rows, [item.Value for item in items])
+            self._source.refuse("handle", f"a notification for item {int(handles[~known][0])}, which was not asked for")
+            handles, columns = handles[known], tuple(column[known] for column in columns)
+        numbers, quality, claimed_ns = columns
+        self._samples.take_columns(handles, numbers, quality, claimed_ns)
 
 
 def _filter(point: UaPoint) -> ua.DataChangeFilter:

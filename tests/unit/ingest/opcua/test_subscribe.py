@@ -90,3 +90,21 @@ def test_the_mark_of_an_overflow_is_counted_and_taken_off(status: int, quality: 
     assert frame.value.tolist() == [7.0, 8.0]
     assert frame.quality.tolist() == [quality, 0]
     assert source.refused == ({"queue_overflow": overflows} if overflows else {})
+
+
+def test_a_fault_of_ours_in_a_publish_is_counted_and_the_subscription_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    subscription, source, out = subscribed()
+    monkeypatch.setattr(Samples, "take_columns", lambda *_: 1 / 0)
+    publish(subscription, 1, (7.0, 0))
+    assert (source.refused, out.frames) == ({"fault": 1}, [])
+    assert subscription.ended == "a publish was lost by a fault of this program"
+
+
+def test_an_item_nobody_asked_for_is_refused_and_the_others_are_taken() -> None:
+    subscription, source, out = subscribed()
+    items = [ua.MonitoredItemNotification(ClientHandle=handle, Value=ua.DataValue(Value=ua.Variant(float(handle)))) for handle in (9, 0, 1)]
+    data = [ua.DataChangeNotification(MonitoredItems=items)]
+    subscription._take(ua.PublishResult(NotificationMessage=ua.NotificationMessage(SequenceNumber=1, NotificationData=data)))
+    [frame] = out.frames
+    assert frame.value.tolist() == [0.0]
+    assert source.refused == {"handle": 1}
