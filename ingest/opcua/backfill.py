@@ -23,6 +23,7 @@ from asyncua import ua
 from ingest.devices import UaDevice
 from ingest.opcua.decode import columns_of
 from ingest.opcua.gaps import Gap, Gaps
+from ingest.opcua.heed import heed_cancellation
 from ingest.opcua.limits import Limits, parts
 from ingest.opcua.nodes import NodeBook
 from ingest.opcua.samples import Samples
@@ -79,6 +80,7 @@ class Backfill:
         """Fill in gaps as they close, until the server is gone."""
         self._is_kept = {}
         while True:
+            heed_cancellation()
             await asyncio.sleep(_LOOK_S)
             if not self._gaps.closed:
                 continue

@@ -20,6 +20,7 @@ from asyncua import ua
 
 from ingest.clock import Clock
 from ingest.devices import UaDevice
+from ingest.opcua.heed import heed_cancellation
 from ingest.opcua.limits import Limits, parts
 from ingest.opcua.nodes import NodeBook
 from ingest.opcua.samples import Samples
@@ -63,6 +64,7 @@ class Polling:
         due_ns = dict.fromkeys({point.period_ns for point in self._device.points}, self._clock.now_ns())
         looked_s = time.monotonic()
         while True:
+            heed_cancellation()
             await self._clock.sleep_until(min(due_ns.values()))
             if self._source.dropped.total() != lost:
                 # What was lost on our way would not be told again, because it has not changed since.

@@ -36,6 +36,7 @@ from ingest.clock import Clock
 from ingest.devices import Point, UaDevice
 from ingest.errors import DeviceRefused, DeviceSilent
 from ingest.opcua.backfill import Backfill
+from ingest.opcua.heed import heed_cancellation
 from ingest.opcua.limits import Limits, read_limits
 from ingest.opcua.nodes import NodeBook
 from ingest.opcua.poll import Polling
@@ -107,7 +108,9 @@ class UaSession:
     async def run(self) -> None:
         """Stay subscribed until cancelled."""
         while True:
+            heed_cancellation()
             await self._serve()
+            heed_cancellation()
             await asyncio.sleep(self._backoff.failed())
 
     async def write(self, point: Point, value: float) -> None:
@@ -191,6 +194,7 @@ class UaSession:
         is_late, looks = False, 0
         lost = self._source.dropped.total()
         while True:
+            heed_cancellation()
             await asyncio.sleep(_LOOK_S)
             if self._source.dropped.total() != lost:
                 # A server does not repeat a value that was lost on our way; a new subscription reports them all.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ _ROOT = Path(__file__).parents[2]
 _HOME = _ROOT / ".servers" / "node-opcua"
 _PKI = Path(tempfile.gettempdir()) / f"gridfuse-node-opcua-{os.getuid()}"
 """Making a key takes the server longer than everything else at its start, so runs share one unless a test gives its own folder."""
+
+_START_S = 30.0
 
 
 class NodeOpcua:
@@ -68,8 +71,9 @@ def node_opcua(port: int, **options: Any) -> Iterator[NodeOpcua]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        while (line := process.stdout.readline()) != b"ready\n":
-            assert line, "the server did not start"
+        ready, _, _ = select.select([process.stdout], [], [], _START_S)
+        assert ready, f"the server did not start within {_START_S:g} s"
+        assert process.stdout.readline() == b"ready\n", "the server did not start"
         yield NodeOpcua(port, process)
     finally:
         process.kill()
