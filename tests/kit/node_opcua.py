@@ -6,9 +6,11 @@ periods since 1970 and its source time is the beginning of that period, so that 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -23,8 +25,9 @@ __all__ = ["NodeOpcua", "node_opcua", "value_node"]
 
 _ROOT = Path(__file__).parents[2]
 _HOME = _ROOT / ".servers" / "node-opcua"
-_PKI = Path(tempfile.gettempdir()) / f"gridfuse-node-opcua-{os.getuid()}"
-"""Making a key takes the server longer than everything else at its start, so runs share one unless a test gives its own folder."""
+_PKI = Path(tempfile.gettempdir()) / f"gridfuse-node-opcua-{os.getuid()}-pki"
+"""Making a key takes the server longer than everything else at its start, so each begins with a copy of the first one's folder. It has
+the copy to itself: a server that is killed may leave a lock there, for which the next one would wait two minutes."""
 
 _START_S = 30.0
 
@@ -59,7 +62,10 @@ def node_opcua(port: int, **options: Any) -> Iterator[NodeOpcua]:
     how = "scripts/servers.sh nodeopcua"
     node = require("node", "apt-get install -y nodejs npm")
     require("node-opcua", how, found=(_HOME / "node_modules" / "node-opcua").is_dir())
-    given = {"port": port, "pki": str(_PKI / "pki"), "userPki": str(_PKI / "users")} | options
+    folder = Path(tempfile.mkdtemp(prefix="gridfuse-node-opcua-"))
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copytree(_PKI, folder / "pki", ignore=shutil.ignore_patterns("mutex*"))
+    given = {"port": port, "pki": str(folder / "pki"), "userPki": str(folder / "users")} | options
     command = [node, str(Path(__file__).with_name("node_opcua_server.js")), json.dumps(given)]
     process = subprocess.Popen(
         command,
@@ -74,9 +80,19 @@ def node_opcua(port: int, **options: Any) -> Iterator[NodeOpcua]:
         ready, _, _ = select.select([process.stdout], [], [], _START_S)
         assert ready, f"the server did not start within {_START_S:g} s"
         assert process.stdout.readline() == b"ready\n", "the server did not start"
+        _keep(folder / "pki")
         yield NodeOpcua(port, process)
     finally:
         process.kill()
         process.wait()
         process.stdin.close()
         process.stdout.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep(pki: Path) -> None:
+    """Keep a server's key for those that come after it, unless another run just did."""
+    if not _PKI.exists() and pki.exists():
+        copy = shutil.copytree(pki, pki.with_name("kept"), ignore=shutil.ignore_patterns("mutex*"))
+        with contextlib.suppress(OSError):
+            copy.rename(_PKI)
