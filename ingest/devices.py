@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from ingest.addresses import Address, Manners
@@ -22,6 +23,7 @@ __all__ = [
     "NAN_BITS",
     "ClockRegister",
     "DataType",
+    "Deadband",
     "Device",
     "Kind",
     "Meaning",
@@ -35,6 +37,7 @@ __all__ = [
     "Register",
     "UaDevice",
     "UaPoint",
+    "UaSecurity",
 ]
 
 
@@ -314,14 +317,33 @@ class ModbusAttribute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deadband:
+    """How far a value may move before a server tells of it.
+
+    Attributes:
+        value: engineering units, or per cent of the range that the server knows its variable to have; > 0.
+    """
+
+    value: float
+    is_percent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UaPoint(Point):
     """A point on an OPC UA server.
 
     Attributes:
-        node: node id as text, with ``nsu=<namespace URI>;`` or ``ns=<index>;`` before the identifier, or neither for index 0.
+        node: node id as text, with ``nsu=<namespace URI>;`` or ``ns=<index>;`` before the identifier, or neither for index 0; or
+            ``browse:`` and the path to it (:mod:`ingest.opcua.browsepath`).
+        sampling_ns: event time between two looks of the server at it, ns; 0 for every change it knows of, None for the period.
+        queue: values the server keeps for one publish, >= 1; None for as many as are sampled between two.
+        deadband: None where every change is told.
     """
 
     node: str
+    sampling_ns: int | None = None
+    queue: int | None = None
+    deadband: Deadband | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,6 +422,34 @@ class PushDevice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UaSecurity:
+    """How a server is told from an impostor, and we from a stranger. Files are paths, secrets are named and never held.
+
+    Attributes:
+        policy: None, Basic256Sha256, Aes128Sha256RsaOaep or Aes256Sha256RsaPss.
+        mode: Sign or SignAndEncrypt; None with policy None.
+        cert: our application certificate, PEM or DER; key: its private key. Both None with policy None.
+        pin: the one certificate the server may have.
+        trust: a folder of certificates that the server's may be, or be signed by.
+        user: the user name, or None.
+        password_env: environment variable that holds the user's password; password_file: file that does.
+        user_cert: the user's certificate, or None; user_key: its private key.
+    """
+
+    policy: str
+    mode: str
+    cert: Path | None = None
+    key: Path | None = None
+    pin: Path | None = None
+    trust: Path | None = None
+    user: str | None = None
+    password_env: str | None = None
+    password_file: Path | None = None
+    user_cert: Path | None = None
+    user_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UaDevice:
     """An OPC UA server.
 
@@ -407,6 +457,9 @@ class UaDevice:
         url: ``opc.tcp://host:port[/path]``.
         publish_ns: event time between two publishes, ns.
         timeout_s: wall seconds to wait for a reply.
+        is_polled: whether its points are read at their periods; they are subscribed to otherwise.
+        security: None for a session without any.
+        backfill_ns: how far back a gap is filled from the server's history, event ns; None for not at all.
     """
 
     name: str
@@ -416,6 +469,9 @@ class UaDevice:
     timeout_s: float
     points: tuple[UaPoint, ...]
     reorder_ns: int | None = None
+    is_polled: bool = False
+    security: UaSecurity | None = None
+    backfill_ns: int | None = None
 
 
 Device = ModbusDevice | PushDevice | UaDevice

@@ -18,6 +18,8 @@ from ingest.devices import ClockRegister, DataType, Kind, Order
 from ingest.linkfile import NeedsModel, TlsModel
 from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
 from ingest.modbus.frames import REGISTERS_MAX
+from ingest.opcua.browsepath import BrowsePath, is_browse_path
+from ingest.opcua.entry import BackfillNs, DeadbandValue, SamplingNs, SecurityModel
 from ingest.sunspec.models import read_model
 from ingest.yamlfile import DurationNs, Name, Strict
 from market.errors import UnitError
@@ -115,10 +117,16 @@ class UaPointModel(PointModel):
     """A point of a map for OPC UA servers; it has ``node``."""
 
     node: str
+    sampling: SamplingNs | None = None
+    queue: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    deadband: DeadbandValue | None = None
 
     @field_validator("node")
     @classmethod
     def _is_node_id(cls, value: str) -> str:
+        if is_browse_path(value):
+            BrowsePath.parsed(value)
+            return value
         if not _NODE.fullmatch(value):
             raise ValueError(f"{value!r} is not a node id; write nsu=<namespace URI>;s=<identifier> (or i=, g=, b=)")
         return value
@@ -236,6 +244,7 @@ class MapModel(Strict):
     order: Order = Order.ABCD
     base: Literal[0, 1] = 0
     publish: DurationNs | None = None
+    mode: Literal["subscribe", "poll"] = "subscribe"
     reorder: DurationNs | None = None
     clock: ClockModel | None = None
     needs: NeedsModel | None = None
@@ -257,8 +266,10 @@ class DeviceModel(Strict):
     url: str
     map: Name
     unit: int | str = 1
-    vars: Annotated[dict[str, Name], Field(default_factory=dict)]
+    vars: Annotated[dict[str, Name | list[Name]], Field(default_factory=dict)]
     timeout: DurationNs | None = None
+    security: SecurityModel | None = None
+    backfill: BackfillNs = None
     register_: Annotated[str | None, Field(alias="register")] = None
     heartbeat: str | None = None
     tls: TlsModel | None = None

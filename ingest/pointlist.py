@@ -47,6 +47,7 @@ says is the source time as long as it can be believed. It may list ``attributes`
 ``serial: {reg: holding 60, length: 16}`` (registers) or ``serial: {sunspec: SN}``. It may give ``reorder``, how far samples of its
 devices may overtake each other on their way to us: three of its shortest periods, and 5 s at least, where it does not. What is older
 than the newest by more is late, and told to nobody.
+
 What a point cannot do, it may say with four keys; a sample that does it is flagged, is no longer good, and keeps its value
 (:mod:`ingest.checks`)::
 
@@ -59,6 +60,8 @@ for how long it never shows the same value but 0. ``counter`` says that it count
 its type where not given), by at most ``max_power`` units an hour (MW for MWh), which tells a rollover from a reset. ``counter: true``
 names neither: then every step back is a reset.
 
+What only OPC UA servers have (``sampling``, ``queue``, ``deadband``, ``mode``, ``security``, ``backfill``) stands in
+:mod:`ingest.opcua.entry`.
 
 A device that dials in (``modbus+listen``) writes holding registers to us. It may give ``register``, the regular expression of the
 line it sends first, up to and with what ends the line, whose group ``name`` is the device's name (default
@@ -70,8 +73,9 @@ Every problem is found before anything connects, and all of them are reported to
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -198,6 +202,9 @@ class _Builder:
                 self._check_address(point.reg[1], point.data_type.registers, layout.base, *place, "reg")
                 for key, (_, address), registers in point.companions():
                     self._check_address(address, registers, layout.base, *place, key)
+            elif layout.mode == "poll":
+                for key in sorted({"sampling", "queue", "deadband"} & point.model_fields_set):
+                    self._complain("is for subscriptions, and the map has `mode: poll`; remove one", *place, key)
         if layout.quality is not None:
             word = layout.quality
             self._check_address(word.reg[1], word.data_type.registers, layout.base, "maps", name, "quality", "reg")
@@ -205,10 +212,13 @@ class _Builder:
             self._check_address(layout.clock.reg[1], layout.clock.type.registers, layout.base, "maps", name, "clock", "reg")
         for text in self._attributes[name]:
             self._check_address(text.address + layout.base, text.length, layout.base, "maps", name, "attributes", text.name, "reg")
-        unfit = ("order", "base", "clock", "needs", "quality", "sunspec", "attributes") if layout.is_ua else ("publish",)
+        of_modbus = ("order", "base", "clock", "needs", "quality", "sunspec", "attributes")
+        unfit = of_modbus if layout.is_ua else ("publish", "mode")
         for key in unfit:
             if key in layout.model_fields_set:
                 self._complain(f"means nothing for {'OPC UA' if layout.is_ua else 'Modbus'}; remove it", "maps", name, key)
+        if layout.is_ua and layout.mode == "poll" and layout.publish is not None:
+            self._complain("is for subscriptions, and the map has `mode: poll`; remove one", "maps", name, "publish")
 
     def _check_address(self, address: int, registers: int, base: int, *place: str | int) -> None:
         if not base <= address <= _ADDRESSES - registers + base:
@@ -224,7 +234,8 @@ class _Builder:
             remedy = f"did you mean {near[0]!r}?" if near else "add it under `maps`"
             self._complain(f"there is no map {entry.map!r}; {remedy}", "devices", index, "map")
             return
-        texts = [entry.name, entry.area, entry.url, str(entry.unit), *entry.vars.values()]
+        given = [text for value in entry.vars.values() for text in ([value] if isinstance(value, str) else value)]
+        texts = [entry.name, entry.area, entry.url, str(entry.unit), *given]
         counts = {len(_span(found)) for text in texts for found in _RANGE.finditer(text)}
         if len(counts) > 1:
             self._complain(f"ranges of {_listed(counts)} entries in one device; make them equally long", "devices", index)
@@ -249,7 +260,7 @@ class _Builder:
         unit_id = _unit_id(_stepped(str(entry.unit), step))
         if unit_id is None:
             self._complain(f"{entry.unit!r} is not a unit id; give a number from 0 to 255", "devices", index, "unit")
-        names = {key: _stepped(value, step) for key, value in entry.vars.items()} | {"device": name, "area": area}
+        names = {key: _all_stepped(value, step) for key, value in entry.vars.items()} | {"device": [name], "area": [area]}
         points = tuple(self._points(index, entry, layout, names))
         url = self._url(index, entry, layout, _stepped(entry.url, step))
         if len(self._problems) > found or url is None or unit_id is None:
@@ -267,6 +278,9 @@ class _Builder:
                 timeout_s=timeout_s,
                 points=ua_points,
                 reorder_ns=layout.reorder,
+                is_polled=layout.mode == "poll",
+                security=None if entry.security is None else entry.security.record(self._located.path.parent),
+                backfill_ns=entry.backfill,
             )
         modbus_points = tuple(point for point in points if isinstance(point, ModbusPoint))
         if scheme in MODBUS_PORTS:
@@ -327,7 +341,7 @@ class _Builder:
         """Check the keys that only some kinds of device have."""
         dials_in = scheme == "modbus+listen"
         unfit = {"timeout"} if dials_in else {"register", "heartbeat"}
-        unfit |= {"unit"} if scheme == "opc.tcp" else set()
+        unfit |= {"unit"} if scheme == "opc.tcp" else {"security", "backfill"}
         unfit |= set() if scheme == "modbus+tls" else {"tls"}
         for key in sorted(unfit):
             if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
@@ -356,7 +370,7 @@ class _Builder:
                 what = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
                 self._complain(what, "maps", entry.map, "points", name)
 
-    def _points(self, index: int, entry: DeviceModel, layout: MapModel, names: Mapping[str, str]) -> Iterator[Point]:
+    def _points(self, index: int, entry: DeviceModel, layout: MapModel, names: Mapping[str, Sequence[str]]) -> Iterator[Point]:
         used: set[str] = set()
         for template, model in layout.points.items():
             wanted = set(_PLACEHOLDER.findall(template + (model.node if isinstance(model, UaPointModel) else "")))
@@ -365,14 +379,15 @@ class _Builder:
                 what = f"map {entry.map!r} needs {_listed(missing)} for {template}; add to `vars`"
                 self._complain(what, "devices", index)
                 continue
-            name = _filled(template, names)
-            if not _PLAIN_NAME.fullmatch(name):
-                what = f"{name!r} cannot be a point's name; use no spaces, and braces for placeholders only"
-                self._complain(what, "maps", entry.map, "points", template)
-                continue
-            self._claim(index, names["device"], name)
             assert not isinstance(model, SunspecPointModel), "it has been written out"
-            yield _point(name, model, layout, names)
+            for some in _each(names, wanted):
+                name = _filled(template, some)
+                if not _PLAIN_NAME.fullmatch(name):
+                    what = f"{name!r} cannot be a point's name; use no spaces, and braces for placeholders only"
+                    self._complain(what, "maps", entry.map, "points", template)
+                    continue
+                self._claim(index, names["device"][0], name)
+                yield _point(name, model, layout, some)
         for unused in sorted(set(entry.vars) - used):
             self._complain(f"map {entry.map!r} has no placeholder {{{unused}}}; remove or correct it", "devices", index, "vars", unused)
 
@@ -403,6 +418,9 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
             writable=model.write,
             checks=checks_of(model, None),
             node=_filled(model.node, names),
+            sampling_ns=model.sampling,
+            queue=model.queue,
+            deadband=model.deadband,
         )
     kind, address = model.reg
     word = None if layout.quality is None else word_of(layout.quality, layout.base, layout.order)
@@ -433,6 +451,13 @@ def _filled(template: str, names: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda found: names[found[1]], template)
 
 
+def _each(names: Mapping[str, Sequence[str]], wanted: Iterable[str]) -> Iterator[Mapping[str, str]]:
+    """Yield every choice of one value for each wanted placeholder, the last one changing fastest."""
+    keys = sorted(wanted)
+    for values in itertools.product(*(names[key] for key in keys)):
+        yield dict(zip(keys, values, strict=True))
+
+
 def _span(found: re.Match[str]) -> range:
     return range(int(found[1]), int(found[2]) + 1)
 
@@ -440,6 +465,10 @@ def _span(found: re.Match[str]) -> range:
 def _stepped(text: str, step: int) -> str:
     """Put the ``step``-th entry of every range into a text, as wide as the range's first number is written."""
     return _RANGE.sub(lambda found: str(_span(found)[step]).zfill(len(found[1])), text)
+
+
+def _all_stepped(given: str | Sequence[str], step: int) -> list[str]:
+    return [_stepped(text, step) for text in ([given] if isinstance(given, str) else given)]
 
 
 def _unit_id(text: str) -> int | None:

@@ -184,10 +184,11 @@ class Source:
         self.available = False
         self._why = why
 
-    def refuse(self, reason: str, detail: str) -> None:
-        """Count something that was not taken; the first of each reason is logged."""
-        self.refused[str(reason)] += 1
-        if self.refused[reason] == 1:
+    def refuse(self, reason: str, detail: str, count: int = 1) -> None:
+        """Count something that was not taken, or ``count`` of it; the first of each reason is logged."""
+        is_first = not self.refused[str(reason)]
+        self.refused[str(reason)] += count
+        if is_first:
             where = {"device": self.name, "area": self.area, "reason": str(reason), "detail": detail}
             _log.warning("%s: refused (%s): %s; further ones are counted only", self.name, reason, detail, extra=where)
 

@@ -6,6 +6,7 @@
 #
 #   kafka     Apache Kafka, as Maven artefacts              needs java 17 or newer, mvn
 #   influxdb  InfluxDB 1.x, built from its Go module        needs go, cargo, a C compiler; some five minutes the first time
+#   nodeopcua node-opcua, an OPC UA server, from npm        needs node 20 or newer, npm
 #   peers     field-bus peers, a browser and a CJK font     Debian packages; installs them when it is run as root
 #
 # What is there already is left alone, so it can be run again at any time. It ends with an error if anything asked for is missing.
@@ -14,6 +15,7 @@ set -uo pipefail
 readonly KAFKA_VERSION=4.1.2
 readonly INFLUXDB_VERSION=v1.13.2
 readonly INFLUXDB_PKG_CONFIG_VERSION=v0.3.0
+readonly NODE_OPCUA_VERSION=2.186.4
 readonly PEERS="mbpoll libmodbus-dev socat chromium fonts-noto-cjk"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -84,6 +86,24 @@ influxdb() {
     say influxdb "$bin/influxd"
 }
 
+nodeopcua() {
+    local home=$servers/node-opcua
+    if [[ -e $home/.complete-$NODE_OPCUA_VERSION ]]; then
+        say nodeopcua "$NODE_OPCUA_VERSION is in $home"
+        return
+    fi
+    have npm || { lack nodeopcua "npm is not here; install Node.js 20 or newer with npm (apt-get install npm)"; return; }
+    mkdir -p "$home"
+    printf '{"name": "node-opcua-for-tests", "version": "1.0.0", "private": true}\n' >"$home/package.json"
+    # Without its optional packages, which are native and speed up nothing that is tested here.
+    if ! (cd "$home" && npm install --no-audit --no-fund --omit=optional --loglevel=error "node-opcua@$NODE_OPCUA_VERSION"); then
+        lack nodeopcua "npm could not install node-opcua@$NODE_OPCUA_VERSION; see its message above"
+        return
+    fi
+    touch "$home/.complete-$NODE_OPCUA_VERSION"
+    say nodeopcua "$NODE_OPCUA_VERSION is in $home"
+}
+
 peers() {
     local package wanted=()
     have dpkg-query || { lack peers "this is no Debian; install by hand: $PEERS"; return; }
@@ -103,12 +123,12 @@ peers() {
     say peers "$PEERS"
 }
 
-(($# > 0)) || set -- kafka influxdb peers
+(($# > 0)) || set -- kafka influxdb nodeopcua peers
 for server in "$@"; do
     case $server in
-        kafka | influxdb | peers) "$server" ;;
+        kafka | influxdb | nodeopcua | peers) "$server" ;;
         *)
-            echo "servers.sh: unknown server '$server'; know kafka, influxdb and peers" >&2
+            echo "servers.sh: unknown server '$server'; know kafka, influxdb, nodeopcua and peers" >&2
             exit 2
             ;;
     esac

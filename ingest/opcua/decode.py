@@ -30,8 +30,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NULL_TIME: Final = datetime(1601, 1, 1, tzinfo=UTC)
 """OPC UA's zero: no time was given (OPC 10000-6 §5.2.2.5)."""
 
+_FIRST_YEAR: Final = 1700
 _LAST_YEAR: Final = 2261
-"""The last whole year that fits 64-bit nanoseconds; a later source time is as wrong as that one."""
+"""The whole years that fit 64-bit nanoseconds; a source time before or after them is as wrong as these."""
 
 _BAD_BIT: Final = 0x8000_0000
 _NAMESPACE: Final = re.compile(r"nsu=([^;]+);(.+)", re.DOTALL)
@@ -86,5 +87,6 @@ def _judged(value: Any) -> tuple[float, int]:
 
 
 def _instant_ns(moment: datetime) -> int:
-    delta = (moment if moment.year <= _LAST_YEAR else moment.replace(year=_LAST_YEAR, day=1)) - _EPOCH
+    year = min(max(moment.year, _FIRST_YEAR), _LAST_YEAR)
+    delta = (moment if moment.year == year else moment.replace(year=year, day=1)) - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * NS_PER_S + delta.microseconds * 1_000

@@ -13,10 +13,13 @@ above 4                     every point is published bad; connection, session an
                             built anew
 ==========================  ====================================================================
 
-Built anew means a new client: namespaces are looked up again, every item is created again, and the server reports every value
-again. asyncua's own reconnection is not used: it can end connected with a publish loop that is dead.
+Built anew means a new client: namespaces and paths are looked up again, every item is created again, and the server reports every
+value again. asyncua's own reconnection is not used: it can end connected with a publish loop that is dead.
 
-Absent for now: security policies other than None, user names, history.
+A server that is polled (:mod:`ingest.opcua.poll`) needs none of this: a reading that is not answered says the same at once.
+
+What was missed between two sessions is asked for from the server's history, where the device wants that
+(:mod:`ingest.opcua.backfill`), once the live values flow.
 """
 
 from __future__ import annotations
@@ -32,7 +35,15 @@ from ingest.backoff import Backoff
 from ingest.clock import Clock
 from ingest.devices import Point, UaDevice
 from ingest.errors import DeviceRefused, DeviceSilent
+from ingest.opcua.backfill import Backfill
+from ingest.opcua.heed import heed_cancellation
+from ingest.opcua.limits import Limits, read_limits
+from ingest.opcua.nodes import NodeBook
+from ingest.opcua.poll import Polling
+from ingest.opcua.samples import Samples
+from ingest.opcua.security import SecureClient, dressed, refusal
 from ingest.opcua.subscribe import Subscription
+from ingest.quality import BAD_NO_COMMUNICATION
 from ingest.source import Source
 from market.errors import UnitError
 
@@ -82,7 +93,12 @@ class UaSession:
         _quieten_asyncua()
         self._device = device
         self._source = source
-        self._subscription = Subscription(device, source, clock)
+        self._samples = Samples(device, source, clock)
+        self._nodes = NodeBook(device, self._samples)
+        self._subscription = Subscription(device, self._nodes, self._samples, source, clock)
+        self._polling = Polling(device, self._nodes, self._samples, source, clock) if device.is_polled else None
+        gaps, reach_ns = self._samples.gaps, device.backfill_ns
+        self._backfill = None if gaps is None or reach_ns is None else Backfill(device, self._nodes, self._samples, gaps, source, reach_ns)
         self._row_of_point = {point.name: row for row, point in enumerate(device.points)}
         self._backoff = Backoff(longest_s=_BACKOFF_MAX_S, speed=clock.speed)
         self._client: Client | None = None
@@ -92,7 +108,9 @@ class UaSession:
     async def run(self) -> None:
         """Stay subscribed until cancelled."""
         while True:
+            heed_cancellation()
             await self._serve()
+            heed_cancellation()
             await asyncio.sleep(self._backoff.failed())
 
     async def write(self, point: Point, value: float) -> None:
@@ -104,7 +122,7 @@ class UaSession:
             DeviceRefused: it did not.
         """
         raw = point.raw(value)
-        client, node = self._client, self._subscription.node(self._row_of_point[point.name])
+        client, node = self._client, self._nodes[self._row_of_point[point.name]]
         if client is None or node is None:
             raise DeviceSilent(f"{self._device.name}: not connected, or without the node of {point.name}")
         session = client.uaclient.session
@@ -119,28 +137,49 @@ class UaSession:
 
     async def _serve(self) -> None:
         """Connect, subscribe, and return once that has come to an end."""
-        client = Client(self._device.url, timeout=self._device.timeout_s, watchdog_intervall=_DEAD_MIN_S)
+        client = SecureClient(self._device.url, timeout=self._device.timeout_s, watchdog_intervall=_DEAD_MIN_S)
         client.name = client.description = "Gridfuse ingest"
-        client.application_uri = "urn:gridfuse:ingest"
         client.session_timeout = _SESSION_TIMEOUT_MS
+        helpers: list[asyncio.Task[None]] = []
         try:
+            await dressed(client, self._device)
             await client.connect()
-            namespaces = await client.get_namespace_array()
-            await self._subscription.open(client.uaclient.session, namespaces)
+            limits = await self._open(client)
             self._client = client
             self._is_denied = False
             self._connections += 1
             if self._connections > 1:
                 self._source.reconnects += 1
-            await self._watch(client)
+            session = client.uaclient.session
+            if self._backfill is not None:
+                helpers.append(asyncio.create_task(self._backfill.run(session, limits), name=f"backfill-{self._device.name}"))
+            if self._polling is not None:
+                await self._polling.run(session, limits, self._backoff.succeeded)
+            else:
+                await self._watch(client)
         except _LOST as exc:
-            self._source.unavailable(_said(exc))
+            self._source.unavailable(refusal(exc, self._device) or _said(exc))
             if not self._is_denied:
                 self._is_denied = True
-                self._subscription.deny()
+                self._samples.deny(slice(None), BAD_NO_COMMUNICATION)
         finally:
             self._client = None
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
             await _say_goodbye(client)
+
+    async def _open(self, client: Client) -> Limits:
+        """Look the server over, and subscribe to its points where they are not polled."""
+        session = client.uaclient.session
+        if self._samples.gaps is not None:
+            self._samples.gaps.opened()
+        namespaces = await client.get_namespace_array()
+        limits = await read_limits(session)
+        await self._nodes.open(session, namespaces, limits)
+        if self._polling is None:
+            await self._subscription.open(session, limits)
+        return limits
 
     async def _watch(self, client: Client) -> None:
         """Return never; raise once the session has to be built anew.
@@ -155,6 +194,7 @@ class UaSession:
         is_late, looks = False, 0
         lost = self._source.dropped.total()
         while True:
+            heed_cancellation()
             await asyncio.sleep(_LOOK_S)
             if self._source.dropped.total() != lost:
                 # A server does not repeat a value that was lost on our way; a new subscription reports them all.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,14 +14,12 @@ import pytest
 from asyncua import Server, ua
 from asyncua.server.internal_session import InternalSession
 
-from ingest.clock import WallClock
 from ingest.devices import UaDevice
 from ingest.errors import DeviceRefused, DeviceSilent
-from ingest.gateway import Gateway
 from ingest.quality import Flag
 from market.errors import UnitError
 from market.units import NS_PER_MS, NS_PER_S
-from tests.kit.field import Collector, free_port, ua_device, ua_point
+from tests.kit.field import free_port, running, ua_device, ua_point
 from tests.kit.opcua_server import PLANT, opcua_server, open_server
 
 pytestmark = pytest.mark.integration
@@ -30,19 +27,6 @@ pytestmark = pytest.mark.integration
 OTHER = "urn:test:other"
 ESTIMATED = int(Flag.TS_ESTIMATED)
 SUSPECT = int(Flag.TS_ESTIMATED | Flag.CLOCK_SUSPECT)
-
-
-@asynccontextmanager
-async def running(device: UaDevice) -> AsyncIterator[tuple[Gateway, Collector]]:
-    out = Collector(device)
-    gateway = Gateway(out.points, WallClock(), out.emit)
-    await gateway.start()
-    try:
-        yield gateway, out
-    finally:
-        begin = time.monotonic()
-        await gateway.stop()
-        assert time.monotonic() - begin < 2.0, "stopping took too long"
 
 
 @asynccontextmanager

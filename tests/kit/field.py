@@ -1,4 +1,4 @@
-"""Points, devices and a place to collect what a gateway says, for tests of the ingest room."""
+"""Points, devices, a running gateway and a place to collect what it says, for tests of the ingest room."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ingest.addresses import Address
 from ingest.clock import Clock, WallClock
 from ingest.devices import DataType, Device, Kind, ModbusDevice, ModbusPoint, Order, PushDevice, UaDevice, UaPoint
 from ingest.frame import TelemetryFrame, point_id
+from ingest.gateway import Gateway
 from ingest.pointlist import PointList
 from ingest.quality import quality_name
 from ingest.source import Source
@@ -28,6 +29,7 @@ __all__ = [
     "modbus_device",
     "modbus_point",
     "push_device",
+    "running",
     "source_into",
     "turning",
     "ua_device",
@@ -179,6 +181,20 @@ class Collector:
             assert time.monotonic() - begin < within_s, f"not within {within_s:g} s: {what}; last seen: {left}"
             await asyncio.sleep(0.005)
         return time.monotonic() - begin
+
+
+@asynccontextmanager
+async def running(*devices: Device) -> AsyncIterator[tuple[Gateway, Collector]]:
+    """A gateway that reads these devices, and what it said; stopping it must not take long, whatever its devices do."""
+    out = Collector(*devices)
+    gateway = Gateway(out.points, WallClock(), out.emit)
+    await gateway.start()
+    try:
+        yield gateway, out
+    finally:
+        begin = time.monotonic()
+        await gateway.stop()
+        assert time.monotonic() - begin < 2.0, "stopping took too long"
 
 
 def source_into(collector: Collector, name: str = "rtu") -> Source:
