@@ -18,7 +18,7 @@ def ledger_of(device: Device) -> Ledger:
     """Open the account of a device: what is due is due by the periods of its points, but where a server tells what changes."""
     ids = np.array([point_id(point.name) for point in device.points], dtype=np.uint64)
     missing = LostReason.NOT_PUSHED if isinstance(device, PushDevice) else LostReason.NOT_POLLED
-    if isinstance(device, UaDevice):
+    if isinstance(device, UaDevice) and not device.is_polled:
         return Ledger(device.name, ids, None, missing)
     return Ledger(device.name, ids, np.array([point.period_ns for point in device.points], dtype=np.int64), missing)
 

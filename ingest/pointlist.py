@@ -194,7 +194,7 @@ class _Builder:
                 self._complain("a map is for Modbus (`reg`) or for OPC UA (`node`), not for both; make two maps", *place)
             if point.every is None and layout.every is None:
                 self._complain("has no period; give `every` here or for the whole map", *place)
-            if point.frozen is not None and layout.is_ua:
+            if point.frozen is not None and layout.is_ua and layout.mode == "subscribe":
                 self._complain("would find nothing, because a server tells only what changes; remove it", *place, "frozen")
             elif point.frozen is not None and point.frozen <= (point.every or layout.every or 0):
                 self._complain("is no longer than the point's period, in which it is read once; give more", *place, "frozen")

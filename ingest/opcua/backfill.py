@@ -116,8 +116,9 @@ class Backfill:
         kept = [gap for gap in gaps if self._is_kept[gap.row]]
         if len(kept) < len(gaps):
             lost = [gap for gap in gaps if not self._is_kept[gap.row]]
-            first = self._device.points[lost[0].row].name
-            self._source.refuse("no_history", f"the server has no history of {first} that we may read", len(lost))
+            if known := [gap for gap in lost if not gap.is_seam]:
+                first = self._device.points[known[0].row].name
+                self._source.refuse("no_history", f"the server has no history of {first} that we may read", len(known))
             for gap in lost:
                 del closed[gap]
         filled = 0

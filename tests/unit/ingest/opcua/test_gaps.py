@@ -18,9 +18,19 @@ def test_a_gap_lies_between_the_last_value_before_and_the_first_after() -> None:
     live(gaps, (0, 10), (1, 11), (0, 20))
     gaps.opened()
     live(gaps, (0, 50), (0, 60), (1, 40), (2, 41))
-    assert list(gaps.closed) == [Gap(0, 20, 50), Gap(1, 11, 40)]
+    assert list(gaps.closed) == [Gap(0, 20, 50), Gap(0, 50, 60, is_seam=True), Gap(1, 11, 40)]
     live(gaps, (0, 70))
-    assert len(gaps.closed) == 2
+    assert len(gaps.closed) == 3
+
+
+def test_what_lies_behind_the_first_value_of_a_session_is_asked_for_too() -> None:
+    gaps = Gaps(2)
+    live(gaps, (0, 10), (1, 11))
+    gaps.opened()
+    live(gaps, (0, 50), (1, 40))
+    live(gaps, (1, 55))
+    live(gaps, (0, 60), (1, 56), (0, 70))
+    assert list(gaps.closed) == [Gap(0, 10, 50), Gap(1, 11, 40), Gap(1, 40, 55, is_seam=True), Gap(0, 50, 60, is_seam=True)]
 
 
 def test_a_value_told_again_ends_its_gap_without_one() -> None:
@@ -28,7 +38,7 @@ def test_a_value_told_again_ends_its_gap_without_one() -> None:
     live(gaps, (0, 10))
     gaps.opened()
     live(gaps, (0, 10), (0, 30))
-    assert list(gaps.closed) == []
+    assert list(gaps.closed) == [Gap(0, 10, 30, is_seam=True)], "what lies behind it"
 
 
 def test_a_value_without_a_time_of_its_server_ends_nothing() -> None:
