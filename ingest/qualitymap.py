@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntFlag
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,6 @@ from ingest.quality import (
     BAD_DATA_UNAVAILABLE,
     BAD_DEVICE_FAILURE,
     BAD_NO_COMMUNICATION,
-    BAD_NOT_SUPPORTED,
     GOOD,
     GOOD_LOCAL_OVERRIDE,
     UNCERTAIN,
@@ -55,7 +54,6 @@ from ingest.quality import (
 __all__ = [
     "CHECK_QUALITIES",
     "NOT_FINITE",
-    "SUNSPEC_TYPES",
     "Bcr",
     "Iec61850",
     "Qds",
@@ -63,7 +61,6 @@ __all__ = [
     "exception_quality",
     "iec61850_quality",
     "qds_quality",
-    "sunspec_quality",
 ]
 
 CHECK_QUALITIES: Final[Mapping[Flag, int]] = MappingProxyType(
@@ -253,45 +250,3 @@ def iec61850_quality(q: NDArray[np.uint16]) -> tuple[NDArray[np.uint32], NDArray
     """
     rows = q & np.uint16(_Q_END - 1)
     return _IEC61850_QUALITY[rows], _IEC61850_FLAGS[rows]
-
-
-_SUNSPEC: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "int16": -0x8000,
-        "uint16": 0xFFFF,
-        "enum16": 0xFFFF,
-        "bitfield16": 0xFFFF,
-        "sunssf": -0x8000,
-        "int32": -0x8000_0000,
-        "uint32": 0xFFFF_FFFF,
-        "enum32": 0xFFFF_FFFF,
-        "bitfield32": 0xFFFF_FFFF,
-        "int64": -0x8000_0000_0000_0000,
-        "uint64": 0xFFFF_FFFF_FFFF_FFFF,
-        "bitfield64": 0xFFFF_FFFF_FFFF_FFFF,
-    }
-)
-_SUNSPEC_FLOATS: Final = frozenset({"float32", "float64"})
-
-SUNSPEC_TYPES: Final = frozenset(_SUNSPEC) | _SUNSPEC_FLOATS
-"""Types of SunSpec that have a value for "not implemented". Accumulators (acc16 and so on) have 0, which is also a true count."""
-
-
-def sunspec_quality(raw: NDArray[Any], kind: str) -> NDArray[np.uint32]:
-    """Tell which raw values of one SunSpec type say that the device does not implement the point.
-
-    Args:
-        raw: (n,) before any scaling, integers for integer types (signed ones as signed), floats for float types.
-        kind: one of :data:`SUNSPEC_TYPES`.
-
-    Returns:
-        (n,) uint32: Bad_NotSupported or Good.
-
-    Raises:
-        KeyError: a type without such a value.
-
-    >>> sunspec_quality(np.array([230, -0x8000], dtype=np.int16), "int16").tolist() == [GOOD, BAD_NOT_SUPPORTED]
-    True
-    """
-    absent = np.isnan(raw) if kind in _SUNSPEC_FLOATS else raw == _SUNSPEC[kind]
-    return np.where(absent, np.uint32(BAD_NOT_SUPPORTED), np.uint32(GOOD))

@@ -10,7 +10,6 @@ from ingest.quality import GOOD, Flag, is_bad, is_good, quality_name
 from ingest.qualitymap import (
     CHECK_QUALITIES,
     NOT_FINITE,
-    SUNSPEC_TYPES,
     Bcr,
     Iec61850,
     Qds,
@@ -18,7 +17,6 @@ from ingest.qualitymap import (
     exception_quality,
     iec61850_quality,
     qds_quality,
-    sunspec_quality,
 )
 
 QUESTIONABLE = Iec61850.RESERVED | Iec61850.INVALID
@@ -103,32 +101,6 @@ def test_only_a_valid_quality_without_a_doubt_is_good() -> None:
 def test_exceptions_of_modbus(codes: tuple[int, ...], quality: str) -> None:
     assert {quality_name(exception_quality(code)) for code in codes} == {quality}
     assert poller.exception_quality is exception_quality, "one table"
-
-
-@pytest.mark.parametrize(
-    ("kind", "dtype", "absent", "present"),
-    [
-        ("int16", np.int16, -0x8000, (0, -1, 0x7FFF)),
-        ("uint16", np.uint16, 0xFFFF, (0, 0x8000)),
-        ("sunssf", np.int16, -0x8000, (-2, 0)),
-        ("int32", np.int32, -(1 << 31), (0, -1)),
-        ("uint32", np.uint32, 0xFFFF_FFFF, (0, 1 << 31)),
-        ("bitfield32", np.uint32, 0xFFFF_FFFF, (0, 1)),
-        ("int64", np.int64, -(1 << 63), (0, -1)),
-        ("uint64", np.uint64, (1 << 64) - 1, (0, 1 << 63)),
-        ("float32", np.float32, np.nan, (0.0, -1.5)),
-        ("float64", np.float64, np.nan, (0.0, 1e300)),
-    ],
-)
-def test_what_a_sunspec_device_does_not_implement(kind: str, dtype: type, absent: float, present: tuple[float, ...]) -> None:
-    raw = np.array([absent, *present], dtype=dtype)
-    assert [quality_name(code) for code in sunspec_quality(raw, kind).tolist()] == ["Bad_NotSupported"] + ["Good"] * len(present)
-
-
-def test_a_sunspec_accumulator_has_no_value_for_absence() -> None:
-    assert "acc32" not in SUNSPEC_TYPES
-    with pytest.raises(KeyError):
-        sunspec_quality(np.zeros(1, dtype=np.uint32), "acc32")
 
 
 def test_what_our_own_checks_make_of_a_good_sample() -> None:
