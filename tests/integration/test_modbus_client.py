@@ -20,8 +20,8 @@ from pymodbus.simulator import DataType as Sim
 from pymodbus.simulator import SimData, SimDevice
 
 from ingest.addresses import Address
-from ingest.clock import Clock, SimulatedClock, WallClock
-from ingest.devices import DataType, Kind, ModbusDevice, Order
+from ingest.clock import SimulatedClock, WallClock
+from ingest.devices import DataType, Kind, Order
 from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
 from ingest.gateway import Gateway
 from ingest.modbus.frames import read_request
@@ -29,25 +29,12 @@ from ingest.modbus.link import ModbusLink
 from ingest.quality import Flag
 from market.errors import UnitError
 from market.units import NS_PER_MS, NS_PER_S, instant_ns
-from tests.kit.field import Collector, free_port, modbus_device, modbus_point, source_into, turning
+from tests.kit.field import Collector, free_port, modbus_device, modbus_point, running, source_into, turning
 from tests.kit.libmodbus import libmodbus_server
 from tests.kit.modbus_slave import CLOSE, Asked, Piece, Slave, slave
 from tests.kit.require import require
 
 pytestmark = pytest.mark.integration
-
-
-@asynccontextmanager
-async def running(*devices: ModbusDevice, clock: Clock | None = None) -> AsyncIterator[tuple[Gateway, Collector]]:
-    out = Collector(*devices)
-    gateway = Gateway(out.points, clock or WallClock(), out.emit)
-    await gateway.start()
-    try:
-        yield gateway, out
-    finally:
-        begin = time.monotonic()
-        await gateway.stop()
-        assert time.monotonic() - begin < 2.0, "stopping took too long"
 
 
 @asynccontextmanager

@@ -22,33 +22,20 @@ from pymodbus.simulator import DataType as Sim
 from pymodbus.simulator import SimData, SimDevice
 
 from ingest.addresses import Address, Framing, Manners, SerialLine, Tls
-from ingest.clock import WallClock
-from ingest.devices import Kind, ModbusDevice
+from ingest.devices import Kind
 from ingest.errors import DeviceRefused, DeviceSilent
-from ingest.gateway import Gateway
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.frames import read_request
 from ingest.modbus.link import ModbusLink
 from ingest.modbus.rtu import encode_rtu
 from market.units import NS_PER_MS
 from tests.kit.certificates import Authority
-from tests.kit.field import Collector, free_port, modbus_device, modbus_point, source_into, turning
+from tests.kit.field import Collector, free_port, modbus_device, modbus_point, running, source_into, turning
 from tests.kit.libmodbus import libmodbus_rtu_slave, libmodbus_server
 from tests.kit.modbus_slave import Asked, Piece, slave
 from tests.kit.require import require
 
 pytestmark = pytest.mark.integration
-
-
-@asynccontextmanager
-async def running(*devices: ModbusDevice, memory: Path | None = None) -> AsyncIterator[tuple[Gateway, Collector]]:
-    out = Collector(*devices)
-    gateway = Gateway(out.points, WallClock(), out.emit, memory)
-    await gateway.start()
-    try:
-        yield gateway, out
-    finally:
-        await gateway.stop()
 
 
 def scattered(count: int, **changes: Any) -> list[Any]:

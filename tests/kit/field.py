@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ingest.addresses import Address
@@ -184,10 +185,10 @@ class Collector:
 
 
 @asynccontextmanager
-async def running(*devices: Device) -> AsyncIterator[tuple[Gateway, Collector]]:
+async def running(*devices: Device, clock: Clock | None = None, memory: Path | None = None) -> AsyncIterator[tuple[Gateway, Collector]]:
     """A gateway that reads these devices, and what it said; stopping it must not take long, whatever its devices do."""
     out = Collector(*devices)
-    gateway = Gateway(out.points, WallClock(), out.emit)
+    gateway = Gateway(out.points, clock or WallClock(), out.emit, memory)
     await gateway.start()
     try:
         yield gateway, out
