@@ -10,8 +10,8 @@ device that asked.
 
 Over Modbus/TCP several requests may be on their way, because each reply says which it answers. How many a peer bears is found out
 while requests queue: twice as many after a few good replies, and one for good where a peer left one unanswered while it owed others;
-what it owed then is asked again, so finding out loses nothing. Over RTU a reply says nothing of the kind. There one request is on its
-way, and after a reply that was late, wrong or too much the line is made sure of before the next: a TCP connection is cut, a serial line is
+what it owed then is asked again, so finding out loses nothing. Over RTU, and from peers that answer every request with transaction
+number 0, a reply says nothing of the kind. There one request is on its way, and after a reply that was late, wrong or too much the line is made sure of before the next: a TCP connection is cut, a serial line is
 left alone until it has been quiet for longer than any reply took. The next answer can then only be the next request's.
 
 After a few timeouts in a row the connection is given up, because a peer that was switched off without a goodbye leaves one that looks
@@ -306,8 +306,8 @@ class ModbusLink:
         self._pump()
 
     def unsure(self, wire: Wire, why: str) -> None:
-        """Make sure of an RTU line on which a reply may still come that nobody waits for."""
-        if self.address.framing is not Framing.RTU:
+        """Make sure of a line on which a reply may still come that nobody waits for, and that bears no number to tell."""
+        if self.address.framing is not Framing.RTU and not self.manners.transaction_zero:
             return
         if not self.address.is_serial:
             wire.abort(why)
