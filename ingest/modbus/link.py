@@ -287,11 +287,11 @@ class ModbusLink:
             self._shallow(wire, head)
             return
         self._silences += 1
+        self._waited_ns = int(head.timeout_s * NS_PER_S)
+        # Also before a line is opened anew: what is owed on a serial line comes all the same.
+        self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
         if self._silences >= _SILENCES_MAX:
-            wire.abort()
-        else:
-            self._waited_ns = int(head.timeout_s * NS_PER_S)
-            self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
+            wire.abort(f"closed by us: {self._silences} replies in a row did not come")
         head.done(head, DeviceSilent(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
         self._pump()
 

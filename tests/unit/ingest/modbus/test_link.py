@@ -138,3 +138,20 @@ def test_a_reply_without_a_number_that_comes_twice_answers_nothing_else(monkeypa
     assert right_or_silent(line), line.outcomes
     assert line.outcomes["10"] == b"\0\x0a"
     assert line.outcomes["11"] == b"\0\x0b"
+
+
+def test_a_reply_to_the_last_of_several_timeouts_on_a_serial_line_answers_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, SERIAL)
+    monkeypatch.setattr(Wire, "abort", lambda wire, why="": wire.close())
+    line.ask("9", read(9))
+    line.hear(encode_rtu(1, holds(9)))
+    for register in range(10, 14):
+        line.ask(str(register), read(register))
+    while len(line.outcomes) < 4:
+        line.pass_ms(100)
+    line.pass_ms(200)
+    line.hear(encode_rtu(1, holds(12)))  # it was late; nothing says whose it is
+    assert right_or_silent(line), line.outcomes
+    line.pass_ms(3000)
+    line.hear(encode_rtu(1, holds(13)))
+    assert line.outcomes["13"] == b"\0\x0d"
