@@ -94,12 +94,14 @@ class ModbusLink:
         """Queue a request; returns why it is not taken, where the link is known to be down.
 
         Args:
-            first: before all others that wait.
+            first: before all reads that wait, behind the writes.
         """
         if self._wire is None and self._opening is None and (left_s := self._backoff.left_s) > 0:
             return DeviceSilent(f"{exchange.source.name}: no connection to {self.address}; next try in {left_s:.1f} s")
         if first:
-            self._queue.appendleft(exchange)
+            # Behind the writes that wait: of two set-points the later one must stand in the end.
+            writes = (place for place in range(len(self._queue), 0, -1) if not self._queue[place - 1].request.is_read)
+            self._queue.insert(next(writes, 0), exchange)
         else:
             self._queue.append(exchange)
         self._pump()

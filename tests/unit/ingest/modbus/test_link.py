@@ -155,3 +155,16 @@ def test_a_reply_to_the_last_of_several_timeouts_on_a_serial_line_answers_nothin
     line.pass_ms(3000)
     line.hear(encode_rtu(1, holds(13)))
     assert line.outcomes["13"] == b"\0\x0d"
+
+
+def test_set_points_are_written_in_the_order_they_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, TCP, Manners(depth=1))
+    line.ask("poll", read(10))
+    line.ask("next poll", read(20))
+    for value in (5, 7, 9):
+        line.ask(f"write {value}", write_registers_request(1, 40, value.to_bytes(2, "big")), first=True)
+    for _ in range(5):
+        asked = line.transport.written[-1]
+        line.hear(asked if asked[7] == 6 else encode_adu(int.from_bytes(asked[:2], "big"), 1, holds(10)))
+    assert [int.from_bytes(sent[10:12], "big") for sent in line.transport.written if sent[7] == 6] == [5, 7, 9]
+    assert list(line.outcomes) == ["poll", "write 5", "write 7", "write 9", "next poll"]
