@@ -46,7 +46,7 @@ class Wire(asyncio.Protocol):
 
     Attributes:
         owed: requests on their way, by transaction, the oldest first.
-        heard_ns: wall time of the last reply.
+        heard_ns: wall time of the last reply to what was owed longest: it is the turn of the next then. Other replies say nothing of it.
     """
 
     __slots__ = (
@@ -162,7 +162,8 @@ class Wire(asyncio.Protocol):
         else:
             request = exchange.request
             exchange.source.refuse(verdict.reason, f"asked unit {request.unit} for {request.pdu.hex(' ')}, got {reply}")
-        self.heard_ns = wall_ns()
+        if transaction == next(iter(self.owed)):
+            self.heard_ns = wall_ns()
         alone = len(self.owed) == 1
         del self.owed[transaction]
         self._link.replied(exchange, verdict, alone=alone)

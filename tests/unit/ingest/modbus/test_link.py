@@ -168,3 +168,14 @@ def test_set_points_are_written_in_the_order_they_were_given(monkeypatch: pytest
         line.hear(asked if asked[7] == 6 else encode_adu(int.from_bytes(asked[:2], "big"), 1, holds(10)))
     assert [int.from_bytes(sent[10:12], "big") for sent in line.transport.written if sent[7] == 6] == [5, 7, 9]
     assert list(line.outcomes) == ["poll", "write 5", "write 7", "write 9", "next poll"]
+
+
+def test_a_unit_that_is_silent_is_noticed_though_others_on_its_connection_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, TCP, Manners(depth=4))
+    line.ask("dead", read(10, unit=9))
+    for number in range(40):
+        line.ask(f"{number}", read(20))
+        line.pass_ms(50)
+        line.hear(encode_adu(int.from_bytes(line.transport.written[-1][:2], "big"), 1, holds(20)))
+    assert isinstance(line.outcomes["dead"], DeviceError)
+    assert sum(isinstance(outcome, DeviceError) for outcome in line.outcomes.values()) == 1
