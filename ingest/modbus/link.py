@@ -11,8 +11,9 @@ device that asked.
 Over Modbus/TCP several requests may be on their way, because each reply says which it answers. How many a peer bears is found out
 while requests queue: twice as many after a few good replies, and one for good where a peer left one unanswered while it owed others;
 what it owed then is asked again, so finding out loses nothing. Over RTU, and from peers that answer every request with transaction
-number 0, a reply says nothing of the kind. There one request is on its way, and after a reply that was late, wrong or too much the line is made sure of before the next: a TCP connection is cut, a serial line is
-left alone until it has been quiet for longer than any reply took. The next answer can then only be the next request's.
+number 0, a reply says nothing of the kind. There one request is on its way, and after a reply that was late, wrong or too much the line
+is made sure of before the next: a TCP connection is cut, a serial line is left alone until it has been quiet for longer than any reply
+took. The next answer can then only be the next request's.
 
 After a few timeouts in a row the connection is given up, because a peer that was switched off without a goodbye leaves one that looks
 open for ever.
@@ -25,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from functools import partial
 from typing import Final
 
 from ingest.addresses import Address, Framing, Manners
@@ -51,6 +53,7 @@ _STREAK: Final = 4
 """Good replies in a row, while others wait, after which twice as many are sent ahead."""
 
 _QUIET_MIN_NS: Final = 50 * NS_PER_MS
+_NEVER_NS: Final = 2**63
 
 
 class ModbusLink:
@@ -71,7 +74,7 @@ class ModbusLink:
         self._opening: asyncio.Task[None] | None = None
         self._silences = 0
         self._connections = 0
-        self._watched = False
+        self._look_ns = _NEVER_NS
         self._free_ns = 0
         self._called_free = False
         self._slowest_ns = self._waited_ns = 0
@@ -263,22 +266,26 @@ class ModbusLink:
             self._depth, self._streak = min(2 * self._depth, self._depth_max), 0
 
     def _watch(self) -> None:
-        if not self._watched and self._wire is not None and self._wire.owed:
-            self._watched = True
-            self._turns.after(self._left_ns(self._wire), self._look)
+        """Be called when the reply that is due first is late, unless that is so already."""
+        wire = self._wire
+        if wire is not None and wire.owed and (late_ns := self._late_ns(wire)) < self._look_ns:
+            self._look_ns = late_ns
+            self._turns.after(late_ns - wall_ns(), partial(self._look, late_ns))
 
-    def _left_ns(self, wire: Wire) -> int:
-        """Return the wall time until the reply that is due first is late, ns."""
+    def _late_ns(self, wire: Wire) -> int:
+        """Return the wall time from which the reply that is due first is late, ns."""
         head = next(iter(wire.owed.values()))
-        return max(head.sent_wall_ns, wire.heard_ns) + int(head.timeout_s * NS_PER_S) - wall_ns()
+        return max(head.sent_wall_ns, wire.heard_ns) + int(head.timeout_s * NS_PER_S)
 
-    def _look(self, _: int) -> None:
+    def _look(self, due_ns: int, _: int) -> None:
         """Look whether the first of what is owed is late."""
-        self._watched = False
+        if due_ns != self._look_ns:
+            return  # there was reason to look sooner
+        self._look_ns = _NEVER_NS
         wire = self._wire
         if wire is None or not wire.owed:
             return
-        if self._left_ns(wire) <= 0:
+        if self._late_ns(wire) <= wall_ns():
             self._expire(wire)
         self._watch()
 

@@ -64,7 +64,7 @@ class Line:
         self._due.append((self.now_ns + ns, call))
 
     def _opens(self) -> None:
-        self.is_opening = True
+        self.is_opening = bool(self.link._queue)
 
     def connect(self) -> None:
         self.is_opening = False
@@ -95,8 +95,9 @@ class Line:
 
         assert self.link.submit(Exchange(request, self.source, timeout_s, done), first=first) is None
 
-    def hear(self, data: bytes) -> None:
-        if not self.transport.is_closed:
+    def hear(self, data: bytes, wire: Wire | None = None) -> None:
+        """Have the peer say something, over the present connection or an earlier one."""
+        if wire in (None, self.wire) and not self.transport.is_closed:
             self.wire.data_received(data)
         self.settle()
 
@@ -121,12 +122,17 @@ SERIAL = Address(host="/dev/ttyS9", framing=Framing.RTU, line=SerialLine())
 
 def test_a_late_reply_without_a_number_is_never_taken_for_the_next_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Line(monkeypatch, TCP, Manners(transaction_zero=True))
+    line.ask("9", read(9))
+    line.hear(encode_adu(0, 1, holds(9)))
     line.ask("10", read(10))
+    asked_on = line.wire
     line.pass_ms(1100)
     line.ask("11", read(11))
-    line.hear(encode_adu(0, 1, holds(10)))
+    line.hear(encode_adu(0, 1, holds(10)), asked_on)
+    line.settle()
     line.hear(encode_adu(0, 1, holds(11)))
     assert right_or_silent(line), line.outcomes
+    assert line.outcomes["11"] == b"\0\x0b"
 
 
 def test_a_reply_without_a_number_that_comes_twice_answers_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +158,7 @@ def test_a_reply_to_the_last_of_several_timeouts_on_a_serial_line_answers_nothin
     line.pass_ms(200)
     line.hear(encode_rtu(1, holds(12)))  # it was late; nothing says whose it is
     assert right_or_silent(line), line.outcomes
-    line.pass_ms(3000)
+    line.pass_ms(1500)
     line.hear(encode_rtu(1, holds(13)))
     assert line.outcomes["13"] == b"\0\x0d"
 
@@ -179,3 +185,18 @@ def test_a_unit_that_is_silent_is_noticed_though_others_on_its_connection_answer
         line.hear(encode_adu(int.from_bytes(line.transport.written[-1][:2], "big"), 1, holds(20)))
     assert isinstance(line.outcomes["dead"], DeviceError)
     assert sum(isinstance(outcome, DeviceError) for outcome in line.outcomes.values()) == 1
+
+
+def test_a_short_timeout_is_kept_behind_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, TCP)
+    line.ask("patient", read(10), timeout_s=30.0)
+    line.hear(encode_adu(1, 1, holds(10)))
+    line.ask("hasty", read(11), timeout_s=0.2)
+    line.pass_ms(300)
+    assert isinstance(line.outcomes["hasty"], DeviceError)
+    for number in range(100):
+        line.ask(f"{number}", read(11), timeout_s=0.2 if number % 2 else 30.0)
+        line.hear(encode_adu(3 + number, 1, holds(11)))
+    assert len(line._due) <= 100
+    line.pass_ms(31_000)
+    assert not line._due, "looking goes on though nothing is owed"
