@@ -31,7 +31,7 @@ from typing import Final
 
 from ingest.addresses import Address, Framing, Manners
 from ingest.backoff import Backoff
-from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
+from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.dialling import dial
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, Good, Request, Verdict
@@ -301,7 +301,7 @@ class ModbusLink:
         self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
         if self._silences >= _SILENCES_MAX:
             wire.abort(f"closed by us: {self._silences} replies in a row did not come")
-        head.done(head, DeviceSilent(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
+        head.done(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
         self._pump()
 
     def _shallow(self, wire: Wire, head: Exchange) -> None:
@@ -319,6 +319,8 @@ class ModbusLink:
         if self.address.framing is not Framing.RTU and not self.manners.transaction_zero:
             return
         if not self.address.is_serial:
+            if self._wire is wire:
+                self._wire = None  # it was not lost: others who wait are asked over the next one, without a back-off
             wire.abort(why)
             return
         # As long again as the reply was waited for, and longer than any took: what is owed has come by then, or never will.

@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 from ingest.backoff import Backoff
 from ingest.devices import Kind, ModbusDevice, ModbusPoint
-from ingest.errors import DeviceError, DeviceRefused
+from ingest.errors import DeviceError, DeviceLate, DeviceRefused
 from ingest.frame import point_id
 from ingest.modbus.attributes import attribute_spans, texts
 from ingest.modbus.decode import coil_value, register_bytes
@@ -354,7 +354,7 @@ class ModbusPoller:
             self._rest(BAD_CONFIGURATION_ERROR)
         elif poll.answered:
             self._backoff.succeeded()
-        elif self._link.is_open:
+        elif self._link.is_open or isinstance(poll.silence, DeviceLate):
             self._rest(BAD_NO_COMMUNICATION)
 
     def _rest(self, quality: int) -> None:

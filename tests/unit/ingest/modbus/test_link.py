@@ -200,3 +200,13 @@ def test_a_short_timeout_is_kept_behind_a_long_one(monkeypatch: pytest.MonkeyPat
     assert len(line._due) <= 100
     line.pass_ms(31_000)
     assert not line._due, "looking goes on though nothing is owed"
+
+
+def test_one_silent_unit_on_rtu_over_tcp_costs_the_others_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, RTU)
+    line.ask("10", read(10, unit=9))
+    line.ask("11", read(11))
+    line.pass_ms(1100)
+    assert isinstance(line.outcomes["10"], DeviceError)
+    line.hear(encode_rtu(1, holds(11)))
+    assert line.outcomes["11"] == b"\0\x0b"

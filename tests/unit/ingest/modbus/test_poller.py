@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ingest.devices import DataType, ModbusPoint
-from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
+from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.lessons import Lessons
 from ingest.modbus.poller import ModbusPoller, exception_quality
@@ -222,6 +222,16 @@ def test_silence_makes_every_due_point_bad_every_period_and_is_asked_less_often(
     assert bench.link.asked == [(0, 1)]
     assert bench.source.health().why == "no reply within 1 s"
     assert bench.source.health().polls == 0
+
+
+def test_a_device_that_does_not_answer_is_left_alone_though_its_connection_was_cut_for_it() -> None:
+    def late(address: int, count: int) -> bytes:
+        bench.link.is_open = False  # over RTU, so that its reply cannot be taken for another's
+        raise DeviceLate("rtu: no reply within 1 s")
+
+    bench = Bench(late, modbus_point("a", 0))
+    bench.run_until(frames=5)
+    assert bench.link.asked == [(0, 1)]
 
 
 @pytest.mark.parametrize(
