@@ -253,7 +253,7 @@ class ModbusLink:
             outcome = DeviceSilent(f"{name}: the reply does not answer the request ({verdict.reason})")
         self._silences = 0
         self._backoff.succeeded()
-        exchange.done(exchange, outcome, self._turns.clock.now_ns())
+        _tell(exchange, outcome, self._turns.clock.now_ns())
         if self._queue:
             self._pump()
 
@@ -301,7 +301,7 @@ class ModbusLink:
         self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
         if self._silences >= _SILENCES_MAX:
             wire.abort(f"closed by us: {self._silences} replies in a row did not come")
-        head.done(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
+        _tell(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
         self._pump()
 
     def _shallow(self, wire: Wire, head: Exchange) -> None:
@@ -349,4 +349,13 @@ class ModbusLink:
     def _end(self, exchanges: list[Exchange], why: str) -> None:
         now_ns = self._turns.clock.now_ns()
         for exchange in exchanges:
-            exchange.done(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
+            _tell(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
+
+
+def _tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+    """Tell what became of an exchange; a fault of who is told stays with that device."""
+    try:
+        exchange.done(exchange, outcome, now_ns)
+    except Exception:
+        where = {"device": exchange.source.name, "area": exchange.source.area}
+        _log.exception("%s: taking an answer failed by a fault of this program", exchange.source.name, extra=where)

@@ -210,3 +210,24 @@ def test_one_silent_unit_on_rtu_over_tcp_costs_the_others_no_answer(monkeypatch:
     assert isinstance(line.outcomes["10"], DeviceError)
     line.hear(encode_rtu(1, holds(11)))
     assert line.outcomes["11"] == b"\0\x0b"
+
+
+def test_a_fault_of_one_that_is_told_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, TCP, Manners(depth=1))
+
+    def fails(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+        raise RuntimeError("a fault of ours")
+
+    for _ in range(2):
+        assert line.link.submit(Exchange(read(10), line.source, 1.0, fails)) is None
+        line.ask(str(11 + len(line.outcomes)), read(11 + len(line.outcomes)))
+        line.hear(encode_adu(len(line.transport.written), 1, holds(10)))
+        line.hear(encode_adu(len(line.transport.written), 1, holds(10 + len(line.outcomes) + 1)))
+    assert line.outcomes == {"11": b"\0\x0b", "12": b"\0\x0c"}
+    assert line.link.submit(Exchange(read(10), line.source, 1.0, fails)) is None
+    line.ask("13", read(13))
+    line.transport.close()
+    line.settle()
+    line.link.close()
+    line.settle()
+    assert isinstance(line.outcomes["13"], DeviceError)
