@@ -144,8 +144,8 @@ class ModbusLink:
         return outcome
 
     def rest(self) -> None:
-        """Close the connection until it is needed again."""
-        if self._wire is not None and not self._wire.owed:
+        """Close the connection until it is needed again; not while others need it."""
+        if self._wire is not None and not self._wire.owed and not self._queue:
             self._wire.close()
             self._wire = None
 

@@ -231,3 +231,19 @@ def test_a_fault_of_one_that_is_told_costs_the_others_nothing(monkeypatch: pytes
     line.link.close()
     line.settle()
     assert isinstance(line.outcomes["13"], DeviceError)
+
+
+def test_who_closes_after_a_poll_leaves_the_connection_to_those_who_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, TCP, Manners(depth=1))
+
+    def rests(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+        line.link.rest()
+
+    assert line.link.submit(Exchange(read(10), line.source, 1.0, rests)) is None
+    line.ask("11", read(11))
+    line.hear(encode_adu(1, 1, holds(10)))
+    assert not line.transport.is_closed
+    line.hear(encode_adu(2, 1, holds(11)))
+    assert line.outcomes["11"] == b"\0\x0b"
+    line.link.rest()
+    assert line.transport.is_closed
