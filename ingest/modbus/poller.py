@@ -192,6 +192,8 @@ class ModbusPoller:
             return
         try:
             due = [group for group in self._plan.groups if group.due_ns <= now_ns]
+            if not due:
+                return  # a call from before it was stopped and started again
             poll = self._poll = _Poll(due, rests=self._backoff.left_s > 0)
             for group in due:
                 poll.pending.extend(group.readers)

@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -323,3 +324,17 @@ def test_what_a_stopped_poller_asked_for_is_published_by_nobody() -> None:
     bench.poller.stop()
     assert not bench.link.serve(), "what was not sent yet is taken back"
     assert bench.out.frames == []
+
+
+def test_a_poller_that_is_stopped_and_started_again_polls_as_before() -> None:
+    bench = Bench(numbered, modbus_point("p", 0, period_ns=S))
+    bench.run_until(frames=2)
+    bench.poller.stop()
+    bench.clock.pass_ns(S // 3)
+    bench.poller.start()
+    bench.run_until(frames=6)
+    times = [sample.ts_event_ns for sample in bench.out.samples["p"]]
+    assert [later - earlier for earlier, later in pairwise(times[2:])] == [S, S, S]
+    assert {sample.quality for sample in bench.out.samples["p"]} == {"Good"}
+    assert bench.source.polls == 6
+    assert len(bench.turns._due) <= 2
