@@ -338,3 +338,12 @@ def test_a_poller_that_is_stopped_and_started_again_polls_as_before() -> None:
     assert {sample.quality for sample in bench.out.samples["p"]} == {"Good"}
     assert bench.source.polls == 6
     assert len(bench.turns._due) <= 2
+
+
+def test_a_point_that_was_put_right_in_the_list_is_asked_for_at_once() -> None:
+    wrong = Bench(without(37), modbus_point("p", 37), modbus_point("q", 0))
+    wrong.run_until(frames=2)
+    assert wrong.out.last("p").quality == "Bad_ConfigurationError"  # type: ignore[union-attr]
+    right = Bench(without(37), modbus_point("p", 38), modbus_point("q", 0), lessons=Lessons.decode(wrong.lessons.encode()))
+    right.run_until(frames=2)
+    assert right.out.good("p") == [38.0, 38.0]
