@@ -210,7 +210,9 @@ class ModbusPoller:
         attributes = self._device.attributes
         for block in plan_blocks(attribute_spans(attributes)):
             request = read_request(self._device.unit_id, block.kind, block.address, block.count)
-            self._link.submit(Exchange(request, self._source, self._device.timeout_s, partial(self._told_about, block)))
+            exchange = Exchange(request, self._source, self._device.timeout_s, partial(self._told_about, block))
+            if (refused := self._link.submit(exchange)) is not None:
+                self._told_about(block, exchange, refused, now_ns)
 
     def _told_about(self, block: Block, exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
         if isinstance(outcome, bytes):

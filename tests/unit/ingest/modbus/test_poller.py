@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ingest.devices import DataType, ModbusPoint
+from ingest.devices import DataType, Kind, ModbusAttribute, ModbusPoint, Order
 from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.lessons import Lessons
@@ -347,3 +347,14 @@ def test_a_point_that_was_put_right_in_the_list_is_asked_for_at_once() -> None:
     right = Bench(without(37), modbus_point("p", 38), modbus_point("q", 0), lessons=Lessons.decode(wrong.lessons.encode()))
     right.run_until(frames=2)
     assert right.out.good("p") == [38.0, 38.0]
+
+
+def test_what_a_device_says_about_itself_is_asked_for_again_soon_where_its_link_was_down() -> None:
+    attribute = ModbusAttribute(name="maker", kind=Kind.HOLDING, address=900, length=2, order=Order.ABCD)
+    bench = Bench(numbered, modbus_point("p", 0, period_ns=30 * S), attributes=(attribute,))
+    submit, bench.link.submit = bench.link.submit, lambda _: DeviceSilent("rtu: no connection")  # type: ignore[method-assign]
+    bench.link.is_open = False
+    bench.run_until(frames=1)
+    bench.link.submit = submit  # type: ignore[method-assign]
+    bench.run_until(frames=5)
+    assert (900, 2) in bench.link.asked
