@@ -244,7 +244,7 @@ class ModbusLink:
         name = exchange.source.name
         if isinstance(verdict, Good):
             outcome = verdict.data
-            exchange.took_ns = now_wall_ns - exchange.sent_wall_ns if alone else 0
+            exchange.took_ns = now_wall_ns - exchange.sent_wall_ns if alone and not exchange.was_ahead else 0
             self._deepen()
         elif isinstance(verdict, Exceptional):
             what = EXCEPTION_NAMES.get(verdict.code, "of the device's own")

@@ -247,3 +247,19 @@ def test_who_closes_after_a_poll_leaves_the_connection_to_those_who_wait_for_it(
     assert line.outcomes["11"] == b"\0\x0b"
     line.link.rest()
     assert line.transport.is_closed
+
+
+def test_a_round_trip_that_waited_behind_another_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, TCP, Manners(depth=4))
+    took_ns: list[int] = []
+    for register in (10, 11):
+        exchange = Exchange(read(register), line.source, 1.0, lambda exchange, *_: took_ns.append(exchange.took_ns))
+        assert line.link.submit(exchange) is None
+    line.pass_ms(100)
+    line.hear(encode_adu(1, 1, holds(10)))
+    line.hear(encode_adu(2, 1, holds(11)))
+    assert took_ns == [0, 0]
+    assert line.link.submit(exchange) is None
+    line.pass_ms(30)
+    line.hear(encode_adu(3, 1, holds(11)))
+    assert took_ns == [0, 0, 30 * MS]
