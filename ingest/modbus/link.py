@@ -223,6 +223,10 @@ class ModbusLink:
 
     def adopt(self, wire: Wire) -> None:
         """Go on over a connection that has just been made."""
+        if not wire.is_open:
+            self._backoff.failed()
+            self._end(self._taken_queue(), f"{self.address} closed the connection as soon as it was made")
+            return
         self._wire = wire
         self._silences = 0
         self._connections += 1

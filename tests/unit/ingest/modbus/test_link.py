@@ -263,3 +263,19 @@ def test_a_round_trip_that_waited_behind_another_is_not_measured(monkeypatch: py
     line.pass_ms(30)
     line.hear(encode_adu(3, 1, holds(11)))
     assert took_ns == [0, 0, 30 * MS]
+
+
+def test_a_connection_that_was_closed_before_it_was_ready_is_not_asked_for_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, TCP)
+    line.transport.close()
+    line.settle()
+    line.link._backoff.succeeded()
+    line.ask("10", read(10))
+    stillborn = Wire(line.link)
+    stillborn.connection_made(Transport())
+    stillborn.connection_lost(None)
+    line.is_opening = False
+    line.link.adopt(stillborn)
+    assert not line.is_opening
+    assert isinstance(line.outcomes["10"], DeviceError)
+    assert not line.link.is_open
