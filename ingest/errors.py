@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from market.errors import GridfuseError
 
-__all__ = ["DeviceError", "DeviceRefused", "DeviceSilent", "FrameError"]
+__all__ = ["DeviceError", "DeviceLate", "DeviceRefused", "DeviceSilent", "FrameError"]
 
 
 class DeviceError(GridfuseError):
@@ -13,6 +13,10 @@ class DeviceError(GridfuseError):
 
 class DeviceSilent(DeviceError):
     """No answer, no connection, or a connection that closed: try again after a back-off."""
+
+
+class DeviceLate(DeviceSilent):
+    """It was asked, over a connection that stood, and did not answer in time: it is the device that is away, not its connection."""
 
 
 class DeviceRefused(DeviceError):

@@ -187,13 +187,15 @@ class Gateway:
             value: engineering units.
 
         Raises:
-            DeviceError: there is no such set-point.
+            DeviceError: there is no such set-point, or nothing is written any more.
             UnitError: the value cannot be written to it.
             DeviceSilent: it is not known whether the device took it.
             DeviceRefused: it did not.
         """
         if point not in self._writers:
             raise DeviceError(f"{point}: not a set-point of the point list; give its point `write: true`")
+        if not self._tasks:
+            raise DeviceError(f"{point}: not written, because the gateway is not running; start it first")
         await self._writers[point](value)
 
     def health(self) -> tuple[DeviceHealth, ...]:

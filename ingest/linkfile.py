@@ -118,7 +118,7 @@ def polled_address(text: str, tls: Tls | None) -> Address:
 
 
 def _line(query: str) -> SerialLine:
-    said = dict(parse_qsl(query))
+    said = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := sorted(set(said) - {"baud", "parity", "stop"}):
         raise UnusableAddressError(f"a serial line has no {unknown[0]!r}; it has baud, parity (N, E, O) and stop (1, 2)")
     baud, parity, stop = said.get("baud", "19200"), said.get("parity", "E").upper(), said.get("stop", "1")

@@ -69,10 +69,10 @@ class Turns:
             self._timer = None
 
     def _tick(self) -> None:
-        # First the next turn, then this one: a fault of one that is called ends neither the turning nor, for long, the others' calls.
+        # First the next turn, then this one: a fault of one that is called ends neither the turning nor the others' calls.
         self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
-        try:
-            self._wall.turn(wall_ns())
-            self._event.turn(self.clock.now_ns())
-        except Exception:
-            _log.exception("a call that was due failed by a fault of this program")
+        for wheel, now_ns in ((self._wall, wall_ns), (self._event, self.clock.now_ns)):
+            try:
+                wheel.turn(now_ns())
+            except Exception:
+                _log.exception("a call that was due failed by a fault of this program")

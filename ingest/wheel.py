@@ -52,12 +52,21 @@ class Wheel:
         """Call what is due, in the order of slots and within one in the order it was put there.
 
         What is put in meanwhile, and is due already, waits for the next turn: a wheel cannot be kept turning by those it calls.
+
+        Raises:
+            ExceptionGroup: what some of those that were called raised, once all have been called.
         """
         reached = now_ns // self._slot_ns
         due: list[list[Call]] = []
         while self._due and self._due[0] <= reached:
             due.append(self._slots.pop(heapq.heappop(self._due)))
         self._reached = max(self._reached, reached)
+        faults: list[Exception] = []
         for calls in due:
             for call in calls:
-                call(now_ns)
+                try:
+                    call(now_ns)
+                except Exception as exc:
+                    faults.append(exc)
+        if faults:
+            raise ExceptionGroup("calls that were due failed", faults)

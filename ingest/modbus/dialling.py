@@ -32,14 +32,18 @@ async def dial(address: Address, protocol: Callable[[], _P]) -> _P:
         line = address.line
         assert line is not None
         try:
-            _, line_protocol = await create_serial_connection(
+            transport, line_protocol = await create_serial_connection(
                 loop, protocol, address.host, baudrate=line.baud, parity=line.parity, stopbits=line.stop_bits, bytesize=8
             )
         except (ValueError, termios.error) as exc:  # two ways to say that the line cannot be set so; neither is an OSError
             raise OSError(f"the line cannot be set to {line.baud} baud, parity {line.parity}, {line.stop_bits} stop bits: {exc}") from exc
         assert isinstance(line_protocol, asyncio.Protocol)
-        for _ in range(_TURNS_TO_OPEN):
-            await asyncio.sleep(0)
+        try:
+            for _ in range(_TURNS_TO_OPEN):
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            transport.abort()
+            raise
         return cast("_P", line_protocol)
     context = None if address.tls is None else _client_context(address.tls)
     name = None if address.tls is None else address.tls.server_name or address.host

@@ -10,9 +10,10 @@ device that asked.
 
 Over Modbus/TCP several requests may be on their way, because each reply says which it answers. How many a peer bears is found out
 while requests queue: twice as many after a few good replies, and one for good where a peer left one unanswered while it owed others;
-what it owed then is asked again, so finding out loses nothing. Over RTU a reply says nothing of the kind. There one request is on its
-way, and after a reply that was late, wrong or too much the line is made sure of before the next: a TCP connection is cut, a serial line is
-left alone until it has been quiet for longer than any reply took. The next answer can then only be the next request's.
+what it owed then is asked again, so finding out loses nothing. Over RTU, and from peers that answer every request with transaction
+number 0, a reply says nothing of the kind. There one request is on its way, and after a reply that was late, wrong or too much the line
+is made sure of before the next: a TCP connection is cut, a serial line is left alone until it has been quiet for longer than any reply
+took. The next answer can then only be the next request's.
 
 After a few timeouts in a row the connection is given up, because a peer that was switched off without a goodbye leaves one that looks
 open for ever.
@@ -25,11 +26,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from functools import partial
 from typing import Final
 
 from ingest.addresses import Address, Framing, Manners
 from ingest.backoff import Backoff
-from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
+from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.dialling import dial
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, Good, Request, Verdict
@@ -51,6 +53,7 @@ _STREAK: Final = 4
 """Good replies in a row, while others wait, after which twice as many are sent ahead."""
 
 _QUIET_MIN_NS: Final = 50 * NS_PER_MS
+_NEVER_NS: Final = 2**63
 
 
 class ModbusLink:
@@ -71,7 +74,7 @@ class ModbusLink:
         self._opening: asyncio.Task[None] | None = None
         self._silences = 0
         self._connections = 0
-        self._watched = False
+        self._look_ns = _NEVER_NS
         self._free_ns = 0
         self._called_free = False
         self._slowest_ns = self._waited_ns = 0
@@ -94,12 +97,14 @@ class ModbusLink:
         """Queue a request; returns why it is not taken, where the link is known to be down.
 
         Args:
-            first: before all others that wait.
+            first: before all reads that wait, behind the writes.
         """
         if self._wire is None and self._opening is None and (left_s := self._backoff.left_s) > 0:
             return DeviceSilent(f"{exchange.source.name}: no connection to {self.address}; next try in {left_s:.1f} s")
         if first:
-            self._queue.appendleft(exchange)
+            # Behind the writes that wait: of two set-points the later one must stand in the end.
+            writes = (place for place in range(len(self._queue), 0, -1) if not self._queue[place - 1].request.is_read)
+            self._queue.insert(next(writes, 0), exchange)
         else:
             self._queue.append(exchange)
         self._pump()
@@ -139,8 +144,8 @@ class ModbusLink:
         return outcome
 
     def rest(self) -> None:
-        """Close the connection until it is needed again."""
-        if self._wire is not None and not self._wire.owed:
+        """Close the connection until it is needed again; not while others need it."""
+        if self._wire is not None and not self._wire.owed and not self._queue:
             self._wire.close()
             self._wire = None
 
@@ -218,6 +223,10 @@ class ModbusLink:
 
     def adopt(self, wire: Wire) -> None:
         """Go on over a connection that has just been made."""
+        if not wire.is_open:
+            self._backoff.failed()
+            self._end(self._taken_queue(), f"{self.address} closed the connection as soon as it was made")
+            return
         self._wire = wire
         self._silences = 0
         self._connections += 1
@@ -239,7 +248,7 @@ class ModbusLink:
         name = exchange.source.name
         if isinstance(verdict, Good):
             outcome = verdict.data
-            exchange.took_ns = now_wall_ns - exchange.sent_wall_ns if alone else 0
+            exchange.took_ns = now_wall_ns - exchange.sent_wall_ns if alone and not exchange.was_ahead else 0
             self._deepen()
         elif isinstance(verdict, Exceptional):
             what = EXCEPTION_NAMES.get(verdict.code, "of the device's own")
@@ -248,7 +257,7 @@ class ModbusLink:
             outcome = DeviceSilent(f"{name}: the reply does not answer the request ({verdict.reason})")
         self._silences = 0
         self._backoff.succeeded()
-        exchange.done(exchange, outcome, self._turns.clock.now_ns())
+        _tell(exchange, outcome, self._turns.clock.now_ns())
         if self._queue:
             self._pump()
 
@@ -261,22 +270,26 @@ class ModbusLink:
             self._depth, self._streak = min(2 * self._depth, self._depth_max), 0
 
     def _watch(self) -> None:
-        if not self._watched and self._wire is not None and self._wire.owed:
-            self._watched = True
-            self._turns.after(self._left_ns(self._wire), self._look)
+        """Be called when the reply that is due first is late, unless that is so already."""
+        wire = self._wire
+        if wire is not None and wire.owed and (late_ns := self._late_ns(wire)) < self._look_ns:
+            self._look_ns = late_ns
+            self._turns.after(late_ns - wall_ns(), partial(self._look, late_ns))
 
-    def _left_ns(self, wire: Wire) -> int:
-        """Return the wall time until the reply that is due first is late, ns."""
+    def _late_ns(self, wire: Wire) -> int:
+        """Return the wall time from which the reply that is due first is late, ns."""
         head = next(iter(wire.owed.values()))
-        return max(head.sent_wall_ns, wire.heard_ns) + int(head.timeout_s * NS_PER_S) - wall_ns()
+        return max(head.sent_wall_ns, wire.heard_ns) + int(head.timeout_s * NS_PER_S)
 
-    def _look(self, _: int) -> None:
+    def _look(self, due_ns: int, _: int) -> None:
         """Look whether the first of what is owed is late."""
-        self._watched = False
+        if due_ns != self._look_ns:
+            return  # there was reason to look sooner
+        self._look_ns = _NEVER_NS
         wire = self._wire
         if wire is None or not wire.owed:
             return
-        if self._left_ns(wire) <= 0:
+        if self._late_ns(wire) <= wall_ns():
             self._expire(wire)
         self._watch()
 
@@ -287,12 +300,12 @@ class ModbusLink:
             self._shallow(wire, head)
             return
         self._silences += 1
+        self._waited_ns = int(head.timeout_s * NS_PER_S)
+        # Also before a line is opened anew: what is owed on a serial line comes all the same.
+        self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
         if self._silences >= _SILENCES_MAX:
-            wire.abort()
-        else:
-            self._waited_ns = int(head.timeout_s * NS_PER_S)
-            self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
-        head.done(head, DeviceSilent(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
+            wire.abort(f"closed by us: {self._silences} replies in a row did not come")
+        _tell(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
         self._pump()
 
     def _shallow(self, wire: Wire, head: Exchange) -> None:
@@ -306,10 +319,12 @@ class ModbusLink:
         self._pump()
 
     def unsure(self, wire: Wire, why: str) -> None:
-        """Make sure of an RTU line on which a reply may still come that nobody waits for."""
-        if self.address.framing is not Framing.RTU:
+        """Make sure of a line on which a reply may still come that nobody waits for, and that bears no number to tell."""
+        if self.address.framing is not Framing.RTU and not self.manners.transaction_zero:
             return
         if not self.address.is_serial:
+            if self._wire is wire:
+                self._wire = None  # it was not lost: others who wait are asked over the next one, without a back-off
             wire.abort(why)
             return
         # As long again as the reply was waited for, and longer than any took: what is owed has come by then, or never will.
@@ -338,4 +353,13 @@ class ModbusLink:
     def _end(self, exchanges: list[Exchange], why: str) -> None:
         now_ns = self._turns.clock.now_ns()
         for exchange in exchanges:
-            exchange.done(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
+            _tell(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
+
+
+def _tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+    """Tell what became of an exchange; a fault of who is told stays with that device."""
+    try:
+        exchange.done(exchange, outcome, now_ns)
+    except Exception:
+        where = {"device": exchange.source.name, "area": exchange.source.area}
+        _log.exception("%s: taking an answer failed by a fault of this program", exchange.source.name, extra=where)

@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 from ingest.backoff import Backoff
 from ingest.devices import Kind, ModbusDevice, ModbusPoint
-from ingest.errors import DeviceError, DeviceRefused
+from ingest.errors import DeviceError, DeviceLate, DeviceRefused
 from ingest.frame import point_id
 from ingest.modbus.attributes import attribute_spans, texts
 from ingest.modbus.decode import coil_value, register_bytes
@@ -192,6 +192,8 @@ class ModbusPoller:
             return
         try:
             due = [group for group in self._plan.groups if group.due_ns <= now_ns]
+            if not due:
+                return  # a call from before it was stopped and started again
             poll = self._poll = _Poll(due, rests=self._backoff.left_s > 0)
             for group in due:
                 poll.pending.extend(group.readers)
@@ -208,7 +210,9 @@ class ModbusPoller:
         attributes = self._device.attributes
         for block in plan_blocks(attribute_spans(attributes)):
             request = read_request(self._device.unit_id, block.kind, block.address, block.count)
-            self._link.submit(Exchange(request, self._source, self._device.timeout_s, partial(self._told_about, block)))
+            exchange = Exchange(request, self._source, self._device.timeout_s, partial(self._told_about, block))
+            if (refused := self._link.submit(exchange)) is not None:
+                self._told_about(block, exchange, refused, now_ns)
 
     def _told_about(self, block: Block, exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
         if isinstance(outcome, bytes):
@@ -354,7 +358,7 @@ class ModbusPoller:
             self._rest(BAD_CONFIGURATION_ERROR)
         elif poll.answered:
             self._backoff.succeeded()
-        elif self._link.is_open:
+        elif self._link.is_open or isinstance(poll.silence, DeviceLate):
             self._rest(BAD_NO_COMMUNICATION)
 
     def _rest(self, quality: int) -> None:

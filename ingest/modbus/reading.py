@@ -84,8 +84,9 @@ class Group:
     absent: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
     def name(self, span: Span) -> str:
-        """Return the name of what lies there; a register that is no point has its place for one."""
-        return self.points[span.row].name if span.row < len(self.points) else f"{span.kind} {span.address}"
+        """Return what lies there, and where: of a point that is moved in the list nothing is known."""
+        where = f"{span.kind} {span.address}"
+        return f"{self.points[span.row].name} at {where}" if span.row < len(self.points) else where
 
 
 class ReadPlan:

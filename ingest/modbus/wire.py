@@ -33,7 +33,7 @@ class Owner(Protocol):
         ...
 
     def unsure(self, wire: Wire, why: str) -> None:
-        """Make sure of an RTU line on which bytes may come, or came, that belong to no request."""
+        """Make sure of a line whose replies bear no number, and on which some may come, or came, that belong to no request."""
         ...
 
     def lost(self, wire: Wire, why: str) -> None:
@@ -46,7 +46,7 @@ class Wire(asyncio.Protocol):
 
     Attributes:
         owed: requests on their way, by transaction, the oldest first.
-        heard_ns: wall time of the last reply.
+        heard_ns: wall time of the last reply to what was owed longest: it is the turn of the next then. Other replies say nothing of it.
     """
 
     __slots__ = (
@@ -111,7 +111,14 @@ class Wire(asyncio.Protocol):
         if self._splitter.is_empty and (exchange := self._plain(data)) is not None:
             self._conclude(int.from_bytes(data[:2], "big"), exchange, Good(data[_DATA_AT:]), data)
             return
-        for reply in self._splitter.feed(data):
+        replies = self._splitter.feed(data)
+        if self._link.manners.transaction_zero and (len(replies) > len(self.owed) or (replies and not self._splitter.is_empty)):
+            # What is asked next must not find an answer here already.
+            self._link.unsure(self, "replies came that nobody waits for")
+            for reply in replies[len(self.owed) :]:
+                self._refuse(Refusal.UNASKED, f"{reply}, which nobody waits for")
+            del replies[len(self.owed) :]
+        for reply in replies:
             self._take(reply)
         if self._splitter.lost is not None:
             self._refuse(self._splitter.lost, f"not a Modbus/TCP header in {data[:16].hex(' ')}")
@@ -144,7 +151,10 @@ class Wire(asyncio.Protocol):
             reason = Refusal.TRANSACTION if self.owed else Refusal.UNASKED
             self._refuse(reason, f"a reply to transaction {transaction}, which nobody waits for")
             return
-        self._conclude(transaction, exchange, judge(exchange.request, transaction, reply), reply)
+        verdict = judge(exchange.request, transaction, reply)
+        if self._link.manners.transaction_zero and not isinstance(verdict, Good | Exceptional):
+            self._link.unsure(self, "a reply came that answers something else")
+        self._conclude(transaction, exchange, verdict, reply)
 
     def _conclude(self, transaction: int, exchange: Exchange, verdict: Verdict, reply: object) -> None:
         if isinstance(verdict, Good | Exceptional):
@@ -152,7 +162,8 @@ class Wire(asyncio.Protocol):
         else:
             request = exchange.request
             exchange.source.refuse(verdict.reason, f"asked unit {request.unit} for {request.pdu.hex(' ')}, got {reply}")
-        self.heard_ns = wall_ns()
+        if transaction == next(iter(self.owed)):
+            self.heard_ns = wall_ns()
         alone = len(self.owed) == 1
         del self.owed[transaction]
         self._link.replied(exchange, verdict, alone=alone)

@@ -350,3 +350,20 @@ def test_accounts_outlive_the_heartbeats_they_were_to_leave_with() -> None:
     asyncio.run(main())
     assert sent[0] is account
     assert [frame.seq for frame in sent[1:]] == list(range(6, 70))
+
+
+def test_nothing_is_written_once_the_gateway_was_stopped() -> None:
+    """What is cleared while the service comes to its end must not open a connection that nobody closes."""
+    point = modbus_point("a/setpoint_mw", 1, writable=True)
+    out = Collector(modbus_device(free_port(), point, name="a"))
+
+    async def main() -> None:
+        gateway = Gateway(out.points, WallClock(), out.emit)
+        await gateway.start()
+        await gateway.stop()
+        with pytest.raises(DeviceError, match="not running"):
+            async with asyncio.timeout(2.0):
+                await gateway.write("a/setpoint_mw", 1.0)
+        assert not any(task.get_name().startswith("connect-") for task in asyncio.all_tasks())
+
+    asyncio.run(main())

@@ -49,6 +49,8 @@ def test_where_devices_are(text: str, address: Address) -> None:
         ("modbus+rtu://ttyS0", "names no serial line; write modbus\\+rtu:///dev/"),
         ("modbus+rtu:///dev/ttyS0?speed=3", "no 'speed'; it has baud, parity"),
         ("modbus+rtu:///dev/ttyS0?baud=fast", "'fast' is no speed of a line"),
+        ("modbus+rtu:///dev/ttyS0?9600", "no '9600'; it has baud, parity"),
+        ("modbus+rtu:///dev/ttyS0?baud=", "is no speed of a line"),
         ("modbus+rtu:///dev/ttyS0?parity=X", "'X' is no parity; write N, E or O"),
         ("modbus+rtu:///dev/ttyS0?stop=3", "'3' is no number of stop bits"),
         ("modbus+tcp://h:1/unit?x=1", "says more than host and port; remove 'unit\\?x=1'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,3 +46,20 @@ def test_time_that_jumps_far_costs_what_is_due_and_no_more() -> None:
     wheel.at(5, called.append)
     wheel.turn(10**18 + 1)
     assert len(called) == 2
+
+
+def test_a_fault_of_one_that_is_called_costs_nobody_else_a_call() -> None:
+    wheel, called = Wheel(10), list[int]()
+
+    def fails(now_ns: int) -> None:
+        raise RuntimeError("a fault of ours")
+
+    for due_ns in (5, 15):
+        wheel.at(due_ns, fails)
+        wheel.at(due_ns, called.append)
+    with pytest.raises(ExceptionGroup) as raised:
+        wheel.turn(100)
+    assert called == [100, 100]
+    assert len(raised.value.exceptions) == 2
+    wheel.turn(200)
+    assert called == [100, 100], "and nobody is called again"

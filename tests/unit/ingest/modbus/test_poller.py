@@ -6,12 +6,13 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from ingest.devices import DataType, ModbusPoint
-from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
+from ingest.devices import DataType, Kind, ModbusAttribute, ModbusPoint, Order
+from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.lessons import Lessons
 from ingest.modbus.poller import ModbusPoller, exception_quality
@@ -224,6 +225,16 @@ def test_silence_makes_every_due_point_bad_every_period_and_is_asked_less_often(
     assert bench.source.health().polls == 0
 
 
+def test_a_device_that_does_not_answer_is_left_alone_though_its_connection_was_cut_for_it() -> None:
+    def late(address: int, count: int) -> bytes:
+        bench.link.is_open = False  # over RTU, so that its reply cannot be taken for another's
+        raise DeviceLate("rtu: no reply within 1 s")
+
+    bench = Bench(late, modbus_point("a", 0))
+    bench.run_until(frames=5)
+    assert bench.link.asked == [(0, 1)]
+
+
 @pytest.mark.parametrize(
     ("code", "quality"),
     [
@@ -313,3 +324,37 @@ def test_what_a_stopped_poller_asked_for_is_published_by_nobody() -> None:
     bench.poller.stop()
     assert not bench.link.serve(), "what was not sent yet is taken back"
     assert bench.out.frames == []
+
+
+def test_a_poller_that_is_stopped_and_started_again_polls_as_before() -> None:
+    bench = Bench(numbered, modbus_point("p", 0, period_ns=S))
+    bench.run_until(frames=2)
+    bench.poller.stop()
+    bench.clock.pass_ns(S // 3)
+    bench.poller.start()
+    bench.run_until(frames=6)
+    times = [sample.ts_event_ns for sample in bench.out.samples["p"]]
+    assert [later - earlier for earlier, later in pairwise(times[2:])] == [S, S, S]
+    assert {sample.quality for sample in bench.out.samples["p"]} == {"Good"}
+    assert bench.source.polls == 6
+    assert len(bench.turns._due) <= 2
+
+
+def test_a_point_that_was_put_right_in_the_list_is_asked_for_at_once() -> None:
+    wrong = Bench(without(37), modbus_point("p", 37), modbus_point("q", 0))
+    wrong.run_until(frames=2)
+    assert wrong.out.last("p").quality == "Bad_ConfigurationError"  # type: ignore[union-attr]
+    right = Bench(without(37), modbus_point("p", 38), modbus_point("q", 0), lessons=Lessons.decode(wrong.lessons.encode()))
+    right.run_until(frames=2)
+    assert right.out.good("p") == [38.0, 38.0]
+
+
+def test_what_a_device_says_about_itself_is_asked_for_again_soon_where_its_link_was_down() -> None:
+    attribute = ModbusAttribute(name="maker", kind=Kind.HOLDING, address=900, length=2, order=Order.ABCD)
+    bench = Bench(numbered, modbus_point("p", 0, period_ns=30 * S), attributes=(attribute,))
+    submit, bench.link.submit = bench.link.submit, lambda _: DeviceSilent("rtu: no connection")  # type: ignore[method-assign]
+    bench.link.is_open = False
+    bench.run_until(frames=1)
+    bench.link.submit = submit  # type: ignore[method-assign]
+    bench.run_until(frames=5)
+    assert (900, 2) in bench.link.asked
