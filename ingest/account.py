@@ -31,6 +31,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.layouts import Layouts
 from ingest.quality import is_bad, is_good
 from market.units import NS_PER_MIN, NS_PER_S
 
@@ -50,8 +51,6 @@ _SETTLED_NS: Final = 2 * NS_PER_S
 
 _OPEN_MAX: Final = 1_440
 """Most intervals a ledger keeps open: a day. Where nobody asks for accounts, or nothing leaves for so long, the oldest gets none."""
-
-_LAYOUTS_PER_POINT: Final = 4
 
 
 class LostReason(StrEnum):
@@ -165,8 +164,7 @@ class Ledger:
         self._last_ns: NDArray[np.int64] = np.zeros(n, dtype=np.int64)
         self._late_ns = np.zeros(0, dtype=np.int64) if period_ns is None else period_ns + period_ns // 2
         self._open: dict[int, _Open] = {}
-        self._rows: dict[bytes, NDArray[np.int64] | slice] = {}
-        self._row_samples = 0
+        self._rows = Layouts(len(ids), self._rows_of)
 
     def begin(self, now_ns: int) -> None:
         """Note that the device is read from now on."""
@@ -179,7 +177,7 @@ class Ledger:
         if self._began_ns is None:
             self.begin(now_ns)
         if self._period_ns is not None:
-            self._came(self._rows_of(point), now_ns)
+            self._came(self._rows.of(point), now_ns)
         interval = self._at(now_ns)
         interval.made += len(point)
         interval.waiting += len(point)
@@ -293,17 +291,7 @@ class Ledger:
         return found
 
     def _rows_of(self, point: NDArray[np.uint64]) -> NDArray[np.int64] | slice:
-        """Return the rows of a frame's points, none twice; looked up once per layout."""
-        key = point.tobytes()
-        rows = self._rows.get(key)
-        if rows is None:
-            self._row_samples += len(point)
-            if self._row_samples > _LAYOUTS_PER_POINT * max(len(self._ids), 1):
-                self._rows.clear()
-                self._row_samples = len(point)
-            found = np.minimum(np.searchsorted(self._ids, point), len(self._ids) - 1)
-            rows = np.unique(self._row[found[self._ids[found] == point]])
-            if len(rows) == len(self._ids):
-                rows = slice(None)
-            self._rows[key] = rows
-        return rows
+        """Return the rows of a frame's points, none twice."""
+        found = np.minimum(np.searchsorted(self._ids, point), len(self._ids) - 1)
+        rows = np.unique(self._row[found[self._ids[found] == point]])
+        return slice(None) if len(rows) == len(self._ids) else rows

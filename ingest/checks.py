@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from ingest.counting import Counters
 from ingest.devices import Point
 from ingest.frame import point_id
+from ingest.layouts import Layouts
 from ingest.movement import Movement, Where
 from ingest.pointchecks import PointChecks
 from ingest.quality import Flag, is_bad, is_good
@@ -46,9 +47,6 @@ __all__ = ["Checks", "Differences", "Judged"]
 
 _SLACK: Final = 2.0**-22
 """Of a limit: twice the last digit of a float32."""
-
-_LAYOUTS_PER_POINT: Final = 4
-"""Samples of remembered layouts per point: polled points are in one or two, those told by exception in any number."""
 
 
 class Differences(NamedTuple):
@@ -130,8 +128,7 @@ class Checks:
         self._counters = Counters(counters)
         place = {point.name: row for row, (point, _) in enumerate(counters)}
         self._counter_row = np.array([place.get(point.name, -1) for point in chosen], dtype=np.int64)
-        self._layouts: dict[bytes, _Layout] = {}
-        self._layout_samples = 0
+        self._layouts = Layouts(len(ids), self._lay_out)
 
     @staticmethod
     def of(points: Sequence[Point]) -> Checks | None:
@@ -153,7 +150,7 @@ class Checks:
             point: (n,) ids; likewise the other columns, as in :class:`ingest.frame.TelemetryFrame`.
             raw: (n,) whole counts before any scaling, two's complement, read for counters only; None where there are only values.
         """
-        layout = self._layout(point)
+        layout = self._layouts.of(point)
         if layout.turns is not None:
             return self._in_turns(layout.turns, (point, ts_event_ns, value, quality, flags), raw)
         found = _Findings(quality, flags, self.raised)
@@ -221,18 +218,6 @@ class Checks:
             places.append(turn[judged.differences.place])
             counts.append(judged.differences.counts)
         return Judged(quality, flags, Differences(np.concatenate(places), np.concatenate(counts)))
-
-    def _layout(self, point: NDArray[np.uint64]) -> _Layout:
-        """Return where a frame's points stand: looked up once per layout, because a source sends the same points again and again."""
-        key = point.tobytes()
-        layout = self._layouts.get(key)
-        if layout is None:
-            self._layout_samples += len(point)
-            if self._layout_samples > _LAYOUTS_PER_POINT * max(len(self._ids), 1):
-                self._layouts.clear()
-                self._layout_samples = len(point)
-            layout = self._layouts[key] = self._lay_out(point)
-        return layout
 
     def _lay_out(self, point: NDArray[np.uint64]) -> _Layout:
         ordered = np.sort(point)

@@ -13,7 +13,7 @@ from pymodbus.transport.serialtransport import create_serial_connection
 
 from ingest.addresses import Address, Tls
 
-__all__ = ["dial", "server_context"]
+__all__ = ["dial"]
 
 _P = TypeVar("_P", bound=asyncio.Protocol)
 
@@ -58,18 +58,4 @@ def _client_context(tls: Tls) -> ssl.SSLContext:
     context.check_hostname = tls.server_name != ""
     if tls.cert is not None:
         context.load_cert_chain(tls.cert, tls.key)
-    return context
-
-
-def server_context(tls: Tls) -> ssl.SSLContext:
-    """Return the context of a listener: devices must show a certificate where ``ca`` is given.
-
-    Raises:
-        OSError: a file is missing, or is no certificate.
-    """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
-    assert tls.cert is not None, "a listener shows a certificate"
-    context.load_cert_chain(tls.cert, tls.key)
-    if tls.ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
     return context

@@ -27,7 +27,7 @@ from typing import Final
 import msgspec
 
 from ingest.devices import Kind
-from ingest.modbus.plan import Block, Gap
+from ingest.modbus.plan import Barred, Block
 from market.units import NS_PER_H
 
 __all__ = ["BELIEVED_NS", "Lessons", "Suspicion"]
@@ -68,7 +68,7 @@ class Lessons:
     """
 
     absent: dict[str, int] = field(default_factory=dict)
-    gaps: set[Gap] = field(default_factory=set)
+    gaps: set[Barred] = field(default_factory=set)
     longest: dict[Kind, int] = field(default_factory=dict)
     learned_ns: int | None = None
 
@@ -87,7 +87,7 @@ class Lessons:
         """Learn from a block that was refused while its halves answer."""
         left, right = halves.left, halves.right
         if right.address > left.end:
-            self.gaps.add(Gap(left.kind, left.end, right.address))
+            self.gaps.add(Barred(left.kind, left.end, right.address))
         else:
             longest = max(left.count, right.count)
             self.longest[left.kind] = min(longest, self.longest.get(left.kind, longest))
@@ -127,4 +127,4 @@ class Lessons:
             return None
         if wire.v != _VERSION:
             return None
-        return cls(wire.absent, {Gap(*gap) for gap in wire.gaps}, wire.longest, wire.learned_ns)
+        return cls(wire.absent, {Barred(*gap) for gap in wire.gaps}, wire.longest, wire.learned_ns)

@@ -174,7 +174,8 @@ class ModbusLink:
             exchange.sent_ns, exchange.sent_wall_ns = self._turns.clock.now_ns(), wall_ns()
             exchange.took_ns, exchange.was_ahead = 0, bool(wire.owed)
             wire.send(exchange)
-            if self.manners.gap_s and not self._pause(self.manners.gap_s):
+            if self.manners.gap_s:
+                self._pause(self.manners.gap_s)
                 break
         self._watch()
 
@@ -192,10 +193,9 @@ class ModbusLink:
         self._called_free = False
         self._pump()
 
-    def _pause(self, s: float) -> bool:
-        """Send nothing for so long; returns False."""
+    def _pause(self, s: float) -> None:
+        """Send nothing for so long."""
         self._free_ns = max(self._free_ns, wall_ns() + int(s * NS_PER_S))
-        return False
 
     def _open(self) -> None:
         if self._opening is None and self._queue:

@@ -14,7 +14,7 @@ from typing import Final
 from ingest.devices import Kind
 from ingest.modbus.frames import BITS_MAX, REGISTERS_MAX
 
-__all__ = ["HOLE_MAX", "Block", "Gap", "Span", "plan_blocks", "split"]
+__all__ = ["HOLE_MAX", "Barred", "Block", "Span", "plan_blocks", "split"]
 
 HOLE_MAX: Final = 16
 """Most unasked registers read to join two points: 32 bytes, less than what a second request and reply cost in headers alone."""
@@ -44,7 +44,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Gap:
+class Barred:
     """Registers or bits that must not be read, ``start`` to before ``end``."""
 
     kind: Kind
@@ -73,7 +73,7 @@ def plan_blocks(
     registers_max: int = REGISTERS_MAX,
     bits_max: int = BITS_MAX,
     hole_max: int = HOLE_MAX,
-    gaps: Collection[Gap] = (),
+    gaps: Collection[Barred] = (),
     one_by_one: bool = False,
 ) -> tuple[Block, ...]:
     """Cover all points with blocks, never across tables.
@@ -108,7 +108,7 @@ def plan_blocks(
     return tuple(blocks)
 
 
-def _touches(gaps: Collection[Gap], kind: Kind, start: int, end: int) -> bool:
+def _touches(gaps: Collection[Barred], kind: Kind, start: int, end: int) -> bool:
     return start < end and any(gap.kind is kind and gap.start < end and start < gap.end for gap in gaps)
 
 

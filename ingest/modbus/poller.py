@@ -264,10 +264,7 @@ class ModbusPoller:
             else:
                 poll.parts.append(self._unread(reader, BAD_NO_COMMUNICATION))
                 self._silent(poll, outcome)
-            if not (poll.asked or poll.pending or poll.put_off):
-                self._end(poll, now_ns)
-            else:
-                self._ask(poll, now_ns)
+            self._ask(poll, now_ns)
         except Exception:
             self._fault()
 

@@ -23,7 +23,7 @@ from ingest.modbus.decode import BlockDecoder, spans_of
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.frames import BITS_MAX, REGISTERS_MAX, Request, read_request
 from ingest.modbus.lessons import Lessons, Suspicion
-from ingest.modbus.plan import Block, Gap, Span, plan_blocks, split
+from ingest.modbus.plan import Barred, Block, Span, plan_blocks, split
 from ingest.quality import Flag
 
 __all__ = ["Group", "ReadPlan", "Reader"]
@@ -129,7 +129,7 @@ class ReadPlan:
                 registers_max=registers_max,
                 bits_max=bits_max,
                 hole_max=self._hole_max if manners.hole_max is None else manners.hole_max,
-                gaps=lessons.gaps | {Gap(span.kind, span.address, span.end) for span in absent},
+                gaps=lessons.gaps | {Barred(span.kind, span.address, span.end) for span in absent},
                 one_by_one=manners.one_point_per_request,
             )
             readers = [self._reader(group, block) for block in blocks]

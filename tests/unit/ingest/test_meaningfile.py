@@ -11,6 +11,7 @@ from ingest import meaningfile
 from ingest.devices import NAN_BITS, DataType, Kind, Meaning, ModbusDevice, ModbusPoint, Order, QualityWord, Register
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
+from tests.kit.pointlists import point_list_file
 
 LIST = """\
 maps:
@@ -217,9 +218,9 @@ def test_the_documented_meanings_are_what_they_say(tmp_path: Path) -> None:
 
 
 def test_a_map_says_how_good_all_its_points_are(tmp_path: Path) -> None:
-    path = tmp_path / "points.yaml"
-    path.write_text(
-        dedent("""
+    path = point_list_file(
+        tmp_path,
+        """
         maps:
           m:
             every: 4s
@@ -231,7 +232,7 @@ def test_a_map_says_how_good_all_its_points_are(tmp_path: Path) -> None:
               b: {reg: holding 2, quality: {reg: input 9, type: uint32, bad: [3]}, scale_from: holding 3}
         devices:
         - {name: d, area: 1, url: "modbus+tcp://127.0.0.1", map: m}
-        """)
+        """,
     )
     [device] = read_point_list(path).devices
     assert isinstance(device, ModbusDevice)
@@ -245,9 +246,9 @@ def test_a_map_says_how_good_all_its_points_are(tmp_path: Path) -> None:
 
 
 def test_what_takes_two_entries_to_see_is_said_of_companions_too(tmp_path: Path) -> None:
-    path = tmp_path / "points.yaml"
-    path.write_text(
-        dedent("""
+    path = point_list_file(
+        tmp_path,
+        """
         maps:
           m:
             every: 4s
@@ -267,7 +268,7 @@ def test_what_takes_two_entries_to_see_is_said_of_companions_too(tmp_path: Path)
               d: {node: "i=1"}
         devices:
         - {name: d, area: 1, url: "modbus+listen://127.0.0.1:9100", map: pushed}
-        """)
+        """,
     )
     with pytest.raises(ConfigError) as caught:
         read_point_list(path)

@@ -13,6 +13,7 @@ from ingest.pointchecks import CounterCheck, PointChecks
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
 from market.units import NS_PER_MIN, NS_PER_MS, NS_PER_S
+from tests.kit.pointlists import point_list_file
 
 SHIPPED = Path(__file__).parents[2] / "data" / "points.yaml"
 
@@ -94,9 +95,9 @@ def test_the_documented_example_is_a_point_list(tmp_path: Path) -> None:
 
 
 def test_a_map_says_how_far_samples_overtake_each_other(tmp_path: Path) -> None:
-    path = tmp_path / "points.yaml"
-    path.write_text(
-        dedent("""
+    path = point_list_file(
+        tmp_path,
+        """
         maps:
           a: {every: 4s, reorder: 90s, points: {"{device}/mw": {reg: input 0}}}
           b: {every: 4s, reorder: 90s, points: {"{device}/mw": {node: "i=1"}}}
@@ -105,7 +106,7 @@ def test_a_map_says_how_far_samples_overtake_each_other(tmp_path: Path) -> None:
         - {name: a, area: 1, url: "modbus+tcp://127.0.0.1", map: a}
         - {name: b, area: 1, url: "opc.tcp://127.0.0.1:4840", map: b}
         - {name: c, area: 1, url: "modbus+listen://127.0.0.1:9100", map: c}
-        """)
+        """,
     )
     assert (read_point_list(path).table().reorder_ns // NS_PER_S).tolist() == [90, 90, 12]
 
@@ -318,9 +319,9 @@ def test_devices_that_dial_in_cannot_be_told_and_share_their_greeting(tmp_path: 
 
 
 def test_a_polled_device_has_a_clock_too(tmp_path: Path) -> None:
-    path = tmp_path / "points.yaml"
-    path.write_text(
-        dedent("""
+    path = point_list_file(
+        tmp_path,
+        """
         maps:
           m:
             every: 4s
@@ -330,7 +331,7 @@ def test_a_polled_device_has_a_clock_too(tmp_path: Path) -> None:
             points: {"{device}/mw": {reg: input 1}}
         devices:
         - {name: a, area: 1, url: "modbus+tcp://127.0.0.1", map: m}
-        """)
+        """,
     )
     [device] = read_point_list(path).devices
     assert isinstance(device, ModbusDevice)
@@ -345,9 +346,9 @@ def test_a_polled_device_has_a_clock_too(tmp_path: Path) -> None:
 
 
 def test_a_device_keeps_texts_about_itself(tmp_path: Path) -> None:
-    path = tmp_path / "points.yaml"
-    path.write_text(
-        dedent("""
+    path = point_list_file(
+        tmp_path,
+        """
         maps:
           m:
             every: 4s
@@ -361,7 +362,7 @@ def test_a_device_keeps_texts_about_itself(tmp_path: Path) -> None:
             points: {"{device}/mw": {reg: input 1}}
         devices:
         - {name: a, area: 1, url: "modbus+tcp://127.0.0.1", map: m}
-        """)
+        """,
     )
     points = read_point_list(path)
     [device] = points.devices

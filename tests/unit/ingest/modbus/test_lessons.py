@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ingest.devices import Kind
 from ingest.modbus.cost import RoundTrips
 from ingest.modbus.lessons import BELIEVED_NS, Lessons, Suspicion
-from ingest.modbus.plan import HOLE_MAX, Block, Gap
+from ingest.modbus.plan import HOLE_MAX, Barred, Block
 from market.units import NS_PER_H
 
 
@@ -20,7 +20,7 @@ def block(address: int, count: int) -> Block:
 def test_two_halves_that_answer_teach_the_hole_between_them_or_the_length() -> None:
     lessons = Lessons()
     lessons.both_answered(Suspicion(block(0, 4), block(9, 1)), 7)
-    assert lessons.gaps == {Gap(Kind.HOLDING, 4, 9)}
+    assert lessons.gaps == {Barred(Kind.HOLDING, 4, 9)}
     assert lessons.longest == {}
     lessons.both_answered(Suspicion(block(0, 60), block(60, 65)), 8)
     lessons.both_answered(Suspicion(block(0, 70), block(70, 50)), 9)
@@ -43,7 +43,7 @@ def test_nothing_is_believed_for_longer_than_a_day() -> None:
     assert not lessons.there("p")
 
 
-gaps = st.builds(Gap, st.sampled_from(list(Kind)), st.integers(0, 65535), st.integers(0, 65536))
+gaps = st.builds(Barred, st.sampled_from(list(Kind)), st.integers(0, 65535), st.integers(0, 65536))
 
 
 @given(

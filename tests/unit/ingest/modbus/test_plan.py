@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ingest.devices import Kind
-from ingest.modbus.plan import Block, Gap, Span, plan_blocks, split
+from ingest.modbus.plan import Barred, Block, Span, plan_blocks, split
 
 
 def spans(kind: Kind, *places: tuple[int, int]) -> list[Span]:
@@ -59,9 +59,9 @@ def test_a_refused_block_is_halved_until_one_point_is_left() -> None:
 
 def test_what_may_not_be_read_across_parts_blocks_and_nothing_else_does() -> None:
     points = spans(Kind.HOLDING, (0, 1), (4, 1), (8, 1))
-    assert shapes(plan_blocks(points, gaps={Gap(Kind.HOLDING, 5, 8)})) == [("holding", 0, 5), ("holding", 8, 1)]
-    assert shapes(plan_blocks(points, gaps={Gap(Kind.HOLDING, 2, 3)})) == [("holding", 0, 1), ("holding", 4, 5)]
-    assert shapes(plan_blocks(points, gaps={Gap(Kind.INPUT, 5, 8), Gap(Kind.HOLDING, 9, 20)})) == [("holding", 0, 9)]
+    assert shapes(plan_blocks(points, gaps={Barred(Kind.HOLDING, 5, 8)})) == [("holding", 0, 5), ("holding", 8, 1)]
+    assert shapes(plan_blocks(points, gaps={Barred(Kind.HOLDING, 2, 3)})) == [("holding", 0, 1), ("holding", 4, 5)]
+    assert shapes(plan_blocks(points, gaps={Barred(Kind.INPUT, 5, 8), Barred(Kind.HOLDING, 9, 20)})) == [("holding", 0, 9)]
 
 
 def test_one_by_one_still_reads_a_register_once_that_several_points_share() -> None:
