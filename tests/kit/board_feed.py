@@ -48,6 +48,7 @@ from streams.kpis import KpiFrame, LineLoading, SourceHealth
 __all__ = ["DAY", "SCENES", "STORY", "board_at", "kpi_at", "records", "serving", "view_at"]
 
 DAY: Final = "2020-07-10"
+_OFFSET: Final = "+08:00"
 RULES: Final = GUANGDONG_2023
 
 
@@ -318,14 +319,14 @@ def _moved(before: Phase, after: Phase, basis: str, article: str = "Art. 23(1)",
 
 
 def _trip_notice(n: int, supersedes: str, basis: str, tripped_ns: int, **facts: str) -> Announcement:
-    dated = {name: value if name == "article" else f"{DAY} {value}" for name, value in facts.items()}
+    dated = {name: value if name == "article" else f"{DAY}T{value}{_OFFSET}" for name, value in facts.items()}
     return _notice(
         n,
         "TRIP",
         basis,
         supersedes,
         tripped_ns,
-        {"limit_min": "120", "elements": "B33-1, B33-2, B34", "next_update": f"{DAY} 17:00", **dated},
+        {"limit_min": "120", "elements": "B33-1, B33-2, B34", "next_update": f"{DAY}T17:00{_OFFSET}", **dated},
     )
 
 
@@ -365,7 +366,7 @@ def _decision_bodies() -> list[tuple[int, DecisionBody]]:
         bodies.append((OUTAGE + mark * NS_PER_MIN, reminded))
     first = {"article": "Art. 23(1)", "condition_met_at": "12:00", "tripped_at": "12:00:30", "first_interval": "12:00"}
     second = {"article": "Art. 23(2)", "condition_met_at": "15:06:58", "tripped_at": "15:07:12", "first_interval": "15:00"}
-    recovery = {"article": "Art. 29", "by": "d.wang", "published_at": f"{DAY} 13:22:40", "effective_from": f"{DAY} 14:00"}
+    recovery = {"article": "Art. 29", "by": "d.wang", "published_at": f"{DAY}T13:22:40{_OFFSET}", "effective_from": f"{DAY}T14:00{_OFFSET}"}
     bodies += [
         (TRIP, _moved(Phase.DEGRADED, Phase.TRIPPED, "RT_120", outage_start_ns=OUTAGE, condition_met_at_ns=CONDITION, tripped_at_ns=TRIP)),
         (TRIP, _trip_notice(1, "", "RT_120", TRIP, **first)),
