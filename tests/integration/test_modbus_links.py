@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import ssl
 import struct
 import subprocess
@@ -217,6 +218,8 @@ def line_with(late_s: Sequence[float]) -> Iterator[str]:
     def serve() -> None:
         buffer = b""
         while not over.is_set():
+            if not select.select([near], [], [], 0.05)[0]:
+                continue
             try:
                 buffer += os.read(near, 64)
             except OSError:
@@ -235,6 +238,7 @@ def line_with(late_s: Sequence[float]) -> Iterator[str]:
         yield os.ttyname(far)
     finally:
         over.set()
+        slave_thread.join()  # before its line is closed under it: it may be answering late still
         os.close(far)
         os.close(near)
 
