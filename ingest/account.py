@@ -161,9 +161,16 @@ class Ledger:
         self._began_ns: int | None = None
         self._ended_ns = 0
         n = 0 if period_ns is None else len(period_ns)
+        self._period_of_all_ns = 0 if period_ns is None or not n or int(period_ns.min()) != int(period_ns.max()) else int(period_ns[0])
+        self._late_all_ns = self._period_of_all_ns + self._period_of_all_ns // 2
+        self._all_ids: NDArray[np.uint64] | None = None
+        """A column of all points that has been seen before, and that cannot change."""
+        self._together_ns: int | None = None
+        """When all points came last, together; None where that cannot be said, and then :attr:`_last_ns` tells."""
         self._last_ns: NDArray[np.int64] = np.zeros(n, dtype=np.int64)
         self._late_ns = np.zeros(0, dtype=np.int64) if period_ns is None else period_ns + period_ns // 2
         self._open: dict[int, _Open] = {}
+        self._newest: tuple[int, _Open] = -1, _Open()
         self._rows = Layouts(len(ids), self._rows_of)
 
     def begin(self, now_ns: int) -> None:
@@ -171,17 +178,22 @@ class Ledger:
         self._began_ns = now_ns
         self._ended_ns = now_ns
         self._last_ns[:] = now_ns
+        self._together_ns = now_ns if self._period_of_all_ns else None
 
     def made(self, point: NDArray[np.uint64], now_ns: int) -> None:
         """Note samples, (n,) ids of their points, that were made now and are to be sent."""
         if self._began_ns is None:
             self.begin(now_ns)
-        if self._period_ns is not None:
-            self._came(self._rows.of(point), now_ns)
+        together_ns = self._together_ns
+        if together_ns is not None and point is self._all_ids and now_ns - together_ns < self._late_all_ns:
+            self._together_ns = now_ns
+        elif self._period_ns is not None:
+            self._came(point, now_ns)
         interval = self._at(now_ns)
-        interval.made += len(point)
-        interval.waiting += len(point)
-        self.expected += len(point)
+        n = len(point)
+        interval.made += n
+        interval.waiting += n
+        self.expected += n
 
     def sent(self, made_ns: int, quality: NDArray[np.uint32]) -> None:
         """Note that samples, made then, have left."""
@@ -222,6 +234,7 @@ class Ledger:
             if from_ns >= to_ns or (not final and now_ns < to_ns + _SETTLED_NS) or not self._is_settled(to_ns, now_ns, final=final):
                 return closed
             found = self._open.pop(from_ns // INTERVAL_NS, _Open())
+            self._newest = -1, _Open()
             closed.append((from_ns, to_ns, self._account(found)))
             self._ended_ns = to_ns
 
@@ -239,7 +252,10 @@ class Ledger:
 
     def _is_settled(self, to_ns: int, now_ns: int, *, final: bool) -> bool:
         """Return whether nothing can be added any more to the interval that ends at ``to_ns``; what cannot come any more is missed."""
-        if self._period_ns is not None:
+        if self._together_ns is not None and self._together_ns + self._period_of_all_ns >= to_ns:
+            pass  # none is due in it any more
+        elif self._period_ns is not None:
+            self._part()
             over = self._last_ns + self._period_ns < to_ns
             if over.any():
                 rows = np.flatnonzero(over & (now_ns - self._last_ns >= self._late_ns))
@@ -252,9 +268,11 @@ class Ledger:
             self.dropped(to_ns - 1, found.waiting, LostReason.STOPPED)
         return found is None or not found.waiting
 
-    def _came(self, row: NDArray[np.int64] | slice, now_ns: int) -> None:
+    def _came(self, point: NDArray[np.uint64], now_ns: int) -> None:
         """Count what points that came now have missed since they came last."""
         assert self._period_ns is not None
+        row = self._rows.of(point)
+        self._part()
         late = now_ns - self._last_ns[row] >= self._late_ns[row]
         if np.count_nonzero(late):
             rows = np.arange(len(self._last_ns))[row][late]
@@ -262,6 +280,16 @@ class Ledger:
             passed = (now_ns - self._last_ns[rows] + self._period_ns[rows] // 2) // self._period_ns[rows]
             self._miss(rows, passed - 1)
         self._last_ns[row] = now_ns
+        if isinstance(row, slice) and self._period_of_all_ns:
+            self._together_ns = now_ns
+            # A column that nobody can write to holds what it held; it is kept, so no other can be taken for it.
+            self._all_ids = None if point.flags.writeable or point.base is not None else point
+
+    def _part(self) -> None:
+        """Have :attr:`_last_ns` tell when each point came last."""
+        if self._together_ns is not None:
+            self._last_ns[:] = self._together_ns
+            self._together_ns = None
 
     def _miss(self, rows: NDArray[np.intp] | NDArray[np.int64], count: NDArray[np.int64]) -> None:
         """Count the next (k,) ``count`` samples of points, rows (k,), as missed."""
@@ -281,6 +309,8 @@ class Ledger:
 
     def _at(self, ts_ns: int) -> _Open:
         index = ts_ns // INTERVAL_NS
+        if index == self._newest[0]:
+            return self._newest[1]
         found = self._open.get(index)
         if found is None:
             found = self._open[index] = _Open()
@@ -288,6 +318,8 @@ class Ledger:
                 oldest = min(self._open)
                 del self._open[oldest]
                 self._ended_ns = max(self._ended_ns, (oldest + 1) * INTERVAL_NS)
+        if index in self._open:
+            self._newest = index, found
         return found
 
     def _rows_of(self, point: NDArray[np.uint64]) -> NDArray[np.int64] | slice:

@@ -40,6 +40,7 @@ from ingest.modbus.lessonbook import LessonBook
 from ingest.modbus.link import ModbusLink
 from ingest.modbus.listener import PushListener
 from ingest.modbus.poller import ModbusPoller
+from ingest.modbus.steady import Harvest
 from ingest.opcua.session import UaSession
 from ingest.pointlist import PointList
 from ingest.source import DeviceHealth, Source
@@ -79,6 +80,7 @@ class Gateway:
         self._clock = clock
         self._turns = Turns(clock)
         self._book = LessonBook(memory)
+        harvest = Harvest(clock)
         self._pollers: list[ModbusPoller] = []
         self._outbox = _Outbox(emit)
         self._sources: list[Source] = []
@@ -97,7 +99,8 @@ class Gateway:
                         link = self._links[device.address] = ModbusLink(device.address, self._turns, manners[device.address])
                     source = self._source(device.name, device.area, device)
                     lessons = self._book.read(device.name)
-                    poller = ModbusPoller(device, link, source, self._turns, lessons, partial(self._book.write, device.name, lessons))
+                    learned = partial(self._book.write, device.name, lessons)
+                    poller = ModbusPoller(device, link, source, self._turns, lessons, learned, harvest)
                     self._pollers.append(poller)
                     self._writers |= {point.name: partial(poller.write, point) for point in device.points if point.writable}
                 case UaDevice():
@@ -280,10 +283,12 @@ class _Outbox:
         self._idle.set()
 
     def put(self, source: Source, frame: TelemetryFrame) -> None:
-        lane = self._lanes.setdefault(source, deque())
-        if not lane:
+        lane = self._lanes.get(source)
+        if lane is None:
+            self._lanes[source] = deque((frame,))
             self._enlist(source)
-        elif not len(frame) and not len(lane[-1]):
+            return
+        if not len(frame) and not len(lane[-1]):
             lane.pop()  # of two heartbeats in a row the later says all; together they must not push values out
         elif len(lane) >= _LANE_FRAMES_MAX:
             source.drop(LostReason.QUEUE_FULL, lane.popleft())
@@ -330,6 +335,8 @@ class _Outbox:
         frame = lane.popleft()
         if lane:
             self._ready.append(source)
+        else:
+            del self._lanes[source]  # ten thousand empty lanes are seven megabytes
         try:
             await self._emit(frame)
         except asyncio.CancelledError:
@@ -364,6 +371,6 @@ class _Outbox:
         for source, lane in self._lanes.items():
             for frame in lane:
                 source.drop(LostReason.STOPPED, frame)
-            lane.clear()
+        self._lanes.clear()
         self._ready.clear()
         self._beats.clear()

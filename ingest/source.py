@@ -119,13 +119,16 @@ class Source:
         flags: NDArray[np.uint16],
         clock_off_ns: int = 0,
         raw: NDArray[np.int64] | None = None,
+        now_ns: int | None = None,
     ) -> None:
         """Send samples received together, now; all columns (n,). See :class:`ingest.frame.TelemetryFrame` for the rest.
 
         Args:
             raw: whole counts before scaling, where the protocol has them; read for counters only (:meth:`ingest.checks.Checks.judge`).
+            now_ns: event time now, where who calls knows it.
         """
-        now_ns = self._clock.now_ns()
+        if now_ns is None:
+            now_ns = self._clock.now_ns()
         if self._checks is not None:
             quality, flags, _ = self._checks.judge(point, ts_event_ns, value, quality, flags, raw)
         if self.ledger is not None:
@@ -136,6 +139,7 @@ class Source:
         self._bad += bad
         if good:
             self._last_good_ns = now_ns
+        whole = len(point) <= SAMPLES_MAX
         for start in range(0, len(point), SAMPLES_MAX):
             part = slice(start, start + SAMPLES_MAX)
             frame = TelemetryFrame(
@@ -143,11 +147,11 @@ class Source:
                 area=self.area,
                 seq=self._seq,
                 ts_ingest_ns=now_ns,
-                point=point[part],
-                ts_event_ns=ts_event_ns[part],
-                value=value[part],
-                quality=quality[part],
-                flags=flags[part],
+                point=point if whole else point[part],
+                ts_event_ns=ts_event_ns if whole else ts_event_ns[part],
+                value=value if whole else value[part],
+                quality=quality if whole else quality[part],
+                flags=flags if whole else flags[part],
                 clock_off_ns=clock_off_ns,
             )
             self._seq += 1

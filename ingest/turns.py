@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ingest.clock import Clock
+from ingest.sockets import Sockets
 from ingest.wheel import Wheel
 from market.units import NS_PER_MS, NS_PER_S
 
@@ -38,6 +39,7 @@ class Turns:
 
     Attributes:
         connecting: to be held while a connection is opened.
+        sockets: the plain connections.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -47,6 +49,7 @@ class Turns:
         self._event = Wheel(max(1, int(slot_ns * min(1.0, clock.speed))))
         self._wall = Wheel(slot_ns)
         self._timer: asyncio.TimerHandle | None = None
+        self.sockets = Sockets()
         self.connecting = asyncio.Semaphore(CONNECTING_MAX)
 
     def at_event(self, ts_ns: int, call: Callable[[int], None]) -> None:
@@ -56,6 +59,10 @@ class Turns:
     def after(self, ns: int, call: Callable[[int], None]) -> None:
         """Have something called, with the wall time by then (:func:`wall_ns`), once so much wall time has passed."""
         self._wall.at(wall_ns() + ns, call)
+
+    def at_wall(self, wall_ns: int, call: Callable[[int], None]) -> None:
+        """Have something called, with the wall time by then, once it has reached ``wall_ns``."""
+        self._wall.at(wall_ns, call)
 
     def start(self) -> None:
         """Begin to turn, on the running event loop."""
@@ -71,6 +78,10 @@ class Turns:
     def _tick(self) -> None:
         # First the next turn, then this one: a fault of one that is called ends neither the turning nor the others' calls.
         self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
+        try:
+            self.sockets.tick()  # before deadlines: what has come is not late
+        except Exception:
+            _log.exception("serving the connections failed by a fault of this program")
         for wheel, now_ns in ((self._wall, wall_ns), (self._event, self.clock.now_ns)):
             try:
                 wheel.turn(now_ns())

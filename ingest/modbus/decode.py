@@ -1,8 +1,7 @@
 """What do the bytes of a reply mean, for all points of a block at once; and what bytes mean a value to write?
 
-For each type in a block, a matrix of byte offsets is laid out once: one row per point, its bytes most significant first, whatever
-order they arrive in. Decoding a reply is then one gather and one view per type, with no loop over points; what a type alone does not
-say, :mod:`ingest.modbus.interpret` does afterwards, for the points that need it. Values leave in engineering units as float64, which
+Where values stand and how they are scaled is the block's :class:`ingest.modbus.layout.Layout`; what a type alone does not say,
+:mod:`ingest.modbus.interpret` does afterwards, for the points that need it. Values leave in engineering units as float64, which
 holds every 32-bit integer exactly and 64-bit ones up to 2^53; beyond, a value is the nearest that float64 has, and who needs it exactly
 takes :meth:`BlockDecoder.raw_integers`.
 
@@ -11,36 +10,25 @@ A number that is none (NaN, infinity) is never good: its quality is Bad_DataUnav
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.devices import DATA_TYPES, ClockRegister, DataType, ModbusPoint
+from ingest.devices import ClockRegister, DataType, ModbusPoint
 from ingest.frame import point_id
 from ingest.modbus.companions import Companions, Told, companion_spans
 from ingest.modbus.deviceclock import holds, time_at
-from ingest.modbus.interpret import Interpreter, is_plain, replaces_type
+from ingest.modbus.interpret import Interpreter, is_plain
+from ingest.modbus.layout import all_good, layout_of
 from ingest.modbus.plan import Block, Span
-from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of, integer_at, run_of
-from ingest.quality import BAD_DATA_UNAVAILABLE, GOOD, is_bad
+from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of, integer_at
+from ingest.quality import BAD_DATA_UNAVAILABLE, is_bad
 from ingest.sourcetime import NO_TIME
 from market.errors import UnitError
 
 __all__ = ["BlockDecoder", "coil_value", "companion_spans", "integer_at", "register_bytes", "spans_of"]
-
-_Places = NDArray[np.int64] | slice
-"""Places in a column, as a slice where they follow each other."""
-
-
-@cache
-def _blanks(n: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
-    """Return (n,) zeros and (n,) Good, which all blocks of that many points share."""
-    return np.zeros(n), np.full(n, GOOD, dtype=np.uint32)
 
 
 def spans_of(points: Sequence[ModbusPoint]) -> list[Span]:
@@ -60,11 +48,18 @@ class BlockDecoder:
     Attributes:
         block: what is read.
         ids: (n,) uint64, the block's points, in the order of its spans.
+        layout: where their values stand; devices of one make share it.
     """
 
     __slots__ = (
-        *("_alike", "_bits", "_clock", "_gathers", "_good", "_interpreter", "_nothing", "_offset", "_points"),
-        *("_scale", "_told", "_whole", "block", "ids"),
+        "_clock",
+        "_interpreter",
+        "_points",
+        "_told",
+        "_whole",
+        "block",
+        "ids",
+        "layout",
     )
 
     def __init__(
@@ -74,9 +69,7 @@ class BlockDecoder:
         self.block = block
         self.ids: NDArray[np.uint64] = np.array([point_id(point.name) for point in mine], dtype=np.uint64)
         self.ids.flags.writeable = False
-        self._scale = np.array([point.scale for point in mine], dtype=np.float64) if any(point.scale != 1 for point in mine) else None
-        self._offset = np.array([point.offset for point in mine], dtype=np.float64) if any(point.offset != 0 for point in mine) else None
-        self._nothing, self._good = _blanks(len(mine))
+        self.layout = layout_of(block, mine)
         self._points = mine
         self._whole: WholeNumbers | None = None
         companions = Companions() if companions is None else companions
@@ -85,26 +78,6 @@ class BlockDecoder:
         told = Told(block, points, companions)
         self._told = told if told.any else None
         self._clock = clock if clock is not None and holds(block, clock) else None
-        self._bits: NDArray[np.int64] | None = None
-        self._gathers: list[tuple[_Places, _Places, NDArray[np.uint8] | np.dtype[Any]]] = []
-        self._alike: tuple[_Places, np.dtype[Any]] | None = None
-        if block.kind.is_bits:
-            self._bits = np.array([point.address - block.address for point in mine], dtype=np.int64)
-            return
-        viewed = [row for row, point in enumerate(mine) if not replaces_type(point)]
-        for data_type in dict.fromkeys(mine[row].type for row in viewed):
-            rows = [row for row in viewed if mine[row].type is data_type]
-            offsets = [byte_offsets(2 * (mine[row].address - block.address), data_type.registers, mine[row].order) for row in rows]
-            how: NDArray[np.uint8] | np.dtype[Any] = np.dtype(DATA_TYPES[data_type][0])
-            if data_type is DataType.BOOL:
-                bits = [mine[row].bit or 0 for row in rows]
-                # The low byte of a register holds bits 0 to 7, the high byte holds bits 8 to 15.
-                offsets = [[low if bit < 8 else high] for (high, low), bit in zip(offsets, bits, strict=True)]
-                how = np.array([bit % 8 for bit in bits], dtype=np.uint8)
-            at = run_of(np.array(offsets, dtype=np.int64).ravel())
-            self._gathers.append((run_of(np.array(rows, dtype=np.int64)), at, how))
-            if len(rows) == len(mine) and isinstance(how, np.dtype):
-                self._alike = (at, how)
 
     # A device's bits may be a signalling NaN or overflow when scaled; neither is our error, and both come out bad.
     @np.errstate(invalid="ignore", over="ignore")
@@ -117,23 +90,24 @@ class BlockDecoder:
         Returns:
             (n,) float64 in engineering units, NaN where bad; (n,) uint32.
         """
-        quality = self._good.copy()
-        raw = np.frombuffer(data, np.uint8)
-        values = self._values(raw)
+        layout = self.layout
+        quality = all_good(layout.n).copy()
+        values = layout.raw_values(np.frombuffer(data, np.uint8))
         if self._told is not None:
             self._told.note(data)
         if self._interpreter is not None:
             self._interpreter.interpret(data, values, quality)
-        if self._scale is not None:
-            values *= self._scale
-        if self._offset is not None:
-            values += self._offset
-        # Nothing times infinity, or times no number, is no number: one product tells whether all are finite, for a quarter of the time.
-        if not math.isfinite(values.dot(self._nothing)):
+        layout.scale(values)
+        if not layout.all_finite(values):
             finite = np.isfinite(values)
             values[~finite] = np.nan
             quality[~finite & ~is_bad(quality)] = BAD_DATA_UNAVAILABLE
         return values, quality
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its layout says all there is to say: it tells of no companions, and holds no clock."""
+        return self._interpreter is None and self._told is None and self._clock is None
 
     @property
     def tells(self) -> bool:
@@ -165,18 +139,6 @@ class BlockDecoder:
         if self._whole is None:
             self._whole = WholeNumbers(self.block, self._points)
         return self._whole.numbers(self._whole.words(data))[0]
-
-    def _values(self, raw: NDArray[np.uint8]) -> NDArray[np.float64]:
-        if self._bits is not None:
-            return np.unpackbits(raw, bitorder="little")[self._bits].astype(np.float64)
-        if self._alike is not None:
-            places, kind = self._alike
-            return (raw[places] if isinstance(places, slice) else raw.take(places)).view(kind).astype(np.float64)
-        values = np.empty(len(self.ids), dtype=np.float64)
-        for rows, at, how in self._gathers:
-            gathered = raw[at] if isinstance(at, slice) else raw.take(at)
-            values[rows] = gathered.view(how) if isinstance(how, np.dtype) else (gathered >> how) & 1
-        return values
 
 
 def register_bytes(point: ModbusPoint, value: float) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final, TypeVar, cast
 from pymodbus.transport.serialtransport import create_serial_connection
 
 from ingest.addresses import Address, Tls
+from ingest.sockets import HAS_EPOLL, Sockets
 
 __all__ = ["dial"]
 
@@ -21,8 +22,11 @@ _TURNS_TO_OPEN: Final = 3
 """Turns of the event loop after which a serial line's protocol knows that it is open."""
 
 
-async def dial(address: Address, protocol: Callable[[], _P]) -> _P:
+async def dial(address: Address, protocol: Callable[[], _P], sockets: Sockets) -> _P:
     """Connect to an address; returns the protocol, whose connection is made.
+
+    Args:
+        sockets: take a connection that is plain TCP.
 
     Raises:
         OSError: nobody there, not let in, or no such line; a peer whose certificate is not trusted is one.
@@ -45,6 +49,10 @@ async def dial(address: Address, protocol: Callable[[], _P]) -> _P:
             transport.abort()
             raise
         return cast("_P", line_protocol)
+    if address.tls is None and HAS_EPOLL:
+        connected = protocol()
+        await sockets.connect(address.host, address.port, connected)
+        return connected
     context = None if address.tls is None else _client_context(address.tls)
     name = None if address.tls is None else address.tls.server_name or address.host
     _, connected = await loop.create_connection(protocol, address.host, address.port, ssl=context, server_hostname=name)

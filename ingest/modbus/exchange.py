@@ -69,6 +69,11 @@ class Link(Protocol):
         ...
 
     @property
+    def is_idle(self) -> bool:
+        """Whether a request would be sent at once, and alone."""
+        ...
+
+    @property
     def depth(self) -> int:
         """How many requests may be on their way."""
         ...

@@ -26,7 +26,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from functools import partial
 from typing import Final
 
 from ingest.addresses import Address, Framing, Manners
@@ -89,6 +88,12 @@ class ModbusLink:
         return self._wire is not None and self._wire.is_open
 
     @property
+    def is_idle(self) -> bool:
+        """Whether a request would be sent at once, and alone."""
+        wire = self._wire
+        return wire is not None and wire.is_open and not wire.owed and not self._queue and (not self._free_ns or self._is_free())
+
+    @property
     def depth(self) -> int:
         """How many requests may be on their way."""
         return self._depth
@@ -105,6 +110,11 @@ class ModbusLink:
             # Behind the writes that wait: of two set-points the later one must stand in the end.
             writes = (place for place in range(len(self._queue), 0, -1) if not self._queue[place - 1].request.is_read)
             self._queue.insert(next(writes, 0), exchange)
+        elif self._free_ns == 0 and self.is_idle:
+            assert self._wire is not None
+            self._send(self._wire, exchange)
+            self._watch()
+            return None
         else:
             self._queue.append(exchange)
         self._pump()
@@ -170,14 +180,16 @@ class ModbusLink:
         if not self._queue or len(wire.owed) >= self._depth or not self._is_free():
             return
         while self._queue and len(wire.owed) < self._depth:
-            exchange = self._queue.popleft()
-            exchange.sent_ns, exchange.sent_wall_ns = self._turns.clock.now_ns(), wall_ns()
-            exchange.took_ns, exchange.was_ahead = 0, bool(wire.owed)
-            wire.send(exchange)
+            self._send(wire, self._queue.popleft())
             if self.manners.gap_s:
                 self._pause(self.manners.gap_s)
                 break
         self._watch()
+
+    def _send(self, wire: Wire, exchange: Exchange) -> None:
+        exchange.sent_ns, exchange.sent_wall_ns = self._turns.clock.now_ns(), wall_ns()
+        exchange.took_ns, exchange.was_ahead = 0, bool(wire.owed)
+        wire.send(exchange)
 
     def _is_free(self) -> bool:
         """Whether no pause is on; where one is, be called when it ends."""
@@ -206,7 +218,7 @@ class ModbusLink:
         async with self._turns.connecting:
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                    wire = await dial(self.address, lambda: Wire(self))
+                    wire = await dial(self.address, lambda: Wire(self), self._turns.sockets)
             except TimeoutError:
                 why = f"{self.address} did not take the connection in {_CONNECT_TIMEOUT_S:g} s"
             except OSError as exc:
@@ -240,21 +252,31 @@ class ModbusLink:
 
     def replied(self, exchange: Exchange, verdict: Verdict, *, alone: bool) -> None:
         """Take what the peer answered; ``alone``: nothing else was on its way."""
-        now_wall_ns = wall_ns()
-        self._slowest_ns = max(self._slowest_ns, now_wall_ns - exchange.sent_wall_ns)
-        if self.manners.gap_s:
-            self._pause(self.manners.gap_s)
-        outcome: bytes | DeviceError
-        name = exchange.source.name
         if isinstance(verdict, Good):
-            outcome = verdict.data
-            exchange.took_ns = now_wall_ns - exchange.sent_wall_ns if alone and not exchange.was_ahead else 0
-            self._deepen()
-        elif isinstance(verdict, Exceptional):
+            self.answered(exchange, verdict.data, alone=alone)
+            return
+        name = exchange.source.name
+        outcome: DeviceError
+        if isinstance(verdict, Exceptional):
             what = EXCEPTION_NAMES.get(verdict.code, "of the device's own")
             outcome = DeviceRefused(f"{name}: exception {verdict.code}, {what}", verdict.code)
         else:
             outcome = DeviceSilent(f"{name}: the reply does not answer the request ({verdict.reason})")
+        self._concluded(exchange, outcome, wall_ns() - exchange.sent_wall_ns)
+
+    def answered(self, exchange: Exchange, data: bytes, *, alone: bool) -> None:
+        """Take the data of a good reply; as :meth:`replied`."""
+        took_ns = wall_ns() - exchange.sent_wall_ns
+        exchange.took_ns = took_ns if alone and not exchange.was_ahead else 0
+        if self._queue:
+            self._deepen()
+        self._concluded(exchange, data, took_ns)
+
+    def _concluded(self, exchange: Exchange, outcome: bytes | DeviceError, took_ns: int) -> None:
+        if took_ns > self._slowest_ns:
+            self._slowest_ns = took_ns
+        if self.manners.gap_s:
+            self._pause(self.manners.gap_s)
         self._silences = 0
         self._backoff.succeeded()
         _tell(exchange, outcome, self._turns.clock.now_ns())
@@ -263,7 +285,7 @@ class ModbusLink:
 
     def _deepen(self) -> None:
         """Send more ahead where replies are good and requests wait."""
-        if self._depth >= self._depth_max or not self._queue:
+        if self._depth >= self._depth_max:
             return
         self._streak += 1
         if self._streak >= _STREAK:
@@ -274,17 +296,17 @@ class ModbusLink:
         wire = self._wire
         if wire is not None and wire.owed and (late_ns := self._late_ns(wire)) < self._look_ns:
             self._look_ns = late_ns
-            self._turns.after(late_ns - wall_ns(), partial(self._look, late_ns))
+            self._turns.at_wall(late_ns, self._look)
 
     def _late_ns(self, wire: Wire) -> int:
         """Return the wall time from which the reply that is due first is late, ns."""
         head = next(iter(wire.owed.values()))
         return max(head.sent_wall_ns, wire.heard_ns) + int(head.timeout_s * NS_PER_S)
 
-    def _look(self, due_ns: int, _: int) -> None:
+    def _look(self, now_ns: int) -> None:
         """Look whether the first of what is owed is late."""
-        if due_ns != self._look_ns:
-            return  # there was reason to look sooner
+        if now_ns < self._look_ns:
+            return  # there was reason to look sooner, and it has been done
         self._look_ns = _NEVER_NS
         wire = self._wire
         if wire is None or not wire.owed:

@@ -52,6 +52,7 @@ from ingest.modbus.frames import ExceptionCode, Request, read_request, write_coi
 from ingest.modbus.lessons import Lessons
 from ingest.modbus.plan import Block, plan_blocks
 from ingest.modbus.reading import Group, Reader, ReadPlan
+from ingest.modbus.steady import Harvest, SteadyPoll
 from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_NO_COMMUNICATION, Flag
 from ingest.qualitymap import exception_quality
 from ingest.source import Source
@@ -75,6 +76,7 @@ _ESTIMATED: Final = np.uint16(Flag.TS_ESTIMATED)
 _SPREAD_NS: Final = NS_PER_S
 """First polls are spread over this much event time, so that a thousand devices are not asked at once."""
 
+_NEVER_NS: Final = 2**63
 _ATTRIBUTES_EVERY_NS: Final = NS_PER_H
 _ATTRIBUTES_AGAIN_NS: Final = NS_PER_MIN
 """Event time between two readings of the texts a device keeps about itself; and where one failed."""
@@ -121,6 +123,7 @@ class ModbusPoller:
         turns: event time (a period of P at speed N is P/N of wall time), and who calls when a poll is due.
         lessons: what the device has taught before; it is kept up to date.
         learned: called when ``lessons`` changed.
+        harvest: decodes what many devices answered together; None for one of its own.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class ModbusPoller:
         turns: Turns,
         lessons: Lessons | None = None,
         learned: Callable[[], None] = lambda: None,
+        harvest: Harvest | None = None,
     ) -> None:
         self._device = device
         self._link = link
@@ -143,8 +147,10 @@ class ModbusPoller:
         self._learned = learned
         self._plan = ReadPlan(device, lessons if lessons is not None else Lessons(), self._exchange)
         self._poll: _Poll | None = None
+        self._harvest = harvest if harvest is not None else Harvest(turns.clock)
+        self._steady: SteadyPoll | None = None
         self._running = False
-        self._attributes_ns = 0
+        self._attributes_ns = 0 if device.attributes else _NEVER_NS
         self._has_counters = any(point.checks is not None and point.checks.counter is not None for point in device.points)
 
     def _exchange(self, request: Request) -> Exchange:
@@ -188,9 +194,12 @@ class ModbusPoller:
 
     def _begin(self, now_ns: int) -> None:
         """Read every block that is due."""
-        if not self._running or self._poll is not None:
+        steady = self._steady
+        if not self._running or self._poll is not None or (steady is not None and steady.is_out):
             return
         try:
+            if steady is not None and now_ns < self._attributes_ns and steady.begin(now_ns):
+                return
             due = [group for group in self._plan.groups if group.due_ns <= now_ns]
             if not due:
                 return  # a call from before it was stopped and started again
@@ -198,7 +207,7 @@ class ModbusPoller:
             for group in due:
                 poll.pending.extend(group.readers)
             self._absentees(poll, now_ns)
-            if self._device.attributes and now_ns >= self._attributes_ns and not poll.rests:
+            if now_ns >= self._attributes_ns and not poll.rests:
                 self._ask_about(now_ns)
             self._ask(poll, now_ns)
         except Exception:
@@ -333,14 +342,43 @@ class ModbusPoller:
         for group in poll.due:
             for reader in group.readers:
                 reader.tries = 0
-            missed = max(0, now_ns - group.due_ns) // group.period_ns
-            self._source.skipped += missed
-            group.due_ns += (missed + 1) * group.period_ns
+            self._due_next(group, now_ns)
+        self._steady = self._short_way() if poll.answered and poll.silence is None else None
         self._faults.succeeded()
         if self._device.manners.close_after_poll:
             self._link.rest()
         groups = self._plan.groups
         self._turns.at_event(groups[0].due_ns if len(groups) == 1 else min(group.due_ns for group in groups), self._begin)
+
+    def _due_next(self, group: Group, now_ns: int) -> None:
+        """Have the points of a group due again: at the next of their periods that is not over yet."""
+        group.due_ns += group.period_ns
+        if now_ns >= group.due_ns:
+            missed = (now_ns - group.due_ns) // group.period_ns + 1
+            self._source.skipped += missed
+            group.due_ns += missed * group.period_ns
+
+    def _short_way(self) -> SteadyPoll | None:
+        """Return how to poll a device that answers as it should and asks for nothing special; None where it does ask."""
+        groups = self._plan.groups
+        if len(groups) != 1 or len(groups[0].readers) != 1 or len(groups[0].absent):
+            return None
+        reader = groups[0].readers[0]
+        if reader.doubt is not None or not reader.decoder.is_plain or self._has_counters or self._device.manners.close_after_poll:
+            return None
+        return SteadyPoll(reader, self._link, self._source, self._harvest, amiss=self._amiss, over=self._steadily_over, fault=self._fault)
+
+    def _amiss(self, reader: Reader, why: DeviceError, now_ns: int) -> None:
+        """A poll on the short way did not end well: it goes on as one on the long way."""
+        poll = self._poll = _Poll([reader.group], rests=False)
+        poll.asked.append(reader)
+        self._done(reader, reader.exchange, why, now_ns)
+
+    def _steadily_over(self, now_ns: int) -> None:
+        """A poll on the short way was published."""
+        group = self._plan.groups[0]
+        self._due_next(group, now_ns)
+        self._turns.at_event(group.due_ns, self._begin)
 
     def _conclude(self, poll: _Poll) -> None:
         """Draw from a poll whether the device is there, and whether to leave it alone for a while."""
@@ -364,6 +402,9 @@ class ModbusPoller:
         self._rest_quality = quality
 
     def _abandon(self) -> None:
+        if self._steady is not None:
+            self._steady.abandon()
+            self._steady = None
         poll, self._poll = self._poll, None
         if poll is not None:
             for reader in poll.asked:

@@ -32,6 +32,10 @@ class Owner(Protocol):
         """Take what the peer answered; ``alone``: nothing else was on its way."""
         ...
 
+    def answered(self, exchange: Exchange, data: bytes, *, alone: bool) -> None:
+        """Take the data of a good reply; as :meth:`replied`."""
+        ...
+
     def unsure(self, wire: Wire, why: str) -> None:
         """Make sure of a line whose replies bear no number, and on which some may come, or came, that belong to no request."""
         ...
@@ -108,8 +112,7 @@ class Wire(asyncio.Protocol):
         if self._splitter is None:
             self._take_rtu(data)
             return
-        if self._splitter.is_empty and (exchange := self._plain(data)) is not None:
-            self._conclude(int.from_bytes(data[:2], "big"), exchange, Good(data[_DATA_AT:]), data)
+        if self._splitter.is_empty and self._takes_plain(data):
             return
         replies = self._splitter.feed(data)
         if self._link.manners.transaction_zero and (len(replies) > len(self.owed) or (replies and not self._splitter.is_empty)):
@@ -131,15 +134,23 @@ class Wire(asyncio.Protocol):
         why = self._why or ("the peer closed the connection" if exc is None else f"the connection broke: {exc}")
         self._link.lost(self, why)
 
-    def _plain(self, data: bytes) -> Exchange | None:
-        """Return whose good reply to a read these bytes are, to the byte and nothing else: so it is, nearly always.
+    def _takes_plain(self, data: bytes) -> bool:
+        """Take bytes that are a good reply to a read, to the byte, and nothing else: so they are, nearly always.
 
-        What :func:`ingest.modbus.frames.judge` would say, in one comparison; None leaves the answer to it.
+        What :func:`ingest.modbus.frames.judge` would say, in one comparison; where this says no, the answer is left to it.
         """
-        exchange = self.owed.get(int.from_bytes(data[:2], "big"))
+        transaction = int.from_bytes(data[:2], "big")
+        owed = self.owed
+        exchange = owed.get(transaction)
         if exchange is None or len(data) != exchange.reply_bytes or data[2:_DATA_AT] != exchange.reply_head:
-            return None
-        return exchange
+            return False
+        self.was_answered = True
+        alone = len(owed) == 1
+        if alone or transaction == next(iter(owed)):
+            self.heard_ns = wall_ns()
+        del owed[transaction]
+        self._link.answered(exchange, data[_DATA_AT:], alone=alone)
+        return True
 
     def _take(self, reply: Adu) -> None:
         transaction = reply.transaction

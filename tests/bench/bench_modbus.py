@@ -116,7 +116,7 @@ async def gateway(devices: list[ModbusDevice], seconds: float) -> Polled:
     gc.freeze()
     deadline_s = time.monotonic() + 60.0
     while sum(bool(health.good) for health in it.health()) < len(devices) and time.monotonic() < deadline_s:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2.0)
     await asyncio.sleep(WARM_S)
     out.frames = out.samples = 0
     out.waits_ns.clear()

@@ -10,6 +10,7 @@ import pytest
 
 from ingest.addresses import Address, Framing, SerialLine
 from ingest.modbus.dialling import dial
+from ingest.sockets import Sockets
 
 
 def _open_files() -> int:
@@ -23,7 +24,7 @@ def test_a_serial_line_given_up_while_it_is_opened_is_closed(turns: int) -> None
 
     async def main() -> None:
         before = _open_files()
-        opening = asyncio.create_task(dial(address, asyncio.Protocol))
+        opening = asyncio.create_task(dial(address, asyncio.Protocol, Sockets()))
         for _ in range(turns):
             await asyncio.sleep(0)
         assert _open_files() > before

@@ -63,6 +63,9 @@ class Line:
     def after(self, ns: int, call: Callable[[int], None]) -> None:
         self._due.append((self.now_ns + ns, call))
 
+    def at_wall(self, wall_ns: int, call: Callable[[int], None]) -> None:
+        self._due.append((wall_ns, call))
+
     def _opens(self) -> None:
         self.is_opening = bool(self.link._queue)
 

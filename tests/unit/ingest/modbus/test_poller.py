@@ -16,6 +16,7 @@ from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.exchange import Exchange
 from ingest.modbus.lessons import Lessons
 from ingest.modbus.poller import ModbusPoller, exception_quality
+from ingest.modbus.steady import Harvest
 from ingest.quality import Flag, quality_name
 from ingest.source import Source
 from market.units import NS_PER_MS, NS_PER_S, instant_ns
@@ -39,6 +40,10 @@ class ScriptedLink:
         self.asked: list[tuple[int, int]] = []
         self._clock = clock
         self._waiting: list[Exchange] = []
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting
 
     def submit(self, exchange: Exchange) -> DeviceSilent | None:
         self._waiting.append(exchange)
@@ -120,7 +125,9 @@ class Bench:
         self.lessons_told = 0
         self.out = Collector(device)
         self.source = Source("rtu", "1", self.clock, self.out.put)
-        self.poller = ModbusPoller(device, self.link, self.source, self.turns, self.lessons, self._learned)  # type: ignore[arg-type]
+        self.poller = ModbusPoller(
+            device, self.link, self.source, self.turns, self.lessons, self._learned, Harvest(self.clock, lambda gather: gather())
+        )  # type: ignore[arg-type]
         self.poller.start()
 
     def _learned(self) -> None:
