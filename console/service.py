@@ -16,6 +16,7 @@ from typing import Any, Final
 from console.api import ApiServer, build_api, build_probes
 from console.board.stream import BoardStream
 from console.fieldside import FieldSide, part_of
+from console.heap import spare_what_stays
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
@@ -170,6 +171,7 @@ class Service:
         if self.people is not None:
             for name, work in self.people.work():
                 self._run(name, work)
+        spare_what_stays()
         return port
 
     async def _report_damage(self) -> None:

@@ -31,7 +31,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.layouts import Layouts
+from ingest.layouts import Layouts, is_fixed
 from ingest.quality import is_bad, is_good
 from market.units import NS_PER_MIN, NS_PER_S
 
@@ -133,7 +133,10 @@ class _Open:
     good: int = 0
     uncertain: int = 0
     bad: int = 0
-    lost: Counter[str] = field(default_factory=Counter)
+    lost: dict[str, int] = field(default_factory=dict)
+
+    def lose(self, reason: str, samples: int) -> None:
+        self.lost[reason] = self.lost.get(reason, 0) + samples
 
 
 class Ledger:
@@ -164,7 +167,7 @@ class Ledger:
         self._period_of_all_ns = 0 if period_ns is None or not n or int(period_ns.min()) != int(period_ns.max()) else int(period_ns[0])
         self._late_all_ns = self._period_of_all_ns + self._period_of_all_ns // 2
         self._all_ids: NDArray[np.uint64] | None = None
-        """A column of all points that has been seen before, and that cannot change."""
+        """A column of all points that came before, and that cannot change."""
         self._together_ns: int | None = None
         """When all points came last, together; None where that cannot be said, and then :attr:`_last_ns` tells."""
         self._last_ns: NDArray[np.int64] = np.zeros(n, dtype=np.int64)
@@ -212,7 +215,7 @@ class Ledger:
         interval = self._open.get(made_ns // INTERVAL_NS)
         if interval is not None:
             interval.waiting -= samples
-            interval.lost[reason] += samples
+            interval.lose(reason, samples)
 
     def close(self, now_ns: int, *, final: bool = False) -> list[tuple[int, int, DeviceAccount]]:
         """Close the intervals that are over.
@@ -239,15 +242,15 @@ class Ledger:
             self._ended_ns = to_ns
 
     def _account(self, found: _Open) -> DeviceAccount:
-        lost = +found.lost
-        missing = lost[self._missing]
+        lost = found.lost
+        missing = lost.get(self._missing, 0)
         return DeviceAccount(
             device=self.device,
             expected=found.made + missing,
             good=found.good,
             uncertain=found.uncertain,
             bad=found.bad,
-            lost={str(reason): samples for reason, samples in lost.items()},
+            lost={str(reason): samples for reason, samples in lost.items() if samples},
         )
 
     def _is_settled(self, to_ns: int, now_ns: int, *, final: bool) -> bool:
@@ -282,8 +285,7 @@ class Ledger:
         self._last_ns[row] = now_ns
         if isinstance(row, slice) and self._period_of_all_ns:
             self._together_ns = now_ns
-            # A column that nobody can write to holds what it held; it is kept, so no other can be taken for it.
-            self._all_ids = None if point.flags.writeable or point.base is not None else point
+            self._all_ids = point if is_fixed(point) else None
 
     def _part(self) -> None:
         """Have :attr:`_last_ns` tell when each point came last."""
@@ -302,7 +304,7 @@ class Ledger:
         # What belongs to a minute whose account is given is counted in the first one that is open.
         indices, counts = np.unique(np.maximum(due_ns, self._ended_ns) // INTERVAL_NS, return_counts=True)
         for index, samples in zip(indices.tolist(), counts.tolist(), strict=True):
-            self._at(index * INTERVAL_NS).lost[self._missing] += samples
+            self._at(index * INTERVAL_NS).lose(self._missing, samples)
         self._last_ns[rows] += count * self._period_ns[rows]
         self.lost[self._missing] += total
         self.expected += total

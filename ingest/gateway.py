@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ingest.account import LostReason
-from ingest.accounting import account_frames, ledger_of
+from ingest.accounting import Closing, ledger_of
 from ingest.addresses import Address, Manners
 from ingest.backoff import Backoff
 from ingest.checks import Checks
@@ -84,6 +84,7 @@ class Gateway:
         self._pollers: list[ModbusPoller] = []
         self._outbox = _Outbox(emit)
         self._sources: list[Source] = []
+        self._closing = Closing(self._sources)
         self._readers: list[tuple[Source, _Reader]] = []
         self._writers: dict[str, Callable[[float], Awaitable[None]]] = {}
         self._links: dict[Address, ModbusLink] = {}
@@ -158,7 +159,7 @@ class Gateway:
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self._outbox.drained()
-                self._outbox.beat(account_frames(self._sources, self._clock.now_ns(), final=True))
+                self._outbox.beat(self._closing.rest(self._clock.now_ns()))
                 await self._outbox.drained()
         except TimeoutError:
             self._outbox.abandon()
@@ -168,7 +169,7 @@ class Gateway:
 
     def beat(self, heartbeats: Sequence[TelemetryFrame]) -> None:
         """Have heartbeats sent once everything read before this call was, and before them the accounts that can be closed."""
-        self._outbox.beat([*account_frames(self._sources, self._clock.now_ns()), *heartbeats])
+        self._outbox.beat([*self._closing.some(self._clock.now_ns()), *heartbeats])
 
     async def wait(self) -> None:
         """Return when the gateway has been stopped.

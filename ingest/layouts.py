@@ -11,11 +11,14 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Layouts"]
+__all__ = ["Layouts", "is_fixed"]
 
 _T = TypeVar("_T")
 _SAMPLES_PER_POINT: Final = 4
 """Samples of remembered layouts per point: polled points are in one or two, those told by exception in any number."""
+
+_FIXED_MAX: Final = 4
+"""Columns that are told by themselves: a device that is polled has one for each of its blocks, and seldom more than a few."""
 
 
 class Layouts(Generic[_T]):
@@ -26,28 +29,36 @@ class Layouts(Generic[_T]):
         lay_out: from (n,) uint64 ids of the points of a frame, in their order.
     """
 
-    __slots__ = ("_known", "_lay_out", "_newest", "_samples", "_samples_max")
+    __slots__ = ("_fixed", "_known", "_lay_out", "_samples", "_samples_max")
 
     def __init__(self, points: int, lay_out: Callable[[NDArray[np.uint64]], _T]) -> None:
         self._lay_out = lay_out
+        self._fixed: tuple[tuple[NDArray[np.uint64], _T], ...] = ()
         self._known: dict[bytes, _T] = {}
-        self._newest: tuple[NDArray[np.uint64], _T] | None = None
         self._samples = 0
         self._samples_max = _SAMPLES_PER_POINT * max(points, 1)
 
     def of(self, point: NDArray[np.uint64]) -> _T:
         """Return what is known of these points, (n,) ids."""
-        # A column that nobody can write to holds what it held. It is kept, so no other can be taken for it.
-        if self._newest is not None and self._newest[0] is point:
-            return self._newest[1]
+        for column, layout in self._fixed:
+            if column is point:
+                return layout
+        if is_fixed(point):
+            layout = self._lay_out(point)
+            # The column is kept, so no other can be taken for it.
+            self._fixed = (*self._fixed[1 - _FIXED_MAX :], (point, layout))
+            return layout
         key = point.tobytes()
-        layout = self._known.get(key)
-        if layout is None:
+        found = self._known.get(key)
+        if found is None:
             self._samples += len(point)
             if self._samples > self._samples_max:
                 self._known.clear()
                 self._samples = len(point)
-            layout = self._known[key] = self._lay_out(point)
-        if not point.flags.writeable and point.base is None:
-            self._newest = point, layout
-        return layout
+            found = self._known[key] = self._lay_out(point)
+        return found
+
+
+def is_fixed(column: NDArray[np.uint64]) -> bool:
+    """Return whether nobody can write to a column: it can be told by itself then, whatever it holds."""
+    return not column.flags.writeable and column.base is None

@@ -1,8 +1,8 @@
 """How do ten thousand plain connections cost little more than their system calls?
 
-An event loop's own transports serve any protocol, and each of them costs several objects and a few callbacks for every turn. Field devices
-need less: short requests, short replies, nothing to negotiate. Here all plain TCP connections of an event loop stand in one epoll set, which
-the loop watches as a single file. When any of them has something to say, one callback reads them all.
+An event loop's own transports serve any protocol, and each of them costs several objects and a few callbacks for every turn. Field
+devices need less: short requests, short replies, nothing to negotiate. Here all plain TCP connections of an event loop stand in one epoll
+set, which the loop watches as a single file. When any of them has something to say, one callback reads them all.
 
 Being woken for each reply costs more than taking it. Where replies come in so often, the set is looked at once a turn of the wheels instead
 (:meth:`Sockets.tick`), every few milliseconds, as a network driver does that polls its card under load.
@@ -206,7 +206,7 @@ class Sockets:
             return
         if self._by_turns:
             self._idle_turns = 0 if self._serve() > 1 else self._idle_turns + 1
-            if self._epoll is not None and self._idle_turns >= _IDLE_TURNS:
+            if self._idle_turns >= _IDLE_TURNS and self._connections:
                 self._by_turns = False
                 self.loop.add_reader(self._epoll.fileno(), self._woken)
         elif self._wakes > _WAKES_MAX and len(self._connections) >= _MANY:

@@ -1,8 +1,8 @@
 """Where do the values of a block stand in the bytes of a reply, and what are they in engineering units?
 
-For each type in a block, a matrix of byte offsets is laid out once: one row per point, its bytes most significant first, whatever order they
-arrive in. Decoding a reply is then one gather and one view per type, with no loop over points. Replies of many devices of one make are
-decoded as one matrix, a row for each: devices whose blocks are laid out alike share a layout.
+For each type in a block, a matrix of byte offsets is laid out once: one row per point, its bytes most significant first, whatever order
+they arrive in. Decoding a reply is then one gather and one view per type, with no loop over points. Replies of many devices of one make
+are decoded as one matrix, a row for each: devices whose blocks are laid out alike share a layout.
 
 What a type, a scale and an offset alone do not say is not done here but by :mod:`ingest.modbus.interpret`.
 

@@ -211,7 +211,7 @@ class ModbusPoller:
                 self._ask_about(now_ns)
             self._ask(poll, now_ns)
         except Exception:
-            self._fault()
+            self.fault()
 
     def _ask_about(self, now_ns: int) -> None:
         """Ask the device for the texts it keeps about itself, beside the poll: they are no samples."""
@@ -275,7 +275,7 @@ class ModbusPoller:
                 self._silent(poll, outcome)
             self._ask(poll, now_ns)
         except Exception:
-            self._fault()
+            self.fault()
 
     def _answered(self, poll: _Poll, reader: Reader, data: bytes, now_ns: int) -> None:
         poll.answered = True
@@ -317,7 +317,7 @@ class ModbusPoller:
             poll.pending.append(reader)
             self._ask(poll, self._clock.now_ns())
         except Exception:
-            self._fault()
+            self.fault()
 
     def _silent(self, poll: _Poll, why: DeviceError) -> None:
         """The device does not answer: ask it nothing more in this poll."""
@@ -366,15 +366,15 @@ class ModbusPoller:
         reader = groups[0].readers[0]
         if reader.doubt is not None or not reader.decoder.is_plain or self._has_counters or self._device.manners.close_after_poll:
             return None
-        return SteadyPoll(reader, self._link, self._source, self._harvest, amiss=self._amiss, over=self._steadily_over, fault=self._fault)
+        return SteadyPoll(reader, self._link, self._source, self._harvest, self)
 
-    def _amiss(self, reader: Reader, why: DeviceError, now_ns: int) -> None:
+    def amiss(self, reader: Reader, why: DeviceError, now_ns: int) -> None:
         """A poll on the short way did not end well: it goes on as one on the long way."""
         poll = self._poll = _Poll([reader.group], rests=False)
         poll.asked.append(reader)
         self._done(reader, reader.exchange, why, now_ns)
 
-    def _steadily_over(self, now_ns: int) -> None:
+    def over(self, now_ns: int) -> None:
         """A poll on the short way was published."""
         group = self._plan.groups[0]
         self._due_next(group, now_ns)
@@ -410,7 +410,7 @@ class ModbusPoller:
             for reader in poll.asked:
                 self._link.withdraw(reader.exchange)
 
-    def _fault(self) -> None:
+    def fault(self) -> None:
         """A fault of ours stays with its device: begin again after a while."""
         where = {"device": self._source.name, "area": self._source.area}
         _log.exception("%s: its reader failed by a fault of this program; it is started again", self._source.name, extra=where)
@@ -424,7 +424,7 @@ class ModbusPoller:
                 self._plan.lay_out()
                 self.start()
             except Exception:
-                self._fault()
+                self.fault()
 
     def _unread(self, reader: Reader, quality: int) -> _Part:
         """Return what there is of a block that was not read."""

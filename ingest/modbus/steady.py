@@ -1,9 +1,10 @@
 """How is a device polled that answers, poll after poll, as it did before?
 
-Nearly every poll of nearly every device is like the one before: one block, asked for on an idle connection, answered well. Such a poll needs
-none of what a poller keeps at hand for the others. It is asked here on a short way, and what came is decoded together with the replies of
-other devices of the same make (:class:`Harvest`). Whatever is not as usual goes the long way, which is :mod:`ingest.modbus.poller`'s: what
-comes of a poll that is begun here and does not end well, and from time to time a whole poll, so that what it learns is not forgotten.
+Nearly every poll of nearly every device is like the one before: one block, asked for on an idle connection, answered well. Such a poll
+needs none of what a poller keeps at hand for the others. It is asked here on a short way, and what came is decoded together with the
+replies of other devices of the same make (:class:`Harvest`). Whatever is not as usual goes the long way, which is
+:mod:`ingest.modbus.poller`'s: a poll that is begun here and does not end well, and from time to time one like all others, so that what is
+learned of a device on the long way does not grow old.
 
 The two ways give the same frames.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,21 +81,34 @@ def _quality(values: NDArray[np.float64]) -> NDArray[np.uint32]:
     return quality
 
 
+class Poller(Protocol):
+    """Whose poll it is."""
+
+    def amiss(self, reader: Reader, why: DeviceError, now_ns: int) -> None:
+        """Take over a poll that did not end well."""
+        ...
+
+    def over(self, now_ns: int) -> None:
+        """Take that a poll was published."""
+        ...
+
+    def fault(self) -> None:
+        """Take an exception of ours, which is being handled."""
+        ...
+
+
 class SteadyPoll:
     """The short way of one device.
 
     Args:
         reader: of all that is read of the device.
-        amiss: called with what became of the request, where it is no data.
-        over: called when the poll is published, with the event time, ns.
-        fault: called from within an exception of ours.
 
     Attributes:
         left: polls that may still go this way.
         is_out: whether a poll is under way here.
     """
 
-    __slots__ = ("_amiss", "_done", "_exchange", "_fault", "_harvest", "_link", "_over", "_reader", "_source", "is_out", "left")
+    __slots__ = ("_done", "_exchange", "_harvest", "_link", "_poller", "_reader", "_source", "is_out", "left")
 
     def __init__(
         self,
@@ -102,17 +116,14 @@ class SteadyPoll:
         link: Link,
         source: Source,
         harvest: Harvest,
-        *,
-        amiss: Callable[[Reader, DeviceError, int], None],
-        over: Callable[[int], None],
-        fault: Callable[[], None],
+        poller: Poller,
     ) -> None:
         self._reader = reader
         self._exchange = reader.exchange
         self._link = link
         self._source = source
         self._harvest = harvest
-        self._amiss, self._over, self._fault = amiss, over, fault
+        self._poller = poller
         self._done = self._take_reply
         self.left = _IN_A_ROW
         self.is_out = False
@@ -140,7 +151,7 @@ class SteadyPoll:
             self._harvest.add(self._reader.decoder.layout, self, outcome, (exchange.sent_ns + now_ns) // 2)
             return
         self.is_out = False
-        self._amiss(self._reader, outcome, now_ns)
+        self._poller.amiss(self._reader, outcome, now_ns)
 
     def take(self, now_ns: int, ts_event_ns: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint32]) -> None:
         """Publish what was read; all columns (n,)."""
@@ -154,6 +165,6 @@ class SteadyPoll:
                 source.heard()
             reader = self._reader
             source.publish(reader.decoder.ids, ts_event_ns, values, quality, reader.flags, now_ns=now_ns)
-            self._over(now_ns)
+            self._poller.over(now_ns)
         except Exception:
-            self._fault()
+            self._poller.fault()

@@ -27,6 +27,7 @@ from statistics import median
 import numpy as np
 from pymodbus.client import AsyncModbusTcpClient
 
+from console.heap import spare_what_stays
 from ingest.addresses import Address
 from ingest.clock import WallClock
 from ingest.devices import DataType, Kind, ModbusDevice
@@ -113,10 +114,10 @@ async def gateway(devices: list[ModbusDevice], seconds: float) -> Polled:
     await it.start()
     for poller in it._pollers:
         out.due_ns[poller._device.name] = poller._plan.groups[0].due_ns
-    gc.freeze()
     deadline_s = time.monotonic() + 60.0
     while sum(bool(health.good) for health in it.health()) < len(devices) and time.monotonic() < deadline_s:
         await asyncio.sleep(2.0)
+    spare_what_stays()
     await asyncio.sleep(WARM_S)
     out.frames = out.samples = 0
     out.waits_ns.clear()

@@ -83,3 +83,30 @@ def test_what_was_skipped_is_missed_to_the_sample_however_polls_wander(every_s: 
         ledger.close(NOON + k * period_ns + period_ns // 4)
     assert ledger.lost[LostReason.NOT_POLLED] == len(skipped - {0, 80})
     assert ledger.expected == 81
+
+
+@given(
+    st.lists(st.sampled_from([1, 4, 4, 4, 90]), min_size=1, max_size=3),
+    st.lists(st.tuples(st.sampled_from([0, 900, 1_000, 3_900, 4_100, 6_100, 61_000, 400_000]), st.integers(0, 3)), max_size=40),
+)
+def test_columns_that_nobody_can_write_to_are_accounted_for_as_others_are(every_s: list[int], steps: list[tuple[int, int]]) -> None:
+    """They are told by themselves, and a device whose points all come together keeps one time for them."""
+    fixed = [np.arange(len(every_s), dtype=np.uint64), np.array([0], dtype=np.uint64), np.arange(len(every_s), dtype=np.uint64)]
+    for column in fixed:
+        column.flags.writeable = False
+    period_ns = np.array(every_s, dtype=np.int64) * NS_PER_S
+    one, other = (Ledger("d", fixed[0].copy(), period_ns, LostReason.NOT_POLLED) for _ in range(2))
+    one.begin(NOON)
+    other.begin(NOON)
+    now_ns = NOON
+    for passed_ms, what in steps:
+        now_ns += passed_ms * NS_PER_MS
+        if what == len(fixed):
+            assert one.close(now_ns) == other.close(now_ns)
+            continue
+        one.made(fixed[what], now_ns)
+        other.made(fixed[what].copy(), now_ns)
+        for ledger in (one, other):
+            ledger.sent(now_ns, np.zeros(len(fixed[what]), dtype=np.uint32))
+        assert (one.expected, one.lost) == (other.expected, other.lost)
+    assert one.close(now_ns + 1, final=True) == other.close(now_ns + 1, final=True)

@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 
 from ingest.account import Accounts
+from ingest.accounting import Closing, ledger_of
 from ingest.clock import WallClock
 from ingest.errors import DeviceError, FrameError
 from ingest.frame import TelemetryFrame, account_frame, heartbeat
 from ingest.gateway import Gateway
 from ingest.modbus.poller import ModbusPoller
 from ingest.quality import BAD_NO_COMMUNICATION
-from market.units import NS_PER_MS
-from tests.kit.field import Collector, free_port, modbus_device, modbus_point
+from ingest.source import Source
+from market.units import NS_PER_MS, NS_PER_S, instant_ns
+from tests.kit.field import Collector, JumpClock, free_port, modbus_device, modbus_point
+
+NOON = instant_ns("2026-06-10T12:00:00Z")
 
 Emit = Callable[[TelemetryFrame], Awaitable[None]]
 
@@ -367,3 +371,19 @@ def test_nothing_is_written_once_the_gateway_was_stopped() -> None:
         assert not any(task.get_name().startswith("connect-") for task in asyncio.all_tasks())
 
     asyncio.run(main())
+
+
+def test_the_accounts_of_very_many_devices_are_closed_some_at_a_time_and_each_once() -> None:
+    clock = JumpClock(NOON)
+    devices = [modbus_device(502, modbus_point(f"{n}/p", 1, period_ns=NS_PER_S), name=f"meter-{n}") for n in range(2_500)]
+    sources = [Source(device.name, "1", clock, lambda frame: None, None, ledger_of(device)) for device in devices]
+    closing = Closing(sources)
+    for source in sources:
+        assert source.ledger is not None
+        source.ledger.begin(NOON)
+    closed: list[list[str]] = []
+    for now_ns in range(NOON + 70 * NS_PER_S, NOON + 74 * NS_PER_S, NS_PER_S):
+        frames = closing.some(now_ns)
+        closed.append([account.device for frame in frames if frame.accounts is not None for account in frame.accounts.devices])
+    assert [len(names) for names in closed] == [1_000, 1_000, 500, 0]
+    assert sorted(name for names in closed for name in names) == sorted(device.name for device in devices)
