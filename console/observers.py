@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from console.board.state import BoardState
+from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
@@ -73,9 +74,10 @@ class BoardObserver:
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Apply what the board shows; it leaves the rest alone."""
-        if isinstance(record, TelemetryFrame):
+        if isinstance(record, TelemetryFrame | FrameBundle):
             if self._preview is not None:
-                self._preview.take(record)
+                for frame in frames_of(record):
+                    self._preview.take(frame)
             return
         if isinstance(record, KpiFrame):
             self._last_tick = record
@@ -128,6 +130,8 @@ class Recorder:
         match record:
             case TelemetryFrame():
                 return self._telemetry.encode(record).data
+            case FrameBundle():
+                return b"".join(self._telemetry.encode(frame).data for frame in record.frames)
             case KpiFrame():
                 return lineprotocol.encode_kpis(record)
             case AreaAccounts():

@@ -16,6 +16,7 @@ from typing import Any, Final
 import faust
 import msgspec
 
+from ingest.bundle import FrameBundle
 from ingest.frame import TelemetryFrame
 from market.facts import CommandGiven, Fact
 from market.outcomes import ClearingFailed, ClearingInputs, FailureReason
@@ -126,7 +127,7 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
 
     shell.reads_from(topics.FRAMES, state_at)
 
-    async def take(frame: TelemetryFrame, event: Any) -> Dealt:
+    async def take(frame: TelemetryFrame | FrameBundle, event: Any) -> Dealt:
         if frame.area not in model.grid.areas:
             why = f"area {frame.area!r} of {frame.source} has no points in the list; add them, or correct the area"
             await shell.bury(topics.FRAMES, event, why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ingest.bundle import FrameBundle
 from ingest.frame import TelemetryFrame
 from market import facts
 from market.decisions import Decision
@@ -21,7 +22,7 @@ __all__ = ["identity_of", "instant_of"]
 def instant_of(record: Any) -> int:
     """Return the event time of a record of any topic, UTC ns."""
     match record:
-        case TelemetryFrame():
+        case TelemetryFrame() | FrameBundle():
             return record.ts_ingest_ns
         case ClearingInputs():
             return record.frozen_at_ns

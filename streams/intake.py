@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.bundle import FrameBundle
 from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame
 from ingest.points import PointTable
@@ -121,20 +122,28 @@ class AreaIntake:
         self._began_ns: int | None = None
         self._ticked_ns = -1
 
-    def take_in(self, frame: TelemetryFrame, offset: int) -> Taken | None:
-        """Take in the next frame or tick of the partition; None for one that was taken in before."""
+    def take_in(self, record: TelemetryFrame | FrameBundle, offset: int) -> Taken | None:
+        """Take in the next frames or tick of the partition; None for a record that was taken in before."""
         if offset <= self.offset:
             return None
         self.offset = offset
+        if isinstance(record, FrameBundle):
+            return self.take(*record.frames)
+        frame = record
         if frame.source == CLOCK_SOURCE:
             return self.tick(frame.ts_ingest_ns, first=frame.seq == 1)
         if frame.accounts is not None:
             return Taken(accounts=(self._late.settle(self.area, frame.accounts),))
         return self.take(frame)
 
-    def take(self, frame: TelemetryFrame) -> Taken:
-        """Take in one frame; samples of points nobody listed are given back, so that the caller can dead-letter them."""
+    def take(self, *frames: TelemetryFrame) -> Taken:
+        """Take in frames, one after the other; samples of points nobody listed are given back, so that the caller can dead-letter them."""
         taken = Taken()
+        for frame in frames:
+            self._take_frame(frame, taken)
+        return taken
+
+    def _take_frame(self, frame: TelemetryFrame, taken: Taken) -> None:
         if self._began_ns is None:
             self._began_ns = frame.ts_ingest_ns
         # An empty frame is a heartbeat; one in which we say that nothing could be read is no sign of life.
@@ -143,14 +152,13 @@ class AreaIntake:
         if answered and place is not None:
             self._alive_ns[place] = frame.ts_ingest_ns
         if not len(frame):
-            return taken
+            return
         reading = self._clocks.read(frame, self.last, answered=answered)
         if reading.finding is not None:
             taken.findings.append(reading.finding)
         for each in reading.frames:
             for part in self.last.in_turns(each):
                 self._take(part, reading, frame.ts_ingest_ns, taken)
-        return taken
 
     def _take(self, part: TelemetryFrame, reading: Reading, now_ns: int, taken: Taken) -> None:
         """Take in samples, no point twice, whose times were judged."""

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
+from ingest.bundle import FrameBundle, decode_telemetry, encode_bundle
 from ingest.errors import FrameError
-from ingest.frame import TelemetryFrame, decode_frame, encode_frame
+from ingest.frame import TelemetryFrame, encode_frame
 from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
@@ -104,6 +105,8 @@ def encode(record: Any) -> bytes:
     """Encode a record for its topic."""
     if isinstance(record, TelemetryFrame):
         return encode_frame(record)
+    if isinstance(record, FrameBundle):
+        return encode_bundle(record.area, [encode_frame(frame) for frame in record.frames])
     if isinstance(record, AreaSnapshot):
         return encode_snapshot(record)
     return msgspec.json.encode({"kind": type(record).__name__, "v": _VERSION, "body": record})
@@ -120,7 +123,7 @@ def decode(topic: Topic, raw: bytes) -> Any:
     """
     try:
         if topic is topics.FRAMES:
-            return decode_frame(raw)
+            return decode_telemetry(raw)
         if topic is topics.SNAPSHOTS and raw[:1] != b"{":
             return decode_snapshot(raw)
         envelope = _ENVELOPE.decode(raw)

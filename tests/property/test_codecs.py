@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.account import Accounts
+from ingest.bundle import FrameBundle, decode_telemetry, encode_bundle, is_of_a_device
 from ingest.errors import FrameError
-from ingest.frame import TelemetryFrame, decode_frame, encode_frame
+from ingest.frame import TelemetryFrame, account_frame, decode_frame, encode_frame, heartbeat
 from ingest.points import PointSpec, PointTable
 from streams import topics, wire
 from streams.errors import DecodeError
@@ -63,6 +65,39 @@ def test_a_frame_is_read_back_to_the_bit(frame: TelemetryFrame) -> None:
     again = decode_frame(raw)
     assert same(frame, again)
     assert encode_frame(again) == raw
+
+
+@given(st.lists(frames(), min_size=1, max_size=5))
+def test_a_bundle_is_read_back_as_the_frames_that_were_put_in(given_frames: list[TelemetryFrame]) -> None:
+    frames = [frame for frame in given_frames if is_of_a_device(frame)]
+    raw = encode_bundle("1", [encode_frame(frame) for frame in frames])
+    if not frames:
+        with pytest.raises(FrameError, match="without frames"):
+            decode_telemetry(raw)
+        return
+    again = wire.decode(topics.FRAMES, raw)
+    assert isinstance(again, FrameBundle)
+    assert len(again) == sum(map(len, frames))
+    assert all(same(one, other) and one.source == other.source for one, other in zip(frames, again.frames, strict=True))
+    assert wire.encode(again) == raw
+
+
+@given(frames(), st.binary(max_size=20), st.integers(0, 400))
+def test_a_bundle_that_is_damaged_is_refused_in_words(frame: TelemetryFrame, garbage: bytes, at: int) -> None:
+    raw = encode_bundle("1", [encode_frame(frame)] * 2)
+    for damaged in (raw[:at], raw[: at + 1] + garbage + raw[at + 1 + len(garbage) :], b"\x93" + garbage):
+        with contextlib.suppress(FrameError):
+            decode_telemetry(damaged)
+    with pytest.raises(FrameError, match="version 9"):
+        decode_telemetry(b"\x93\x09" + raw[2:])
+    with pytest.raises(FrameError, match="of area 1, in a bundle of area 2"):
+        decode_telemetry(encode_bundle("2", [encode_frame(frame)]))
+
+
+@pytest.mark.parametrize("frame", [heartbeat("@clock", "1", 1, 5), account_frame("1", 5, Accounts(from_ns=0, to_ns=5, devices=()))])
+def test_what_tells_the_time_or_gives_accounts_is_never_in_a_bundle(frame: TelemetryFrame) -> None:
+    with pytest.raises(FrameError, match="record of its own"):
+        decode_telemetry(encode_bundle("1", [encode_frame(frame)]))
 
 
 @given(frames(), st.dictionaries(st.sampled_from(["taken", "late"]), st.integers(0, 2**40)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import takewhile
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.bundle import FrameBundle, is_of_a_device
 from ingest.frame import TelemetryFrame, frame_of, heartbeat, point_id
 from ingest.points import PointSpec, PointTable
 from ingest.quality import BAD_NO_COMMUNICATION, GOOD, Flag
@@ -157,3 +159,24 @@ def test_a_clock_that_stays_as_it_is_is_believed_or_found_in_twelve_frames(story
     for name, shown in (("load/101/mw", float(value)), ("branch/A1/from_mw", value + 11.0)):
         assert unit.last.value[TABLE.row(name)] == shown
         assert newest.ts_ingest_ns - unit.last.ts_value_ns[TABLE.row(name)] <= OLDEST_S * NS_PER_S
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(spells, max_size=20), st.lists(st.integers(1, 9), min_size=1, max_size=30))
+def test_frames_that_came_in_one_record_tell_what_they_would_have_told_alone(story: list[Spell], sizes: list[int]) -> None:
+    frames = frames_of(story)
+    together, alone = intake(), intake()
+    told: list[bytes] = []
+    offset, at = 0, 0
+    while at < len(frames):
+        chosen = list(takewhile(is_of_a_device, frames[at : at + sizes[offset % len(sizes)]]))
+        record = FrameBundle("1", tuple(chosen)) if chosen else frames[at]
+        taken = together.take_in(record, offset)
+        assert taken is not None
+        assert together.take_in(record, offset) is None
+        told += records(taken)
+        offset, at = offset + 1, at + max(1, len(chosen))
+    apart = [taken for number, frame in enumerate(frames) if (taken := alone.take_in(frame, number)) is not None]
+    assert sorted(told) == sorted(record for taken in apart for record in records(taken))
+    together.offset = alone.offset
+    assert together.encode() == alone.encode()
