@@ -50,8 +50,6 @@ class Topic:
 FRAMES: Final = Topic(
     name="telemetry.frames.v1", key="area", carries="TelemetryFrame, columnar; FrameBundle", partitions=4, retention_s=2 * _DAY_S
 )
-    name="telemetry.frames.v1", key="area", carries="TelemetryFrame, columnar; FrameBundle of several", partitions=4, retention_s=2 * _DAY_S
-)
 SNAPSHOTS: Final = Topic(
     name="grid.snapshots.v1", key="area", carries="AreaSnapshot, columnar; IntervalPlan, DayAheadPlan", partitions=1, retention_s=2 * _DAY_S
 )
