@@ -7,7 +7,9 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from console.observers import LedgerObserver, Notifier, Recorder
+from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
+from ingest.bundle import FrameBundle
+from ingest.frame import frame_of
 from market.units import NS_PER_S
 from streams import topics
 from streams.errors import SinkUnavailable
@@ -87,3 +89,22 @@ def test_sinks_that_wait_for_their_store_want_no_telemetry() -> None:
         assert set(sink.topics) < set(SHOWN)
         assert topics.FRAMES not in sink.topics
     assert LANE_RECORDS_MAX >= 1024
+
+
+def test_the_frames_of_a_bundle_are_shown_and_spooled_as_if_each_had_come_alone() -> None:
+    async def story() -> None:
+        spool, shown = SlowSpool(), []
+        spool.go_on.set()
+        frames = tuple(frame_of(f"meter-{n}", "1", n, T0, [(n, T0, float(n), 0, 0)]) for n in range(3))
+        encoder: Any = SimpleNamespace(encode=lambda frame: SimpleNamespace(data=frame.source.encode() + b"\n"))
+        preview: Any = SimpleNamespace(take=shown.append)
+        sink = Recorder(spool, encoder, "Asia/Shanghai")  # type: ignore[arg-type]
+        board = BoardObserver(SimpleNamespace(), preview)  # type: ignore[arg-type]
+        bundle = FrameBundle("1", frames)
+        for observer in (sink, board):
+            await observer.see(topics.FRAMES, bundle)
+        assert spool.appended == [b"meter-0\nmeter-1\nmeter-2\n"]
+        assert tuple(shown) == frames
+        sink.close()
+
+    asyncio.run(story())
