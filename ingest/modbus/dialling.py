@@ -25,7 +25,7 @@ async def dial(address: Address, protocol: Callable[[], _P]) -> _P:
     """Connect to an address; returns the protocol, whose connection is made.
 
     Raises:
-        OSError: nobody there, not let in, or no such line; a peer whose certificate is not trusted is one.
+        OSError: nobody there, not let in, no such line, or no name of a host; a peer whose certificate is not trusted is one.
     """
     loop = asyncio.get_running_loop()
     if address.is_serial:
@@ -47,7 +47,10 @@ async def dial(address: Address, protocol: Callable[[], _P]) -> _P:
         return cast("_P", line_protocol)
     context = None if address.tls is None else _client_context(address.tls)
     name = None if address.tls is None else address.tls.server_name or address.host
-    _, connected = await loop.create_connection(protocol, address.host, address.port, ssl=context, server_hostname=name)
+    try:
+        _, connected = await loop.create_connection(protocol, address.host, address.port, ssl=context, server_hostname=name)
+    except UnicodeError as exc:  # who asks for the address of such a name is told so without an OSError
+        raise OSError(f"{address.host!r} is no name of a host: {exc}") from exc
     return connected
 
 
