@@ -55,6 +55,8 @@ class Line:
         monkeypatch.setattr("ingest.modbus.link.wall_ns", lambda: self.now_ns)
         monkeypatch.setattr("ingest.modbus.wire.wall_ns", lambda: self.now_ns)
         monkeypatch.setattr(ModbusLink, "_open", lambda _: self._opens())
+        if address.is_serial:  # whose connections end by a call of the event loop; here by :meth:`settle`
+            monkeypatch.setattr(Wire, "abort", lambda wire, why="": wire.close())
         self.source: Source = source_into(Collector())
         self.outcomes: dict[str, bytes | DeviceError] = {}
         self.link = ModbusLink(address, cast("Any", self), manners)
@@ -88,13 +90,14 @@ class Line:
             due[0][1](self.now_ns)
             self.settle()
         self.now_ns = end_ns
+        self.settle()
 
-    def ask(self, name: str, request: Request, timeout_s: float = 1.0, *, first: bool = False) -> None:
+    def ask(self, name: str, request: Request, timeout_s: float = 1.0, *, first: bool = False, source: Source | None = None) -> None:
         def done(_: Exchange, outcome: bytes | DeviceError, __: int) -> None:
             assert name not in self.outcomes, f"{name} is told twice"
             self.outcomes[name] = outcome
 
-        assert self.link.submit(Exchange(request, self.source, timeout_s, done), first=first) is None
+        assert self.link.submit(Exchange(request, source or self.source, timeout_s, done), first=first) is None
 
     def hear(self, data: bytes, wire: Wire | None = None) -> None:
         """Have the peer say something, over the present connection or an earlier one."""

@@ -41,7 +41,6 @@ def test_a_reply_without_a_number_that_comes_twice_answers_nothing_else(monkeypa
 
 def test_a_reply_to_the_last_of_several_timeouts_on_a_serial_line_answers_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Line(monkeypatch, SERIAL)
-    monkeypatch.setattr(Wire, "abort", lambda wire, why="": wire.close())
     line.ask("9", read(9))
     line.hear(encode_rtu(1, holds(9)))
     for register in range(10, 14):
