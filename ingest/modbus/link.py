@@ -218,7 +218,7 @@ class ModbusLink:
 
     async def _connect(self) -> None:
         why = ""
-        async with self._turns.connecting:
+        async with self._turns.connecting.place(again=self._backoff.has_failed):
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                     wire = await dial(self.address, lambda: Wire(self))
