@@ -18,7 +18,7 @@ from ingest.errors import DeviceError
 from ingest.modbus.frames import encode_adu
 from ingest.modbus.rtu import encode_rtu
 from ingest.modbus.wire import Wire
-from tests.kit.line import RTU, SERIAL, TCP, Line, Transport, read
+from tests.kit.line import MS, RTU, SERIAL, TCP, Line, Transport, read
 
 PATIENT = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -62,7 +62,7 @@ class Peer:
         self.line = line
         self.is_rtu = address is not TCP
         self.draw = draw
-        self.held: list[tuple[bytes, Wire]] = []
+        self.held: list[tuple[bytes, Wire, int]] = []
         self._seen: dict[Transport, int] = {}
 
     def framed(self, transaction: bytes, unit: int, pdu: bytes) -> bytes:
@@ -114,7 +114,7 @@ class Peer:
                 continue
             reply = self.reply_to(sent, act)
             if act == "late" or (not self.is_rtu and self.draw(st.booleans())):
-                self.held.append((reply, self.line.wire))
+                self.held.append((reply, self.line.wire, self.line.now_ns))
             else:
                 self.say(reply, self.line.wire)
 
@@ -130,11 +130,12 @@ class Peer:
 
     def say_held(self) -> None:
         """Say what was held back, in any order."""
-        if self.line.link.address.is_serial and self.line.now_ns >= self.line.link._free_ns:
-            self.held.clear()  # a slave answers within as long again as it was waited for, or never
-        for reply, wire in self.draw(st.permutations(self.held)):
+        is_serial = self.line.link.address.is_serial
+        for reply, wire, asked_ns in self.draw(st.permutations(self.held)):
+            if is_serial and self.line.now_ns >= asked_ns + 990 * MS:
+                continue  # a slave answers within twice the timeout, or never: that is what a line is left alone for
             # A serial line has one other end, whichever of our openings of it the request went out over.
-            self.say(reply, self.line.wire if self.line.link.address.is_serial else wire)
+            self.say(reply, self.line.wire if is_serial else wire)
         self.held.clear()
 
 
