@@ -40,6 +40,11 @@ class Backoff:
         self._until_s = 0.0
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the last try failed."""
+        return self._failures > 0
+
+    @property
     def left_s(self) -> float:
         """Wall seconds until the next try is due; 0 when it is."""
         return max(0.0, self._until_s - time.monotonic())

@@ -107,14 +107,31 @@ def polled_address(text: str, tls: Tls | None) -> Address:
     if url.scheme == "modbus+rtu":
         if url.netloc or len(url.path) < 2:
             raise UnusableAddressError(f"{text!r} names no serial line; write modbus+rtu:///dev/ttyUSB0?baud=19200&parity=E&stop=1")
+        if url.fragment:
+            raise UnusableAddressError(f"{text!r} says {'#' + url.fragment!r}, which means nothing of a serial line; remove it")
         return Address(host=url.path, framing=Framing.RTU, line=_line(url.query))
     port = url.port if url.port is not None else MODBUS_PORTS[url.scheme]
     if url.hostname is None or port is None:
         raise UnusableAddressError(f"{text!r} has no port; write {url.scheme}://{url.hostname or 'host'}:port")
-    if url.path.strip("/") or url.query:
-        raise UnusableAddressError(f"{text!r} says more than host and port; remove {(url.path + '?' + url.query).strip('/?')!r}")
+    _check_host(url.hostname)
+    if "@" in url.netloc:  # nothing of it is repeated: a password may be among it
+        host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+        raise UnusableAddressError(f"the address of {host} names a user, and Modbus knows none; write {url.scheme}://{host}:{port}")
+    if url.path.strip("/") or url.query or url.fragment:
+        more = url.path + (url.query and "?" + url.query) + (url.fragment and "#" + url.fragment)
+        raise UnusableAddressError(f"{text!r} says more than host and port; remove {more.strip('/?')!r}")
     framing = Framing.RTU if url.scheme == "modbus+rtu+tcp" else Framing.MBAP
     return Address(host=url.hostname, port=port, framing=framing, tls=(tls or Tls()) if url.scheme == "modbus+tls" else None)
+
+
+def _check_host(host: str) -> None:
+    """Refuse what no name server could be asked for: it would fail at each connection, and not by saying so."""
+    try:
+        host.encode("idna")
+    except UnicodeError as exc:
+        raise UnusableAddressError(f"{host!r} is no name of a host: {exc}; write a name or a number") from exc
+    if any(letter.isspace() for letter in host):
+        raise UnusableAddressError(f"{host!r} is no name of a host: it has a space in it; write a name or a number")
 
 
 def _line(query: str) -> SerialLine:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ingest.clock import Clock
+from ingest.openings import Openings
 from ingest.sockets import Sockets
 from ingest.wheel import Wheel
 from market.units import NS_PER_MS, NS_PER_S
@@ -25,9 +26,6 @@ _SLOT_NS: Final = 5 * NS_PER_MS
 _FAST_SLOT_NS: Final = 2 * NS_PER_MS
 """Where event time runs faster than the wall: a slot is worth the more of it."""
 
-CONNECTING_MAX: Final = 200
-"""Connections that are being opened at a time: a switch that comes back must not be met by ten thousand at once."""
-
 
 def wall_ns() -> int:
     """Wall time of deadlines: steady, from nowhere in particular, ns."""
@@ -38,7 +36,7 @@ class Turns:
     """Two wheels, and what turns them.
 
     Attributes:
-        connecting: to be held while a connection is opened.
+        connecting: the places of those that open a connection.
         sockets: the plain connections.
     """
 
@@ -50,7 +48,7 @@ class Turns:
         self._wall = Wheel(slot_ns)
         self._timer: asyncio.TimerHandle | None = None
         self.sockets = Sockets()
-        self.connecting = asyncio.Semaphore(CONNECTING_MAX)
+        self.connecting = Openings()
 
     def at_event(self, ts_ns: int, call: Callable[[int], None]) -> None:
         """Have something called, with the event time by then, once event time has reached ``ts_ns``."""

@@ -13,6 +13,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Collect garbage from here on, and pass over what was made so far: it lives to the end."""
+    """Collect garbage from here on, seldom, and pass over what was made so far: it lives to the end."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()

@@ -29,7 +29,7 @@ async def dial(address: Address, protocol: Callable[[], _P], sockets: Sockets) -
         sockets: take a connection that is plain TCP.
 
     Raises:
-        OSError: nobody there, not let in, or no such line; a peer whose certificate is not trusted is one.
+        OSError: nobody there, not let in, no such line, or no name of a host; a peer whose certificate is not trusted is one.
     """
     loop = asyncio.get_running_loop()
     if address.is_serial:
@@ -49,13 +49,16 @@ async def dial(address: Address, protocol: Callable[[], _P], sockets: Sockets) -
             transport.abort()
             raise
         return cast("_P", line_protocol)
-    if address.tls is None and HAS_EPOLL:
-        connected = protocol()
-        await sockets.connect(address.host, address.port, connected)
-        return connected
     context = None if address.tls is None else _client_context(address.tls)
     name = None if address.tls is None else address.tls.server_name or address.host
-    _, connected = await loop.create_connection(protocol, address.host, address.port, ssl=context, server_hostname=name)
+    try:
+        if context is None and HAS_EPOLL:
+            connected = protocol()
+            await sockets.connect(address.host, address.port, connected)
+            return connected
+        _, connected = await loop.create_connection(protocol, address.host, address.port, ssl=context, server_hostname=name)
+    except UnicodeError as exc:  # who asks for the address of such a name is told so without an OSError
+        raise OSError(f"{address.host!r} is no name of a host: {exc}") from exc
     return connected
 
 

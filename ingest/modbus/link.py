@@ -9,14 +9,16 @@ A reply is taken only if :func:`ingest.modbus.frames.judge` finds that it answer
 device that asked.
 
 Over Modbus/TCP several requests may be on their way, because each reply says which it answers. How many a peer bears is found out
-while requests queue: twice as many after a few good replies, and one for good where a peer left one unanswered while it owed others;
-what it owed then is asked again, so finding out loses nothing. Over RTU, and from peers that answer every request with transaction
+while requests queue: twice as many after a few good replies, and one for a while where a peer left one unanswered while it owed others;
+what it owed then is asked again, so finding out loses nothing. A unit that stays silent when asked alone was the reason itself, and
+changes nothing for the others. Over RTU, and from peers that answer every request with transaction
 number 0, a reply says nothing of the kind. There one request is on its way, and after a reply that was late, wrong or too much the line
 is made sure of before the next: a TCP connection is cut, a serial line is left alone until it has been quiet for longer than any reply
 took. The next answer can then only be the next request's.
 
 After a few timeouts in a row the connection is given up, because a peer that was switched off without a goodbye leaves one that looks
-open for ever.
+open for ever; those who wait are asked over the next one. Units that do not answer take a tenth of the line from those that do, at most
+(:mod:`ingest.modbus.lineshare`).
 
 Absent on purpose: retries of what was not answered (the next period is the retry), and ever repeating a write.
 """
@@ -33,11 +35,12 @@ from ingest.backoff import Backoff
 from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.dialling import dial
 from ingest.modbus.exchange import Exchange
-from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, Good, Request, Verdict
+from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, ExceptionCode, Good, Request, Verdict
+from ingest.modbus.lineshare import LineShare
 from ingest.modbus.wire import Wire
 from ingest.source import Source
 from ingest.turns import Turns, wall_ns
-from market.units import NS_PER_MS, NS_PER_S
+from market.units import NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
 
 __all__ = ["ModbusLink"]
 
@@ -50,6 +53,13 @@ _SILENCES_MAX: Final = 3
 _DEPTH_MAX: Final = 16
 _STREAK: Final = 4
 """Good replies in a row, while others wait, after which twice as many are sent ahead."""
+
+_SHALLOW_NS: Final = 10 * NS_PER_MIN
+_SHALLOW_MAX_NS: Final = 24 * NS_PER_H
+"""Wall time after which a peer that did not bear requests ahead is sent some again; twice as long after each time it did not."""
+
+_ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TARGET})
+"""What a gateway answers for a unit that does not."""
 
 _QUIET_MIN_NS: Final = 50 * NS_PER_MS
 _NEVER_NS: Final = 2**63
@@ -81,6 +91,9 @@ class ModbusLink:
         self._depth_max = (self.manners.depth or _DEPTH_MAX) if pipelines else 1
         self._depth = self._depth_max if self.manners.depth else 1
         self._streak = 0
+        self._shallows = self._deep_from_ns = self._deep_before = 0
+        self._blamed: Exchange | None = None
+        self._share = LineShare()
 
     @property
     def is_open(self) -> bool:
@@ -106,6 +119,8 @@ class ModbusLink:
         """
         if self._wire is None and self._opening is None and (left_s := self._backoff.left_s) > 0:
             return DeviceSilent(f"{exchange.source.name}: no connection to {self.address}; next try in {left_s:.1f} s")
+        if self._share.silent and not first and (left_s := self._share.left_ns(exchange.source.name, wall_ns()) / NS_PER_S) > 0:
+            return DeviceSilent(f"{exchange.source.name}: it does not answer, and others on {self.address} do; next try in {left_s:.0f} s")
         if first:
             # Behind the writes that wait: of two set-points the later one must stand in the end.
             writes = (place for place in range(len(self._queue), 0, -1) if not self._queue[place - 1].request.is_read)
@@ -215,7 +230,7 @@ class ModbusLink:
 
     async def _connect(self) -> None:
         why = ""
-        async with self._turns.connecting:
+        async with self._turns.connecting.place(again=self._backoff.has_failed):
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                     wire = await dial(self.address, lambda: Wire(self), self._turns.sockets)
@@ -262,29 +277,37 @@ class ModbusLink:
             outcome = DeviceRefused(f"{name}: exception {verdict.code}, {what}", verdict.code)
         else:
             outcome = DeviceSilent(f"{name}: the reply does not answer the request ({verdict.reason})")
-        self._concluded(exchange, outcome, wall_ns() - exchange.sent_wall_ns)
+        self._streak = 0
+        self._concluded(exchange, outcome, wall_ns())
 
     def answered(self, exchange: Exchange, data: bytes, *, alone: bool) -> None:
         """Take the data of a good reply; as :meth:`replied`."""
-        took_ns = wall_ns() - exchange.sent_wall_ns
-        exchange.took_ns = took_ns if alone and not exchange.was_ahead else 0
+        now_wall_ns = wall_ns()
+        exchange.took_ns = now_wall_ns - exchange.sent_wall_ns if alone and not exchange.was_ahead else 0
         if self._queue:
-            self._deepen()
-        self._concluded(exchange, data, took_ns)
+            self._deepen(now_wall_ns)
+        self._concluded(exchange, data, now_wall_ns)
 
-    def _concluded(self, exchange: Exchange, outcome: bytes | DeviceError, took_ns: int) -> None:
-        if took_ns > self._slowest_ns:
-            self._slowest_ns = took_ns
+    def _concluded(self, exchange: Exchange, outcome: bytes | DeviceError, now_wall_ns: int) -> None:
+        if now_wall_ns - exchange.sent_wall_ns > self._slowest_ns:
+            self._slowest_ns = now_wall_ns - exchange.sent_wall_ns
         if self.manners.gap_s:
             self._pause(self.manners.gap_s)
         self._silences = 0
         self._backoff.succeeded()
+        self._blamed = None
+        if isinstance(outcome, DeviceRefused) and outcome.code in _ABSENT:
+            self._missed(exchange)
+        elif not isinstance(outcome, DeviceSilent):
+            self._share.heard(exchange.source.name, now_wall_ns)
         _tell(exchange, outcome, self._turns.clock.now_ns())
         if self._queue:
             self._pump()
 
-    def _deepen(self) -> None:
+    def _deepen(self, now_wall_ns: int) -> None:
         """Send more ahead where replies are good and requests wait."""
+        if self._shallows and self._depth_max == 1 and not self.manners.depth and now_wall_ns >= self._deep_from_ns:
+            self._depth_max = _DEPTH_MAX
         if self._depth >= self._depth_max:
             return
         self._streak += 1
@@ -318,27 +341,54 @@ class ModbusLink:
     def _expire(self, wire: Wire) -> None:
         transaction, head = next(iter(wire.owed.items()))
         del wire.owed[transaction]
-        if (wire.owed or head.was_ahead) and self._depth > 1 and not self.manners.depth:
+        wire.heard_ns = wall_ns()  # it is the turn of the next, who may have waited behind this one
+        is_known = head.source.name in self._share.silent
+        if (wire.owed or head.was_ahead) and self._depth > 1 and not self.manners.depth and not is_known:
             self._shallow(wire, head)
             return
+        if head is self._blamed:
+            # Asked alone it is as silent: it was the unit, and not that others were on their way.
+            self._depth, self._depth_max, self._blamed = self._deep_before, _DEPTH_MAX, None
+            self._shallows -= 1
         self._silences += 1
         self._waited_ns = int(head.timeout_s * NS_PER_S)
         # Also before a line is opened anew: what is owed on a serial line comes all the same.
         self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
+        self._missed(head)
         if self._silences >= _SILENCES_MAX:
-            wire.abort(f"closed by us: {self._silences} replies in a row did not come")
+            self._give_up(wire)
         _tell(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
         self._pump()
 
+    def _missed(self, exchange: Exchange) -> None:
+        """A unit did not answer: it is asked less often, if that holds up others."""
+        now_ns, source = wall_ns(), exchange.source
+        cost_ns = max(now_ns, self._free_ns) - exchange.sent_wall_ns
+        self._share.missed(source.name, exchange.sent_wall_ns, cost_ns, now_ns, answered_before=source.polls > 0)
+
+    def _give_up(self, wire: Wire) -> None:
+        """Close a connection over which nothing came for a while; those who wait are asked over the next, without a back-off."""
+        if self._queue or wire.owed:
+            if self._wire is wire:
+                self._wire = None
+            self._queue_again(wire, list(wire.owed.values()))
+        wire.abort(f"closed by us: {self._silences} replies in a row did not come")
+
     def _shallow(self, wire: Wire, head: Exchange) -> None:
-        """The peer answers one at a time: ask again for what it owes, one after the other."""
+        """The peer answers one at a time, it seems: ask again for what it owes, one after the other."""
+        self._blamed, self._deep_before = head, self._depth
         self._depth = self._depth_max = 1
-        owed = [each for each in (head, *wire.owed.values()) if each.request.is_read]
-        writes = [each for each in (head, *wire.owed.values()) if not each.request.is_read]
-        wire.owed.clear()
-        self._queue.extendleft(reversed(owed))
-        self._end(writes, "no reply in time; it is not known whether the write was done")
+        self._deep_from_ns = wall_ns() + min(_SHALLOW_NS << min(self._shallows, 16), _SHALLOW_MAX_NS)
+        self._shallows += 1
+        self._queue_again(wire, [head, *wire.owed.values()])
         self._pump()
+
+    def _queue_again(self, wire: Wire, owed: list[Exchange]) -> None:
+        """Have what is owed asked for again, before what waits; of writes it is not known whether they were done."""
+        wire.owed.clear()
+        self._queue.extendleft(reversed([each for each in owed if each.request.is_read]))
+        writes = [each for each in owed if not each.request.is_read]
+        self._end(writes, "no reply in time; it is not known whether the write was done")
 
     def unsure(self, wire: Wire, why: str) -> None:
         """Make sure of a line on which a reply may still come that nobody waits for, and that bears no number to tell."""
@@ -356,6 +406,10 @@ class ModbusLink:
         """Take that a connection is gone."""
         owed = list(wire.owed.values())
         wire.owed.clear()
+        if owed and self.address.is_serial:
+            # A line that is opened again at once still carries what is owed.
+            self._waited_ns = max(int(each.timeout_s * NS_PER_S) for each in owed)
+            self.unsure(wire, why)
         if self._wire is wire:
             self._wire = None
             if not wire.was_answered:

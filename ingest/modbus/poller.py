@@ -235,7 +235,7 @@ class ModbusPoller:
         """Say of the points that are not there that they are not; ask for those once more that were refused long ago."""
         doubted = set(self._plan.lessons.doubted(now_ns)) if self._plan.lessons.absent and not poll.rests else set()
         for group in poll.due:
-            if len(group.absent):
+            if group.lacks:
                 ids, probes = self._plan.absentees(group, doubted)
                 poll.pending.extend(probes)
                 if len(ids):
@@ -315,6 +315,8 @@ class ModbusPoller:
         try:
             poll.put_off -= 1
             poll.pending.append(reader)
+            if poll.silence is not None:
+                self._give_up(poll, BAD_NO_COMMUNICATION)  # it fell silent meanwhile
             self._ask(poll, self._clock.now_ns())
         except Exception:
             self.fault()

@@ -74,6 +74,7 @@ class Group:
         spans: where the points lie, and behind them what else is read for them (:mod:`ingest.modbus.companions`).
         due_ns: event time of its next poll.
         absent: (k,) uint64, the points that are not there.
+        lacks: whether anything is not there, be it a point or what speaks for points.
     """
 
     period_ns: int
@@ -82,6 +83,7 @@ class Group:
     due_ns: int = 0
     readers: list[Reader] = field(default_factory=list)
     absent: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    lacks: bool = False
 
     def name(self, span: Span) -> str:
         """Return what lies there, and where: of a point that is moved in the list nothing is known."""
@@ -137,6 +139,7 @@ class ReadPlan:
             group.readers = sorted(readers, key=lambda reader: not reader.decoder.tells)
             points = [group.points[span.row].name for span in absent if span.row < len(group.points)]
             group.absent = np.array([point_id(name) for name in points], dtype=np.uint64)
+            group.lacks = bool(absent)
         self.changed = False
 
     @property

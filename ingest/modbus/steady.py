@@ -135,8 +135,9 @@ class SteadyPoll:
         self.left -= 1
         self._exchange.done = self._done
         self.is_out = True
-        self._link.submit(self._exchange)
-        return True
+        if self._link.submit(self._exchange) is not None:
+            self.is_out = False
+        return self.is_out
 
     def abandon(self) -> None:
         """Publish nothing of what is under way."""

@@ -71,7 +71,7 @@ def test_a_server_that_answers_the_first_of_several_only_is_found_out_without_lo
         try:
             async with running(modbus_device(port, *scattered(16), timeout_s=0.3, manners=Manners(hole_max=0))) as (gateway, out):
                 [link] = gateway._links.values()
-                await out.until(lambda: link._depth_max == 1, "it was found out")
+                await out.until(lambda: link._shallows == 1, "it was found out")
                 await out.until(lambda: len(out.samples["p15"]) > 5, "it goes on")
                 for n in range(16):
                     assert {(each.quality, each.value) for each in out.samples[f"p{n}"]} == {("Good", 8.0 * n)}

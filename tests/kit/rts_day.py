@@ -17,7 +17,7 @@ from market.grid import Topology
 from market.rts_gmlc import RtsCase, load
 from market.units import NS_PER_S
 
-__all__ = ["frames_at", "point_specs", "rts_table", "values_at"]
+__all__ = ["area_table", "frames_at", "point_specs", "rts_table", "values_at"]
 
 _PERIOD_NS = 10 * NS_PER_S
 
@@ -53,8 +53,19 @@ def rts_table() -> PointTable:
     return PointTable(point_specs())
 
 
+@lru_cache(maxsize=8)
+def area_table(area: str) -> PointTable:
+    """Return the table of one area's points."""
+    return rts_table().of_area(area)
+
+
 def values_at(period: int, open_branches: tuple[str, ...] = ()) -> dict[str, float]:
     """Return the value of every point in one 5-minute period (counted from 0)."""
+    return dict(_values_at(period, open_branches))
+
+
+@lru_cache(maxsize=64)
+def _values_at(period: int, open_branches: tuple[str, ...]) -> dict[str, float]:
     case = _case()
     network = case.network
     load_mw = case.bus_load_mw(case.real_time, period)
@@ -81,11 +92,20 @@ def values_at(period: int, open_branches: tuple[str, ...] = ()) -> dict[str, flo
     return values
 
 
+@lru_cache(maxsize=1)
+def _devices() -> dict[tuple[str, str], list[tuple[str, int]]]:
+    """Name and id of every point of each device and area."""
+    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for spec in rts_table().specs:
+        found.setdefault((spec.device, spec.area), []).append((spec.name, point_id(spec.name)))
+    return dict(sorted(found.items()))
+
+
 def frames_at(ts_ns: int, seq: int, values: dict[str, float]) -> list[TelemetryFrame]:
     """Return one frame per device that holds all its values at ``ts_ns``."""
-    by_device: dict[tuple[str, str], list[tuple[int, int, float, int, int]]] = {}
-    for spec in rts_table().specs:
-        if spec.name in values:
-            sample = (point_id(spec.name), ts_ns, values[spec.name], GOOD, 0)
-            by_device.setdefault((spec.device, spec.area), []).append(sample)
-    return [frame_of(device, area, seq, ts_ns, samples) for (device, area), samples in sorted(by_device.items())]
+    frames = []
+    for (device, area), points in _devices().items():
+        samples = [(number, ts_ns, values[name], GOOD, 0) for name, number in points if name in values]
+        if samples:
+            frames.append(frame_of(device, area, seq, ts_ns, samples))
+    return frames

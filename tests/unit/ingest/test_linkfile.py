@@ -32,6 +32,8 @@ def written(folder: Path, url: str, *, in_map: str = "", in_device: str = "") ->
         ("modbus+tls://h", Address(host="h", port=802, tls=Tls())),
         ("modbus+rtu+tcp://h:4001", Address(host="h", port=4001, framing=Framing.RTU)),
         ("modbus+rtu:///dev/ttyS0", Address(host="/dev/ttyS0", framing=Framing.RTU, line=SerialLine())),
+        ("modbus+tcp://zähler.example", Address(host="zähler.example", port=502)),
+        ("modbus+tcp://[fe80::1%25eth0]", Address(host="fe80::1%25eth0", port=502)),
         (
             "modbus+rtu:///dev/ttyS0?baud=9600&parity=n&stop=2",
             Address(host="/dev/ttyS0", framing=Framing.RTU, line=SerialLine(baud=9600, parity="N", stop_bits=2)),
@@ -54,6 +56,13 @@ def test_where_devices_are(text: str, address: Address) -> None:
         ("modbus+rtu:///dev/ttyS0?parity=X", "'X' is no parity; write N, E or O"),
         ("modbus+rtu:///dev/ttyS0?stop=3", "'3' is no number of stop bits"),
         ("modbus+tcp://h:1/unit?x=1", "says more than host and port; remove 'unit\\?x=1'"),
+        ("modbus+tcp://h:1#3", "says more than host and port; remove '#3'"),
+        ("modbus+tcp://operator:secret@h:1", r"names a user, and Modbus knows none; write modbus\+tcp://h:1$"),
+        ("modbus+tls://operator@h", r"names a user, and Modbus knows none; write modbus\+tls://h:802$"),
+        ("modbus+rtu:///dev/ttyS0#2?baud=9600", "says '#2\\?baud=9600', which means nothing of a serial line; remove it"),
+        ("modbus+tcp://meter..plant:502", "'meter..plant' is no name of a host: .*; write a name or a number"),
+        (f"modbus+tcp://{'m' * 64}.plant", "is no name of a host: .*; write a name or a number"),
+        ("modbus+tcp://meter 7:502", "'meter 7' is no name of a host: .*; write a name or a number"),
     ],
 )
 def test_what_cannot_be_an_address_is_named_with_its_remedy(text: str, said: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.settings import ControlModel, NetworkModel
 from tests.kit import grids, three_areas
-from tests.kit.rts_day import frames_at, rts_table, values_at
+from tests.kit.rts_day import area_table, frames_at, rts_table, values_at
 from tests.kit.three_areas import AREAS, TICK_NS, in_parts, measured
 
 RULES = rules_from({"rt_interval_min": 5, "top_voltage_kv": 230})
@@ -42,7 +42,7 @@ def snapshots(ts_ns: int, model: MarketModel, open_branches: tuple[str, ...] = (
     values = values_at(PERIOD, open_branches) | {name.replace("__", "/"): value for name, value in changed.items()}
     found = []
     for area in rts_table().areas:
-        unit = AreaIntake(area, rts_table().of_area(area), model.rating_mw, 1.0)
+        unit = AreaIntake(area, area_table(area), model.rating_mw, 1.0)
         for frame in frames_at(ts_ns - NS_PER_S, 1, values):
             if frame.area == area:
                 unit.take(frame)

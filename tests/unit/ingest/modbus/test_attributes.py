@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ingest.devices import Kind, ModbusAttribute, Order
 from ingest.modbus.attributes import attribute_spans, text_of, texts
@@ -40,10 +38,3 @@ def test_the_texts_of_a_block_are_given_by_name() -> None:
     near, far = plan_blocks(attribute_spans(attributes))
     assert texts(near, attributes, b"cAem" + b"????" + b"AB12\0\0") == {"maker": "Acme", "serial": "AB12"}
     assert texts(far, attributes, b"x" * 250) == {"far": "x" * 250}
-
-
-@given(st.binary(max_size=250).filter(lambda data: len(data) % 2 == 0), st.booleans())
-def test_whatever_bytes_are_a_text_that_can_be_shown(data: bytes, swapped: bool) -> None:
-    text = text_of(data, swapped=swapped)
-    assert text.isprintable()
-    assert text == text.strip()

@@ -38,3 +38,8 @@ def test_a_serial_line_given_up_while_it_is_opened_is_closed(turns: int) -> None
     finally:
         os.close(near)
         os.close(far)
+
+
+def test_a_name_that_can_be_no_host_s_is_said_so() -> None:
+    with pytest.raises(OSError, match=r"'meter..plant' is no name of a host: "):
+        asyncio.run(dial(Address(host="meter..plant", port=502), asyncio.Protocol, Sockets()))

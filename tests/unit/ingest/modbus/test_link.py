@@ -2,125 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, cast
-
 import pytest
 
-from ingest.addresses import Address, Framing, Manners, SerialLine
-from ingest.devices import Kind
+from ingest.addresses import Manners
 from ingest.errors import DeviceError
 from ingest.modbus.exchange import Exchange
-from ingest.modbus.frames import Request, encode_adu, read_request, write_registers_request
-from ingest.modbus.link import ModbusLink
+from ingest.modbus.frames import encode_adu, write_registers_request
 from ingest.modbus.rtu import encode_rtu
 from ingest.modbus.wire import Wire
-from ingest.source import Source
-from market.units import NS_PER_MS, NS_PER_S, instant_ns
-from tests.kit.field import Collector, JumpClock, source_into
-
-MS = NS_PER_MS
-
-
-class Transport(asyncio.Transport):
-    """Keeps what is written; closes when told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[bytes] = []
-        self.is_closed = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def write(self, data: Any) -> None:
-        self.written.append(bytes(data))
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def abort(self) -> None:
-        self.is_closed = True
-
-
-class Line:
-    """A link whose connections, time and peer are the test's."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, address: Address, manners: Manners | None = None) -> None:
-        self.now_ns = NS_PER_S
-        self.clock = JumpClock(instant_ns("2026-06-10T12:00:00Z"))
-        self._due: list[tuple[int, Callable[[int], None]]] = []
-        monkeypatch.setattr("ingest.modbus.link.wall_ns", lambda: self.now_ns)
-        monkeypatch.setattr("ingest.modbus.wire.wall_ns", lambda: self.now_ns)
-        monkeypatch.setattr(ModbusLink, "_open", lambda _: self._opens())
-        self.source: Source = source_into(Collector())
-        self.outcomes: dict[str, bytes | DeviceError] = {}
-        self.link = ModbusLink(address, cast("Any", self), manners)
-        self.is_opening = False
-        self.connect()
-
-    def after(self, ns: int, call: Callable[[int], None]) -> None:
-        self._due.append((self.now_ns + ns, call))
-
-    def at_wall(self, wall_ns: int, call: Callable[[int], None]) -> None:
-        self._due.append((wall_ns, call))
-
-    def _opens(self) -> None:
-        self.is_opening = bool(self.link._queue)
-
-    def connect(self) -> None:
-        self.is_opening = False
-        self.wire, self.transport = Wire(self.link), Transport()
-        self.wire.connection_made(self.transport)
-        self.link.adopt(self.wire)
-
-    def settle(self) -> None:
-        """Let a connection that was closed be gone, and one that is wanted be there."""
-        if self.transport.is_closed:
-            self.wire.connection_lost(None)
-        if self.is_opening:
-            self.connect()
-
-    def pass_ms(self, ms: float) -> None:
-        end_ns = self.now_ns + int(ms * MS)
-        while due := sorted((each for each in self._due if each[0] <= end_ns), key=lambda each: each[0]):
-            self._due.remove(due[0])
-            self.now_ns = max(self.now_ns, due[0][0])
-            due[0][1](self.now_ns)
-            self.settle()
-        self.now_ns = end_ns
-
-    def ask(self, name: str, request: Request, timeout_s: float = 1.0, *, first: bool = False) -> None:
-        def done(_: Exchange, outcome: bytes | DeviceError, __: int) -> None:
-            assert name not in self.outcomes, f"{name} is told twice"
-            self.outcomes[name] = outcome
-
-        assert self.link.submit(Exchange(request, self.source, timeout_s, done), first=first) is None
-
-    def hear(self, data: bytes, wire: Wire | None = None) -> None:
-        """Have the peer say something, over the present connection or an earlier one."""
-        if wire in (None, self.wire) and not self.transport.is_closed:
-            self.wire.data_received(data)
-        self.settle()
-
-
-def read(register: int, unit: int = 1) -> Request:
-    return read_request(unit, Kind.HOLDING, register, 1)
-
-
-def holds(register: int) -> bytes:
-    """PDU of a reply: a register holds its number."""
-    return bytes([3, 2]) + register.to_bytes(2, "big")
-
-
-def right_or_silent(line: Line) -> bool:
-    return all(isinstance(outcome, DeviceError) or outcome == int(name).to_bytes(2, "big") for name, outcome in line.outcomes.items())
-
-
-TCP = Address(host="10.0.0.1", port=502)
-RTU = Address(host="10.0.0.1", port=4001, framing=Framing.RTU)
-SERIAL = Address(host="/dev/ttyS9", framing=Framing.RTU, line=SerialLine())
+from tests.kit.line import MS, RTU, SERIAL, TCP, Line, Transport, holds, read, right_or_silent
 
 
 def test_a_late_reply_without_a_number_is_never_taken_for_the_next_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +41,6 @@ def test_a_reply_without_a_number_that_comes_twice_answers_nothing_else(monkeypa
 
 def test_a_reply_to_the_last_of_several_timeouts_on_a_serial_line_answers_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Line(monkeypatch, SERIAL)
-    monkeypatch.setattr(Wire, "abort", lambda wire, why="": wire.close())
     line.ask("9", read(9))
     line.hear(encode_rtu(1, holds(9)))
     for register in range(10, 14):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ingest.devices import DataType, Kind, ModbusAttribute, ModbusPoint, Order
+from ingest.devices import DataType, Kind, Meaning, ModbusAttribute, ModbusPoint, Order, Register
 from ingest.errors import DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.lessons import Lessons
 from ingest.modbus.poller import ModbusPoller, exception_quality
@@ -199,6 +199,18 @@ def test_a_device_that_is_busy_is_asked_again_within_its_poll() -> None:
     assert bench.link.asked == [(0, 1), (500, 1), (0, 1), (0, 1)]
 
 
+def test_a_device_that_was_busy_and_then_fell_silent_is_asked_nothing_more_in_its_poll() -> None:
+    def answer(address: int, count: int) -> bytes:
+        if address == 0:
+            raise DeviceRefused("rtu: busy", 6)
+        raise DeviceLate("rtu: no reply within 1 s")
+
+    bench = Bench(answer, modbus_point("p", 0, period_ns=S), modbus_point("q", 500, period_ns=S))
+    bench.run_until(frames=1)
+    assert bench.link.asked == [(0, 1), (500, 1)]
+    assert [bench.out.samples[name][0].quality for name in "pq"] == ["Bad_NoCommunication"] * 2
+
+
 def test_what_was_learned_is_planned_around_also_after_a_restart() -> None:
     points = [modbus_point(f"p{n}", n) for n in range(0, 100, 2)]
     bench = Bench(without(37, 40), *points)
@@ -235,6 +247,23 @@ def test_a_point_that_was_refused_is_asked_for_once_more_a_day_later() -> None:
     assert bench.out.is_good("p3", 3.0)
     assert not bench.lessons
     assert all(not out.quality.startswith("Bad") for n in (0, 1, 2, 4, 5) for out in bench.out.samples[f"p{n}"])
+
+
+def test_a_companion_that_was_refused_is_asked_for_once_more_a_day_later_though_every_point_is_there() -> None:
+    hour_ns, missing = 3600 * S, [900]
+    factor = Register(kind=Kind.HOLDING, address=900, type=DataType.INT16, order=Order.ABCD)
+    bench = Bench(
+        lambda address, count: (1).to_bytes(2, "big") if address == 900 and not missing else without(*missing)(address, count),
+        modbus_point("p", 5, period_ns=hour_ns, meaning=Meaning(factor=factor)),
+    )
+    bench.run_until(frames=2)
+    assert bench.out.is_bad("p")
+    missing.clear()
+    bench.run_until(frames=23)
+    assert bench.out.is_bad("p")
+    bench.run_until(frames=27)
+    assert bench.out.is_good("p", 50.0)
+    assert not bench.lessons
 
 
 def test_what_a_stopped_poller_asked_for_is_published_by_nobody() -> None:

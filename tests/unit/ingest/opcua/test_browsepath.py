@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ingest.opcua.browsepath import BrowsePath, is_browse_path
 
@@ -41,11 +39,3 @@ def test_wildcards(pattern: str, fitting: list[str], unfitting: list[str]) -> No
 def test_what_is_no_path(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a path; write|does not say which variable"):
         BrowsePath.parsed(text)
-
-
-@given(st.text(min_size=1))
-def test_every_name_can_be_written(name: str) -> None:
-    written = "".join(f"&{letter}" if letter in "&/*?;=" else letter for letter in name)
-    [element] = BrowsePath.parsed(f"browse:/{written}").elements
-    assert element.literal == name
-    assert element.pattern.fullmatch(name)
