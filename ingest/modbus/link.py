@@ -99,8 +99,8 @@ class ModbusLink:
         Args:
             first: before all reads that wait, behind the writes.
         """
-        if self._wire is None and self._opening is None and (left_s := self._backoff.left_s) > 0:
-            return DeviceSilent(f"{exchange.source.name}: no connection to {self.address}; next try in {left_s:.1f} s")
+        if self._wire is None and self._opening is None and (why := self._unreachable()):
+            return DeviceSilent(f"{exchange.source.name}: {why}")
         if first:
             # Behind the writes that wait: of two set-points the later one must stand in the end.
             writes = (place for place in range(len(self._queue), 0, -1) if not self._queue[place - 1].request.is_read)
@@ -158,6 +158,11 @@ class ModbusLink:
             self._wire.abort()
             self._wire = None
         self._end(self._taken_queue(), "the link was closed")
+
+    def _unreachable(self) -> str:
+        """Return why no connection can be made now, empty where one can."""
+        left_s = self._backoff.left_s
+        return f"no connection to {self.address}; next try in {left_s:.1f} s" if left_s > 0 else ""
 
     # ---- sending ------------------------------------------------------------------------------------------------------------
 
@@ -302,11 +307,15 @@ class ModbusLink:
         self._silences += 1
         self._waited_ns = int(head.timeout_s * NS_PER_S)
         # Also before a line is opened anew: what is owed on a serial line comes all the same.
-        self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
+        self._doubt(wire, head)
         if self._silences >= _SILENCES_MAX:
             wire.abort(f"closed by us: {self._silences} replies in a row did not come")
         _tell(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
         self._pump()
+
+    def _doubt(self, wire: Wire, head: Exchange) -> None:
+        """A reply is late, and may still come."""
+        self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
 
     def _shallow(self, wire: Wire, head: Exchange) -> None:
         """The peer answers one at a time: ask again for what it owes, one after the other."""
@@ -327,6 +336,10 @@ class ModbusLink:
                 self._wire = None  # it was not lost: others who wait are asked over the next one, without a back-off
             wire.abort(why)
             return
+        self._leave_alone()
+
+    def _leave_alone(self) -> None:
+        """Send nothing until a line has been quiet."""
         # As long again as the reply was waited for, and longer than any took: what is owed has come by then, or never will.
         self._pause(max(2 * self._slowest_ns, self._waited_ns, _QUIET_MIN_NS) / NS_PER_S)
 

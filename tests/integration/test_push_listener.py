@@ -275,7 +275,7 @@ def test_garbage_costs_its_own_socket_only() -> None:
 
 def test_heartbeats_keep_a_device_connected_and_say_nothing() -> None:
     async def main() -> None:
-        async with listening(station(heartbeat=b"ping")) as bench:
+        async with listening(station(heartbeats=("ping",))) as bench:
             device = await bench.dial()
             for piece in (b"ping", b"pi", b"ng" + write(4, 1000)[:5], write(4, 1000)[5:] + b"pingping"):
                 await device.send(piece)
@@ -288,7 +288,7 @@ def test_heartbeats_keep_a_device_connected_and_say_nothing() -> None:
 
 
 def test_a_half_open_socket_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.modbus.listener._IDLE_MIN_S", 0.2)
+    monkeypatch.setattr("ingest.modbus.pushing._IDLE_MIN_S", 0.2)
     fast = push_device(free_port(), modbus_point("dtu/kv", 4, period_ns=100 * NS_PER_MS))
 
     async def main() -> None:

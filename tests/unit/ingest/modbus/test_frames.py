@@ -14,16 +14,14 @@ from ingest.modbus.frames import (
     Refused,
     Request,
     Splitter,
-    Written,
     encode_adu,
-    exception_pdu,
     judge,
-    parse_write,
     read_request,
     write_coils_request,
     write_registers_request,
-    written_pdu,
 )
+from ingest.modbus.greeting import Noise, Template
+from ingest.modbus.written import Written, exception_pdu, parse_write, written_pdu
 
 
 def pdu(text: str) -> bytes:
@@ -119,7 +117,7 @@ def test_heartbeats_between_frames_are_skipped_wherever_reads_fall() -> None:
     one, two = encode_adu(1, 1, b"\x03\x02\x00\x07"), encode_adu(0x6869, 1, b"\x03\x02\x00\x08")
     stream = b"hi there" + one + b"hi therehi there" + two + b"RTU x\r\n" + one
     for cut in range(len(stream) + 1):
-        splitter = Splitter((b"hi there", b"RTU x\r\n"))
+        splitter = Splitter(Noise([Template("hi there"), Template(r"RTU x\r\n")]))
         frames = splitter.feed(stream[:cut]) + splitter.feed(stream[cut:])
         assert [frame.pdu[-1] for frame in frames] == [7, 8, 7]
         assert splitter.lost is None

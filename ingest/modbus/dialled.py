@@ -1,0 +1,303 @@
+"""How is a device polled that dialled in to us?
+
+Like any other (:mod:`ingest.modbus.link`), over a connection that cannot be made anew by us: one that is gone comes back when the
+device dials again, and until then its points are bad. Three things differ for that.
+
+* **Noise.** Between its replies such a device sends heartbeats, or who it is once more. They are passed over wherever they stand between
+  two replies, and each is a sign of life: a device that sends them is not given up because the meters behind it are silent.
+* **Late replies over RTU.** Where we make the connection it is cut after a reply that did not come, so that the next answer can only be the
+  next request's. To cut off a device that dialled in takes every meter behind it along. So the silent unit alone is not asked again
+  before its reply has come (it is dropped), or can come no more over this connection, which keeps its order: another unit has
+  answered since, or a heartbeat has come, and as on a serial line nothing was sent for as long as any reply took. If neither happens
+  before the unit is asked again, the connection is cut after all.
+* **Two sockets of one id.** The newer one is asked first, once nothing is owed on the older. When it answers, the older is closed; if it
+  goes or stays silent, the older one is asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.addresses import Address, DialIn, Framing, Manners
+from ingest.modbus.exchange import Exchange
+from ingest.modbus.frames import Exceptional, Good, Refusal, Verdict
+from ingest.modbus.greeting import Noise, Template, greeting_in, is_tellable
+from ingest.modbus.link import ModbusLink
+from ingest.modbus.reception import Arrival
+from ingest.modbus.rtu import ReplyReader
+from ingest.modbus.wire import Owner, Wire
+from ingest.source import Source
+from ingest.turns import Turns
+
+__all__ = ["DialledLink", "DialledStation", "DialledWire"]
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """A reply that is late and may still come over this connection.
+
+    Attributes:
+        heard: how much noise had come by then.
+        passed: whether another unit has answered since.
+    """
+
+    exchange: Exchange
+    heard: int
+    passed: bool = False
+
+
+class DialledWire(Wire):
+    """A connection that a device made.
+
+    Args:
+        noise: what the device may send between replies.
+        source: a device behind it, against which is counted what comes before anything was asked.
+    """
+
+    __slots__ = ("_doubts", "_held", "_stale", "noise")
+
+    def __init__(self, link: Owner, noise: Noise, source: Source) -> None:
+        super().__init__(link, noise or None)
+        self.noise = noise
+        self._last_asker = source
+        self._held = b""
+        self._doubts: dict[int, _Doubt] = {}
+        self._stale: tuple[int, ReplyReader] | None = None
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether a part of a reply has come."""
+        return (self._reader is not None and self._reader.begun) or self._stale is not None
+
+    def doubt(self, exchange: Exchange) -> None:
+        """Note that a reply is late and may still come."""
+        self._reader = None
+        self._doubts[exchange.request.unit] = _Doubt(exchange, self.noise.heard)
+
+    def may_ask(self, unit: int) -> bool:
+        """Whether no late reply of a unit can still come."""
+        doubt = self._doubts.get(unit)
+        return doubt is None or doubt.passed or self.noise.heard != doubt.heard
+
+    def send(self, exchange: Exchange) -> None:
+        """Put a request on its way."""
+        self._doubts.pop(exchange.request.unit, None)
+        super().send(exchange)
+
+    def _take_rtu(self, data: bytes) -> None:
+        if self._reader is None or not self._reader.begun:
+            data = self._explained(data)
+        if data:
+            super()._take_rtu(data)
+
+    def _behind(self, rest: bytes) -> bytes:
+        return self._explained(rest)
+
+    def _conclude(self, transaction: int, exchange: Exchange, verdict: Verdict, reply: object) -> None:
+        if isinstance(verdict, Good | Exceptional):
+            for doubt in self._doubts.values():
+                doubt.passed = True
+        super()._conclude(transaction, exchange, verdict, reply)
+
+    def _explained(self, data: bytes) -> bytes:
+        """Return data that begin where a reply may, without the noise and the late replies they begin with."""
+        data, self._held = self._held + data, b""
+        while data:
+            if self._stale is None:
+                at, waits = self.noise.end(data)
+                data = data[at:]
+                if waits:
+                    self._held = data
+                    return b""
+                if not data or not self._is_late(data[0]):
+                    return data
+                self._stale = (data[0], ReplyReader(self._doubts[data[0]].exchange.request))
+            unit, reader = self._stale
+            verdict = reader.feed(data)
+            if verdict is None:
+                return b""
+            self._stale = None
+            if not isinstance(verdict, Good | Exceptional):
+                return data
+            late = self._doubts.pop(unit).exchange
+            late.source.refuse(Refusal.LATE, f"a reply to {late.request.pdu.hex(' ')}")
+            data = reader.rest
+        return b""
+
+    def _is_late(self, unit: int) -> bool:
+        """Whether a reply that begins so can only be one that was owed before."""
+        owed = self.owed.get(0)
+        return unit in self._doubts and (owed is None or owed.request.unit != unit)
+
+
+class DialledLink(ModbusLink):
+    """The connection to a device that dials in.
+
+    Args:
+        address: of ours; it says who dials in.
+    """
+
+    def __init__(self, address: Address, turns: Turns, manners: Manners | None = None) -> None:
+        super().__init__(address, turns, manners)
+        self._newcomer: DialledWire | None = None
+        self._on_trial: Wire | None = None
+        self._parked: Wire | None = None
+        self._heard = 0
+
+    @property
+    def has_two(self) -> bool:
+        """Whether two sockets are open and it is not yet clear which will do."""
+        return self._newcomer is not None or self._parked is not None
+
+    def take(self, wire: DialledWire) -> None:
+        """Go on over a connection that the device has just made."""
+        if self._newcomer is not None:
+            self._newcomer.abort("closed by us: the device dialled in once more")
+        self._newcomer = wire
+        self._pump()
+
+    def rest(self) -> None:
+        """Stay connected: we could not connect again."""
+
+    def close(self) -> None:
+        """Give up every connection; whoever waits is told."""
+        spare = [wire for wire in (self._newcomer, self._parked) if wire is not None]
+        self._newcomer = self._parked = self._on_trial = None
+        super().close()
+        for wire in spare:
+            wire.abort("the link was closed")
+
+    def replied(self, exchange: Exchange, verdict: Verdict, *, alone: bool) -> None:
+        """Take what the peer answered; ``alone``: nothing else was on its way."""
+        if self._on_trial is not None and self._on_trial.was_answered:
+            parked, self._on_trial, self._parked = self._parked, None, None
+            if parked is not None:
+                parked.abort("closed by us: a newer connection of the same device answers")
+        super().replied(exchange, verdict, alone=alone)
+
+    def lost(self, wire: Wire, why: str) -> None:
+        """Take that a connection is gone."""
+        if wire is self._newcomer:
+            self._newcomer = None
+        elif wire is self._parked:
+            self._parked = None
+        elif wire is self._on_trial:
+            self._on_trial = None
+        super().lost(wire, why)
+        if self._wire is None and self._newcomer is None and self._parked is not None:
+            parked, self._parked = self._parked, None
+            self._adopted(parked)
+
+    def _unreachable(self) -> str:
+        dial_in = self.address.dial_in
+        assert dial_in is not None
+        return "" if self._newcomer is not None else f"{dial_in.id} has not dialled in at {self.address.host}:{self.address.port}"
+
+    def _open(self) -> None:
+        if self._queue and self._wire is None:
+            # Not at once: who hands in a request is not told of its end before it was taken.
+            asyncio.get_running_loop().call_soon(self._nobody_there)
+
+    def _nobody_there(self) -> None:
+        if self._wire is None and self._newcomer is None:
+            self._end(self._taken_queue(), self._unreachable())
+
+    def _pump(self) -> None:
+        wire = self._wire
+        if self._newcomer is not None:
+            if wire is not None and wire.owed:
+                return  # nothing more over the older connection; its replies come first
+            self._trade(self._newcomer)
+            return
+        if isinstance(wire, DialledWire) and wire.is_open and self._queue and not wire.owed and self._is_free():
+            unit = self._queue[0].request.unit
+            if not wire.may_ask(unit):
+                self.unsure(wire, f"the late reply of unit {unit} could be taken for its next one")
+        super()._pump()
+
+    def _trade(self, newcomer: DialledWire) -> None:
+        """Ask over the newer connection, and keep the older until that has answered."""
+        self._newcomer = None
+        older, self._wire = self._wire, None
+        if older is not None and older.is_open:
+            if self._parked is not None:
+                older, spare = (older, self._parked) if older.was_answered else (self._parked, older)
+                spare.abort("closed by us: the device dialled in once more")
+            self._parked, self._on_trial = older, newcomer
+        self._adopted(newcomer)
+
+    def _adopted(self, wire: Wire) -> None:
+        self._connections = 0  # its station counts them, for every device behind it
+        self._free_ns = 0
+        self.adopt(wire)
+
+    def _doubt(self, wire: Wire, head: Exchange) -> None:
+        assert isinstance(wire, DialledWire)
+        if wire.noise.heard != self._heard:
+            self._heard = wire.noise.heard
+            self._silences = 0  # the device lives; what is behind it is silent
+        if self.address.framing is Framing.RTU and not wire.is_midway:
+            wire.doubt(head)
+            self._leave_alone()
+        else:
+            super()._doubt(wire, head)
+
+
+class DialledStation:
+    """What dials in under one id, to be polled: the sources of all devices behind it share its link."""
+
+    look_ns: Final = None
+
+    def __init__(self, link: DialledLink) -> None:
+        assert link.address.dial_in is not None
+        self.dial_in: DialIn = link.address.dial_in
+        self._link = link
+        self._greeting = greeting_in(self.dial_in.reception)
+        self._heartbeats = [Template.of(text) for text in self.dial_in.reception.heartbeats]
+        self._sources: list[Source] = []
+        self._units: set[int] = set()
+        self._arrivals = 0
+        self._peer = ""
+
+    def serve(self, source: Source, unit: int) -> None:
+        """Add a device that is polled over the link."""
+        self._sources.append(source)
+        self._units.add(unit)
+
+    def refuse(self, reason: str, detail: str) -> None:
+        """Count against every device behind it that it was not let in."""
+        for source in self._sources:
+            source.refuse(reason, detail)
+
+    def welcome(self, arrival: Arrival) -> asyncio.Protocol | None:
+        """Return who speaks with it from now on."""
+        self._arrivals += 1
+        if self._arrivals > 1:
+            for source in self._sources:
+                source.reconnects += 1
+        if self._link.is_open:
+            first, second = self._peer, arrival.peer
+            self.refuse("duplicate_registration", f"{self.dial_in.id} is connected from {first} and dialled in from {second} as well")
+        self._peer = arrival.peer
+        again = [self._greeting] if isinstance(self._greeting, Template) else []
+        again += [Template.literal(arrival.said)] if arrival.said and not again else []
+        units, framing = frozenset(self._units), self._link.address.framing
+        # Many devices repeat their registration to keep the connection alive; one that could be a reply is not allowed to.
+        noise = [template for template in (*self._heartbeats, *again) if is_tellable(template, framing, units)]
+        return DialledWire(self._link, Noise(noise, arrival.id), self._sources[0])
+
+    def begin(self, wire: asyncio.Protocol) -> None:
+        """Ask over a connection that was welcomed; it is made by now."""
+        assert isinstance(wire, DialledWire)
+        self._link.take(wire)
+
+    def look(self) -> None:
+        """Do nothing: who polls sees silence."""
+
+    def close(self) -> None:
+        """Do nothing: the link is closed by who made it."""
