@@ -6,10 +6,10 @@ device dials again, and until then its points are bad. Three things differ for t
 * **Noise.** Between its replies such a device sends heartbeats, or who it is once more. They are passed over wherever they stand between
   two replies, and each is a sign of life: a device that sends them is not given up because the meters behind it are silent.
 * **Late replies over RTU.** Where we make the connection it is cut after a reply that did not come, so that the next answer can only be the
-  next request's. To cut off a device that dialled in takes every meter behind it along. So the silent unit alone is not asked again
-  before its reply has come (it is dropped), or can come no more over this connection, which keeps its order: another unit has
-  answered since, or a heartbeat has come, and as on a serial line nothing was sent for as long as any reply took. If neither happens
-  before the unit is asked again, the connection is cut after all.
+  next request's. To cut off a device that dialled in takes every meter behind it along. Here a late reply is known by its shape: its unit,
+  its function and how many bytes it has. A request whose answer would have the same shape waits behind a probe, a read of another
+  number of registers. Its answer shows that nothing older can come, because a unit answers in order; a late reply that comes is dropped.
+  A unit that is silent costs the others its timeouts, as on any serial line, and not their connection.
 * **Two sockets of one id.** The newer one is asked first, once nothing is owed on the older. When it answers, the older is closed; if it
   goes or stays silent, the older one is asked again.
 """
@@ -17,38 +17,31 @@ device dials again, and until then its points are bad. Three things differ for t
 from __future__ import annotations
 
 import asyncio
-import logging
-from dataclasses import dataclass
 from typing import Final
 
 from ingest.addresses import Address, DialIn, Framing, Manners
+from ingest.errors import DeviceError, DeviceRefused
 from ingest.modbus.exchange import Exchange
-from ingest.modbus.frames import Exceptional, Good, Refusal, Verdict
+from ingest.modbus.frames import KIND_READ, Exceptional, Good, Refusal, Request, Verdict, read_request
 from ingest.modbus.greeting import Noise, Template, greeting_in, is_tellable
-from ingest.modbus.link import ModbusLink
+from ingest.modbus.link import ModbusLink, tell
 from ingest.modbus.reception import Arrival
 from ingest.modbus.rtu import ReplyReader
 from ingest.modbus.wire import Owner, Wire
 from ingest.source import Source
-from ingest.turns import Turns
+from ingest.turns import Turns, wall_ns
+from market.units import NS_PER_S
 
 __all__ = ["DialledLink", "DialledStation", "DialledWire"]
 
-_log: Final = logging.getLogger(__name__)
+_EXCEPTION_BIT: Final = 0x80
+_ADDRESSES: Final = 0x10000
+_TELLING_BYTES: Final = 3
+"""Unit, function and size: what a reply is known by."""
 
-
-@dataclass(slots=True)
-class _Doubt:
-    """A reply that is late and may still come over this connection.
-
-    Attributes:
-        heard: how much noise had come by then.
-        passed: whether another unit has answered since.
-    """
-
-    exchange: Exchange
-    heard: int
-    passed: bool = False
+_PROBES_MAX: Final = 12
+_LATE_MAX_NS: Final = 30 * NS_PER_S
+"""Wall time after which a reply that did not come never will."""
 
 
 class DialledWire(Wire):
@@ -66,8 +59,10 @@ class DialledWire(Wire):
         self.noise = noise
         self._last_asker = source
         self._held = b""
-        self._doubts: dict[int, _Doubt] = {}
-        self._stale: tuple[int, ReplyReader] | None = None
+        self._doubts: dict[int, list[Exchange]] = {}
+        self._stale: ReplyReader | None = None
+
+    # ---- late replies ---------------------------------------------------------------------------------------------------------
 
     @property
     def is_midway(self) -> bool:
@@ -77,17 +72,35 @@ class DialledWire(Wire):
     def doubt(self, exchange: Exchange) -> None:
         """Note that a reply is late and may still come."""
         self._reader = None
-        self._doubts[exchange.request.unit] = _Doubt(exchange, self.noise.heard)
+        self._doubts.setdefault(exchange.request.unit, []).append(exchange)
 
-    def may_ask(self, unit: int) -> bool:
-        """Whether no late reply of a unit can still come."""
-        doubt = self._doubts.get(unit)
-        return doubt is None or doubt.passed or self.noise.heard != doubt.heard
+    def confuses(self, request: Request) -> bool:
+        """Whether a late reply could be taken for this request's."""
+        return request.is_read and any(_shape(late.request) == _shape(request) for late in self._fresh(request.unit))
 
-    def send(self, exchange: Exchange) -> None:
-        """Put a request on its way."""
-        self._doubts.pop(exchange.request.unit, None)
-        super().send(exchange)
+    def probe(self, request: Request) -> Request | None:
+        """Return a read like a request whose reply looks like that of none that is late; None where too many are."""
+        taken = {_shape(request), *(_shape(late.request) for late in self._fresh(request.unit))}
+        kind, address = KIND_READ[request.pdu[0]], int.from_bytes(request.pdu[1:3], "big")
+        for size in range(1, _PROBES_MAX + 2):
+            count = 8 * size if kind.is_bits else size
+            if address + count <= _ADDRESSES and _shape(found := read_request(request.unit, kind, address, count)) not in taken:
+                return found
+        return None
+
+    def _fresh(self, unit: int) -> list[Exchange]:
+        """Return those whose late replies may still come, the oldest first."""
+        doubts = self._doubts.get(unit)
+        if not doubts:
+            return []
+        fresh = [late for late in doubts if wall_ns() - late.sent_wall_ns < _LATE_MAX_NS]
+        if fresh:
+            self._doubts[unit] = fresh
+        else:
+            del self._doubts[unit]
+        return fresh
+
+    # ---- what comes -----------------------------------------------------------------------------------------------------------
 
     def _take_rtu(self, data: bytes) -> None:
         if self._reader is None or not self._reader.begun:
@@ -99,9 +112,8 @@ class DialledWire(Wire):
         return self._explained(rest)
 
     def _conclude(self, transaction: int, exchange: Exchange, verdict: Verdict, reply: object) -> None:
-        if isinstance(verdict, Good | Exceptional):
-            for doubt in self._doubts.values():
-                doubt.passed = True
+        if isinstance(verdict, Good) and self._doubts:
+            self._doubts.pop(exchange.request.unit, None)  # it answers in order: what is older never comes
         super()._conclude(transaction, exchange, verdict, reply)
 
     def _explained(self, data: bytes) -> bytes:
@@ -111,28 +123,49 @@ class DialledWire(Wire):
             if self._stale is None:
                 at, waits = self.noise.end(data)
                 data = data[at:]
-                if waits:
+                if waits or (data and data[0] in self._doubts and len(data) < _TELLING_BYTES):
                     self._held = data
                     return b""
-                if not data or not self._is_late(data[0]):
+                late = self._late(data) if data else None
+                if late is None:
                     return data
-                self._stale = (data[0], ReplyReader(self._doubts[data[0]].exchange.request))
-            unit, reader = self._stale
+                self._stale = ReplyReader(late.request)
+                late.source.refuse(Refusal.LATE, f"a reply to {late.request.pdu.hex(' ')}")
+            reader = self._stale
             verdict = reader.feed(data)
             if verdict is None:
                 return b""
             self._stale = None
             if not isinstance(verdict, Good | Exceptional):
                 return data
-            late = self._doubts.pop(unit).exchange
-            late.source.refuse(Refusal.LATE, f"a reply to {late.request.pdu.hex(' ')}")
+            self.noise.heard += 1  # a late reply is a sign of life, too
             data = reader.rest
         return b""
 
-    def _is_late(self, unit: int) -> bool:
-        """Whether a reply that begins so can only be one that was owed before."""
+    def _late(self, data: bytes) -> Exchange | None:
+        """Return whose late reply begins here, and forget it and what is older; None where it is none."""
+        unit, function, size = data[:_TELLING_BYTES] if data[0] in self._doubts else (0, 0, 0)
+        doubts = self._doubts.get(unit, [])
         owed = self.owed.get(0)
-        return unit in self._doubts and (owed is None or owed.request.unit != unit)
+        if owed is not None and owed.request.unit == unit and _is_like(owed.request, function, size):
+            return None
+        for place, late in enumerate(doubts):
+            # An exception has no shape of its own. It answers one of these or the request that is owed: the oldest, to be sure.
+            if function == late.request.pdu[0] | _EXCEPTION_BIT or _is_like(late.request, function, size):
+                del doubts[: place + 1]
+                if not doubts:
+                    del self._doubts[unit]
+                return late
+        return None
+
+
+def _shape(request: Request) -> tuple[int, int | bytes | None]:
+    """Return by what the reply to a request can be told from that to another, of the same unit."""
+    return request.pdu[0], request.data_bytes if request.is_read else request.echo
+
+
+def _is_like(request: Request, function: int, size: int) -> bool:
+    return request.pdu[0] == function and request.data_bytes in (None, size)
 
 
 class DialledLink(ModbusLink):
@@ -214,11 +247,26 @@ class DialledLink(ModbusLink):
                 return  # nothing more over the older connection; its replies come first
             self._trade(self._newcomer)
             return
-        if isinstance(wire, DialledWire) and wire.is_open and self._queue and not wire.owed and self._is_free():
-            unit = self._queue[0].request.unit
-            if not wire.may_ask(unit):
-                self.unsure(wire, f"the late reply of unit {unit} could be taken for its next one")
+        if isinstance(wire, DialledWire) and wire.is_open and self._queue and not wire.owed and wire.confuses(self._queue[0].request):
+            self._probe(wire, self._queue[0])
         super()._pump()
+
+    def _probe(self, wire: DialledWire, waiting: Exchange) -> None:
+        """Ask a unit something else first, whose late reply could be taken for its next one."""
+        probe = wire.probe(waiting.request)
+        if probe is None:
+            self.unsure(wire, f"late replies of unit {waiting.request.unit} could be taken for its next one")
+            return
+        self._queue.appendleft(Exchange(probe, waiting.source, waiting.timeout_s, self._probed))
+
+    def _probed(self, probe: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+        if isinstance(outcome, bytes | DeviceRefused):
+            return  # what waits is asked next
+        waiting = [each for each in self._queue if each.request.unit == probe.request.unit and each.request.is_read]
+        for each in waiting:
+            self._queue.remove(each)
+        for each in waiting:
+            tell(each, outcome, now_ns)
 
     def _trade(self, newcomer: DialledWire) -> None:
         """Ask over the newer connection, and keep the older until that has answered."""

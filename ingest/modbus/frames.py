@@ -23,6 +23,7 @@ from ingest.devices import Kind
 __all__ = [
     "BITS_MAX",
     "EXCEPTION_NAMES",
+    "KIND_READ",
     "REGISTERS_MAX",
     "WRITE_COILS_MAX",
     "WRITE_REGISTERS_MAX",
@@ -124,6 +125,10 @@ _READS: Final = {
     Kind.HOLDING: Function.READ_HOLDING,
     Kind.INPUT: Function.READ_INPUT,
 }
+
+
+KIND_READ: Final = {int(function): kind for kind, function in _READS.items()}
+"""Which table each function code reads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from ingest.source import Source
 from ingest.turns import Turns, wall_ns
 from market.units import NS_PER_MS, NS_PER_S
 
-__all__ = ["ModbusLink"]
+__all__ = ["ModbusLink", "tell"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -262,7 +262,7 @@ class ModbusLink:
             outcome = DeviceSilent(f"{name}: the reply does not answer the request ({verdict.reason})")
         self._silences = 0
         self._backoff.succeeded()
-        _tell(exchange, outcome, self._turns.clock.now_ns())
+        tell(exchange, outcome, self._turns.clock.now_ns())
         if self._queue:
             self._pump()
 
@@ -310,7 +310,7 @@ class ModbusLink:
         self._doubt(wire, head)
         if self._silences >= _SILENCES_MAX:
             wire.abort(f"closed by us: {self._silences} replies in a row did not come")
-        _tell(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
+        tell(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
         self._pump()
 
     def _doubt(self, wire: Wire, head: Exchange) -> None:
@@ -366,10 +366,10 @@ class ModbusLink:
     def _end(self, exchanges: list[Exchange], why: str) -> None:
         now_ns = self._turns.clock.now_ns()
         for exchange in exchanges:
-            _tell(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
+            tell(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
 
 
-def _tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+def tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
     """Tell what became of an exchange; a fault of who is told stays with that device."""
     try:
         exchange.done(exchange, outcome, now_ns)
