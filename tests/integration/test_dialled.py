@@ -232,3 +232,73 @@ def test_a_registration_of_bytes_is_read_however_it_arrives() -> None:
             assert not dtu.closed.is_set()
 
     asyncio.run(main())
+
+
+def test_whatever_strangers_send_the_one_good_device_is_read_and_nothing_is_left_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.modbus.listener._REGISTRATION_S", 0.5)
+    noise = random.Random(20261122)
+
+    def mischief() -> bytes:
+        good = b"DTU bad\r\nping" + b"\x02\x03\x04\x00\x01\x00\x02"
+        return noise.choice(
+            [
+                noise.randbytes(noise.randrange(1, 3000)),
+                good[: noise.randrange(len(good))],
+                good + noise.randbytes(300),
+                b"DTU bad\r\n" * 30,
+                b"DTU " + b"x" * 100_000,
+                b"DTU bad\r\n" + b"ping" * 20_000,
+                b"\x16\x03\x01\x02\x00\x01" + noise.randbytes(100),
+                b"",
+            ]
+        )
+
+    async def main() -> None:
+        port = free_port()
+        good = modbus_device(0, modbus_point("1/0", 0, period_ns=50 * NS_PER_MS), name="m1", address=dialled_address(port))
+        bad = modbus_device(0, modbus_point("2/0", 0), name="m2", unit_id=2, address=dialled_address(port, name="bad"), timeout_s=0.2)
+        async with running(good, bad) as (gateway, out), dialling(port) as dtu:
+            await out.until(lambda: out.is_good("1/0"), "the good one is read")
+            began = len(out.samples["1/0"])
+            writers = []
+            for _ in range(150):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writers.append(writer)
+                for piece in pieces(mischief(), noise) if noise.random() < 0.2 else [mischief()]:
+                    writer.write(piece)
+                    if len(piece) < 8 and noise.random() < 0.02:
+                        await asyncio.sleep(0)
+                await asyncio.sleep(0.002)
+            [listener] = gateway._listeners
+            await out.until(lambda: listener.nameless == 0, "who says nothing is closed")
+            await out.until(lambda: len(out.samples["1/0"]) > began + 10, "the good one is read all the time")
+            for writer in writers:
+                writer.close()
+            assert {sample.quality for sample in out.samples["1/0"][began:]} == {"Good"}
+            assert health(gateway, "m1").refused == {}
+            assert not dtu.closed.is_set()
+            own = health(gateway, f"modbus+listen://127.0.0.1:{port}").refused
+            assert set(own) <= {"no_name", "unknown_name"}
+            assert own["no_name"] > 20
+            assert out.good("2/0") == []
+
+    asyncio.run(main())
+
+
+def test_a_peer_has_only_so_many_sockets_that_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.modbus.listener._NAMELESS_PER_PEER_MAX", 5)
+
+    async def main() -> None:
+        port = free_port()
+        async with running(*meters(port, Framing.RTU, 1)) as (gateway, out), dialling(port):
+            await out.until(lambda: out.is_good("1/0"), "a device that said who it is does not count")
+            writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(8)]
+            [listener] = gateway._listeners
+            own = f"modbus+listen://127.0.0.1:{port}"
+            await out.until(lambda: health(gateway, own).refused == {"too_many": 3}, "three are turned away")
+            assert listener.nameless == 5
+            for writer in writers:
+                writer.close()
+            await out.until(lambda: listener.nameless == 0, "they are gone")
+
+    asyncio.run(main())
