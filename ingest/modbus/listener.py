@@ -43,9 +43,10 @@ _RENEWAL_S: Final = 5.0
 _BACKLOG: Final = 1024
 """Connections that the system takes for us while we are busy; it may take fewer (net.core.somaxconn)."""
 
-_NAMELESS_MAX: Final = 4096
-_NAMELESS_PER_PEER_MAX: Final = 512
-"""Sockets that have not said who they are; of one network address, behind which a mobile operator may have any number of devices."""
+_NAMELESS_MAX: Final = 8192
+_NAMELESS_PER_PEER_MAX: Final = 4096
+"""Sockets that have not said who they are, some kibibytes each. Of one network address there may be thousands for a moment: a mobile
+operator has a whole fleet behind one, and after an outage all of it dials at once."""
 
 _STRANGERS_MAX: Final = 100
 _ID_SHOWN: Final = 64
