@@ -64,7 +64,8 @@ What only OPC UA servers have (``sampling``, ``queue``, ``deadband``, ``mode``, 
 :mod:`ingest.opcua.entry`.
 
 A device that dials in, to write holding registers and coils to us (``modbus+listen``) or to be polled (``modbus+tcp+listen``,
-``modbus+rtu+listen``), says who it is; how (``register``, ``heartbeat``, ``id``, ``tls``) stands in :mod:`ingest.listenfile`.
+``modbus+rtu+listen``), says who it is, by ``RTU (?P<name>\S+)\r\n`` where its entry does not say otherwise; what it may say (``register``,
+``heartbeat``, ``id``, ``tls``) stands in :mod:`ingest.listenfile`.
 
 Every problem is found before anything connects, and all of them are reported together, each with its line.
 """

@@ -197,7 +197,7 @@ class Listener:
             what = (
                 "%s: %r dialled in from %s and is not in the point list; its socket is closed; if it is yours, add a device with `id: %s`"
             )
-            where = {"listener": self.own.name, "device": name, "peer": peer}
+            where = {"listener": self.own.name, "device": name, "detail": peer}
             _log.warning(what, self.own.name, name, peer, name, extra=where)
 
 

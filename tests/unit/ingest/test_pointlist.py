@@ -74,7 +74,7 @@ def test_the_shipped_example() -> None:
 
     dtu = by_name["dtu-7"]
     assert isinstance(dtu, PushDevice)
-    assert (dtu.host, dtu.port, dtu.heartbeat, dtu.register) == ("127.0.0.1", 9100, b"ping", r"RTU (?P<name>\S+)\r\n")
+    assert (dtu.host, dtu.port, dtu.heartbeats, dtu.register) == ("127.0.0.1", 9100, ("ping",), r"RTU (?P<name>\S+)\r\n")
     assert dtu.clock == ClockRegister(address=0, type=DataType.UINT64, order=Order.ABCD, tick_ns=NS_PER_MS)
 
     ems = by_name["ems-2"]
