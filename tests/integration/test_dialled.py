@@ -170,6 +170,24 @@ def test_a_dead_unit_neither_takes_the_others_along_nor_the_connection(framing: 
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_dtu_with_nobody_behind_it_is_kept_as_long_as_it_says_that_it_lives(lives: bool) -> None:
+    async def main() -> None:
+        port = free_port()
+        devices = meters(port, Framing.MBAP, 1, 2, timeout_s=0.1)
+        async with running(*devices), dialling(port, Framing.MBAP, answer=lambda unit, plain: None) as dtu:
+            for _ in range(1500):
+                await asyncio.sleep(0.02)
+                if lives:
+                    dtu.say(b"ping")
+                if dtu.closed.is_set() or len(dtu.asked) >= 8:
+                    break
+            assert dtu.closed.is_set() is not lives
+            assert len(dtu.asked) >= 8 or not lives
+
+    asyncio.run(main())
+
+
 class SlowUnits:
     """Units that answer in order, each some replies late or never."""
 

@@ -237,3 +237,39 @@ def test_names_of_a_certificate_begin_with_its_common_name() -> None:
     subject = ((("commonName", "a"),), (("organizationName", "o"),))
     assert names_in({"subject": subject, "subjectAltName": (("DNS", "b"), ("email", "c"), ("URI", "urn:d"))}) == ("a", "b", "urn:d")
     assert names_in(None) == names_in({}) == ()
+
+
+def test_an_exception_answers_the_oldest_that_is_owed_and_is_no_answer_to_the_probe() -> None:
+    """A unit of one register refuses every probe: its next request still gets its answer, one timeout later."""
+    link, wire, _ = wired()
+    late = asked(1, 50, 1)
+    wire.send(late)
+    wire.owed.clear()
+    wire.doubt(late)
+    request = wire.probe(asked(1, 50, 1).request)
+    assert request is not None
+    probe = Exchange(request, late.source, 1.0, nobody)
+    probe.sent_wall_ns = wall_ns()
+    wire.send(probe)
+    wire.data_received(encode_rtu(1, bytes([0x83, 2])))
+    assert link.verdicts == [], "whose it is cannot be told"
+    wire.owed.clear()
+    wire.doubt(probe)
+    assert not wire.confuses(asked(1, 50, 1).request)
+    wire.send(asked(1, 50, 1))
+    wire.data_received(reply(1, 50, 1))
+    assert link.verdicts == [(1, values(1, 50, 1))]
+    assert not link.cut
+
+
+def test_a_unit_that_is_silent_for_long_leaves_no_shape_for_another_probe() -> None:
+    _, wire, _ = wired()
+    found = asked(1, 0, 1).request
+    shapes = set()
+    while found is not None:
+        exchange = Exchange(found, source_into(Collector()), 1.0, nobody)
+        exchange.sent_wall_ns = wall_ns()
+        wire.doubt(exchange)
+        shapes.add(found.data_bytes)
+        found = wire.probe(asked(1, 0, 1).request)
+    assert shapes == {2 * count for count in range(1, 14)}
