@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Address", "Framing", "Manners", "SerialLine", "Tls"]
+__all__ = ["Address", "DialIn", "Framing", "Manners", "Reception", "SerialLine", "ServerTls", "Tls"]
 
 
 class Framing(StrEnum):
@@ -47,12 +47,60 @@ class SerialLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """Certificates of an address of ours at which devices dial in; paths of PEM files.
+
+    Attributes:
+        cert, key: what we show.
+        ca: whom we trust to vouch for devices; None where they are not asked for a certificate.
+        clients_required: whether a device without a certificate is turned away; else it may show none, but no wrong one.
+    """
+
+    cert: str
+    key: str
+    ca: str | None = None
+    clients_required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """How devices are received that dial in at an address of ours; all of them alike.
+
+    Attributes:
+        register: what a device says first (:func:`ingest.modbus.greeting.greeting_of`); ``address`` where it says nothing and is known by
+            its network address, ``certificate`` where it is known by the name in its certificate.
+        heartbeats: what it says when it has nothing to say (:class:`ingest.modbus.greeting.Template`).
+        tls: None where it speaks in the clear.
+    """
+
+    register: str
+    heartbeats: tuple[str, ...] = ()
+    tls: ServerTls | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialIn:
+    """Who dials in.
+
+    Attributes:
+        id: what it calls itself.
+        certificate: name that must stand in its certificate; None for its id where it shows a certificate, empty for any name that the
+            authority vouches for.
+    """
+
+    id: str
+    reception: Reception
+    certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """Where devices are; those with the same address share one connection.
 
     Attributes:
-        host: name or number of a host; path of a serial line.
+        host: name or number of a host; path of a serial line; where it dials in, an address of ours.
         port: 0 for a serial line.
+        dial_in: who dials in, and is asked over that connection; None where we make the connection.
     """
 
     host: str
@@ -60,6 +108,7 @@ class Address:
     framing: Framing = Framing.MBAP
     tls: Tls | None = None
     line: SerialLine | None = None
+    dial_in: DialIn | None = None
 
     @property
     def is_serial(self) -> bool:
@@ -67,7 +116,8 @@ class Address:
         return self.line is not None
 
     def __str__(self) -> str:
-        return self.host if self.is_serial else f"{self.host}:{self.port}"
+        at = self.host if self.is_serial else f"{self.host}:{self.port}"
+        return at if self.dial_in is None else f"{self.dial_in.id} at {at}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

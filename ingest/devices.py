@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from ingest.addresses import Address, Manners
+from ingest.addresses import Address, DialIn, Manners, Reception, ServerTls
 from ingest.pointchecks import PointChecks
 from ingest.quality import BAD, GOOD, UNCERTAIN
 from market.errors import UnitError
@@ -405,8 +405,9 @@ class PushDevice:
 
     Attributes:
         host: address we listen at; devices with the same host and port share one listener.
-        register: regular expression of the registration line; its group ``name`` is the device's name.
-        heartbeat: bytes the device may send between frames, or none.
+        register, heartbeats, tls: how devices are received there (:class:`ingest.addresses.Reception`).
+        id: what it calls itself; empty for its name.
+        certificate: as in :class:`ingest.addresses.DialIn`.
     """
 
     name: str
@@ -415,10 +416,19 @@ class PushDevice:
     port: int
     unit_id: int
     register: str
-    heartbeat: bytes
     clock: ClockRegister | None
     points: tuple[ModbusPoint, ...]
+    heartbeats: tuple[str, ...] = ()
     reorder_ns: int | None = None
+    tls: ServerTls | None = None
+    id: str = ""
+    certificate: str | None = None
+
+    @property
+    def dial_in(self) -> DialIn:
+        """Who dials in, and how it is received."""
+        reception = Reception(register=self.register, heartbeats=self.heartbeats, tls=self.tls)
+        return DialIn(id=self.id or self.name, reception=reception, certificate=self.certificate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

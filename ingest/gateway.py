@@ -36,10 +36,11 @@ from ingest.clock import Clock
 from ingest.devices import Device, ModbusDevice, PushDevice, UaDevice
 from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame
+from ingest.modbus.dialled import DialledLink
 from ingest.modbus.lessonbook import LessonBook
 from ingest.modbus.link import ModbusLink
-from ingest.modbus.listener import PushListener
 from ingest.modbus.poller import ModbusPoller
+from ingest.modbus.stations import Stations
 from ingest.modbus.steady import Harvest
 from ingest.opcua.session import UaSession
 from ingest.pointlist import PointList
@@ -89,16 +90,18 @@ class Gateway:
         self._writers: dict[str, Callable[[float], Awaitable[None]]] = {}
         self._links: dict[Address, ModbusLink] = {}
         manners = _shared_manners(points)
-        self._listeners: list[PushListener] = []
         self._tasks: list[asyncio.Task[None]] = []
-        dialling_in: dict[tuple[str, int], list[PushDevice]] = {}
+        stations = Stations(self._turns)
         for device in points.devices:
             match device:
                 case ModbusDevice():
                     link = self._links.get(device.address)
                     if link is None:
-                        link = self._links[device.address] = ModbusLink(device.address, self._turns, manners[device.address])
+                        way = ModbusLink if device.address.dial_in is None else DialledLink
+                        link = self._links[device.address] = way(device.address, self._turns, manners[device.address])
                     source = self._source(device.name, device.area, device)
+                    if isinstance(link, DialledLink):
+                        stations.poll(link, source, device.unit_id)
                     lessons = self._book.read(device.name)
                     learned = partial(self._book.write, device.name, lessons)
                     poller = ModbusPoller(device, link, source, self._turns, lessons, learned, harvest)
@@ -110,13 +113,9 @@ class Gateway:
                     self._readers.append((source, session))
                     self._writers |= {point.name: partial(session.write, point) for point in device.points if point.writable}
                 case PushDevice():
-                    dialling_in.setdefault((device.host, device.port), []).append(device)
-        for (host, port), devices in dialling_in.items():
-            sources = {device.name: self._source(device.name, device.area, device) for device in devices}
-            own = self._source(f"modbus+listen://{host}:{port}", "")
-            listener = PushListener(devices, sources, own, clock)
-            self._listeners.append(listener)
-            self._readers.append((own, listener))
+                    stations.push(device, self._source(device.name, device.area, device))
+        self._listeners = stations.listeners(lambda name: self._source(name, ""))
+        self._readers += [(listener.own, listener) for listener in self._listeners]
 
     def _source(self, name: str, area: str, device: Device | None = None) -> Source:
         checks, ledger = (None, None) if device is None else (Checks.of(device.points), ledger_of(device))

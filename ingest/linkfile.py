@@ -18,14 +18,14 @@ file. A map may say what its make of device ``needs`` that others do not, all of
 though no point asked for them (found from round trips where not given), ``depth`` the requests on their way at a time (found out where
 not given).
 
-See :mod:`ingest.pointlist` for the whole file.
+Devices that dial in to us stand in :mod:`ingest.listenfile`; see :mod:`ingest.pointlist` for the whole file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, model_validator
@@ -53,6 +53,7 @@ class TlsModel(Strict):
     cert: str | None = None
     key: str | None = None
     name: str | None = None
+    clients: Literal["required", "optional"] | None = None
 
     @model_validator(mode="after")
     def _shows_a_pair(self) -> Self:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from ingest.checkfile import CounterKey, Frozen, Rate, check_counter
 from ingest.devices import ClockRegister, DataType, Kind, Order
 from ingest.linkfile import NeedsModel, TlsModel
+from ingest.listenfile import check_heartbeats, check_register
 from ingest.meaningfile import MeaningModel, QualityModel, Reg, check_meaning
 from ingest.modbus.frames import REGISTERS_MAX
 from ingest.opcua.browsepath import BrowsePath, is_browse_path
@@ -37,7 +38,6 @@ __all__ = [
     "UaPointModel",
 ]
 
-_HEARTBEAT_MIN: Final = 3
 _NODE: Final = re.compile(r"(?:nsu=[^;]+;|ns=\d+;)?(?:i=\d+|[sgb]=.+)")
 
 
@@ -271,29 +271,12 @@ class DeviceModel(Strict):
     security: SecurityModel | None = None
     backfill: BackfillNs = None
     register_: Annotated[str | None, Field(alias="register")] = None
-    heartbeat: str | None = None
+    heartbeat: str | list[str] | None = None
+    id: Name | None = None
     tls: TlsModel | None = None
 
-    @field_validator("register_")
-    @classmethod
-    def _names_the_device(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            groups = re.compile(value).groupindex
-        except re.error as exc:
-            raise ValueError(f"{value!r} is not a regular expression ({exc}); correct it") from None
-        if "name" not in groups:
-            raise ValueError(f"{value!r} does not say which device it is; write `(?P<name>...)` around the name")
-        return value
-
-    @field_validator("heartbeat")
-    @classmethod
-    def _cannot_be_a_frame(cls, value: str | None) -> str | None:
-        # The third byte of every Modbus/TCP frame is 0; a shorter heartbeat could be the start of one.
-        if value is not None and (len(value.encode()) < _HEARTBEAT_MIN or not value.isascii() or value[2] == "\0"):
-            raise ValueError(f"{value!r} cannot be told from a frame; a heartbeat has at least {_HEARTBEAT_MIN} plain characters")
-        return value
+    _names_the_device = field_validator("register_")(staticmethod(check_register))
+    _is_heartbeat = field_validator("heartbeat")(staticmethod(check_heartbeats))
 
 
 class FileModel(Strict):

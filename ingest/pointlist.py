@@ -63,9 +63,9 @@ names neither: then every step back is a reset.
 What only OPC UA servers have (``sampling``, ``queue``, ``deadband``, ``mode``, ``security``, ``backfill``) stands in
 :mod:`ingest.opcua.entry`.
 
-A device that dials in (``modbus+listen``) writes holding registers to us. It may give ``register``, the regular expression of the
-line it sends first, up to and with what ends the line, whose group ``name`` is the device's name (default
-``RTU (?P<name>\S+)\r\n``), and ``heartbeat``, the text it sends when it has nothing to say.
+A device that dials in, to write holding registers and coils to us (``modbus+listen``) or to be polled (``modbus+tcp+listen``,
+``modbus+rtu+listen``), says who it is, by ``RTU (?P<name>\S+)\r\n`` where its entry does not say otherwise; what it may say (``register``,
+``heartbeat``, ``id``, ``tls``) stands in :mod:`ingest.listenfile`.
 
 Every problem is found before anything connects, and all of them are reported together, each with its line.
 """
@@ -82,14 +82,16 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ingest.addresses import Manners
+from ingest.addresses import Address, DialIn, Manners
 from ingest.checkfile import checks_of
-from ingest.devices import ClockRegister, Device, Kind, ModbusAttribute, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
+from ingest.devices import ClockRegister, Device, ModbusAttribute, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
 from ingest.linkfile import MODBUS_PORTS, UnusableAddressError, polled_address
+from ingest.listenfile import LISTENING, PUSHED
 from ingest.meaningfile import meaning_of, word_of
 from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, SunspecPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
+from ingest.receptions import Receptions
 from ingest.sunspecfile import attributes_of, written_out
 from ingest.yamlfile import Located, load_yaml
 from market.errors import ConfigError, Problem
@@ -98,14 +100,13 @@ from market.units import NS_PER_S
 __all__ = ["PointList", "read_point_list"]
 
 _ADDRESSES: Final = 65_536
-_REGISTER: Final = r"RTU (?P<name>\S+)\r\n"
 _RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
 _PLAIN_NAME: Final = re.compile(r"[^\s{}]+")
 _DEVICES_MAX: Final = 100_000
 """Most devices one entry may stand for: more is a slip of the finger in a range."""
 
-_TIMEOUT_NS: Final = dict.fromkeys((*MODBUS_PORTS, "modbus+listen"), NS_PER_S) | {"opc.tcp": 4 * NS_PER_S}
+_TIMEOUT_NS: Final = dict.fromkeys((*MODBUS_PORTS, PUSHED), NS_PER_S) | dict.fromkeys(LISTENING, 3 * NS_PER_S) | {"opc.tcp": 4 * NS_PER_S}
 _SCHEMES: Final = tuple(_TIMEOUT_NS)
 
 
@@ -166,7 +167,7 @@ class _Builder:
         self._attributes: dict[str, tuple[ModbusAttribute, ...]] = {}
         self._index_of_device: dict[str, int] = {}
         self._device_of_point: dict[int, tuple[str, str]] = {}
-        self._greeting_at: dict[tuple[str, int], tuple[str, bytes]] = {}
+        self._receptions = Receptions(located.path.parent, self._complain)
 
     def build(self) -> PointList:
         given = {str(name): data for name, data in self._located.data["maps"].items()}
@@ -235,7 +236,7 @@ class _Builder:
             self._complain(f"there is no map {entry.map!r}; {remedy}", "devices", index, "map")
             return
         given = [text for value in entry.vars.values() for text in ([value] if isinstance(value, str) else value)]
-        texts = [entry.name, entry.area, entry.url, str(entry.unit), *given]
+        texts = [entry.name, entry.area, entry.url, str(entry.unit), entry.id or "", (entry.tls and entry.tls.name) or "", *given]
         counts = {len(_span(found)) for text in texts for found in _RANGE.finditer(text)}
         if len(counts) > 1:
             self._complain(f"ranges of {_listed(counts)} entries in one device; make them equally long", "devices", index)
@@ -283,11 +284,18 @@ class _Builder:
                 backfill_ns=entry.backfill,
             )
         modbus_points = tuple(point for point in points if isinstance(point, ModbusPoint))
-        if scheme in MODBUS_PORTS:
+        dial_in: DialIn | None = None
+        if scheme in LISTENING or scheme == PUSHED:
+            certificate = None if entry.tls is None or entry.tls.name is None else _stepped(entry.tls.name, step)
+            dial_in = self._receptions.dial_in((host, port), name if entry.id is None else _stepped(entry.id, step), certificate)
+            self._receptions.claim(index, (host, port), name, dial_in, LISTENING.get(scheme), unit_id)
+        if scheme != PUSHED:
+            tls = entry.tls.built(self._located.path.parent) if entry.tls is not None and dial_in is None else None
+            listens = None if dial_in is None else Address(host=host, port=port, framing=LISTENING[scheme], dial_in=dial_in)
             return ModbusDevice(
                 name=name,
                 area=area,
-                address=polled_address(text, entry.tls.built(self._located.path.parent) if entry.tls is not None else None),
+                address=listens or polled_address(text, tls),
                 manners=layout.needs.built() if layout.needs is not None else Manners(),
                 unit_id=unit_id,
                 timeout_s=timeout_s,
@@ -296,17 +304,21 @@ class _Builder:
                 clock=_clock(layout),
                 attributes=self._attributes[entry.map],
             )
+        assert dial_in is not None, "it dials in"
         return PushDevice(
             name=name,
             area=area,
             host=host,
             port=port,
             unit_id=unit_id,
-            register=entry.register_ or _REGISTER,
-            heartbeat=(entry.heartbeat or "").encode(),
+            register=dial_in.reception.register,
+            heartbeats=dial_in.reception.heartbeats,
             clock=_clock(layout),
             points=modbus_points,
             reorder_ns=layout.reorder,
+            tls=dial_in.reception.tls,
+            id="" if dial_in.id == name else dial_in.id,
+            certificate=dial_in.certificate,
         )
 
     def _url(self, index: int, entry: DeviceModel, layout: MapModel, text: str) -> tuple[str, str, int, str] | None:
@@ -339,36 +351,18 @@ class _Builder:
 
     def _check_extras(self, index: int, entry: DeviceModel, layout: MapModel, scheme: str, at: tuple[str, int]) -> None:
         """Check the keys that only some kinds of device have."""
-        dials_in = scheme == "modbus+listen"
-        unfit = {"timeout"} if dials_in else {"register", "heartbeat"}
+        dials_in = scheme == PUSHED or scheme in LISTENING
+        unfit = set() if dials_in else {"register", "heartbeat", "id"}
+        unfit |= {"timeout"} if scheme == PUSHED else set()
         unfit |= {"unit"} if scheme == "opc.tcp" else {"security", "backfill"}
-        unfit |= set() if scheme == "modbus+tls" else {"tls"}
+        unfit |= set() if dials_in or scheme == "modbus+tls" else {"tls"}
         for key in sorted(unfit):
             if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
                 self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)
-        if not dials_in:
-            return
-        if layout.attributes:
-            self._complain("a device that dials in is not asked for texts; remove them", "maps", entry.map, "attributes")
-        if layout.clock is not None and layout.clock.reg[0] is not Kind.HOLDING:
-            what = "a device can write its clock to a holding register only; write `holding` and the address"
-            self._complain(what, "maps", entry.map, "clock", "reg")
-        if layout.clock is not None and layout.clock.since_ns:
-            what = "a device that dials in counts since 1970-01-01T00:00:00Z; remove `since`"
-            self._complain(what, "maps", entry.map, "clock", "since")
-        greeting = (entry.register_ or _REGISTER, (entry.heartbeat or "").encode())
-        if self._greeting_at.setdefault(at, greeting) != greeting:
-            what = "devices at one listener must have the same `register` and `heartbeat`; use another port"
-            self._complain(what, "devices", index, "url")
-        for name, point in layout.points.items():
-            if not isinstance(point, ModbusPointModel):
-                continue
-            tables = {point.reg[0], *(reg[0] for _, reg, _ in point.companions())}
-            if layout.quality is not None:
-                tables.add(layout.quality.reg[0])
-            if point.write or tables != {Kind.HOLDING}:
-                what = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
-                self._complain(what, "maps", entry.map, "points", name)
+        if scheme == "modbus+tls" and entry.tls is not None and entry.tls.clients is not None:
+            self._complain(f"means nothing for {scheme}; remove it", "devices", index, "tls", "clients")
+        if dials_in:
+            self._receptions.take(index, entry, layout, scheme, at)
 
     def _points(self, index: int, entry: DeviceModel, layout: MapModel, names: Mapping[str, Sequence[str]]) -> Iterator[Point]:
         used: set[str] = set()

@@ -6,8 +6,8 @@ fall. :func:`judge` holds a reply against its request: transaction, unit, functi
 for, and a write must be echoed as it was sent. Anything else is refused with a reason, because a client that trusts a late,
 short or foreign reply files one register's value under another's name.
 
-Bytes in, values out: no socket, no clock. RTU framing, which has no transaction number, is :mod:`ingest.modbus.rtu`. Absent on
-purpose: the function codes that are neither plain reads nor plain writes.
+Bytes in, values out: no socket, no clock. RTU framing, which has no transaction number, is :mod:`ingest.modbus.rtu`; what a device
+writes to us is :mod:`ingest.modbus.written`. Absent on purpose: the function codes that are neither plain reads nor plain writes.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from ingest.devices import Kind
 
 __all__ = [
     "BITS_MAX",
     "EXCEPTION_NAMES",
+    "KIND_READ",
     "REGISTERS_MAX",
+    "WRITE_COILS_MAX",
     "WRITE_REGISTERS_MAX",
     "Adu",
     "ExceptionCode",
@@ -33,17 +35,14 @@ __all__ = [
     "Refusal",
     "Refused",
     "Request",
+    "Skipped",
     "Splitter",
     "Verdict",
-    "Written",
     "encode_adu",
-    "exception_pdu",
     "judge",
-    "parse_write",
     "read_request",
     "write_coils_request",
     "write_registers_request",
-    "written_pdu",
 ]
 
 REGISTERS_MAX: Final = 125
@@ -75,6 +74,7 @@ class Function(IntEnum):
     WRITE_REGISTER = 6
     WRITE_COILS = 15
     WRITE_REGISTERS = 16
+    READ_WRITE_REGISTERS = 23
 
 
 class ExceptionCode(IntEnum):
@@ -125,6 +125,10 @@ _READS: Final = {
     Kind.HOLDING: Function.READ_HOLDING,
     Kind.INPUT: Function.READ_INPUT,
 }
+
+
+KIND_READ: Final = {int(function): kind for kind, function in _READS.items()}
+"""Which table each function code reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,14 @@ def encode_adu(transaction: int, unit: int, pdu: bytes) -> bytes:
     return _HEADER.pack(transaction, 0, len(pdu) + 1, unit) + pdu
 
 
+class Skipped(Protocol):
+    """What a device may send between frames."""
+
+    def at(self, data: bytes, start: int) -> int | None:
+        """Return how much of it begins here, bytes; 0 where too little has come to tell, None where it is a frame."""
+        ...
+
+
 class Splitter:
     """Cuts a byte stream into frames, wherever its reads fall.
 
@@ -234,13 +246,12 @@ class Splitter:
     after it can be trusted, and the connection has to go.
 
     Args:
-        noise: what a device may send between frames (heartbeats); the third byte of each is not 0, which no frame's is.
+        noise: what the device may send between frames, which cannot be taken for one; None where nothing.
     """
 
     __slots__ = ("_buffer", "_noise", "lost")
 
-    def __init__(self, noise: tuple[bytes, ...] = ()) -> None:
-        assert all(len(token) >= 3 and token[2] for token in noise), f"{noise} could be taken for frames"
+    def __init__(self, noise: Skipped | None = None) -> None:
         self._buffer = b""
         self._noise = noise
         self.lost: Refusal | None = None
@@ -259,7 +270,7 @@ class Splitter:
         frames: list[Adu] = []
         start, size = 0, len(buffer)
         while True:
-            if self._noise and (skip := self._noise_at(buffer, start)) is not None:
+            if self._noise is not None and start < size and (skip := self._noise.at(buffer, start)) is not None:
                 if not skip:
                     break
                 start += skip
@@ -279,16 +290,6 @@ class Splitter:
         self._buffer = buffer[start:]
         return frames
 
-    def _noise_at(self, buffer: bytes, start: int) -> int | None:
-        """Return the length of the noise that begins here, 0 where too little has come to tell, None where it is none."""
-        here = buffer[start : start + max(len(token) for token in self._noise)]
-        for token in self._noise:
-            if here.startswith(token):
-                return len(token)
-            if token.startswith(here):
-                return 0
-        return None
-
 
 def judge(request: Request, transaction: int, reply: Adu) -> Verdict:
     """Say whether a reply answers a request sent under a transaction number."""
@@ -306,51 +307,3 @@ def judge(request: Request, transaction: int, reply: Adu) -> Verdict:
     if len(reply.pdu) != request.data_bytes + 2 or reply.pdu[1] != request.data_bytes:
         return Refused(Refusal.SIZE, is_ours=True)
     return Good(reply.pdu[2:])
-
-
-# ---- the slave's side: a device writes to us -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Registers a device wrote to us.
-
-    Attributes:
-        data: the registers' bytes, two for each.
-    """
-
-    function: int
-    address: int
-    data: bytes
-
-    @property
-    def count(self) -> int:
-        """Registers written."""
-        return len(self.data) // 2
-
-
-def parse_write(pdu: bytes) -> Written | ExceptionCode:
-    """Read a write of registers (function 6 or 16), or say with which exception to answer."""
-    function = pdu[0]
-    if function == Function.WRITE_REGISTER:
-        return Written(function, int.from_bytes(pdu[1:3], "big"), pdu[3:5]) if len(pdu) == 5 else ExceptionCode.ILLEGAL_VALUE
-    if function != Function.WRITE_REGISTERS:
-        return ExceptionCode.ILLEGAL_FUNCTION
-    if len(pdu) < 6:
-        return ExceptionCode.ILLEGAL_VALUE
-    _, address, count, size = struct.unpack_from(">BHHB", pdu)
-    if not 1 <= count <= WRITE_REGISTERS_MAX or size != 2 * count or len(pdu) != 6 + size:
-        return ExceptionCode.ILLEGAL_VALUE
-    return Written(function, address, pdu[6:])
-
-
-def written_pdu(written: Written) -> bytes:
-    """Confirm a write."""
-    if written.function == Function.WRITE_REGISTER:
-        return struct.pack(">BH", written.function, written.address) + written.data
-    return struct.pack(">BHH", written.function, written.address, written.count)
-
-
-def exception_pdu(function: int, code: ExceptionCode) -> bytes:
-    """Refuse a request."""
-    return bytes([(function | _EXCEPTION_BIT) & 0xFF, code])

@@ -42,7 +42,7 @@ from ingest.source import Source
 from ingest.turns import Turns, wall_ns
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
 
-__all__ = ["ModbusLink"]
+__all__ = ["ModbusLink", "tell"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -72,6 +72,9 @@ class ModbusLink:
         turns: event time, and who calls when deadlines pass.
         manners: what the peer needs.
     """
+
+    _asks_at_once = True
+    """Whether a request over an idle connection needs no look at anything else."""
 
     def __init__(self, address: Address, turns: Turns, manners: Manners | None = None) -> None:
         self.address = address
@@ -117,15 +120,15 @@ class ModbusLink:
         Args:
             first: before all reads that wait, behind the writes.
         """
-        if self._wire is None and self._opening is None and (left_s := self._backoff.left_s) > 0:
-            return DeviceSilent(f"{exchange.source.name}: no connection to {self.address}; next try in {left_s:.1f} s")
+        if self._wire is None and self._opening is None and (why := self._unreachable()):
+            return DeviceSilent(f"{exchange.source.name}: {why}")
         if self._share.silent and not first and (left_s := self._share.left_ns(exchange.source.name, wall_ns()) / NS_PER_S) > 0:
             return DeviceSilent(f"{exchange.source.name}: it does not answer, and others on {self.address} do; next try in {left_s:.0f} s")
         if first:
             # Behind the writes that wait: of two set-points the later one must stand in the end.
             writes = (place for place in range(len(self._queue), 0, -1) if not self._queue[place - 1].request.is_read)
             self._queue.insert(next(writes, 0), exchange)
-        elif self._free_ns == 0 and self.is_idle:
+        elif self._asks_at_once and self._free_ns == 0 and self.is_idle:
             assert self._wire is not None
             self._send(self._wire, exchange)
             self._watch()
@@ -183,6 +186,11 @@ class ModbusLink:
             self._wire.abort()
             self._wire = None
         self._end(self._taken_queue(), "the link was closed")
+
+    def _unreachable(self) -> str:
+        """Return why no connection can be made now, empty where one can."""
+        left_s = self._backoff.left_s
+        return f"no connection to {self.address}; next try in {left_s:.1f} s" if left_s > 0 else ""
 
     # ---- sending ------------------------------------------------------------------------------------------------------------
 
@@ -300,7 +308,7 @@ class ModbusLink:
             self._missed(exchange)
         elif not isinstance(outcome, DeviceSilent):
             self._share.heard(exchange.source.name, now_wall_ns)
-        _tell(exchange, outcome, self._turns.clock.now_ns())
+        tell(exchange, outcome, self._turns.clock.now_ns())
         if self._queue:
             self._pump()
 
@@ -353,12 +361,16 @@ class ModbusLink:
         self._silences += 1
         self._waited_ns = int(head.timeout_s * NS_PER_S)
         # Also before a line is opened anew: what is owed on a serial line comes all the same.
-        self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
+        self._doubt(wire, head)
         self._missed(head)
         if self._silences >= _SILENCES_MAX:
             self._give_up(wire)
-        _tell(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
+        tell(head, DeviceLate(f"{head.source.name}: no reply within {head.timeout_s:g} s"), self._turns.clock.now_ns())
         self._pump()
+
+    def _doubt(self, wire: Wire, head: Exchange) -> None:
+        """A reply is late, and may still come."""
+        self.unsure(wire, f"a reply to {head.request.pdu.hex(' ')} is late")
 
     def _missed(self, exchange: Exchange) -> None:
         """A unit did not answer: it is asked less often, if that holds up others."""
@@ -399,6 +411,10 @@ class ModbusLink:
                 self._wire = None  # it was not lost: others who wait are asked over the next one, without a back-off
             wire.abort(why)
             return
+        self._leave_alone()
+
+    def _leave_alone(self) -> None:
+        """Send nothing until a line has been quiet."""
         # As long again as the reply was waited for, and longer than any took: what is owed has come by then, or never will.
         self._pause(max(2 * self._slowest_ns, self._waited_ns, _QUIET_MIN_NS) / NS_PER_S)
 
@@ -429,10 +445,10 @@ class ModbusLink:
     def _end(self, exchanges: list[Exchange], why: str) -> None:
         now_ns = self._turns.clock.now_ns()
         for exchange in exchanges:
-            _tell(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
+            tell(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
 
 
-def _tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+def tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
     """Tell what became of an exchange; a fault of who is told stays with that device."""
     try:
         exchange.done(exchange, outcome, now_ns)

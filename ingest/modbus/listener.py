@@ -1,82 +1,91 @@
-"""What do devices say that dial in to us, name themselves, and write their registers?
+"""Who dials in to us, and is it let in?
 
-A device behind a mobile operator's network cannot be reached; it connects to us, sends a registration line with its name, and then
-pushes: Modbus/TCP frames that write registers (function 16 or 6), to which we answer as a slave would. What it wrote is published
-as one frame per write, marked PUSHED, with the time of the device's own clock register where its map has one and this write holds
-it, else with ours.
+A device behind a mobile operator's network cannot be reached. It connects to an address of ours and says who it is: by a packet that it
+sends first (:mod:`ingest.modbus.greeting`), by its network address, or by the name in its certificate. Then its station speaks with it:
+one that it writes to (:mod:`ingest.modbus.pushing`), or one that polls it (:mod:`ingest.modbus.dialled`).
 
-Whatever arrives, only the socket it came on is affected: an unknown name, a name already connected, an address outside the map, a
-stream that is no Modbus, a peer that sends and does not read. Each is counted, and logged the first time. A device that stays
-silent for three of a point's periods has that point published bad, once and then every period; a socket silent as long is taken
-for half-open and closed, so that the device can dial in again.
+Who is not let in is counted, with the reason, against its station where it has one, else against the listener: an unknown id, a packet
+that is none, a handshake that fails, a certificate for somebody else, a peer that is too slow or has too many sockets open that say
+nothing. Unknown ids are kept, the latest hundred, with where they came from and how to let them in.
+
+A stranger costs little: 256 bytes, ten seconds, one socket; and no station notices it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import socket
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import numpy as np
-
+from ingest.addresses import DialIn, Reception
 from ingest.clock import Clock
-from ingest.devices import Kind, PushDevice
-from ingest.frame import point_id
-from ingest.modbus.companions import Companions, companion_spans
-from ingest.modbus.decode import BlockDecoder, integer_at, spans_of
-from ingest.modbus.frames import Adu, ExceptionCode, Refusal, Splitter, Written, encode_adu, exception_pdu, parse_write, written_pdu
-from ingest.modbus.plan import Block
-from ingest.points import STALE_PERIODS
-from ingest.quality import BAD_NO_COMMUNICATION, Flag
+from ingest.modbus.greeting import BY_ADDRESS, GREETING_BYTES_MAX, greeting_in
+from ingest.modbus.reception import Arrival, Station
+from ingest.modbus.tlsserver import ServerCertificates, TlsShell
 from ingest.source import Source
-from ingest.sourcetime import NO_TIME, clock_off_ns, settle_source_times
 from market.errors import ConfigError, Problem
 from market.units import NS_PER_S
 
-__all__ = ["PushListener"]
+__all__ = ["Listener"]
 
 _log: Final = logging.getLogger(__name__)
 
-_REGISTRATION_BYTES_MAX: Final = 256
 _REGISTRATION_S: Final = 10.0
-"""Wall seconds a peer has to say its name."""
+"""Wall seconds a peer has to say who it is, its handshake included."""
 
-_IDLE_MIN_S: Final = 5.0
 _TICK_MIN_S: Final = 0.1
-_NAMES_LOGGED_MAX: Final = 100
-_LAYOUTS_MAX: Final = 64
-"""Shapes of write remembered per device; a device has a few, a broken one must not fill the memory."""
+_RENEWAL_S: Final = 5.0
+"""Wall seconds between two looks at the files of the certificates."""
 
-_SEND_BUFFER_BYTES: Final = 16 * 1024
-"""What the kernel may hold of our answers to one device, a thousand of them: enough, and little for ten thousand devices."""
+_BACKLOG: Final = 1024
+"""Connections that the system takes for us while we are busy; it may take fewer (net.core.somaxconn)."""
 
-_TIME_MAX_NS: Final = int(np.iinfo(np.int64).max)
+_NAMELESS_MAX: Final = 8192
+_NAMELESS_PER_PEER_MAX: Final = 4096
+"""Sockets that have not said who they are, some kibibytes each. Of one network address there may be thousands for a moment: a mobile
+operator has a whole fleet behind one, and after an outage all of it dials at once."""
+
+_STRANGERS_MAX: Final = 100
+_ID_SHOWN: Final = 64
 
 
-class PushListener:
+class Listener:
     """Listens at one address for the devices that dial in there.
 
     Args:
-        devices: all with the same address, registration line and heartbeat.
-        sources: each device's way out, by name.
-        own: counts what reached no device: unknown names, peers that say none.
+        at: host and port of ours.
+        reception: how all devices are received there.
+        stations: who may dial in.
+        own: counts what reached no device.
     """
 
-    def __init__(self, devices: Sequence[PushDevice], sources: Mapping[str, Source], own: Source, clock: Clock) -> None:
-        first = devices[0]
-        self._host, self._port = first.host, first.port
+    def __init__(
+        self,
+        at: tuple[str, int],
+        reception: Reception,
+        stations: Sequence[Station],
+        own: Source,
+        clock: Clock,
+        scheme: str = "modbus+listen",
+    ) -> None:
+        self._host, self._port = at
+        self._url = f"modbus+listen://{self._host}:{self._port}"
         self._clock = clock
-        self._stations = {device.name: _Station(device, sources[device.name], clock) for device in devices}
+        self._stations = {station.dial_in.id: station for station in stations}
+        self._lower = {name.lower(): station for name, station in self._stations.items()}
+        self._looks = [(station, station.look_ns) for station in stations if station.look_ns is not None]
         self._server: asyncio.Server | None = None
-        self._names_logged: set[str] = set()
-        self.connections: set[_Connection] = set()
+        self._strangers: dict[str, int] = {}
+        self._nameless: Counter[str] = Counter()
+        self._guests: set[_Guest] = set()
+        self._certificates: ServerCertificates | None = None
+        self._reception = reception
         self.own = own
-        self.pattern = re.compile(first.register.encode())
-        self.heartbeat = first.heartbeat
+        self.greeting = greeting_in(reception)
+        self.by_address = reception.register == BY_ADDRESS
 
     @property
     def port(self) -> int:
@@ -84,245 +93,228 @@ class PushListener:
         assert self._server is not None, "the listener is not open"
         return int(self._server.sockets[0].getsockname()[1])
 
+    @property
+    def nameless(self) -> int:
+        """Sockets that have not said who they are."""
+        return len(self._guests)
+
+    @property
+    def strangers(self) -> Mapping[str, int]:
+        """The latest unknown ids, and how often each was turned away."""
+        return self._strangers
+
     async def open(self) -> None:
         """Begin to listen.
 
         Raises:
-            ConfigError: the address cannot be listened at.
+            ConfigError: the address cannot be listened at, or our certificate cannot be used.
         """
+        tls = self._reception.tls
         try:
-            self._server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), self._host, self._port)
+            if tls is not None:
+                self._certificates = ServerCertificates(tls)
+        except OSError as exc:
+            what = f"the certificates cannot be used ({exc}); give `cert`, its `key` and `ca` as PEM files that we may read"
+            raise ConfigError([Problem(self._url, what)]) from None
+        try:
+            self._server = await asyncio.get_running_loop().create_server(self._received, self._host, self._port, backlog=_BACKLOG)
         except OSError as exc:
             what = f"cannot be listened at ({exc.strerror or exc}); give an address of this machine and a free port"
-            raise ConfigError([Problem(f"modbus+listen://{self._host}:{self._port}", what)]) from None
+            raise ConfigError([Problem(self._url, what)]) from None
+
+    def _received(self) -> asyncio.Protocol:
+        guest = _Guest(self)
+        return guest if self._certificates is None else TlsShell(self._certificates.context, guest, guest.accepted, guest.turned_away)
 
     async def run(self) -> None:
-        """Watch over silence until cancelled."""
-        shortest_ns = min(int(station.period_ns.min()) for station in self._stations.values())
+        """Watch over silence and certificates until cancelled."""
+        shortest_ns = min((look_ns for _, look_ns in self._looks), default=NS_PER_S)
         step_ns = max(shortest_ns, int(_TICK_MIN_S * self._clock.speed * NS_PER_S))
+        renewed_s = time.monotonic()
         while True:
             await self._clock.sleep_until(self._clock.now_ns() + step_ns)
-            for station in self._stations.values():
-                station.tell_silence()
-            for connection in tuple(self.connections):
-                connection.drop_if_idle()
+            for station, _ in self._looks:
+                station.look()
+            if self._certificates is not None and time.monotonic() - renewed_s >= _RENEWAL_S:
+                renewed_s = time.monotonic()
+                self.renew()
+
+    def renew(self) -> None:
+        """Read the certificates again if their files changed; connections that are open keep theirs."""
+        assert self._certificates is not None
+        failed = self._certificates.renew()
+        if failed == "":
+            _log.info("%s: new certificates are used for new connections", self._url, extra={"listener": self.own.name})
+        elif failed is not None:
+            what = "%s: the files of the certificates changed and cannot be used (%s); the ones before stay in use"
+            _log.warning(what, self._url, failed, extra={"listener": self.own.name, "reason": failed})
 
     def close(self) -> None:
         """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
             self._server = None
-        for connection in tuple(self.connections):
-            connection.abort()
+        for guest in tuple(self._guests):
+            guest.abort()
+        for station in self._stations.values():
+            station.close()
 
-    def station(self, name: str) -> _Station | None:
-        """Return the device of that name; None, counted and logged once per name, where there is none."""
-        station = self._stations.get(name)
-        if station is None:
-            self.own.refused["unknown_name"] += 1
-            if name not in self._names_logged and len(self._names_logged) < _NAMES_LOGGED_MAX:
-                self._names_logged.add(name)
-                what = "%s: %r dialled in and is not in the point list; its socket is closed"
-                _log.warning(what, self.own.name, name, extra={"listener": self.own.name, "device": name})
-        return station
+    # ---- guests -------------------------------------------------------------------------------------------------------------
 
-
-class _Station:
-    """One device that may dial in: its points, when each was last written, and the socket it is on."""
-
-    def __init__(self, device: PushDevice, source: Source, clock: Clock) -> None:
-        self.device = device
-        self.source = source
-        self.connection: _Connection | None = None
-        self.period_ns = np.array([point.period_ns for point in device.points], dtype=np.int64)
-        self._clock = clock
-        self._ids = np.array([point_id(point.name) for point in device.points], dtype=np.uint64)
-        self._spans = sorted([*spans_of(device.points), *companion_spans(device.points)])
-        self._companions = Companions()
-        self._written_ns = np.full(len(self._ids), clock.now_ns(), dtype=np.int64)
-        self._told_ns = self._written_ns.copy()
-        self._layouts: dict[tuple[int, int], BlockDecoder | None] = {}
-        self._registrations = 0
-
-    @property
-    def idle_max_s(self) -> float:
-        """Wall seconds without a byte after which the socket is taken for half-open."""
-        return max(_IDLE_MIN_S, STALE_PERIODS * int(self.period_ns.max()) / NS_PER_S / self._clock.speed)
-
-    def register(self, connection: _Connection) -> bool:
-        """Take a new socket for this device; False where it already has one that lives."""
-        if self.connection is not None:
-            if not self.connection.is_idle:
-                self.source.refuse("duplicate_registration", f"a second socket from {connection.peer}; it is closed")
-                return False
-            self.connection.abort()
-        self.connection = connection
-        self._registrations += 1
-        if self._registrations > 1:
-            self.source.reconnects += 1
+    def let_in(self, guest: _Guest, host: str) -> bool:
+        """Note a socket that has not said who it is; False where there are too many."""
+        if len(self._guests) >= _NAMELESS_MAX or self._nameless[host] >= _NAMELESS_PER_PEER_MAX:
+            return False
+        self._guests.add(guest)
+        self._nameless[host] += 1
         return True
 
-    def take(self, written: Written) -> ExceptionCode | None:
-        """Publish what was written; return the exception to answer with where it cannot be."""
-        decoder = self._layout(written)
-        if decoder is None:
-            what = f"registers {written.address}..{written.address + written.count - 1} do not fit the map"
-            self.source.refuse("address", what)
-            return ExceptionCode.ILLEGAL_ADDRESS
-        values, quality = decoder.decode(written.data)
-        now_ns = self._clock.now_ns()
-        claimed_ns = np.full(len(values), self._device_time_ns(written), dtype=np.int64)
-        ts_event_ns, flags = settle_source_times(claimed_ns, now_ns)
-        rows = [span.row for span in decoder.block.spans if span.row < len(self._ids)]
-        self._written_ns[rows] = self._told_ns[rows] = now_ns
-        self.source.polls += 1
-        self.source.heard()
-        off_ns = clock_off_ns(claimed_ns, flags, now_ns)
-        self.source.publish(decoder.ids, ts_event_ns, values, quality, flags | np.uint16(Flag.PUSHED), off_ns)
+    def let_go(self, guest: _Guest, host: str) -> None:
+        """Note that it is gone, or has said who it is."""
+        if guest in self._guests:
+            self._guests.remove(guest)
+            self._nameless[host] -= 1
+            if not self._nameless[host]:
+                del self._nameless[host]
+
+    def station(self, name: str, peer: str) -> Station | None:
+        """Return the station of an id; None, counted and kept, where there is none."""
+        station = self._stations.get(name) or self._lower.get(name.lower())
+        if station is None:
+            self._keep(name[:_ID_SHOWN], peer)
+        return station
+
+    def _keep(self, name: str, peer: str) -> None:
+        self.own.refused["unknown_name"] += 1
+        times = self._strangers.pop(name, 0) + 1
+        self._strangers[name] = times
+        if len(self._strangers) > _STRANGERS_MAX:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            self.own.attributes.pop(f"unknown {oldest!r}", None)
+        self.own.attributes[f"unknown {name!r}"] = f"turned away {times} times, last from {peer}"
+        if times == 1 and self.own.refused["unknown_name"] <= _STRANGERS_MAX:
+            what = (
+                "%s: %r dialled in from %s and is not in the point list; its socket is closed; if it is yours, add a device with `id: %s`"
+            )
+            where = {"listener": self.own.name, "device": name, "detail": peer}
+            _log.warning(what, self.own.name, name, peer, name, extra=where)
+
+
+def _misfit(dial_in: DialIn, names: tuple[str, ...] | None) -> tuple[str, str] | None:
+    """Return why a certificate's names do not fit who shows it; None where they do.
+
+    Args:
+        names: in the certificate; None where none was shown, which who asks for one sees to.
+    """
+    if names is None:
+        if dial_in.certificate:
+            return "tls_no_certificate", f"registers as {dial_in.id} and shows no certificate, which its `tls: {{name: ...}}` asks for"
         return None
-
-    def _layout(self, written: Written) -> BlockDecoder | None:
-        """Return the decoder for a write of this shape; None where it tears a value apart, leaves the map, or has no point."""
-        shape = (written.address, written.count)
-        if shape in self._layouts:
-            return self._layouts[shape]
-        start, end = written.address, written.address + written.count
-        touched = [span for span in self._spans if span.address < end and span.end > start]
-        reach = [(span.address, span.end) for span in self._spans]
-        clock = self.device.clock
-        if clock is not None:
-            reach.append((clock.address, clock.address + clock.type.registers))
-        torn = any(low < end and high > start and not start <= low <= high <= end for low, high in reach)
-        outside = start < min(low for low, _ in reach) or end > max(high for _, high in reach)
-        fits = bool(touched) and not torn and not outside
-        block = Block(Kind.HOLDING, start, written.count, tuple(touched))
-        decoder = BlockDecoder(block, self.device.points, self._companions) if fits else None
-        if len(self._layouts) < _LAYOUTS_MAX:
-            self._layouts[shape] = decoder
-        return decoder
-
-    def _device_time_ns(self, written: Written) -> int:
-        clock = self.device.clock
-        if clock is None or not written.address <= clock.address < written.address + written.count:
-            return NO_TIME
-        count = integer_at(written.data, 2 * (clock.address - written.address), clock.type, clock.order)
-        return max(0, min(count * clock.tick_ns, _TIME_MAX_NS))
-
-    def tell_silence(self) -> None:
-        """Publish as bad the points that were not written for too long, once and then every period."""
-        now_ns = self._clock.now_ns()
-        silent = now_ns - self._written_ns > STALE_PERIODS * self.period_ns
-        due = silent & (now_ns - self._told_ns >= self.period_ns)
-        if not due.any():
-            return
-        if silent.all():
-            state = "it is connected and writes nothing" if self.connection is not None else "it has not dialled in"
-            self.source.unavailable(f"{state}, for more than {STALE_PERIODS} periods")
-        self._told_ns[due] = now_ns
-        self.source.publish_bad(self._ids[due], BAD_NO_COMMUNICATION)
+    wanted = dial_in.id if dial_in.certificate is None else dial_in.certificate
+    if not wanted or wanted.lower() in [name.lower() for name in names]:
+        return None
+    shown = ", ".join(names) or "nobody"
+    return (
+        "certificate_name",
+        f"registers as {dial_in.id} with a certificate for {shown}; issue it one for {wanted}, or give `tls: {{name: ...}}`",
+    )
 
 
-class _Connection(asyncio.Protocol):
-    """One socket, from accept to close."""
+class _Guest(asyncio.Protocol):
+    """One socket, from accept until it is known who dialled in."""
 
-    def __init__(self, listener: PushListener) -> None:
-        self.peer = "?"
+    def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._station: _Station | None = None
         self._transport: asyncio.Transport | None = None
-        self._greeting = b""
-        self._splitter = Splitter()
-        self._heard_s = time.monotonic()
+        self._peer, self._host = "?", ""
+        self._said = b""
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_in = False
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it has been silent so long that it is taken for half-open."""
-        return self._station is not None and time.monotonic() - self._heard_s > self._station.idle_max_s
+    def accepted(self, transport: asyncio.Transport) -> None:
+        """Take the socket; a handshake may follow."""
+        self._transport = transport
+        self._host, port = transport.get_extra_info("peername")[:2]
+        self._peer = f"{self._host}:{port}"
+        if not self._listener.let_in(self, self._host):
+            self.refuse("too_many", "is one of too many sockets that have not said who they are")
+            return
+        self._deadline = asyncio.get_running_loop().call_later(_REGISTRATION_S, self.refuse, "no_name", "did not say in time who it is")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        self.peer = "{}:{}".format(*transport.get_extra_info("peername")[:2])
-        self._listener.connections.add(self)
-        self._deadline = asyncio.get_running_loop().call_later(_REGISTRATION_S, self._refuse, "no_name", "said no name in time")
+        if self._transport is None:
+            self.accepted(transport)
+        if self._listener.greeting is not None or transport.is_closing():
+            return
+        if self._listener.by_address:
+            self._register(self._host, 0)
+        elif names := self._names():
+            self._register(names[0], 0)
+        else:
+            self.refuse("tls_no_certificate", "shows no certificate with a name, and is known by nothing else")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._listener.connections.discard(self)
-        if self._station is not None and self._station.connection is self:
-            self._station.connection = None
+        self._leave()
 
     def data_received(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        self._heard_s = time.monotonic()
-        if self._station is None:
-            rest = self._register(data)
-            if rest is None:
-                return
-            data = rest
-        for request in self._splitter.feed(data):
-            self._serve(request)
-        if self._splitter.lost is not None:
-            self._refuse(self._splitter.lost, f"not a Modbus/TCP frame: {data[:16].hex(' ')}...")
+        self._said += data
+        assert self._listener.greeting is not None
+        found = self._listener.greeting.match(self._said[:GREETING_BYTES_MAX])
+        if found is not None and found[0]:
+            self._register(found[1], found[0])
+        elif found is None or len(self._said) >= GREETING_BYTES_MAX:
+            self.refuse("no_name", f"does not say who it is, as `register` has it: {self._said[:32]!r}")
 
-    def pause_writing(self) -> None:
-        self._refuse("does_not_read", "sends and does not read our answers")
+    def refuse(self, reason: str, detail: str) -> None:
+        """Count why it is not let in, and close it."""
+        self.turned_away(reason, detail)
+        self.abort()
+
+    def turned_away(self, reason: str, detail: str) -> None:
+        """Count why it is not let in; who calls closes it."""
+        self._leave()
+        self._listener.own.refuse(reason, f"{self._peer} {detail}")
 
     def abort(self) -> None:
         """Close without ceremony."""
+        self._leave()
         if self._transport is not None:
             self._transport.abort()
 
-    def drop_if_idle(self) -> None:
-        """Close the socket if it is taken for half-open."""
-        if self.is_idle:
-            self._refuse("half_open", "silent for too long; closed, so that the device can dial in again")
-
-    def _register(self, data: bytes) -> bytes | None:
-        """Read the registration line; return what follows it, or None where there is no station (yet)."""
-        self._greeting += data
-        found = self._listener.pattern.match(self._greeting)
-        if found is None:
-            if len(self._greeting) >= _REGISTRATION_BYTES_MAX:
-                self._refuse("no_name", f"is no registration line: {self._greeting[:32]!r}")
-            return None
-        station = self._listener.station(found["name"].decode(errors="replace"))
-        if station is None or not station.register(self):
-            self.abort()
-            return None
+    def _leave(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._station = station
-        # Many devices repeat their registration line to keep the connection alive; one that could be a frame is not allowed to.
-        noise = [self._listener.heartbeat, found[0]]
-        self._splitter = Splitter(tuple(token for token in noise if len(token) > 2 and token[2]))
-        rest = self._greeting[found.end() :]
-        self._greeting = b""
-        return rest
+            self._deadline = None
+        self._listener.let_go(self, self._host)
 
-    def _serve(self, request: Adu) -> None:
-        assert self._station is not None
+    def _names(self) -> tuple[str, ...] | None:
+        return self._transport.names() if isinstance(self._transport, TlsShell) else None
+
+    def _register(self, name: str, size: int) -> None:
+        """Hand over to the station of who dialled in."""
         assert self._transport is not None
-        source, function = self._station.source, request.pdu[0]
-        answer: ExceptionCode | Written | None
-        if request.unit != self._station.device.unit_id:
-            source.refuse(Refusal.UNIT, f"wrote to unit {request.unit}, and its unit is {self._station.device.unit_id}")
-            answer = ExceptionCode.GATEWAY_TARGET
-        else:
-            answer = parse_write(request.pdu)
-            if isinstance(answer, Written):
-                answer = self._station.take(answer) or answer
-            else:
-                source.refuse(Refusal.FUNCTION if answer is ExceptionCode.ILLEGAL_FUNCTION else Refusal.SIZE, request.pdu.hex(" "))
-        pdu = written_pdu(answer) if isinstance(answer, Written) else exception_pdu(function, answer)
-        self._transport.write(encode_adu(request.transaction, request.unit, pdu))
-
-    def _refuse(self, reason: str, detail: str) -> None:
-        """Count why this socket goes, against its device where it has one, and close it."""
-        source = self._listener.own if self._station is None else self._station.source
-        source.refuse(reason, f"{self.peer} {detail}")
-        self.abort()
+        said, rest = self._said[:size], self._said[size:]
+        station = self._listener.station(name, self._peer)
+        if station is None:
+            self.abort()
+            return
+        misfit = _misfit(station.dial_in, self._names()) if isinstance(self._transport, TlsShell) else None
+        if misfit is not None:
+            station.refuse(misfit[0], f"{self._peer} {misfit[1]}")
+            self.abort()
+            return
+        protocol = station.welcome(Arrival(id=name or station.dial_in.id, peer=self._peer, said=said))
+        if protocol is None:
+            self.abort()
+            return
+        self._leave()
+        self._said = b""
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        if rest:
+            protocol.data_received(rest)
+        station.begin(protocol)

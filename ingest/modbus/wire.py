@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from ingest.addresses import Address, Framing, Manners
 from ingest.modbus.exchange import Exchange
-from ingest.modbus.frames import Adu, Exceptional, Good, Refusal, Splitter, Verdict, judge
+from ingest.modbus.frames import Adu, Exceptional, Good, Refusal, Skipped, Splitter, Verdict, judge
 from ingest.modbus.rtu import ReplyReader, encode_rtu
 from ingest.source import Source
 from ingest.turns import wall_ns
@@ -48,6 +48,9 @@ class Owner(Protocol):
 class Wire(asyncio.Protocol):
     """One connection, from connect to close.
 
+    Args:
+        noise: what the peer may send between frames of Modbus/TCP; None where nothing.
+
     Attributes:
         owed: requests on their way, by transaction, the oldest first.
         heard_ns: wall time of the last reply to what was owed longest: it is the turn of the next then. Other replies say nothing of it.
@@ -57,10 +60,10 @@ class Wire(asyncio.Protocol):
         "_last_asker", "_link", "_reader", "_splitter", "_transaction", "_transport", "_why", "heard_ns", "is_open", "owed", "was_answered",
     )  # fmt: skip
 
-    def __init__(self, link: Owner) -> None:
+    def __init__(self, link: Owner, noise: Skipped | None = None) -> None:
         self._link = link
         self._transport: asyncio.Transport | None = None
-        self._splitter = Splitter() if link.address.framing is Framing.MBAP else None
+        self._splitter = Splitter(noise) if link.address.framing is Framing.MBAP else None
         self._reader: ReplyReader | None = None
         self._transaction = 0
         self._last_asker: Source | None = None
@@ -189,11 +192,17 @@ class Wire(asyncio.Protocol):
         if verdict is None:
             return
         rest, self._reader = self._reader.rest, None
+        if rest:
+            rest = self._behind(rest)
         if not isinstance(verdict, Good | Exceptional) or rest:
             if rest:
                 self._refuse(Refusal.UNASKED, f"{rest[:16].hex(' ')} behind a reply")
             self._link.unsure(self, "the line has to be made sure of")
         self._conclude(0, exchange, verdict, data[:16].hex(" "))
+
+    def _behind(self, rest: bytes) -> bytes:
+        """Return what of the bytes behind a reply nothing explains."""
+        return rest
 
     def _refuse(self, reason: Refusal, detail: str) -> None:
         if self._last_asker is not None:

@@ -402,7 +402,6 @@ def _rtu(area: str, target: tuple[str, int], periods: _Periods) -> PushDevice:
         port=target[1],
         unit_id=1,
         register=r"RTU (?P<name>\S+)\r\n",
-        heartbeat=b"",
         clock=ClockRegister(address=0, type=DataType.UINT64, order=order, tick_ns=_CLOCK_TICK_NS),
         points=(
             point(f"area/{area}/hz", "Hz", 4, 45.0, 55.0, PointChecks(rate_per_s=_HZ_PER_S, frozen_ns=periods.frozen_ns)),

@@ -14,6 +14,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from ingest.clock import SimulatedClock, WallClock
 from ingest.devices import ClockRegister, DataType, Order, PushDevice
 from ingest.gateway import Gateway
+from ingest.pointchecks import CounterCheck, PointChecks
 from ingest.quality import Flag
 from ingest.source import DeviceHealth
 from market.errors import ConfigError
@@ -214,6 +215,39 @@ def test_what_does_not_fit_is_answered_with_an_exception_and_changes_nothing() -
     asyncio.run(main())
 
 
+def test_function_23_reads_back_what_it_has_just_written_and_nothing_else() -> None:
+    def write_and_read(first: int, count: int) -> bytes:
+        pdu = b"\x17" + first.to_bytes(2, "big") + count.to_bytes(2, "big") + b"\0\4\0\1\2\x08\xa2"
+        return b"\0\1\0\0" + (len(pdu) + 1).to_bytes(2, "big") + b"\1" + pdu
+
+    async def main() -> None:
+        async with listening(station()) as bench:
+            device = await bench.dial()
+            await device.ask(write_and_read(4, 2), refused(23, 2))
+            await device.ask(write_and_read(4, 1), b"\0\1\0\0\0\5\1\x17\2\x08\xa2")
+            await bench.out.until(lambda: bench.out.is_good("dtu/kv", 221.0), "it is published")
+            assert len(bench.out.frames) == 1, "what was refused was not published"
+            assert bench.health().refused == {"address": 1}
+
+    asyncio.run(main())
+
+
+def test_a_counter_that_is_pushed_is_judged_by_its_counts() -> None:
+    checks = PointChecks(counter=CounterCheck(modulus=2**16))
+    device = push_device(free_port(), modbus_point("dtu/kwh", 4, period_ns=10 * NS_PER_S, checks=checks))
+
+    async def main() -> None:
+        async with listening(device) as bench:
+            dialled = await bench.dial()
+            for count in (100, 110, 5):
+                await dialled.ask(write(4, count), confirmed(4, 1))
+            await bench.out.until(lambda: len(bench.out.samples["dtu/kwh"]) == 3, "three counts")
+            marked = [bool(sample.flags & int(Flag.COUNTER_RESET)) for sample in bench.out.samples["dtu/kwh"]]
+            assert marked == [False, False, True]
+
+    asyncio.run(main())
+
+
 def test_an_unknown_name_and_a_peer_that_says_none_are_turned_away() -> None:
     async def main() -> None:
         async with listening(station()) as bench:
@@ -275,7 +309,7 @@ def test_garbage_costs_its_own_socket_only() -> None:
 
 def test_heartbeats_keep_a_device_connected_and_say_nothing() -> None:
     async def main() -> None:
-        async with listening(station(heartbeat=b"ping")) as bench:
+        async with listening(station(heartbeats=("ping",))) as bench:
             device = await bench.dial()
             for piece in (b"ping", b"pi", b"ng" + write(4, 1000)[:5], write(4, 1000)[5:] + b"pingping"):
                 await device.send(piece)
@@ -288,7 +322,7 @@ def test_heartbeats_keep_a_device_connected_and_say_nothing() -> None:
 
 
 def test_a_half_open_socket_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.modbus.listener._IDLE_MIN_S", 0.2)
+    monkeypatch.setattr("ingest.modbus.pushing._IDLE_MIN_S", 0.2)
     fast = push_device(free_port(), modbus_point("dtu/kv", 4, period_ns=100 * NS_PER_MS))
 
     async def main() -> None:

@@ -89,7 +89,6 @@ def push_device(port: int, *points: ModbusPoint, **changes: Any) -> PushDevice:
         "port": port,
         "unit_id": 1,
         "register": r"RTU (?P<name>\S+)\r\n",
-        "heartbeat": b"",
         "clock": None,
     }
     return PushDevice(points=points, **(given | changes))

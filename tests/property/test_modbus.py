@@ -18,14 +18,12 @@ from ingest.modbus.frames import (
     Good,
     Refused,
     Splitter,
-    Written,
     encode_adu,
     judge,
-    parse_write,
     read_request,
-    written_pdu,
 )
 from ingest.modbus.plan import Block, Span, plan_blocks, split
+from ingest.modbus.written import Written, parse_write, written_pdu
 from tests.kit.field import modbus_point
 
 u8, u16 = st.integers(0, 255), st.integers(0, 65535)
@@ -190,5 +188,9 @@ def test_what_is_written_reads_back(type_, order, data) -> None:
 def test_whatever_is_written_to_us_is_whole_or_refused(pdu: bytes) -> None:
     written = parse_write(pdu)
     if isinstance(written, Written):
-        assert len(written.data) == 2 * written.count > 0
-        assert written_pdu(written)[:3] == pdu[:3]
+        assert len(written.data) == ((written.bits + 7) // 8 or 2 * written.count) > 0
+        assert written.address + written.count <= 0x10000
+        if written.read_back is None:
+            assert written_pdu(written)[:3] == pdu[:3]
+        elif written.holds_what_it_reads:
+            assert len(written_pdu(written)) == 2 + 2 * written.read_back[1]

@@ -277,7 +277,7 @@ def test_what_takes_two_entries_to_see_is_said_of_companions_too(tmp_path: Path)
         "points.yaml:8: maps.m.points.a.scale_from: address 0 is outside 1..65536; see `base`",
         "points.yaml:9: maps.m.points.b.quality: address 0 is outside 1..65536; see `base`",
         (
-            "points.yaml:13: maps.pushed.points.c: the map is for a device that dials in: it can write holding registers to us, "
+            "points.yaml:13: maps.pushed.points.c: the map is for a device that dials in: it can write registers and coils to us, "
             "and we can write nothing to it"
         ),
         "points.yaml:16: maps.ua.quality: means nothing for OPC UA; remove it",

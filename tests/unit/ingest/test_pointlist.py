@@ -74,7 +74,7 @@ def test_the_shipped_example() -> None:
 
     dtu = by_name["dtu-7"]
     assert isinstance(dtu, PushDevice)
-    assert (dtu.host, dtu.port, dtu.heartbeat, dtu.register) == ("127.0.0.1", 9100, b"ping", r"RTU (?P<name>\S+)\r\n")
+    assert (dtu.host, dtu.port, dtu.heartbeats, dtu.register) == ("127.0.0.1", 9100, ("ping",), r"RTU (?P<name>\S+)\r\n")
     assert dtu.clock == ClockRegister(address=0, type=DataType.UINT64, order=Order.ABCD, tick_ns=NS_PER_MS)
 
     ems = by_name["ems-2"]
@@ -307,7 +307,7 @@ def test_devices_that_dial_in_cannot_be_told_and_share_their_greeting(tmp_path: 
         "points.yaml:9: maps.clocked.clock.type: uint16 cannot hold a time since 1970; use uint32, uint64 or int64",
         "points.yaml:9: maps.clocked.clock.since: 'today' is not an ISO 8601 instant such as 2026-06-10T12:00:00+08:00",
     ]
-    cannot = "the map is for a device that dials in: it can write holding registers to us, and we can write nothing to it"
+    cannot = "the map is for a device that dials in: it can write registers and coils to us, and we can write nothing to it"
     text = text.replace("coil 0, type: uint16, tick: 1ms, since: today", "input 0, type: uint32, tick: 1s, since: 2000-01-01T00:00:00Z")
     assert problems_of(tmp_path, text) == [
         f"points.yaml:5: maps.m.points.unit/{{device}}/sp: {cannot}",

@@ -14,16 +14,14 @@ from ingest.modbus.frames import (
     Refused,
     Request,
     Splitter,
-    Written,
     encode_adu,
-    exception_pdu,
     judge,
-    parse_write,
     read_request,
     write_coils_request,
     write_registers_request,
-    written_pdu,
 )
+from ingest.modbus.greeting import Noise, Template
+from ingest.modbus.written import Written, exception_pdu, parse_write, written_pdu
 
 
 def pdu(text: str) -> bytes:
@@ -119,7 +117,7 @@ def test_heartbeats_between_frames_are_skipped_wherever_reads_fall() -> None:
     one, two = encode_adu(1, 1, b"\x03\x02\x00\x07"), encode_adu(0x6869, 1, b"\x03\x02\x00\x08")
     stream = b"hi there" + one + b"hi therehi there" + two + b"RTU x\r\n" + one
     for cut in range(len(stream) + 1):
-        splitter = Splitter((b"hi there", b"RTU x\r\n"))
+        splitter = Splitter(Noise([Template("hi there"), Template(r"RTU x\r\n")]))
         frames = splitter.feed(stream[:cut]) + splitter.feed(stream[cut:])
         assert [frame.pdu[-1] for frame in frames] == [7, 8, 7]
         assert splitter.lost is None
@@ -130,6 +128,10 @@ def test_heartbeats_between_frames_are_skipped_wherever_reads_fall() -> None:
     [
         ("10 0001 0002 04 000A 0102", Written(16, 1, pdu("000A 0102")), "10 0001 0002"),
         ("06 0001 0003", Written(6, 1, pdu("0003")), "06 0001 0003"),
+        ("05 0001 FF00", Written(5, 1, b"\x01", Kind.COIL, 1), "05 0001 FF00"),
+        ("05 0001 0000", Written(5, 1, b"\x00", Kind.COIL, 1), "05 0001 0000"),
+        ("0F 0013 000A 02 CD01", Written(15, 0x13, pdu("CD01"), Kind.COIL, 10), "0F 0013 000A"),
+        ("17 0002 0001 0001 0002 04 000A 0102", Written(23, 1, pdu("000A 0102"), read_back=(2, 1)), "17 02 0102"),
     ],
 )
 def test_what_a_device_writes_to_us(request_: str, parsed: Written, answer: str) -> None:
@@ -150,10 +152,24 @@ def test_what_a_device_writes_to_us(request_: str, parsed: Written, answer: str)
         ("10 0001 0002 04 000A", ExceptionCode.ILLEGAL_VALUE),
         ("10 0001 0002 02 000A 0102", ExceptionCode.ILLEGAL_VALUE),
         ("10 0001 007C F8" + "00" * 248, ExceptionCode.ILLEGAL_VALUE),
+        ("10 FFFF 0002 04 000A 0102", ExceptionCode.ILLEGAL_ADDRESS),
+        ("05 0001 0001", ExceptionCode.ILLEGAL_VALUE),
+        ("05 0001 FF", ExceptionCode.ILLEGAL_VALUE),
+        ("0F 0013 000A 01 CD", ExceptionCode.ILLEGAL_VALUE),
+        ("0F 0013 0000 00", ExceptionCode.ILLEGAL_VALUE),
+        ("0F FFFF 0002 01 03", ExceptionCode.ILLEGAL_ADDRESS),
+        ("17 0002 0001", ExceptionCode.ILLEGAL_VALUE),
+        ("17 0002 0000 0001 0001 02 000A", ExceptionCode.ILLEGAL_VALUE),
+        ("17 0002 0001 0001 007A F4" + "00" * 244, ExceptionCode.ILLEGAL_VALUE),
     ],
 )
 def test_what_a_device_may_not_write(request_: str, code: ExceptionCode) -> None:
     assert parse_write(pdu(request_)) is code
+
+
+def test_only_what_was_just_written_can_be_read_back() -> None:
+    reads = {(1, 2): True, (2, 1): True, (0, 1): False, (2, 2): False, (4, 1): False}
+    assert {each: Written(23, 1, pdu("000A 0102"), read_back=each).holds_what_it_reads for each in reads} == reads
 
 
 def test_a_refusal_sets_the_top_bit_of_the_function() -> None:
