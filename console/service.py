@@ -21,6 +21,7 @@ from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
 from console.readiness import Readiness
 from ingest.clock import Clock, WallClock
+from ingest.lockfile import Held, own
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import CommandGiven
 from market.units import instant_text
@@ -29,7 +30,6 @@ from streams.agents import Hooks, Observer
 from streams.alerts import damage_alert
 from streams.app import build_app
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
-from streams.lockfile import Held, own
 from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.positions import open_log
