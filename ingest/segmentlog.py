@@ -161,7 +161,7 @@ class SegmentLog:
             os.fsync(file.fileno())
         tail.end = tail.base + good
         self.recovery = Recovery(tail.path.name, good, cut, kept_as)
-        where = {"spool": str(self.directory), "segment": tail.path.name, "place": good, "size_bytes": cut, "kept_as": kept_as}
+        where = {"sink": str(self.directory), "segment": tail.path.name, "place": good, "size_bytes": cut, "kept_as": kept_as}
         _log.warning("spool %s: cut %d bytes at %d of %s, kept as %s", self.directory, cut, good, tail.path.name, kept_as, extra=where)
 
     def _begin(self, base: int) -> Segment:
@@ -197,7 +197,7 @@ class SegmentLog:
             return sum(header.items for _, header in walk(segment.path, max(0, self._acked - segment.base)))
         except FileNotFoundError:
             what = "spool %s: %s was removed by somebody else; what it held is not counted"
-            _log.warning(what, self.directory, segment.path.name, extra={"spool": str(self.directory), "segment": segment.path.name})
+            _log.warning(what, self.directory, segment.path.name, extra={"sink": str(self.directory), "segment": segment.path.name})
             return 0
 
     def let_go_of_oldest(self) -> None:
@@ -300,7 +300,7 @@ class SegmentLog:
         with self._state:
             self.damaged_bytes += skipped
         what = "spool %s: %d bytes at %d of %s are damaged"
-        where = {"spool": str(self.directory), "segment": segment.path.name, "place": place, "size_bytes": skipped}
+        where = {"sink": str(self.directory), "segment": segment.path.name, "place": place, "size_bytes": skipped}
         _log.warning(what, self.directory, skipped, place - segment.base, segment.path.name, extra=where)
         return Chunk(place, place + skipped, b"", 0)
 
@@ -350,7 +350,7 @@ class SegmentLog:
                 self.sync()
             except OSError as exc:
                 self._sync_error = exc
-                _log.exception("spool %s cannot reach the disk", self.directory, extra={"spool": str(self.directory)})
+                _log.exception("spool %s cannot reach the disk", self.directory, extra={"sink": str(self.directory)})
                 return
 
     def close(self) -> None:
