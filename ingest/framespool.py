@@ -206,7 +206,7 @@ class FrameSpool:
         """Remove segments of which everything was sent, and what is too old."""
         for lane in self._lanes.values():
             kept = lane.segments()
-            if len(kept) == 1 and kept[0].end > kept[0].base and lane.acked >= kept[0].end:
+            if lane.acked >= kept[-1].end > kept[-1].base:
                 lane.rotate()
                 kept = lane.segments()
             for segment in kept[:-1]:
