@@ -268,16 +268,18 @@ class Forwarder:
         while True:
             await self._work.wait()
             while self._queue:
-                item = self._queue.popleft()
-                self._unconfirmed[id(item)] = item
-                try:
-                    future = asyncio.ensure_future(await self._send(item.frame, item.raw))
-                except GridfuseError as exc:
-                    self._refused(item, exc)
-                else:
-                    # Nobody waits for this one frame: the transport holds back whoever sends too much.
-                    future.add_done_callback(partial(self._answered, item))
+                await self._hand_over(self._queue.popleft())
             self._work.clear()
+
+    async def _hand_over(self, item: _Live) -> None:
+        self._unconfirmed[id(item)] = item
+        try:
+            future = asyncio.ensure_future(await self._send(item.frame, item.raw))
+        except GridfuseError as exc:
+            self._refused(item, exc)
+        else:
+            # Nobody waits for this one frame: the transport holds back whoever sends too much.
+            future.add_done_callback(partial(self._answered, item))
 
     def _answered(self, item: _Live, future: asyncio.Future[Any]) -> None:
         if future.cancelled():
@@ -344,10 +346,17 @@ class Forwarder:
                 await self._send_some()
 
     async def _try_one(self) -> None:
-        """Send one frame of the backlog to see whether the stream side is back; where there is none, the next live one shows it."""
-        batch = self._batch(1)
-        if not batch or await self._sent(batch):
+        """Send one frame of those that wait, to see whether the stream side is back; where none waits, the next live one shows it."""
+        if batch := self._batch(1):
+            if await self._sent(batch):
+                self._came_back()
+            return
+        item = next((item for item in self._to_store if item.ticket is not None and not item.done), None)
+        if item is None:
             self._came_back()
+        else:  # the disk takes nothing either
+            self._bytes += len(item.raw)
+            await self._hand_over(item)
 
     async def _send_some(self) -> None:
         began_s = time.monotonic()

@@ -151,7 +151,7 @@ def test_what_nobody_answers_for_waits_on_disk_and_comes_behind_what_is_live(tmp
 
 
 def test_live_frames_go_first(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, Pace(away_after_s=10 * LOOK_S, replay_per_s=1_000))
+    scene = Scene(tmp_path, Pace(away_after_s=10 * LOOK_S, replay_per_s=4_000))
 
     async def story() -> None:
         scene.line.mode = "refuses"
@@ -163,7 +163,7 @@ def test_live_frames_go_first(tmp_path: Path) -> None:
         await scene.it.emit(frame(200))
         await scene.up()
         order = [each.seq for each in scene.line.arrived]
-        assert order.index(200) < order.index(199), "600 samples of backlog at 1,000 a second take longer than one live frame"
+        assert order.index(200) < order.index(199), "600 samples of backlog at 4,000 a second take longer than one live frame"
         assert scene.line.taken_in() == everything(201)
         assert scene.it.replayed == 600
 

@@ -96,8 +96,10 @@ def test_what_was_sent_leaves_the_disk(spool_at: Open) -> None:
     spool = spool_at(FrameSpoolLimits(bytes_max=100_000))
     for second in range(200):
         spool.put(frame(second, NAMES[1]), Ticket(9, second))
+    ends = {}
     while (each := spool.next()) is not None:
-        spool.sent({each.priority: each.end})
+        ends[each.priority] = each.end
+    spool.sent(ends)
     assert spool.waiting_bytes() == 0
     spool.tidy()
     assert spool.disk_bytes() == 0
@@ -138,30 +140,30 @@ def test_what_is_too_old_goes_whatever_its_weight(spool_at: Open) -> None:
 
 def full_of_one_minute(spool: FrameSpool) -> int:
     """Overfill it within one minute, bad samples among good ones; returns how many were dropped."""
-    for each in range(400):
+    for each in range(150):
         spool.put(frame(each % 50, *NAMES, quality=BAD_NO_COMMUNICATION if each % 4 == 0 else 0), Ticket(9, each))
     return sum(spool.status().dropped.values())
 
 
 def account(made: int) -> Accounts:
-    device = DeviceAccount(device="rtu", expected=made + 2, good=3 * made // 4, uncertain=0, bad=made // 4, lost={"not_polled": 2})
+    device = DeviceAccount(device="rtu", expected=made + 2, good=made - made // 4, uncertain=0, bad=made // 4, lost={"not_polled": 2})
     return Accounts(from_ns=START_NS, to_ns=START_NS + INTERVAL_NS, devices=(device,))
 
 
 def test_the_account_of_what_was_dropped_says_so_and_balances(spool_at: Open) -> None:
-    spool = spool_at(FrameSpoolLimits(bytes_max=60_000))
+    spool = spool_at(FrameSpoolLimits(bytes_max=40_000))
     dropped = full_of_one_minute(spool)
-    (corrected,) = spool.dropped.corrected(account(1200)).devices
+    (corrected,) = spool.dropped.corrected(account(450)).devices
     assert corrected.lost == {"not_polled": 2, "spool_full": dropped}
-    assert corrected.bad < 300
+    assert corrected.bad < 112
     assert corrected.expected == corrected.good + corrected.uncertain + corrected.bad + corrected.late + corrected.lost_in_all
-    spool.settle(account(1200))
-    assert spool.dropped.corrected(account(1200)) == account(1200), "once"
+    spool.settle(account(450))
+    assert spool.dropped.corrected(account(450)) == account(450), "once"
 
 
 def test_what_was_dropped_is_known_after_a_restart_and_counted_once(spool_at: Open, tmp_path: Path) -> None:
     """Also where the process died between counting and removing: the segment is there again."""
-    spool = spool_at(FrameSpoolLimits(bytes_max=60_000))
+    spool = spool_at(FrameSpoolLimits(bytes_max=40_000))
     removed: dict[Path, bytes] = {}
     unlink = Path.unlink
 
@@ -174,14 +176,14 @@ def test_what_was_dropped_is_known_after_a_restart_and_counted_once(spool_at: Op
         patch.setattr(Path, "unlink", keep)
         dropped = full_of_one_minute(spool)
     kept = len(backlog(spool))
-    corrected = spool.dropped.corrected(account(1200))
+    corrected = spool.dropped.corrected(account(450))
     spool.close()
     [(path, raw)] = removed.items()
     path.write_bytes(raw)
-    again = spool_at(FrameSpoolLimits(bytes_max=60_000))
+    again = spool_at(FrameSpoolLimits(bytes_max=40_000))
     assert not path.exists()
     assert sum(again.status().dropped.values()) == dropped
-    assert again.dropped.corrected(account(1200)) == corrected
+    assert again.dropped.corrected(account(450)) == corrected
     assert len(backlog(again)) == kept
 
 
