@@ -29,8 +29,9 @@ from console.logs import lost_lines
 from console.loopdelay import LoopDelay
 from console.observers import Recorder
 from ingest.clock import Clock
-from ingest.forwarder import Forwarder, Line
+from ingest.forwarder import Forwarder
 from ingest.gateway import Gateway
+from ingest.line import Line
 from ingest.source import DeviceHealth
 from market.units import NS_PER_S
 from market.version import CODE

@@ -28,23 +28,24 @@ import logging
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
+from ingest.account import LostReason
 from ingest.errors import SpoolError
-from ingest.frame import TelemetryFrame, Ticket, encode_frame
+from ingest.frame import TelemetryFrame, Ticket, encode_frame, heartbeat
 from ingest.framespool import Backlogged, FrameSpool
+from ingest.line import Line, Pace, Send
 from ingest.newest import NewestSamples
 from ingest.priority import Priority
 from ingest.quality import Flag
 from market.errors import GridfuseError
 
-__all__ = ["Forwarder", "Line", "Pace"]
+__all__ = ["Forwarder"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -56,31 +57,8 @@ _BATCH_S: Final = 0.1
 
 _BATCH_FRAMES_MAX: Final = 256
 
-Send = Callable[[TelemetryFrame, bytes], Awaitable[Awaitable[Any]]]
-"""Hands a frame, and its bytes, to the transport; what it returns resolves once they are durable."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How patient a forwarder is, and how fast it makes up.
-
-    Attributes:
-        away_after_s: wall seconds without an answer after which the stream side counts as away.
-        memory_bytes_max: most bytes of frames that wait in memory for an answer.
-        replay_per_s: samples of the backlog sent per wall second.
-    """
-
-    away_after_s: float = 5.0
-    memory_bytes_max: int = 32 << 20
-    replay_per_s: int = 10_000
-
-
-class Line(StrEnum):
-    """How it stands between us and the stream side."""
-
-    UP = "up"
-    CATCHING_UP = "catching_up"
-    AWAY = "away"
+_SOURCE: Final = "@spool"
+"""Source name of frames that carry nothing, and ask only whether anybody takes them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +114,8 @@ class Forwarder:
         self._tried: set[asyncio.Future[Any]] = set()
         """What of the backlog was sent and is owed an answer for, after the stream side went away."""
         self._ends: dict[Priority, int] = {}
+        self._said_no = False
+        """Whether what was sent of the backlog last was refused, and not only left without an answer."""
         self._noted_s = 0.0
         self._work = asyncio.Event()
         self._room = asyncio.Event()
@@ -348,7 +328,16 @@ class Forwarder:
     async def _try_one(self) -> None:
         """Send one frame of those that wait, to see whether the stream side is back; where none waits, the next live one shows it."""
         if batch := self._batch(1):
-            if await self._sent(batch):
+            back = await self._sent(batch)
+            first = batch[0].frame
+            if not back and self._said_no and first is not None:
+                # Perhaps it is not away, but refuses this one frame, and would for ever: what carries nothing tells.
+                back = await self._takes(heartbeat(_SOURCE, first.area, 0, first.ts_ingest_ns))
+                if back:
+                    self._give_up(batch[0])
+            if back:
+                await self._note_sent()
+                self.spool.again()
                 self._came_back()
             return
         item = next((item for item in self._to_store if item.ticket is not None and not item.done), None)
@@ -357,6 +346,25 @@ class Forwarder:
         else:  # the disk takes nothing either
             self._bytes += len(item.raw)
             await self._hand_over(item)
+
+    async def _takes(self, frame: TelemetryFrame) -> bool:
+        try:
+            async with asyncio.timeout(self.pace.away_after_s):
+                await (await self._send(frame, encode_frame(frame)))
+        except Exception:
+            return False
+        return True
+
+    def _give_up(self, refused: Backlogged) -> None:
+        if refused.frame is not None:
+            where = {"device": refused.frame.source, "area": refused.frame.area, "seq": refused.frame.seq, "reason": self.why}
+            what = "%s: frame %d is not taken, others are; its samples are lost"
+            _log.error(what, refused.frame.source, refused.frame.seq, extra=where)
+            try:
+                self.spool.give_up(refused, LostReason.NOT_TAKEN)
+            except SpoolError as exc:
+                self._disk_refused(exc)
+        self._ends[refused.priority] = max(refused.end, self._ends.get(refused.priority, 0))
 
     async def _send_some(self) -> None:
         began_s = time.monotonic()
@@ -389,6 +397,7 @@ class Forwarder:
         """Send frames of the backlog; whether all of them are durable."""
         answers: list[asyncio.Future[Any]] = []
         samples = 0
+        self._said_no = False
         frames = [frame for frame in map(self._still_to_send, batch) if frame is not None]
         why = f"no answer for {self.pace.away_after_s:g} s"
         try:
@@ -402,12 +411,14 @@ class Forwarder:
             pass
         except GridfuseError as exc:
             why = str(exc)
+            self._said_no = True
         failed = [answer.exception() for answer in answers if answer.done() and not answer.cancelled() and answer.exception() is not None]
         for answer in answers:
             if not answer.done():
                 self._tried.add(answer)
                 answer.add_done_callback(self._tried_answered)
         self.samples_in += samples
+        self._said_no |= bool(failed)
         if failed or self._tried or len(answers) < len(frames):
             self._go_away(f"{failed[0]!r}" if failed else why)
             self.spool.again()

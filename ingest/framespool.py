@@ -262,6 +262,17 @@ class FrameSpool:
                 except FrameError:
                     self._damaged_bytes += len(chunk.data)
 
+    def give_up(self, refused: Backlogged, reason: LostReason) -> None:
+        """Count the samples of a frame that will never be taken; it is left behind with :meth:`sent`.
+
+        Raises:
+            DiskRefused: it could not be noted.
+        """
+        if refused.frame is not None and len(refused.frame):
+            self.dropped.add(reason, refused.frame)
+            self._counted[f"{refused.priority.name.lower()} {reason}"] += len(refused.frame)
+            self._note()
+
     def settle(self, accounts: Accounts) -> None:
         """Note that accounts, as they were before they were corrected, have left."""
         if self.dropped.settled(accounts):

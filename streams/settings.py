@@ -25,8 +25,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ingest.forwarder import Pace
 from ingest.framespool import FrameSpoolLimits
+from ingest.line import Pace
 from ingest.pointlist import PointList, read_point_list
 from ingest.yamlfile import DurationNs, Located, Name, Strict, duration_ns, load_yaml
 from market.errors import ConfigError, Problem

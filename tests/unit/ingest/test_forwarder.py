@@ -11,9 +11,10 @@ import pytest
 
 from ingest.account import INTERVAL_NS, Accounts, DeviceAccount
 from ingest.errors import DeviceError, DiskRefused
-from ingest.forwarder import Forwarder, Line, Pace
+from ingest.forwarder import Forwarder
 from ingest.frame import TelemetryFrame, account_frame, decode_frame, frame_of, heartbeat, point_id
 from ingest.framespool import FrameSpool, FrameSpoolLimits
+from ingest.line import Line, Pace
 from ingest.priority import Priorities
 from ingest.quality import Flag
 from market.units import NS_PER_S
@@ -41,11 +42,12 @@ class Transport:
 
     def __init__(self) -> None:
         self.mode = "answers"
+        self.never: set[int] = set()
         self.arrived: list[TelemetryFrame] = []
         self._owed: list[tuple[bytes, asyncio.Future[None]]] = []
 
     async def send(self, frame: TelemetryFrame, raw: bytes) -> Awaitable[Any]:
-        if self.mode == "refuses":
+        if self.mode == "refuses" or frame.seq in self.never:
             raise DeviceError("nothing is taken")
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.mode == "answers":
@@ -151,7 +153,7 @@ def test_what_nobody_answers_for_waits_on_disk_and_comes_behind_what_is_live(tmp
 
 
 def test_live_frames_go_first(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, Pace(away_after_s=10 * LOOK_S, replay_per_s=4_000))
+    scene = Scene(tmp_path, Pace(away_after_s=10 * LOOK_S, replay_per_s=2_000))
 
     async def story() -> None:
         scene.line.mode = "refuses"
@@ -163,7 +165,7 @@ def test_live_frames_go_first(tmp_path: Path) -> None:
         await scene.it.emit(frame(200))
         await scene.up()
         order = [each.seq for each in scene.line.arrived]
-        assert order.index(200) < order.index(199), "600 samples of backlog at 4,000 a second take longer than one live frame"
+        assert order.index(200) < order.index(199), "600 samples of backlog at 2,000 a second take longer than one live frame"
         assert scene.line.taken_in() == everything(201)
         assert scene.it.replayed == 600
 
@@ -171,7 +173,7 @@ def test_live_frames_go_first(tmp_path: Path) -> None:
 
 
 def test_heartbeats_are_not_spooled_and_accounts_stay_behind_what_they_are_about(tmp_path: Path) -> None:
-    scene = Scene(tmp_path)
+    scene = Scene(tmp_path, Pace(away_after_s=10 * LOOK_S, replay_per_s=40))
     device = DeviceAccount(device="rtu", expected=12, good=12, uncertain=0, bad=0)
     accounts = Accounts(from_ns=START_NS, to_ns=START_NS + INTERVAL_NS, devices=(device,))
 
@@ -268,5 +270,21 @@ def test_too_much_in_memory_goes_to_disk_at_once(tmp_path: Path) -> None:
         scene.line.come_back()
         await scene.up()
         assert scene.line.taken_in() == everything(40)
+
+    play(scene, story)
+
+
+def test_a_frame_that_is_never_taken_holds_up_no_other_and_is_counted(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.line.never = {2, 5}
+
+    async def story() -> None:
+        for seq in range(9):
+            await scene.it.emit(frame(seq))
+        await eventually_async("it goes on", lambda: sum(scene.spool.status().dropped.values()) == 6)
+        await scene.up()
+        await eventually_async("all others", lambda: len(scene.line.taken_in()) == 7 * len(NAMES))
+        assert scene.line.taken_in() == [each for each in everything(9) if each[0] not in scene.line.never]
+        assert set(scene.spool.status().dropped) == {"status not_taken", "measured not_taken", "other not_taken"}
 
     play(scene, story)
