@@ -224,7 +224,15 @@ class ApiServer:
         self._app = app
         self._host = host
         self._port = port
-        config = uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=_CONNECTIONS_MAX, timeout_graceful_shutdown=5)
+        # Without `log_config=None` it closes the handlers of the whole process, and nothing is logged from then on.
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            limit_concurrency=_CONNECTIONS_MAX,
+            timeout_graceful_shutdown=5,
+        )
         self._server = _QuietServer(config)
         self._task: asyncio.Task[None] | None = None
 

@@ -16,8 +16,8 @@ import typer
 from console.checks.check import Check, Level, looked
 from console.checks.peers import check_http, check_influx, check_kafka, check_webhook
 from console.checks.stores import check_data, check_ledger, check_log, check_spool
+from ingest.lockfile import holder
 from market.errors import ConfigError
-from streams.lockfile import holder
 from streams.model import market_model
 from streams.settings import Settings, read_settings
 from streams.transport import log_directory

@@ -7,29 +7,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 from ingest.clock import Clock
-from ingest.frame import TelemetryFrame, encode_frame
+from ingest.devices import UaDevice
+from ingest.forwarder import Forwarder
+from ingest.frame import TelemetryFrame
+from ingest.framespool import FrameSpool
 from ingest.gateway import Gateway
 from ingest.pointlist import PointList
+from ingest.priority import Priorities
 from market.decisions import out_of_force
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import Segment
 from market.outcomes import Cleared
+from market.units import NS_PER_S, instant_text
 from market.view import MarketView
 from streams import topics
 from streams.runtime import Shell
 from streams.settings import Settings
 from streams.topics import Topic
+from streams.transport import log_directory
 
 __all__ = ["BasePoints", "FieldSide", "part_of"]
 
 _log = logging.getLogger(__name__)
 
 _WORTH_WRITING_MW: Final = 0.05
+
+_SPOOL: Final = "field-spool"
+"""Where in the data directory telemetry waits that nobody takes."""
+
+_NEARLY_FULL: Final = 0.8
 
 _TAUGHT: Final = "devices"
 """Where in the data directory it is kept what devices taught about what may be read from them."""
@@ -55,31 +66,86 @@ class FieldSide:
         points: the devices this process reads.
         settings: whether base points are written, and how long an interval is.
         clock: event time.
+        instance: names the process: what its spool is called.
 
     Attributes:
         base_points: to be shown outcomes and the market's state.
+        forwarder: keeps frames while nobody takes them.
+
+    Raises:
+        SpoolError: the spool cannot be used.
     """
 
-    def __init__(self, points: PointList, settings: Settings, clock: Clock) -> None:
+    def __init__(self, points: PointList, settings: Settings, clock: Clock, instance: str = "gridfuse-1") -> None:
         self.areas = tuple(sorted({device.area for device in points.devices}))
-        self.gateway = Gateway(points, clock, self._emit, settings.data / _TAUGHT)
+        spool = FrameSpool(
+            (settings.field_spool.directory or settings.data / _SPOOL) / instance,
+            Priorities(point.name for _, point in points.points()),
+            settings.field_spool.limits,
+        )
+        told = {device.name for device in points.devices if isinstance(device, UaDevice) and not device.is_polled}
+        self.forwarder = Forwarder(self._send, spool, told, settings.field_spool.pace)
+        self.gateway = Gateway(points, clock, self.forwarder.emit, settings.data / _TAUGHT)
         self.base_points = BasePoints(self.gateway, points, settings, clock)
-        self.samples_in = 0
         self.lost: BaseException | None = None
-        """Why an accepted frame could not be made durable; the process must not go on."""
+        """Why the log of this machine takes nothing for good; the process must not go on. A broker may come back."""
+        self._has_own_log = log_directory(settings.broker) is not None
         self._shell: Shell | None = None
+        self._connected = asyncio.Event()
 
     def bind(self, shell: Shell) -> None:
         """Say where frames go."""
         self._shell = shell
 
-    async def _emit(self, frame: TelemetryFrame) -> None:
-        """Put a frame on its topic; the transport says when too much is on its way."""
-        assert self._shell is not None, "bound before anything is read"
-        future = asyncio.ensure_future(await self._shell.send(topics.FRAMES, frame.area.encode(), encode_frame(frame)))
-        # Nobody waits for this one frame: the transport holds back whoever sends too much.
-        future.add_done_callback(self._sent)
-        self.samples_in += len(frame)
+    @property
+    def samples_in(self) -> int:
+        """Samples on their way to the topic, or there."""
+        return self.forwarder.samples_in
+
+    async def start(self) -> None:
+        """Begin to read; what is read before :meth:`connected` waits in the spool.
+
+        Raises:
+            ConfigError: an address at which devices should dial in cannot be listened at.
+        """
+        self.forwarder.start()
+        await self.gateway.start()
+
+    def connected(self) -> None:
+        """Note that the app is there to send for."""
+        self._connected.set()
+
+    async def stop(self) -> None:
+        """Stop reading, send what was read, and spool what nobody takes."""
+        await self.gateway.stop()
+        await self.forwarder.stop()
+
+    def missing(self) -> Iterator[str]:
+        """Name what is wrong on the way to the topic, each with its remedy."""
+        forwarder = self.forwarder
+        status = forwarder.spool.status()
+        full = f"{status.disk_bytes / status.bytes_max:.0%} of {status.bytes_max >> 20} MiB"
+        remedy = "start the broker or free the disk of the log, or raise field_spool.size_mb before it is full"
+        if forwarder.away_since_s is not None:
+            since = instant_text(int(forwarder.away_since_s * NS_PER_S))
+            yield f"telemetry: nobody takes it since {since} ({forwarder.why}); it is spooled, {full} used; {remedy}"
+        elif status.disk_bytes > _NEARLY_FULL * status.bytes_max:
+            yield f"telemetry: the spool is nearly full, {full} used, and drains; raise field_spool.replay or field_spool.size_mb"
+        if forwarder.disk:
+            yield f"telemetry: {forwarder.disk}; what memory cannot hold is lost and counted until then"
+
+    async def _send(self, frame: TelemetryFrame, raw: bytes) -> Awaitable[Any]:
+        """Put a frame on its topic (:data:`ingest.forwarder.Send`).
+
+        Raises:
+            StoreError: the transport takes nothing.
+        """
+        await self._connected.wait()
+        assert self._shell is not None, "bound before it is connected"
+        future = asyncio.ensure_future(await self._shell.send(topics.FRAMES, frame.area.encode(), raw))
+        if self._has_own_log:
+            future.add_done_callback(self._sent)
+        return future
 
     def _sent(self, frame: asyncio.Future[Any]) -> None:
         if not frame.cancelled() and (cause := frame.exception()) is not None and self.lost is None:

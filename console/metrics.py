@@ -29,7 +29,9 @@ from console.logs import lost_lines
 from console.loopdelay import LoopDelay
 from console.observers import Recorder
 from ingest.clock import Clock
+from ingest.forwarder import Forwarder
 from ingest.gateway import Gateway
+from ingest.line import Line
 from ingest.source import DeviceHealth
 from market.units import NS_PER_S
 from market.version import CODE
@@ -75,6 +77,7 @@ class Watched:
 
     shell: Shell
     gateway: Gateway | None
+    forwarder: Forwarder | None = None
     spool: Spool | None
     recorder: Recorder | None
     flusher: Flusher | None
@@ -135,6 +138,8 @@ class Metrics(Collector):
             yield from _devices(watched.gateway.health(), watched.gateway.frames_waiting())
             what = "Rounds of heartbeats given up because too many waited to be sent."
             yield _counter("gateway_dropped_beats_total", what, (), [((), watched.gateway.beats_dropped())])
+        if watched.forwarder is not None:
+            yield from _field_spool(watched.forwarder, watched.clock.now_ns())
         if watched.spool is not None and watched.recorder is not None:
             yield from _spool(watched.spool, watched.recorder)
         if watched.flusher is not None:
@@ -257,6 +262,25 @@ def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     pairs = list(counts.items())
     rest = sum(count for _, count in pairs[_REASONS_MAX:])
     return pairs[:_REASONS_MAX] + ([("other", rest)] if rest else [])
+
+
+def _field_spool(forwarder: Forwarder, now_ns: int) -> Iterator[Metric]:
+    status = forwarder.spool.status()
+    lines = [((line.value,), float(forwarder.line is line)) for line in Line]
+    yield _gauges("field_spool_state", "1 for how it stands between the field and the broker.", ("state",), lines)
+    yield _gauge("field_spool_waiting_bytes", "Bytes of telemetry that wait for the broker on disk.", status.waiting_bytes)
+    yield _gauge("field_spool_disk_bytes", "Bytes of the whole spool of the field.", status.disk_bytes)
+    yield _gauge("field_spool_limit_bytes", "Bytes it may have; beyond them the oldest samples of least weight go.", status.bytes_max)
+    age_s = 0.0 if status.oldest_ns is None else max(0.0, (now_ns - status.oldest_ns) / NS_PER_S)
+    yield _gauge("field_spool_oldest_age_seconds", "For how long the oldest of them has waited, 0 while none waits.", age_s)
+    yield _counter("field_spool_stored_samples_total", "Samples put into it.", (), [((), forwarder.spooled)])
+    yield _counter("field_spool_replayed_samples_total", "Samples sent from it.", (), [((), forwarder.replayed)])
+    what = "Samples per second that are sent from it at most."
+    yield _gauge("field_spool_replay_limit_samples_per_second", what, forwarder.pace.replay_per_s)
+    dropped = [(tuple(kind.split(" ")), samples) for kind, samples in sorted(status.dropped.items())]
+    what = "Samples let go of since the very first start, because it was full or they were too old."
+    yield _counter("field_spool_dropped_samples_total", what, ("priority", "reason"), dropped)
+    yield _counter("field_spool_damaged_bytes_total", "Bytes passed over as damaged.", (), [((), status.damaged_bytes)])
 
 
 def _spool(spool: Spool, recorder: Recorder) -> Iterator[Metric]:

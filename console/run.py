@@ -107,7 +107,16 @@ async def _serve(settings: Settings, role: Role, instance: str, areas: Collectio
         loop.add_signal_handler(number, stop.set)
     service = Service(settings, role=role, instance=instance, areas=areas)
     try:
-        port = await service.start()
+        starting = asyncio.create_task(service.start())
+        told_to_stop = asyncio.create_task(stop.wait())
+        await asyncio.wait((starting, told_to_stop), return_when=asyncio.FIRST_COMPLETED)
+        told_to_stop.cancel()
+        if not starting.done():
+            # Without its broker a process that reads devices may be starting for hours.
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return
+        port = starting.result()
         service.start_ticking()
         logging.getLogger(__name__).info("ready: http://%s:%d/", settings.http.host, port)
         running = asyncio.create_task(service.wait())

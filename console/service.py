@@ -8,6 +8,7 @@ at the next start, because everything accepted is in the log.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
@@ -22,15 +23,15 @@ from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
 from console.readiness import Readiness
 from ingest.clock import Clock, WallClock
+from ingest.lockfile import Held, own
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import CommandGiven
-from market.units import instant_text
+from market.units import NS_PER_S, instant_text
 from streams import topics, wire
 from streams.agents import Hooks, Observer
 from streams.alerts import damage_alert
 from streams.app import build_app
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
-from streams.lockfile import Held, own
 from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.positions import open_log
@@ -38,9 +39,14 @@ from streams.roles import Part, Role
 from streams.settings import Settings
 from streams.ticker import Ticker
 from streams.transport import log_directory
+from streams.transport.cluster import answers
 from streams.transport.patience import STOP_WITHIN_S, Stalled
 
 __all__ = ["INSTANCE", "Service"]
+
+_log: Final = logging.getLogger(__name__)
+
+_TRY_BROKER_S: Final = 1.0
 
 INSTANCE: Final = "gridfuse-1"
 """Name of a process whose group has no other."""
@@ -94,7 +100,7 @@ class Service:
         settings.data.mkdir(parents=True, exist_ok=True)
         self._lock_fd = _claim(settings, role, instance) if log_directory(settings.broker) is None else None
         points = part_of(settings.points, areas) if areas else settings.points
-        self.field = FieldSide(points, settings, self.clock) if Part.FIELD in role.parts else None
+        self.field = FieldSide(points, settings, self.clock, instance) if Part.FIELD in role.parts else None
         self.people = PeopleSide(settings, self.model, self.clock.speed, simulated=simulated) if Part.PEOPLE in role.parts else None
         self.hooks = replace(hooks or Hooks(), observers=(*(self.people.observers if self.people else ()), *extra))
         if self.field is not None:
@@ -115,6 +121,7 @@ class Service:
         return Watched(
             shell=self.shell,
             gateway=None if self.field is None else self.field.gateway,
+            forwarder=None if self.field is None else self.field.forwarder,
             spool=None if people is None else people.spool,
             recorder=None if people is None else people.recorder,
             flusher=None if people is None else people.flusher,
@@ -137,7 +144,7 @@ class Service:
         missing = self._readiness.missing()
         if (stalled := self._stalled()) is not None:
             missing.append(f"log: stalled since {instant_text(stalled.since_ns)}, {stalled.retries} attempts: {stalled.reason}")
-        return missing
+        return missing if self.field is None else [*missing, *self.field.missing()]
 
     def failing(self) -> Sequence[str]:
         """Name what only a restart can mend (:class:`console.api.HealthSource`)."""
@@ -160,19 +167,41 @@ class Service:
         self._run("loop delay", self._loop_delay.run())
         if self.people is not None:
             self._run("stall alarm", self.people.stall_alarm(self._stalled, self.clock.now_ns).run())
+        if self.field is not None and self.role is Role.INGEST:
+            # Devices are read from now on, whether or not the broker is there.
+            await self._start_field(self.field)
+            await self._broker_there(self.field)
         await self.app.start()
         await self.app.tables.wait_until_recovery_completed()
         self._raise_if_crashed()
         self._readiness.recovered = True
         await self._report_damage()
         if self.field is not None:
-            await self.field.gateway.start()
-            self._run("gateway", self.field.gateway.wait())
+            self.field.connected()
+            if self.role is not Role.INGEST:
+                await self._start_field(self.field)
         if self.people is not None:
             for name, work in self.people.work():
                 self._run(name, work)
         spare_what_stays()
         return port
+
+    async def _start_field(self, field: FieldSide) -> None:
+        await field.start()
+        self._run("gateway", field.gateway.wait())
+        self._run("forwarder", field.forwarder.wait())
+
+    async def _broker_there(self, field: FieldSide) -> None:
+        """Return when the broker answers; what is read until then is spooled, and its accounts with it."""
+        tick_s = self.settings.tick_ns / NS_PER_S
+        waited_s = 0.0
+        while not await answers(self.settings.broker):
+            if not waited_s:
+                _log.warning("the broker %s does not answer; devices are read, and what they say is spooled", self.settings.broker)
+            await asyncio.sleep(_TRY_BROKER_S)
+            waited_s += _TRY_BROKER_S
+            if waited_s % tick_s < _TRY_BROKER_S:
+                field.gateway.beat(())
 
     async def _report_damage(self) -> None:
         """Tell the people on call what the log found damaged when it was opened; told again, it is the same alert."""
@@ -271,7 +300,7 @@ class Service:
         if self.ticker is not None:
             await self._cancel("ticker")
         if self.field is not None:
-            await self.field.gateway.stop()
+            await self.field.stop()
         await self.drained(2.0)
         await self.app.stop()
         if self.field is not None:

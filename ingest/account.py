@@ -66,6 +66,10 @@ class LostReason(StrEnum):
     """The frame it was in was refused."""
     STOPPED = "stopped"
     """The process was stopped before it was sent."""
+    SPOOL_FULL = "spool_full"
+    """The stream side was away, and the spool was full: older samples of less weight were let go."""
+    SPOOL_TOO_OLD = "spool_too_old"
+    """The stream side was away for longer than the spool keeps samples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from market.errors import GridfuseError
 
-__all__ = ["DeviceError", "DeviceLate", "DeviceRefused", "DeviceSilent", "FrameError"]
+__all__ = ["DeviceError", "DeviceLate", "DeviceRefused", "DeviceSilent", "DiskRefused", "FrameError", "SpoolError", "SpoolLocked"]
 
 
 class DeviceError(GridfuseError):
@@ -33,3 +33,15 @@ class DeviceRefused(DeviceError):
 
 class FrameError(GridfuseError, ValueError):
     """Bytes that are not a telemetry frame, or columns that do not fit each other."""
+
+
+class SpoolError(GridfuseError):
+    """A spool's directory cannot be used, or what was written to it did not reach the disk."""
+
+
+class SpoolLocked(SpoolError):
+    """Another process has the spool open."""
+
+
+class DiskRefused(SpoolError):
+    """Not now: the disk is full or refuses, nothing of what was given is kept, and the same may be given again."""

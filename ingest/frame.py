@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,7 +22,18 @@ from numpy.typing import NDArray
 from ingest.account import ACCOUNT_SOURCE, Accounts
 from ingest.errors import FrameError
 
-__all__ = ["SAMPLES_MAX", "TelemetryFrame", "account_frame", "decode_frame", "encode_frame", "frame_of", "heartbeat", "point_id"]
+__all__ = [
+    "ACCOUNTS_PART",
+    "SAMPLES_MAX",
+    "TelemetryFrame",
+    "Ticket",
+    "account_frame",
+    "decode_frame",
+    "encode_frame",
+    "frame_of",
+    "heartbeat",
+    "point_id",
+]
 
 SAMPLES_MAX: Final = 12_000
 """Most samples in one frame: 12,000 x 30 bytes stays below half of Kafka's default record limit of 1 MiB."""
@@ -42,6 +53,24 @@ def point_id(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
+ACCOUNTS_PART: Final = 255
+"""The part of a :class:`Ticket` that accounts are: they wait behind a backlog also while samples go past it, in an order of their own."""
+
+
+class Ticket(NamedTuple):
+    """Which frame this is of all that a process sends for an area: what is delivered twice is taken once (:mod:`streams.delivered`).
+
+    Attributes:
+        run: names the run of the process, 63 bits.
+        nth: counts the frames of the area that carry something, from 0 on, in the order in which they were made.
+        part: of a frame that comes from a store, which of its parts this is; None for a frame as it was made.
+    """
+
+    run: int
+    nth: int
+    part: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TelemetryFrame:
     """Samples of one source, received together.
@@ -59,6 +88,7 @@ class TelemetryFrame:
         clock_off_ns: by how much the newest time that its device claimed lay ahead of ours (negative: behind), where that time was not
             believed and ours stands in its place; 0 where the device's times stand.
         accounts: what became of the samples of earlier frames; None but in frames of their own (:func:`account_frame`).
+        ticket: which frame it is; None for one that carries nothing, and until it is sent.
     """
 
     source: str
@@ -72,6 +102,7 @@ class TelemetryFrame:
     flags: NDArray[np.uint16]
     clock_off_ns: int = 0
     accounts: Accounts | None = None
+    ticket: Ticket | None = None
 
     def __len__(self) -> int:
         return len(self.point)
@@ -128,8 +159,8 @@ def account_frame(area: str, ts_ingest_ns: int, accounts: Accounts) -> Telemetry
     return replace(heartbeat(ACCOUNT_SOURCE, area, 0, ts_ingest_ns), accounts=accounts)
 
 
-def encode_frame(frame: TelemetryFrame) -> bytes:
-    """Encode a frame for a topic."""
+def encode_frame(frame: TelemetryFrame, ticket: Ticket | None = None) -> bytes:
+    """Encode a frame for a topic, under its own ticket where none is given."""
     columns = (frame.point, frame.ts_event_ns, frame.value, frame.quality, frame.flags)
     body: dict[str, Any] = {
         "v": _VERSION,
@@ -143,6 +174,8 @@ def encode_frame(frame: TelemetryFrame) -> bytes:
         body["off"] = frame.clock_off_ns
     if frame.accounts is not None:
         body["acc"] = frame.accounts
+    if (ticket := ticket or frame.ticket) is not None:
+        body["tk"] = ticket
     for (name, dtype), column in zip(_COLUMNS, columns, strict=True):
         body[name] = np.ascontiguousarray(column, dtype=dtype).tobytes()
     return msgspec.msgpack.encode(body)
@@ -162,6 +195,7 @@ class _Wire(msgspec.Struct):
     flags: bytes
     off: int = 0
     acc: Accounts | None = None
+    tk: Ticket | None = None
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
@@ -198,4 +232,5 @@ def decode_frame(raw: bytes) -> TelemetryFrame:
         flags=flags,
         clock_off_ns=wire.off,
         accounts=wire.acc,
+        ticket=wire.tk,
     )

@@ -12,7 +12,9 @@ Every sample that was due is accounted for (:mod:`ingest.account`); the accounts
 
 A reader that fails by a fault of ours is logged, restarted after a back-off, and affects no other device.
 
-Absent for now: a spool that survives a crash, and reloading one device.
+What waits while nobody takes it does so behind ``emit`` (:mod:`ingest.forwarder`).
+
+Absent for now: reloading one device.
 """
 
 from __future__ import annotations

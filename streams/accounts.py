@@ -21,7 +21,11 @@ from market.units import NS_PER_H
 __all__ = ["AreaAccounts", "LateSamples"]
 
 _KEPT_NS: Final = NS_PER_H
-"""Event time for which late samples wait for their account: frames wait no longer on their way, and what died sends none."""
+"""Event time for which late samples wait for their account: it follows them on their way, also from the spool of the ingest side; what died
+sends none."""
+
+_NOTED: Final = 3
+"""Place, behind good, uncertain and bad, of the interval in which the last sample was noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +55,13 @@ class LateSamples:
     def __init__(self) -> None:
         self._late: dict[str, dict[int, list[int]]] = {}
 
-    def add(self, device: str, ts_ingest_ns: int, quality: NDArray[np.uint32]) -> None:
-        """Note samples of one frame that came too late."""
-        interval = self._late.setdefault(device, {}).setdefault(ts_ingest_ns // INTERVAL_NS, [0, 0, 0])
+    def add(self, device: str, ts_ingest_ns: int, quality: NDArray[np.uint32], now_ns: int = 0) -> None:
+        """Note samples of one frame that came too late, now: long after they were received, if they come from a spool."""
+        index = ts_ingest_ns // INTERVAL_NS
+        interval = self._late.setdefault(device, {}).setdefault(index, [0, 0, 0, index])
         for place, samples in enumerate(tally(quality)):
             interval[place] += samples
+        interval[_NOTED] = max(interval[_NOTED], now_ns // INTERVAL_NS)
 
     def settle(self, area: str, accounts: Accounts) -> AreaAccounts:
         """Complete accounts; what was late in them is forgotten."""
@@ -72,7 +78,7 @@ class LateSamples:
             return account
         # Never more than was sent: a reader that died and began again in the same minute accounts for its own part only.
         sent = (account.good, account.uncertain, account.bad)
-        good, uncertain, bad = (min(late, most) for late, most in zip(found, sent, strict=True))
+        good, uncertain, bad = (min(late, most) for late, most in zip(found[:_NOTED], sent, strict=True))
         return replace(
             account,
             good=account.good - good,
@@ -85,7 +91,7 @@ class LateSamples:
         """Forget what no account came for: its reader died before it could send one."""
         oldest = (now_ns - _KEPT_NS) // INTERVAL_NS
         for device, intervals in list(self._late.items()):
-            for index in [index for index in intervals if index < oldest]:
+            for index in [index for index, found in intervals.items() if found[_NOTED] < oldest]:
                 del intervals[index]
             if not intervals:
                 del self._late[device]
@@ -96,4 +102,8 @@ class LateSamples:
 
     def restore(self, state: Mapping[str, Mapping[int, list[int]]]) -> None:
         """Go on from :meth:`state`."""
-        self._late = {device: {index: list(counts) for index, counts in intervals.items()} for device, intervals in state.items()}
+        self._late = {
+            # Older versions did not write when samples were noted.
+            device: {index: [*counts[:_NOTED], *(counts[_NOTED:] or [index])] for index, counts in intervals.items()}
+            for device, intervals in state.items()
+        }

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.bundle import FrameBundle
+from ingest.bundle import FrameBundle, frames_of
 from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame
 from ingest.points import PointTable
@@ -26,6 +26,7 @@ from ingest.quality import BAD_NO_COMMUNICATION, UNCERTAIN_LAST_USABLE, Flag, is
 from market.facts import Fact, LoadReported, PointQuality, SwitchStatus
 from market.units import NS_PER_S
 from streams.accounts import AreaAccounts, LateSamples
+from streams.delivered import Delivered, RunState
 from streams.edges import Edges, EdgeState
 from streams.findings import SourceFinding, SourceFresh, SourceStale
 from streams.image import AreaSnapshot, snapshot_parts
@@ -58,6 +59,7 @@ class _Wire(msgspec.Struct):
     past: Columns | None = None
     clocks: dict[str, ClockState] | None = None
     late: dict[str, dict[int, list[int]]] | None = None
+    delivered: dict[int, RunState] | None = None
 
 
 _VERSION: Final = 2
@@ -109,6 +111,7 @@ class AreaIntake:
         self._edges = Edges(table, self.last, rating_mw, dead_flow_pct)
         self._clocks = SourceClocks(area, table)
         self._late = LateSamples()
+        self._delivered = Delivered()
         self._load_rows = np.array([row for _, row in table.named("load", "mw")], dtype=np.int64)
 
         self._by_device = np.argsort(table.device_of, kind="stable")
@@ -127,14 +130,17 @@ class AreaIntake:
         if offset <= self.offset:
             return None
         self.offset = offset
-        if isinstance(record, FrameBundle):
-            return self.take(*record.frames)
-        frame = record
-        if frame.source == CLOCK_SOURCE:
-            return self.tick(frame.ts_ingest_ns, first=frame.seq == 1)
-        if frame.accounts is not None:
-            return Taken(accounts=(self._late.settle(self.area, frame.accounts),))
-        return self.take(frame)
+        if record.source == CLOCK_SOURCE and isinstance(record, TelemetryFrame):
+            return self.tick(record.ts_ingest_ns, first=record.seq == 1)
+        fresh: list[TelemetryFrame] = []
+        for frame in frames_of(record):
+            if frame.ticket is not None and not self._delivered.is_first(frame.ticket):
+                self.last.counters["duplicate"] += len(frame)
+            else:
+                fresh.append(frame)
+        if fresh and fresh[0].accounts is not None:
+            return Taken(accounts=(self._late.settle(self.area, fresh[0].accounts),))
+        return self.take(*fresh)
 
     def take(self, *frames: TelemetryFrame) -> Taken:
         """Take in frames, one after the other; samples of points nobody listed are given back, so that the caller can dead-letter them."""
@@ -150,7 +156,8 @@ class AreaIntake:
         answered = not len(frame) or frame.quality[0] != BAD_NO_COMMUNICATION or bool((frame.quality != BAD_NO_COMMUNICATION).any())
         place = self._place.get(frame.source)
         if answered and place is not None:
-            self._alive_ns[place] = frame.ts_ingest_ns
+            # A frame from the spool of the ingest side was received long ago.
+            self._alive_ns[place] = max(int(self._alive_ns[place]), frame.ts_ingest_ns)
         if not len(frame):
             return
         reading = self._clocks.read(frame, self.last, answered=answered)
@@ -170,7 +177,7 @@ class AreaIntake:
             taken.facts += self._edges.overtaken(part.only(found.overtaken), now_ns)
         if len(found.late):
             if part.ts_ingest_ns == now_ns:  # what was held before was late when it came
-                self._late.add(part.source, now_ns, part.quality[found.late])
+                self._late.add(part.source, now_ns, part.quality[found.late], self._ticked_ns)
             if reading.doubt_ns is not None:
                 self._clocks.hold(part.only(found.late), reading.doubt_ns)
 
@@ -230,6 +237,7 @@ class AreaIntake:
                 past=edges.past,
                 clocks=self._clocks.states(),
                 late=self._late.state(),
+                delivered=self._delivered.states(),
             )
         )
 
@@ -264,6 +272,7 @@ class AreaIntake:
         except ValueError as exc:
             raise FrameError(f"not the state of an area's intake: {exc}") from exc
         self._late.restore(wire.late or {})
+        self._delivered.restore(wire.delivered or {})
         self._clocks.restore(self._clocks_by_value() if wire.clocks is None else wire.clocks)
 
     def _clocks_by_value(self) -> dict[str, ClockState]:

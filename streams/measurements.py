@@ -245,6 +245,8 @@ ACCOUNT: Final = Measurement(
         _int("lost_queue_full", "Lost: sending was slower than reading", "丢失：队列已满"),
         _int("lost_not_taken", "Lost: the topic refused it", "丢失：未被接收"),
         _int("lost_stopped", "Lost: stopped before it was sent", "丢失：进程停止"),
+        _int("lost_spool_full", "Lost: the spool of the field was full", "丢失：暂存已满"),
+        _int("lost_spool_too_old", "Lost: too long in the spool of the field", "丢失：暂存超期"),
     ),
 )
 

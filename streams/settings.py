@@ -8,6 +8,7 @@ problems starts nothing and names all of them, each with its line::
     network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}
     broker: embedded                   # or kafka://host:9092
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
+    field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir
     market: {rt_interval_min: 5}       # overrides of the shipped rule set
     http: {port: 8080}
     influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
@@ -24,17 +25,19 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from ingest.framespool import FrameSpoolLimits
+from ingest.line import Pace
 from ingest.pointlist import PointList, read_point_list
 from ingest.yamlfile import DurationNs, Located, Name, Strict, duration_ns, load_yaml
 from market.errors import ConfigError, Problem
 from market.rules import MarketRules, rules_from
-from market.units import NS_PER_S
+from market.units import NS_PER_H, NS_PER_S
 from streams.influx import InfluxTarget
 from streams.notify import WebhookChannel
 from streams.transport import broker_url, log_directory
 from streams.transport.patience import LogOptions
 
-__all__ = ["EMBEDDED", "HttpModel", "LogsModel", "Settings", "read_settings"]
+__all__ = ["EMBEDDED", "FieldSpool", "HttpModel", "LogsModel", "Settings", "read_settings"]
 
 EMBEDDED: Final = "embedded"
 """The broker that needs none: the log in the data directory."""
@@ -87,6 +90,24 @@ class LogModel(Strict):
     mend_within: DurationNs = 60 * NS_PER_S
 
 
+class FieldSpoolModel(Strict):
+    """Where telemetry waits while the broker, or the disk of the embedded log, takes none.
+
+    Attributes:
+        dir: directory, relative to this file; by default ``field-spool`` in the data directory. Each process has a folder of its own in it.
+        size_mb: most megabytes on disk, for each process; beyond it the oldest samples of least weight are dropped and counted.
+        keep: how long samples are kept.
+        replay: samples of the backlog that are sent per second, beside those that are read.
+        away_after: how long an answer may take before the broker counts as away.
+    """
+
+    dir: str | None = None
+    size_mb: Annotated[int, Field(ge=1, le=1 << 20)] = 1024
+    keep: DurationNs = 72 * NS_PER_H
+    replay: Annotated[int, Field(ge=1)] = 10_000
+    away_after: DurationNs = 5 * NS_PER_S
+
+
 class HttpModel(Strict):
     """Where the API and the live board are served."""
 
@@ -125,6 +146,7 @@ class _FileModel(Strict):
     network: NetworkModel
     broker: str = EMBEDDED
     log: LogModel = Field(default_factory=LogModel)
+    field_spool: FieldSpoolModel = Field(default_factory=FieldSpoolModel)
     market: dict[str, Any] = Field(default_factory=dict)
     control: ControlModel = Field(default_factory=ControlModel)
     day_ahead: Literal["series", "none"] = "series"
@@ -137,6 +159,21 @@ class _FileModel(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSpool:
+    """How telemetry waits while nobody takes it.
+
+    Attributes:
+        directory: of all processes; None for ``field-spool`` in the data directory.
+        limits: how much of it is kept, for each.
+        pace: how patient they are, and how fast they make up.
+    """
+
+    directory: Path | None = None
+    limits: FrameSpoolLimits = FrameSpoolLimits()
+    pace: Pace = Pace()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A service's settings, read and checked.
 
@@ -144,6 +181,7 @@ class Settings:
         data: directory of everything the service keeps.
         broker: broker URL as Faust takes it.
         log: how the embedded log treats its disk.
+        field_spool: how telemetry waits while nobody takes it.
         points: the point list.
         network: where the network model is, paths made absolute.
         rules: the rule set in force.
@@ -166,6 +204,7 @@ class Settings:
     webhook: WebhookModel | None
     logs: LogsModel = field(default_factory=LogsModel)
     log: LogOptions = LogOptions()
+    field_spool: FieldSpool = FieldSpool()
 
     @property
     def log_directory(self) -> Path:
@@ -226,6 +265,15 @@ def read_settings(path: str | Path) -> Settings:
         influx=influx,
         webhook=model.webhook,
         logs=model.logs,
+        field_spool=_field_spool(model.field_spool, beside),
+    )
+
+
+def _field_spool(model: FieldSpoolModel, beside: Path) -> FieldSpool:
+    return FieldSpool(
+        directory=None if model.dir is None else beside / model.dir,
+        limits=FrameSpoolLimits(bytes_max=model.size_mb << 20, age_max_s=max(1, model.keep // NS_PER_S)),
+        pace=Pace(away_after_s=model.away_after / NS_PER_S, replay_per_s=model.replay),
     )
 
 

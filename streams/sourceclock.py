@@ -56,6 +56,7 @@ _HELD_MAX: Final = 64
 """Frames kept to be read again; of more the oldest are let go."""
 
 _NO_CLOCK: Final = np.uint16(Flag.TS_ESTIMATED | Flag.REPLAYED)
+_STORED: Final = np.uint16(Flag.REPLAYED)
 _SUSPECT: Final = np.uint16(Flag.CLOCK_SUSPECT)
 _BY_RECEIPT: Final = np.uint16(Flag.TS_ESTIMATED | Flag.CLOCK_SUSPECT)
 _NEVER: Final = -1
@@ -187,7 +188,8 @@ class SourceClocks:
         if np.count_nonzero(frame.flags):
             clocked = (frame.flags & _NO_CLOCK) == 0
             if not clocked.any():
-                suspect = (frame.flags & _SUSPECT).any()
+                # What comes from a store says how the clock was when it was put there.
+                suspect = ((frame.flags & _SUSPECT) != 0)[(frame.flags & _STORED) == 0].any()
                 return _Evidence(now_ns, frame.clock_off_ns) if suspect else None
         told_ns = newest_ns if clocked is None else int(ts_ns[clocked].max())
         wrong = state.wrong_since_ns is not None

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from console.checks.check import Check, Level
+from ingest.segments import Segment, walk
 from market.units import NS_PER_H, NS_PER_S, instant_text
 from streams.ledger import Ledger
-from streams.segments import Segment, list_segments, walk
+from streams.segments import list_segments
 from streams.spool import survey
 from streams.topics import TOPICS
 from streams.transport.inspection import DAMAGE_REMEDY, Damage, inspect

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
-__all__ = ["asking", "partitions_of", "servers_of"]
+__all__ = ["answers", "asking", "partitions_of", "servers_of"]
 
 _PORT: Final = 9092
+_REACH_S: Final = 5.0
 _ANSWER_S: Final = 40.0
 """Longest wait for one answer: aiokafka's own."""
 
@@ -22,6 +25,24 @@ def servers_of(broker: str) -> list[str]:
     ['a:9092', 'b:9093']
     """
     return [one if ":" in one else f"{one}:{_PORT}" for one in broker.partition("://")[2].split(";")]
+
+
+async def answers(broker: str) -> bool:
+    """Whether a broker is there and lists its topics; takes some seconds at most."""
+    servers = servers_of(broker)
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            async with asyncio.timeout(_REACH_S):
+                # A plain connection first: the client library complains loudly about a port that is not open.
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.close()
+                async with asking([server], _REACH_S) as admin:
+                    await admin.list_topics()
+                    return True
+        except (OSError, KafkaError, TimeoutError):
+            continue
+    return False
 
 
 @asynccontextmanager

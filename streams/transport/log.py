@@ -31,8 +31,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ingest.lockfile import Held, own
 from streams.errors import StoreError, StoreLocked
-from streams.lockfile import Held, own
 from streams.transport.inspection import DAMAGE_REMEDY, Damage, inspect
 from streams.transport.partition import RECORD_OVERHEAD_BYTES, Partition
 from streams.transport.patience import LogOptions, Stalled

@@ -79,8 +79,13 @@ class Broker:
             [*tool, "format", "-t", "Z3JpZGZ1c2UtdGVzdHMtMQ", "-c", str(config)], check=True, capture_output=True, timeout=_START_S
         )
         options = ["-Xms256m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        with (home / "kafka.log").open("wb") as log:
-            self._process = subprocess.Popen([java, *options, "-cp", f"{libs}/*", "kafka.Kafka", str(config)], stdout=log, stderr=log)
+        self._command = [java, *options, "-cp", f"{libs}/*", "kafka.Kafka", str(config)]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again where it was stopped, with the data it had."""
+        with (self._home / "kafka.log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
 
     def wait(self) -> None:
         """Return once the broker answers a client."""
@@ -91,7 +96,7 @@ class Broker:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End it; its data are the test's own and go with it."""
+        """End it at once; its data stay for :meth:`start`, and are removed with the test."""
         self._process.kill()
         self._process.wait()
 

@@ -69,6 +69,9 @@ class Link:
     def replied(self, exchange: Exchange, verdict: Verdict, *, alone: bool) -> None:
         self.verdicts.append((exchange.request.unit, verdict))
 
+    def answered(self, exchange: Exchange, data: bytes, *, alone: bool) -> None:
+        self.replied(exchange, Good(data), alone=alone)
+
     def unsure(self, wire: Any, why: str) -> None:
         self.cut = True
         wire.abort(why)

@@ -24,6 +24,11 @@ from console.board.state import BoardState
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from ingest.clock import SimulatedClock, WallClock
+from ingest.errors import DeviceError
+from ingest.forwarder import Forwarder
+from ingest.frame import TelemetryFrame, frame_of, point_id
+from ingest.framespool import FrameSpool
+from ingest.priority import Priorities
 from ingest.source import DeviceHealth
 from market.rules import GUANGDONG_2023
 from market.units import NS_PER_S
@@ -38,7 +43,7 @@ from streams.outbox import Outbox
 from streams.spool import Spool
 from streams.transport.log import Log
 from tests.kit.board_feed import SCENES
-from tests.kit.eventually import eventually
+from tests.kit.eventually import eventually, eventually_async
 from tests.kit.fulldisk import no_room
 
 T0 = SCENES["failing"]
@@ -420,3 +425,29 @@ def test_a_loop_that_is_held_up_shows_until_it_was_told_once() -> None:
     assert 0.1 < delay.last_s < 5
     delay.last_s, first_s = 0.0, delay.last_s
     assert (delay.take_max_s(), delay.take_max_s()) == (first_s, 0.0)
+
+
+def test_what_waits_in_front_of_the_broker(watched: Watched, tmp_path: Path) -> None:
+    async def story() -> Page:
+        async def refuse(frame: TelemetryFrame, raw: bytes) -> Any:
+            raise DeviceError("nobody is there")
+
+        spool = FrameSpool(tmp_path / "field", Priorities(["load/1/mw"]))
+        forwarder = Forwarder(refuse, spool)
+        forwarder.start()
+        await forwarder.emit(frame_of("rtu", "1", 0, T0 - 9 * NS_PER_S, [(point_id("load/1/mw"), T0, 1.0, 0, 0)] * 4))
+        await eventually_async("it is spooled", lambda: forwarder.spooled == 4)
+        spool._counted["other spool_full"] = 3
+        try:
+            return parsed(await get(Metrics(replace(watched, forwarder=forwarder, clock=SimulatedClock(T0, 1e-9)))))
+        finally:
+            await forwarder.stop(0.0)
+
+    page = asyncio.run(story())
+    assert page["gridfuse_field_spool_state", (("state", "away"),)] == 1.0
+    assert page["gridfuse_field_spool_waiting_bytes", ()] == page["gridfuse_field_spool_disk_bytes", ()] > 100
+    assert page["gridfuse_field_spool_limit_bytes", ()] == 1 << 30
+    assert page["gridfuse_field_spool_oldest_age_seconds", ()] == 9.0
+    assert page["gridfuse_field_spool_stored_samples_total", ()] == 4.0
+    assert page["gridfuse_field_spool_replayed_samples_total", ()] == 0.0
+    assert page["gridfuse_field_spool_dropped_samples_total", (("priority", "other"), ("reason", "spool_full"))] == 3.0

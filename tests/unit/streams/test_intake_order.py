@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
+from ingest.account import Accounts, DeviceAccount
 from ingest.errors import FrameError
-from ingest.frame import TelemetryFrame, frame_of, point_id
+from ingest.frame import ACCOUNTS_PART, TelemetryFrame, Ticket, account_frame, frame_of, heartbeat, point_id
 from ingest.points import PointSpec, PointTable
-from ingest.quality import BAD_DEVICE_FAILURE, GOOD, UNCERTAIN
+from ingest.quality import BAD_DEVICE_FAILURE, GOOD, UNCERTAIN, Flag
 from market.facts import ControlReported, Fact, FlowReported, SwitchReported
 from market.units import NS_PER_S
 from streams.identity import identity_of
-from streams.intake import AreaIntake, state_offset
+from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
 
 T0 = 1_577_840_400 * NS_PER_S
 SPECS = [
@@ -241,3 +244,47 @@ def test_a_state_whose_columns_do_not_fit_is_refused() -> None:
     wire["past"][1] += b"\x00" * 8
     with pytest.raises(FrameError, match="different lengths"):
         intake().restore(msgspec.msgpack.encode(wire))
+
+
+def replayed(received_s: float, nth: int, *said: Said) -> TelemetryFrame:
+    """A frame from the spool of the ingest side: how a load was."""
+    it = frame(received_s, "load/101/mw", *said)
+    return replace(it, flags=it.flags | np.uint16(Flag.REPLAYED | Flag.CLOCK_SUSPECT), ticket=Ticket(1, nth, 1))
+
+
+def test_a_backlog_is_history_taken_once_and_no_clock_that_jumped() -> None:
+    unit = intake()
+    unit.take_in(replace(frame(10, "load/101/mw", (10, 1.0)), ticket=Ticket(1, 0)), 0)
+    unit.take_in(replace(frame(900, "load/101/mw", (900, 900.0)), ticket=Ticket(1, 90)), 1)
+    unit.take_in(heartbeat(CLOCK_SOURCE, "1", 1, T0 + 901 * NS_PER_S), 2)
+    found = []
+    for offset, second in enumerate([*range(11, 99), *range(60, 99)]):  # the reader was killed on the way and sends some of it again
+        taken = unit.take_in(replayed(second, second - 10, (second, float(second))), 3 + offset)
+        assert taken is not None
+        found += [*taken.facts, *taken.findings]
+    assert found == []
+    assert unit.last.value[unit.table.row("load/101/mw")] == 900.0
+    assert unit.last.counters | {"reordered": 0} == {"taken": 2, "late": 88, "duplicate": 39, "reordered": 0, "unknown": 0}
+    assert unit.take_in(heartbeat(CLOCK_SOURCE, "1", 2, T0 + 902 * NS_PER_S), 500) is not None
+    assert unit._alive_ns.max() == T0 + 900 * NS_PER_S, "what was received long ago is no sign of life now"
+
+
+def test_late_samples_from_a_spool_wait_for_their_account_however_long_ago_they_were_received() -> None:
+    unit = intake()
+    hours = 5 * 3_600
+    unit.take_in(replace(frame(hours, "load/101/mw", (hours, 1.0)), ticket=Ticket(1, 90)), 0)
+    unit.take_in(heartbeat(CLOCK_SOURCE, "1", 1, T0 + (hours + 1) * NS_PER_S), 1)
+    for nth in range(10):
+        unit.take_in(replayed(60 + nth, nth, (60 + nth, 1.0)), 2 + nth)
+    unit.take_in(heartbeat(CLOCK_SOURCE, "1", 2, T0 + (hours + 11) * NS_PER_S), 20)
+    again = intake()
+    again.restore(unit.encode())
+    device = DeviceAccount(device="meter", expected=12, good=10, uncertain=0, bad=0, lost={"spool_full": 2})
+    accounts = Accounts(from_ns=T0 + 60 * NS_PER_S, to_ns=T0 + 120 * NS_PER_S, devices=(device,))
+    sent = replace(account_frame("1", T0 + 122 * NS_PER_S, accounts), ticket=Ticket(1, 11, ACCOUNTS_PART))
+    taken = again.take_in(sent, 21)
+    assert taken is not None
+    assert taken.accounts[0].outcomes() == {"expected": 12, "good": 0, "uncertain": 0, "bad": 0, "late": 10, "lost": 2}
+    repeated = again.take_in(sent, 22)
+    assert repeated is not None
+    assert repeated.accounts == ()

@@ -7,20 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.segments import (
-    BLOCK_BYTES_MAX,
-    HEADER_BYTES,
-    Chunk,
-    blocks_of,
-    chunk_at,
-    lines_of,
-    list_segments,
-    read_acked,
-    read_header,
-    seal,
-    segment_path,
-    walk,
-)
+from ingest.segments import HEADER_BYTES, Chunk, read_acked, read_header, segment_path, walk
+from streams.segments import BLOCK_BYTES_MAX, SUFFIX, blocks_of, chunk_at, lines_of, list_segments, seal
 
 LINES = b"kpi load_mw=1.0 1\nkpi load_mw=2.0 2\n"
 
@@ -66,8 +54,8 @@ def test_only_a_line_feed_ends_a_line() -> None:
 
 
 def test_segments_are_listed_by_place_and_others_are_not_ours(tmp_path: Path) -> None:
-    segment_path(tmp_path, 90).write_bytes(seal(LINES, 7))
-    segment_path(tmp_path, 0).write_bytes(b"x" * 90)
+    segment_path(tmp_path, 90, SUFFIX).write_bytes(seal(LINES, 7))
+    segment_path(tmp_path, 0, SUFFIX).write_bytes(b"x" * 90)
     (tmp_path / "notes.lp").write_text("mine")
     first, second = list_segments(tmp_path)
     assert (first.base, first.end, second.base, second.end, second.created_ns) == (0, 90, 90, 90 + HEADER_BYTES + len(LINES), 7)
@@ -75,7 +63,7 @@ def test_segments_are_listed_by_place_and_others_are_not_ours(tmp_path: Path) ->
 
 def test_walking_stops_at_the_first_block_that_is_not_whole(tmp_path: Path) -> None:
     block = seal(LINES, 0)
-    path = segment_path(tmp_path, 0)
+    path = segment_path(tmp_path, 0, SUFFIX)
     path.write_bytes(block + block + b"#gf1 damaged" + block)
     assert [behind for behind, _ in walk(path)] == [len(block), 2 * len(block)]
 

@@ -11,7 +11,7 @@ from market.units import NS_PER_S
 from streams.agents import Hooks
 from streams.app import build_app
 from streams.model import market_model
-from streams.settings import Settings, read_settings
+from streams.settings import FieldSpool, Settings, read_settings
 from streams.transport.patience import LogOptions
 
 POINTS = """\
@@ -144,3 +144,13 @@ def test_what_the_log_cannot_be_told(tmp_path: Path, text: str, line: int, says:
     (told,) = complaints(tmp_path, WHOLE + text)
     assert told.startswith(f"gridfuse.yaml:{line}: ")
     assert says in told
+
+
+def test_how_telemetry_waits_that_nobody_takes(tmp_path: Path) -> None:
+    assert read(tmp_path, WHOLE).field_spool == FieldSpool()
+    said = read(tmp_path, WHOLE + "field_spool: {dir: other, size_mb: 5, keep: 2h, replay: 70, away_after: 1.5s}\n").field_spool
+    assert said.directory == tmp_path / "other"
+    assert (said.limits.bytes_max, said.limits.age_max_s) == (5 << 20, 7_200)
+    assert (said.pace.replay_per_s, said.pace.away_after_s) == (70, 1.5)
+    [complaint] = complaints(tmp_path, WHOLE + "field_spool:\n  size_mb: 0\n")
+    assert complaint.startswith("gridfuse.yaml:5: ")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest.segments import HEADER_BYTES
 from market.units import NS_PER_S
 from streams.errors import StoreError, StoreLocked
-from streams.segments import HEADER_BYTES, lines_of
+from streams.segments import lines_of
 from streams.spool import Spool, SpoolLimits, survey
 
 SMALL = SpoolLimits(segment_bytes=200, bytes_max=1_000, segment_age_s=60, age_max_s=600)
@@ -80,7 +81,7 @@ def test_acknowledged_lines_are_not_read_again_after_a_restart(spool_at: Open) -
     spool.ack(chunk.end)
     spool.close()
     again = spool_at()
-    assert everything(again) == [line(number) for number in range(chunk.lines, 10)]
+    assert everything(again) == [line(number) for number in range(chunk.items, 10)]
     assert again.recovery is None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.lockfile import Held, holder, own
+from ingest.lockfile import Held, holder, own
 
 
 def test_a_second_owner_is_told_who_has_it(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_second_owner_is_told_who_has_it(tmp_path: Path) -> None:
 
 
 def test_a_process_that_was_killed_holds_nothing_whatever_its_file_still_says(tmp_path: Path) -> None:
-    script = "import os, sys; from pathlib import Path; from streams.lockfile import own; own(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    script = "import os, sys; from pathlib import Path; from ingest.lockfile import own; own(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "lock")], check=False, cwd=Path(__file__).parents[3])
     assert done.returncode == -9
     assert (tmp_path / "lock").read_text().strip().isdigit(), "it had it"

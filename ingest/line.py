@@ -1,0 +1,38 @@
+"""How does it stand between the field and the stream side, and how is telemetry handed over?"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ingest.frame import TelemetryFrame
+
+__all__ = ["Line", "Pace", "Send"]
+
+Send = Callable[[TelemetryFrame, bytes], Awaitable[Awaitable[Any]]]
+"""Hands the bytes of a record, and the first of its frames, to the transport; what it returns resolves once they are durable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How patient a forwarder is, and how fast it makes up.
+
+    Attributes:
+        away_after_s: wall seconds without an answer after which the stream side counts as away.
+        memory_bytes_max: most bytes of frames that wait in memory for an answer.
+        replay_per_s: samples of the backlog sent per wall second.
+    """
+
+    away_after_s: float = 5.0
+    memory_bytes_max: int = 32 << 20
+    replay_per_s: int = 10_000
+
+
+class Line(StrEnum):
+    """How it stands between us and the stream side."""
+
+    UP = "up"
+    CATCHING_UP = "catching_up"
+    AWAY = "away"
