@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import typer
 
 from console.complaints import FAILED, complaints
+from console.probeua import UaProbe
 from ingest.addresses import Address, Framing
 from ingest.devices import Kind
 from ingest.linkfile import MODBUS_PORTS, TlsModel, UnusableAddressError, polled_address
@@ -53,11 +54,21 @@ def _probe(
     ] = None,
     requests: Annotated[int, typer.Option(help="Most requests.", min=1, max=100_000)] = 1000,
     gap: Annotated[str, typer.Option(help="Left between a reply and the next request.", rich_help_panel=_OF_MODBUS)] = "20ms",
-    timeout: Annotated[str, typer.Option(help="How long to wait for a reply.")] = "1s",
+    timeout: Annotated[str, typer.Option(help="How long to wait for a reply; 1s, or 4s for OPC UA.")] = "",
     ca: Annotated[str | None, typer.Option(help="Who vouches for a device over TLS, PEM.", rich_help_panel=_OF_MODBUS)] = None,
     tls_name: Annotated[str | None, typer.Option(help="Name in the device's certificate.", rich_help_panel=_OF_MODBUS)] = None,
     cert: Annotated[str | None, typer.Option(help="Our certificate.")] = None,
     key: Annotated[str | None, typer.Option(help="Its key.")] = None,
+    nodes: Annotated[int, typer.Option(help="Most nodes that are browsed.", min=1, max=200_000, rich_help_panel=_OF_UA)] = 2000,
+    policy: Annotated[str | None, typer.Option(help="Security policy, such as Basic256Sha256.", rich_help_panel=_OF_UA)] = None,
+    mode: Annotated[str | None, typer.Option(help="Sign or SignAndEncrypt.", rich_help_panel=_OF_UA)] = None,
+    pin: Annotated[str | None, typer.Option(help="The server's certificate.", rich_help_panel=_OF_UA)] = None,
+    trust: Annotated[str | None, typer.Option(help="Folder of certificates it may have.", rich_help_panel=_OF_UA)] = None,
+    user: Annotated[str | None, typer.Option(help="User name.", rich_help_panel=_OF_UA)] = None,
+    password_env: Annotated[str | None, typer.Option(help="Environment variable that holds the password.", rich_help_panel=_OF_UA)] = None,
+    save_cert: Annotated[
+        Path | None, typer.Option(help="Write the server's certificate there, to be compared and pinned.", rich_help_panel=_OF_UA)
+    ] = None,
     name: Annotated[str, typer.Option(help="What to call the device in the list.")] = "probed",
     area: Annotated[str, typer.Option(help="Its area in the list.")] = "1",
     out: Annotated[Path | None, typer.Option(help="Write the list there instead; nothing is overwritten.")] = None,
@@ -65,9 +76,15 @@ def _probe(
 ) -> None:
     """Find out what is behind an address, and print a point list of it. Nothing is ever written to a device."""
     with complaints():
-        if out is not None and out.exists():
-            raise ConfigError([Problem("--out", f"{out} is there already; give another file")])
-        timeout_s = _seconds("--timeout", timeout)
+        for option, file in (("--out", out), ("--save-cert", save_cert)):
+            if file is not None and file.exists():
+                raise ConfigError([Problem(option, f"{file} is there already; give another one")])
+        if address.startswith("opc.tcp:"):
+            given = {"policy": policy, "mode": mode, "cert": cert, "key": key, "pin": pin, "trust": trust, "user": user}
+            ua = UaProbe(address, {**given, "password_env": password_env}, nodes_max=nodes, timeout=timeout or "4s", save_cert=save_cert)
+            _deliver(ua.listed(name=name, area=area, dry_run=dry_run), out)
+            return
+        timeout_s = _seconds("--timeout", timeout or "1s")
         tls = _tls(address, ca=ca, cert=cert, key=key, name=tls_name)
         at = _address(address, tls)
         plan = _plan(at, unit=unit, tables=tables, scan=scan, expect=expect or [], requests=requests)
@@ -91,7 +108,7 @@ def _probe(
 
 
 def _deliver(text: str, out: Path | None) -> None:
-    if out is None:
+    if out is None or not text:
         typer.echo(text, nl=False)
         return
     with complaints():

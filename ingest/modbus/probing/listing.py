@@ -6,7 +6,6 @@ is, stands in comments beside it. Points have names that say where they came fro
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -18,6 +17,7 @@ from ingest.modbus.probing.models import ModelFound, points_of
 from ingest.modbus.probing.orders import Certainty, number_at
 from ingest.modbus.probing.ranges import Table
 from ingest.sunspec.models import known_models
+from ingest.yamltext import comment, flow
 
 __all__ = ["listing"]
 
@@ -52,7 +52,7 @@ def listing(findings: Findings, url: str, *, name: str, area: str, device: Mappi
     lines.append("devices:")
     for unit in readable:
         said = {"name": names[unit.unit], "area": area, "url": url, "map": names[unit.unit], "unit": unit.unit, **device}
-        lines.append(f"- {_flow(said)}")
+        lines.append(f"- {flow(said)}")
     return "\n".join(lines) + "\n"
 
 
@@ -88,13 +88,13 @@ def _map(unit: UnitFindings, name: str, every: str, findings: Findings) -> Itera
     base = unit.base.base
     yield f"  {name}:"
     for key, text in unit.identification.items():
-        yield f"    # {key}: {text}"
+        yield f"    # {key}: {comment(text)}"
     yield f"    every: {every}  # yours to choose"
     yield f"    base: {base}  # {unit.base.certainty}: {unit.base.why}"
     yield f"    order: {unit.order.order}  # {unit.order.certainty}: {unit.order.why}"
     needs = _needs(unit, findings)
     if needs:
-        yield f"    needs: {_flow(needs)}  # known: it was seen to refuse more"
+        yield f"    needs: {flow(needs)}  # known: it was seen to refuse more"
     yield from _sunspec(unit, base)
     for kind in Kind:
         if kind in unit.tables:
@@ -111,7 +111,7 @@ def _map(unit: UnitFindings, name: str, every: str, findings: Findings) -> Itera
         kind, table = next((kind, table) for kind, table in unit.tables.items() if table.extents)
         at = table.extents[0].start + base
         wide = {"type": "uint32"} if table.step > 1 else {}
-        points.append(f"probe/{{device}}/{kind}/{at}: {_flow({'reg': f'{kind} {at}', **wide})}  # 0; nothing says anything else")
+        points.append(f"probe/{{device}}/{kind}/{at}: {flow({'reg': f'{kind} {at}', **wide})}  # 0; nothing says anything else")
     for point in points:
         yield f"      {point}"
 
@@ -157,15 +157,15 @@ def _sunspec(unit: UnitFindings, base: int) -> Iterator[str]:
             places.append({"model": model.model, "at": model.at + base})
     others = [f"{model.model} at {model.at}" for model in found.models if {"model": model.model, "at": model.at + base} not in places]
     if places:
-        yield f"    sunspec: [{', '.join(_flow(place) for place in places)}]  # known: read from the device"
+        yield f"    sunspec: [{', '.join(flow(place) for place in places)}]  # known: read from the device"
     if others:
         yield f"    # SunSpec models that have no entry here: {', '.join(others)}"
     if not found.is_whole:
         yield "    # the end of the SunSpec models was not found"
     if found.texts and 1 in seen:
         for name, text in found.texts.items():
-            yield f"    # {_TEXTS[name]}: {text}"
-        pairs = ", ".join(f"{_TEXTS[name]}: {_flow({'sunspec': f'1.{name}'})}" for name in found.texts)
+            yield f"    # {_TEXTS[name]}: {comment(text)}"
+        pairs = ", ".join(f"{_TEXTS[name]}: {flow({'sunspec': f'1.{name}'})}" for name in found.texts)
         yield f"    attributes: {{{pairs}}}"
 
 
@@ -177,9 +177,7 @@ def _modelled(unit: UnitFindings) -> Iterator[str]:
             continue
         seen.add(model.model)
         for path, label in points_of(model):
-            yield f"probe/{{device}}/{model.model}/{path}: {_flow({'sunspec': f'{model.model}.{path}'})}" + (
-                f"  # {label}" if label else ""
-            )
+            yield f"probe/{{device}}/{model.model}/{path}: {flow({'sunspec': f'{model.model}.{path}'})}" + (f"  # {label}" if label else "")
 
 
 def _within(models: tuple[ModelFound, ...], kind: Kind, address: int) -> bool:
@@ -193,7 +191,7 @@ def _expected(unit: UnitFindings, base: int) -> Iterator[str]:
             said: dict[str, object] = {"reg": f"{match.kind} {match.address + base}", "type": str(match.type)}
             if match.scale != 1.0:
                 said["scale"] = match.scale
-            yield f"probe/{{device}}/{match.kind}/{match.address + base}: {_flow(said)}  # {text}; it says {match.found:g}"
+            yield f"probe/{{device}}/{match.kind}/{match.address + base}: {flow(said)}  # {text}; it says {match.found:g}"
 
 
 def _fits(match: Match, unit: UnitFindings) -> bool:
@@ -237,9 +235,4 @@ def _plain(unit: UnitFindings, table: Table, base: int) -> Iterator[str]:
         passed = address + size - 1
         moves = "moves" if moved & set(range(address, address + size)) else ""
         remark = ", ".join(text for text in (f"{number:g}", moves, seems) if text)
-        yield f"probe/{{device}}/{kind}/{address + base}: {_flow({'reg': f'{kind} {address + base}', **said})}  # {remark}"
-
-
-def _flow(said: Mapping[str, object]) -> str:
-    """Write a mapping on one line. JSON's quoting is YAML's, for the plain text and numbers here."""
-    return "{" + ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in said.items()) + "}"
+        yield f"probe/{{device}}/{kind}/{address + base}: {flow({'reg': f'{kind} {address + base}', **said})}  # {remark}"

@@ -46,6 +46,9 @@ def test_requests_are_not_sent_ahead_on_a_line(app: typer.Typer) -> None:
         (["modbus+tcp://10.0.0.1", "--gap", "20"], "--gap: '20' is not a length of time"),
         (["modbus+tcp://10.0.0.1", "--ca", "ca.pem"], "--ca: is for modbus+tls://"),
         (["modbus+tls://10.0.0.1", "--cert", "c.pem"], "belong together"),
+        (["opc.tcp://10.0.0.1"], "has no port; write opc.tcp://host:4840"),
+        (["opc.tcp://10.0.0.1:4840", "--policy", "Basic256Sha256"], "needs our certificate"),
+        (["opc.tcp://10.0.0.1:4840", "--user", "ann"], "give `password_env`"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_connects(app: typer.Typer, given: list[str], said: str) -> None:
@@ -65,3 +68,10 @@ def test_a_file_is_not_overwritten(app: typer.Typer, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["ingest", "probe", "modbus+tcp://10.0.0.1", "--out", str(there)])
     assert (result.exit_code, there.read_text()) == (2, "")
     assert "is there already" in result.stderr
+
+
+def test_the_plan_for_an_opc_ua_server(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["ingest", "probe", "opc.tcp://192.0.2.1:4840", "--dry-run", "--nodes", "50"])
+    assert result.exit_code == 0
+    assert "browse at most 50 nodes" in result.stdout
+    assert "without security, as nobody" in result.stdout
