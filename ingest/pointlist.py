@@ -90,6 +90,9 @@ from ingest.linkfile import MODBUS_PORTS, UnusableAddressError, polled_address
 from ingest.meaningfile import meaning_of, word_of
 from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, SunspecPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
+from ingest.stepping import RANGE as _RANGE
+from ingest.stepping import span as _span
+from ingest.stepping import stepped as _stepped
 from ingest.sunspecfile import attributes_of, written_out
 from ingest.yamlfile import Located, load_yaml
 from market.errors import ConfigError, Problem
@@ -99,7 +102,6 @@ __all__ = ["PointList", "read_point_list"]
 
 _ADDRESSES: Final = 65_536
 _REGISTER: Final = r"RTU (?P<name>\S+)\r\n"
-_RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
 _PLAIN_NAME: Final = re.compile(r"[^\s{}]+")
 _DEVICES_MAX: Final = 100_000
@@ -456,15 +458,6 @@ def _each(names: Mapping[str, Sequence[str]], wanted: Iterable[str]) -> Iterator
     keys = sorted(wanted)
     for values in itertools.product(*(names[key] for key in keys)):
         yield dict(zip(keys, values, strict=True))
-
-
-def _span(found: re.Match[str]) -> range:
-    return range(int(found[1]), int(found[2]) + 1)
-
-
-def _stepped(text: str, step: int) -> str:
-    """Put the ``step``-th entry of every range into a text, as wide as the range's first number is written."""
-    return _RANGE.sub(lambda found: str(_span(found)[step]).zfill(len(found[1])), text)
 
 
 def _all_stepped(given: str | Sequence[str], step: int) -> list[str]:
