@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.ingest import read_once
+from console.ingest import PointReading, read_once
 from ingest.clock import WallClock
 from ingest.gateway import Gateway
 from ingest.pointlist import read_point_list
@@ -24,6 +24,7 @@ LIST = """
       m:
         every: 200ms
         order: CDAB
+        attributes: {serial: {reg: holding 300, length: 5}, maker: {reg: holding 310, length: 2}}
         points:
           a/{device}/f:  {reg: input 1, type: float32, range: [-10, 500], unit: MW}
           a/{device}/s:  {reg: holding 9, type: float32, range: [0, 500], write: true}
@@ -60,18 +61,23 @@ def given(folder: Path) -> Path:
 def test_every_point_of_a_list_is_good_at_its_stand_ins(tmp_path: Path) -> None:
     path = given(tmp_path)
 
-    async def read() -> tuple[list[str], dict[str, str]]:
+    async def read() -> tuple[list[str], list[PointReading]]:
         stand_ins = StandIns(read_point_list(path).devices, WallClock())
         await stand_ins.start()
         try:
             moved = tmp_path / "moved.yaml"
             moved.write_text(relocated(path, stand_ins.urls))
             readings = await read_once(read_point_list(moved), 3.0)
-            return stand_ins.left_out, {reading.point: reading.quality for reading in readings}
+            return stand_ins.left_out, readings
         finally:
             await stand_ins.stop()
 
-    left_out, quality = asyncio.run(read())
+    left_out, readings = asyncio.run(read())
+    quality = {reading.point: reading.quality for reading in readings}
+    texts = {reading.device: dict(reading.attributes) for reading in readings}
+    assert texts["d-1"] == texts["g1"] == {"serial": "SIMULATED", "maker": "SIMU"}
+    assert texts["g2"] == texts["ems"] == {}
+    assert {reading.label for reading in readings if reading.point == "a/d-1/sw"} <= {"open", "closed"}
     assert left_out == ["dtu"]
     assert {name: how for name, how in quality.items() if how != "Good"} == {"z/dtu": "Bad_WaitingForInitialData"}
     assert len(quality) == 4 * 6 + 2 + 6 + 1
