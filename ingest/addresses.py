@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Address", "Framing", "Manners", "SerialLine", "Tls"]
+__all__ = ["Address", "Engine", "Framing", "Manners", "SerialLine", "Tls"]
 
 
 class Framing(StrEnum):
@@ -15,6 +15,14 @@ class Framing(StrEnum):
     """Modbus/TCP: a header with a transaction number and a length."""
     RTU = "rtu"
     """As on a serial line: a unit, a PDU and a checksum."""
+
+
+class Engine(StrEnum):
+    """Who speaks the protocol to a device that is polled."""
+
+    OWN = "gridfuse"
+    PYMODBUS = "pymodbus"
+    """pymodbus's client: slow, and to cross-check our own with (:mod:`ingest.modbus.reference`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +56,7 @@ class SerialLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where devices are; those with the same address share one connection.
+    """Where devices are, and who reads them there; those with the same address share one connection.
 
     Attributes:
         host: name or number of a host; path of a serial line.
@@ -60,6 +68,7 @@ class Address:
     framing: Framing = Framing.MBAP
     tls: Tls | None = None
     line: SerialLine | None = None
+    engine: Engine = Engine.OWN
 
     @property
     def is_serial(self) -> bool:

@@ -29,7 +29,7 @@ from typing import Final, Protocol
 
 from ingest.account import LostReason
 from ingest.accounting import account_frames, ledger_of
-from ingest.addresses import Address, Manners
+from ingest.addresses import Address, Engine, Manners
 from ingest.backoff import Backoff
 from ingest.checks import Checks
 from ingest.clock import Clock
@@ -40,6 +40,7 @@ from ingest.modbus.lessonbook import LessonBook
 from ingest.modbus.link import ModbusLink
 from ingest.modbus.listener import PushListener
 from ingest.modbus.poller import ModbusPoller
+from ingest.modbus.reference import ReferenceLink
 from ingest.opcua.session import UaSession
 from ingest.pointlist import PointList
 from ingest.source import DeviceHealth, Source
@@ -84,7 +85,7 @@ class Gateway:
         self._sources: list[Source] = []
         self._readers: list[tuple[Source, _Reader]] = []
         self._writers: dict[str, Callable[[float], Awaitable[None]]] = {}
-        self._links: dict[Address, ModbusLink] = {}
+        self._links: dict[Address, ModbusLink | ReferenceLink] = {}
         manners = _shared_manners(points)
         self._listeners: list[PushListener] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,7 +95,8 @@ class Gateway:
                 case ModbusDevice():
                     link = self._links.get(device.address)
                     if link is None:
-                        link = self._links[device.address] = ModbusLink(device.address, self._turns, manners[device.address])
+                        made_by = ReferenceLink if device.address.engine is Engine.PYMODBUS else ModbusLink
+                        link = self._links[device.address] = made_by(device.address, self._turns, manners[device.address])
                     source = self._source(device.name, device.area, device)
                     lessons = self._book.read(device.name)
                     poller = ModbusPoller(device, link, source, self._turns, lessons, partial(self._book.write, device.name, lessons))

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from ingest.addresses import Engine
 from ingest.checkfile import CounterKey, Frozen, Rate, check_counter
 from ingest.devices import ClockRegister, DataType, Kind, Order
 from ingest.linkfile import NeedsModel, TlsModel
@@ -273,6 +274,7 @@ class DeviceModel(Strict):
     register_: Annotated[str | None, Field(alias="register")] = None
     heartbeat: str | None = None
     tls: TlsModel | None = None
+    engine: Engine = Engine.OWN
 
     @field_validator("register_")
     @classmethod

@@ -36,6 +36,9 @@ is exact for whole numbers up to 2^53. ``{device}`` and ``{area}`` are filled in
 device makes twelve devices; all ranges of one entry run together. ``timeout`` is wall time, 1 s for Modbus and 4 s for OPC UA where
 not given.
 
+A Modbus device that is polled may give ``engine: pymodbus``, to be read by pymodbus's client in place of ours: slow, and good for telling
+whether a fault lies on the wire or here. A device may be listed twice, once for each engine (:mod:`ingest.modbus.reference`).
+
 Where a device is that is polled (``modbus+tcp``, ``modbus+tls``, ``modbus+rtu+tcp``, ``modbus+rtu``), and what a make of device
 ``needs`` that others do not, stands in :mod:`ingest.linkfile`.
 
@@ -76,13 +79,13 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ingest.addresses import Manners
+from ingest.addresses import Engine, Manners
 from ingest.checkfile import checks_of
 from ingest.devices import ClockRegister, Device, Kind, ModbusAttribute, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
@@ -289,7 +292,10 @@ class _Builder:
             return ModbusDevice(
                 name=name,
                 area=area,
-                address=polled_address(text, entry.tls.built(self._located.path.parent) if entry.tls is not None else None),
+                address=replace(
+                    polled_address(text, entry.tls.built(self._located.path.parent) if entry.tls is not None else None),
+                    engine=entry.engine,
+                ),
                 manners=layout.needs.built() if layout.needs is not None else Manners(),
                 unit_id=unit_id,
                 timeout_s=timeout_s,
@@ -345,9 +351,13 @@ class _Builder:
         unfit = {"timeout"} if dials_in else {"register", "heartbeat"}
         unfit |= {"unit"} if scheme == "opc.tcp" else {"security", "backfill"}
         unfit |= set() if scheme == "modbus+tls" else {"tls"}
+        unfit |= set() if scheme in MODBUS_PORTS else {"engine"}
         for key in sorted(unfit):
             if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
                 self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)
+        if scheme == "modbus+tls" and entry.engine is Engine.PYMODBUS:
+            what = "pymodbus takes each record of TLS for a whole reply; remove it, or read without TLS"
+            self._complain(what, "devices", index, "engine")
         if not dials_in:
             return
         if layout.attributes:
