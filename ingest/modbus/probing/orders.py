@@ -53,11 +53,12 @@ class Certainty(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderFound:
-    """An order, and what speaks for it."""
+    """An order, and what speaks for it; ``has_floats``: there are float32 for sure among the registers."""
 
     order: Order
     certainty: Certainty
     why: str
+    has_floats: bool = False
 
 
 def number_at(words: Mapping[int, int], address: int, kind: DataType, order: Order) -> float | None:
@@ -79,26 +80,45 @@ def judge_orders(readings: Sequence[Mapping[int, int]]) -> OrderFound:
     """
     high = {swaps: _highs(readings, swaps) for swaps in (False, True)}
     weights = {swaps: sum(_MOVED_WEIGHT if _moves(readings, at) else 1 for at in high[swaps] - high[not swaps]) for swaps in high}
-    swaps = weights[True] > weights[False]
+    has_floats = _is_clear(weights[True], weights[False])
+    swaps = has_floats and weights[True] > weights[False]
+    if not has_floats:
+        high[False] = set()  # what looks like them does so by chance
     behind, before = _neighbours(readings, high[swaps])
-    for address in readings[0]:
-        if swaps or {address, address + 1} & high[False]:
-            continue
-        first, last = (_growth(_series(readings, address, DataType.UINT32, order)) for order in (Order.ABCD, Order.CDAB))
-        behind, before = behind + (_APART * first < last), before + (_APART * last < first)
+    for address in () if swaps else readings[0]:
+        if not {address, address + 1} & high[False]:
+            is_behind, is_before = _whole_number(readings, address)
+            behind, before = behind + is_behind, before + is_before
     if behind == before:
         return OrderFound(Order.ABCD, Certainty.UNKNOWN, "no registers speak for one; ABCD is what the protocol would have")
     order = {(False, True): Order.ABCD, (False, False): Order.CDAB, (True, True): Order.BADC, (True, False): Order.DCBA}[
         swaps, behind > before
     ]
-    clear = all(one >= _ENOUGH and one >= _ENOUGH * other for one, other in (_sorted(*weights.values()), _sorted(behind, before)))
-    why = f"by what the registers would mean: {max(weights.values())} to {min(weights.values())} for its bytes, "
-    why += f"{max(behind, before)} to {min(behind, before)} for its registers"
-    return OrderFound(order, Certainty.LIKELY if clear else Certainty.GUESSED, why)
+    why = f"by what the registers would mean: {max(behind, before)} to {min(behind, before)} for it"
+    if has_floats:
+        why += f", and {max(weights.values())} to {min(weights.values())} for the order of bytes"
+    return OrderFound(order, Certainty.LIKELY if _is_clear(behind, before) else Certainty.GUESSED, why, has_floats)
 
 
-def _sorted(one: int, other: int) -> tuple[int, int]:
-    return max(one, other), min(one, other)
+def _is_clear(one: int, other: int) -> bool:
+    """Whether evidence is enough, and enough more for one than for the other."""
+    return max(one, other) >= _ENOUGH and max(one, other) >= _ENOUGH * min(one, other)
+
+
+def _whole_number(readings: Sequence[Mapping[int, int]], address: int) -> tuple[bool, bool]:
+    """Return whether a whole number seems to begin at an address whose less significant half is behind; and whose is before."""
+    start = address
+    while start - 1 in readings[0]:
+        start -= 1
+    if (address - start) % 2 or address + 1 not in readings[0]:
+        return False, False  # two that follow each other are no number, where each of them is half of one
+    first, last = (_growth(_series(readings, address, DataType.UINT32, order)) for order in (Order.ABCD, Order.CDAB))
+    is_idle = _is_idle(readings, address) or _is_idle(readings, address + 1)
+    if not is_idle and (first < math.inf or last < math.inf):
+        return _APART * first < last, _APART * last < first
+    # A small number, one half of which moves; the other says nothing, or that it is negative.
+    filled = [{words.get(at) for words in readings} in ({0}, {0xFFFF}) for at in (address, address + 1)]
+    return filled[0] and _changes(readings, address + 1), filled[1] and _changes(readings, address)
 
 
 def _highs(readings: Sequence[Mapping[int, int]], swaps: bool) -> set[int]:
@@ -156,14 +176,15 @@ def _is_idle(readings: Sequence[Mapping[int, int]], address: int) -> bool:
     return all(not words.get(address) for words in readings)
 
 
-def numbers_in(readings: Sequence[Mapping[int, int]], order: Order) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def numbers_in(readings: Sequence[Mapping[int, int]], order: Order, *, has_floats: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the addresses at which a float32 seems to begin in an order, and those of a uint32 that grows; none overlap.
 
     Args:
         readings: as for :func:`judge_orders`.
+        has_floats: whether there are float32 at all; else none is seen in what looks like one.
     """
     addresses = sorted(readings[0])
-    floats = _apart([at for at in addresses if _is_measured(_series(readings, at, DataType.FLOAT32, order))], readings)
+    floats = _apart([at for at in addresses if has_floats and _is_measured(_series(readings, at, DataType.FLOAT32, order))], readings)
     taken = {at + k for at in floats for k in (-1, 0, 1)}
     counted = [at for at in addresses if at not in taken and _growth(_series(readings, at, DataType.UINT32, order)) <= _COUNTED_MAX]
     return floats, _apart(counted, readings)

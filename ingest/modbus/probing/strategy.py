@@ -175,6 +175,7 @@ def _conclude(about: UnitFindings) -> None:
     one_table = [_side_by_side(reading) for reading in about.readings]
     whole = [words for words in one_table if words.keys() == one_table[0].keys()]
     order = judge_orders(whole) if whole else OrderFound(Order.ABCD, Certainty.UNKNOWN, "nothing was read of it")
+    has_floats = order.has_floats or any(match.type.is_float for found in met for match in found)
     if len(orders) == 1:
         order = OrderFound(next(iter(orders)), Certainty.KNOWN, f"{said} is found in this order alone")
     elif orders and order.order not in orders:
@@ -184,7 +185,7 @@ def _conclude(about: UnitFindings) -> None:
     if whole:
         about.moved = {kind: frozenset(at) for kind, at in _by_table(_moved(whole)).items()}
     if whole and order.certainty is not Certainty.UNKNOWN:
-        floats, counters = numbers_in(whole, order.order)
+        floats, counters = numbers_in(whole, order.order, has_floats=has_floats)
         about.floats, about.counters = _by_table(floats), _by_table(counters)
 
 

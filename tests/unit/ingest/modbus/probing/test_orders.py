@@ -25,7 +25,7 @@ def test_a_meter_of_floats_tells_its_order(order: Order) -> None:
     readings = [meter(order), meter(order, 1.001), meter(order, 0.9995)]
     found = judge_orders(readings)
     assert (found.order, found.certainty) == (order, Certainty.LIKELY)
-    assert numbers_in(readings, order)[0] == tuple(range(0, 16, 2))
+    assert numbers_in(readings, order, has_floats=True)[0] == tuple(range(0, 16, 2))
 
 
 def test_whole_numbers_of_one_register_tell_nothing() -> None:
@@ -38,7 +38,21 @@ def test_a_counter_of_two_registers_tells_which_comes_first(order: Order, place:
     readings = [{place: 41_000 + 7 * k, 1 - place: 5} for k in range(3)]
     found = judge_orders(readings)
     assert (found.order, found.certainty) == (order, Certainty.GUESSED)
-    assert numbers_in(readings, order) == ((), (0,))
+    assert numbers_in(readings, order, has_floats=found.has_floats) == ((), (0,))
+
+
+@pytest.mark.parametrize(("order", "place"), [(Order.ABCD, 1), (Order.CDAB, 0)])
+def test_small_numbers_in_two_registers_tell_which_half_is_empty(order: Order, place: int) -> None:
+    readings = [{2 * n + half: (30_000 + 11 * n + 5 * k if half == place else 0) for n in range(4) for half in (0, 1)} for k in (0, 1)]
+    found = judge_orders(readings)
+    assert (found.order, found.certainty, found.has_floats) == (order, Certainty.LIKELY, False)
+
+
+def test_registers_that_look_like_floats_by_chance_are_none() -> None:
+    """0x42C8 is how 100.0 begins, and 17096 is a number as well; so is 0xC842, whose bytes are swapped."""
+    found = judge_orders([{0: 0x42C8, 1: 7, 2: 0xC842, 3: 9}])
+    assert not found.has_floats
+    assert numbers_in([{0: 0x42C8, 1: 7}], Order.ABCD, has_floats=found.has_floats) == ((), ())
 
 
 @given(value=st.floats(0.0078125, 1e7, width=32), order=st.sampled_from(Order))
