@@ -94,7 +94,11 @@ def _probe(
         for number, step in enumerate(described(plan), start=1):
             typer.echo(f"{number}. {step}")
         return
-    findings = asyncio.run(probe(at, plan, timeout_s=timeout_s, gap_s=gap_s, progress=_Teller().tell))
+    findings = Findings()
+    try:
+        asyncio.run(probe(at, plan, findings, timeout_s=timeout_s, gap_s=gap_s, progress=_Teller().tell))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was found until now:", err=True)
     said: dict[str, object] = {"timeout": duration_text(round(timeout_s * NS_PER_S))}
     if tls is not None:
         said["tls"] = tls.model_dump(exclude_none=True)

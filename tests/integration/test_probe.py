@@ -27,6 +27,7 @@ from ingest.modbus.probing.ranges import Extent
 from ingest.modbus.probing.run import probe
 from ingest.modbus.probing.strategy import ProbePlan
 from ingest.pointlist import read_point_list
+from tests.kit.eventually import eventually_async
 from tests.kit.field import free_port
 from tests.kit.libmodbus import libmodbus_rtu_slave, libmodbus_server
 from tests.kit.modbus_slave import CLOSE, Asked, Piece, behave, slave
@@ -37,7 +38,9 @@ pytestmark = pytest.mark.integration
 
 async def probed(port: int, **plan: object) -> Findings:
     given: dict[str, object] = {"units": (1,), "pause_s": 0.05, "requests_max": 3000} | plan
-    return await probe(Address(host="127.0.0.1", port=port), ProbePlan(**given), timeout_s=0.5, gap_s=0.0)  # type: ignore[arg-type]
+    findings = Findings()
+    await probe(Address(host="127.0.0.1", port=port), ProbePlan(**given), findings, timeout_s=0.5, gap_s=0.0)  # type: ignore[arg-type]
+    return findings
 
 
 def test_a_server_by_libmodbus_that_answers_every_unit(tmp_path: Path) -> None:
@@ -67,7 +70,8 @@ def test_a_slave_by_libmodbus_on_a_serial_line(tmp_path: Path) -> None:
     with libmodbus_rtu_slave(tmp_path) as line:
         address = Address(host=str(line), framing=Framing.RTU, line=SerialLine(baud=19_200, parity="N"))
         plan = ProbePlan(units=(4, 5), scan=range(12), pause_s=0.05, pipelines=False, tables=(Kind.HOLDING,))
-        findings = asyncio.run(probe(address, plan, timeout_s=0.3, gap_s=0.0))
+        findings = Findings()
+        asyncio.run(probe(address, plan, findings, timeout_s=0.3, gap_s=0.0))
     assert (findings.found.silent, findings.found.answering) == ([4], [5])
     [unit] = findings.units
     assert unit.tables[Kind.HOLDING].extents[0].start == 0
@@ -148,6 +152,25 @@ def test_a_peer_that_hangs_up_on_units_it_does_not_have_is_found_all_the_same() 
 
     findings = asyncio.run(look())
     assert findings.found.answering == [3]
+
+
+def test_a_look_that_is_cancelled_has_told_what_it_found(tmp_path: Path) -> None:
+    findings = Findings()
+
+    async def look() -> None:
+        async with slave() as it:
+            plan = ProbePlan(units=(1,), requests_max=3000)
+            looking = asyncio.create_task(probe(Address(host="127.0.0.1", port=it.port), plan, findings, gap_s=0.001))
+            await eventually_async("a hundred requests", lambda: len(it.asked) > 100)
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    asyncio.run(look())
+    assert findings.cut_short
+    assert findings.asked > 100
+    path = tmp_path / "points.yaml"
+    path.write_text(listing(findings, "modbus+tcp://127.0.0.1:1502", name="m", area="1", device={}))
+    assert read_point_list(path).devices
 
 
 def command() -> typer.Typer:

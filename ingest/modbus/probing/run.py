@@ -33,31 +33,33 @@ _NAME: Final = "device"
 async def probe(
     address: Address,
     plan: ProbePlan,
+    findings: Findings,
     *,
     timeout_s: float = 1.0,
     gap_s: float = 0.02,
     progress: Callable[[Ask, Findings], None] = lambda ask, findings: None,
-) -> Findings:
+) -> None:
     """Look at what is behind an address.
 
     Args:
+        findings: filled in as it goes, so that what was found stands also where the look is cancelled.
         timeout_s: wall seconds to wait for a reply.
         gap_s: wall seconds between a reply and the next request.
         progress: called before each ask.
     """
-    findings = Findings()
     turns = Turns(WallClock())
     turns.start()
     runner = _Runner(address, turns, timeout_s, gap_s)
+    look = examine(plan, findings)
     try:
-        look = examine(plan, findings)
         ask = next(look)
         while True:
             progress(ask, findings)
             ask = look.send(await runner.carry_out(ask))
     except StopIteration:
-        return findings
+        pass
     finally:
+        look.close()
         runner.close()
         turns.stop()
 

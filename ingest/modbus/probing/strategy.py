@@ -97,9 +97,11 @@ def examine(plan: ProbePlan, findings: Findings) -> Asking[None]:
         readable = next(_readable(findings), None)
         if plan.pipelines and readable is not None:
             findings.depth = yield from asker.burst(readable, _BURST)
-    except Spent:
+    except (Spent, GeneratorExit):
+        # Out of requests, or whoever drives it has had enough; what was found stands.
         findings.cut_short = True
-    findings.asked = asker.asked
+    finally:
+        findings.asked = asker.asked
 
 
 def _readable(findings: Findings) -> Iterator[Read]:

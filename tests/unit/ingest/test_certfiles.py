@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from console.ingest import register
 from ingest.certfiles import certificate_findings
+from ingest.opcua.certificates import issue
 from ingest.yamlfile import load_yaml
 from tests.kit.certificates import Authority
 
@@ -147,3 +149,22 @@ def test_check_tells_problems_of_the_list_and_of_its_files_together(tmp_path: Pa
     result = CliRunner().invoke(app, ["ingest", "check", "--config", str(listed)])
     assert result.exit_code == 2
     assert [line.split(": ")[0] for line in result.stderr.splitlines()] == [f"{listed}:2", *[f"{listed}:5"] * 3]
+
+
+def test_check_ends_with_1_where_a_certificate_ends_soon(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    issue(tmp_path / "us.der", tmp_path / "us.pem", uri="urn:us", hosts=["h"], days=9, bits=2048, now=now)
+    issue(tmp_path / "it.der", tmp_path / "it.pem", uri="urn:it", hosts=["h"], days=90, bits=2048, now=now)
+    listed = tmp_path / "points.yaml"
+    listed.write_text(
+        "maps:\n  m: {every: 1s, points: {a: {node: 'i=1'}}}\n"
+        "devices:\n- {name: a, area: 1, url: 'opc.tcp://h:1', map: m,\n"
+        "   security: {policy: Basic256Sha256, cert: us.der, key: us.pem, pin: it.der}}\n"
+    )
+    app = typer.Typer()
+    register(app)
+    result = CliRunner().invoke(app, ["ingest", "check", "--config", str(listed)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "us.der expires in" in result.stderr
+    told = json.loads(CliRunner().invoke(app, ["ingest", "check", "--json", "--config", str(listed)]).stdout)
+    assert (told["ok"], told["problems"], len(told["soon"])) == (True, [], 1)
