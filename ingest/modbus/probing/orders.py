@@ -89,8 +89,8 @@ def judge_orders(readings: Sequence[Mapping[int, int]]) -> OrderFound:
         if not {address, address + 1} & high[False]:
             is_behind, is_before = _whole_number(readings, address)
             behind, before = behind + is_behind, before + is_before
-    if behind == before:
-        return OrderFound(Order.ABCD, Certainty.UNKNOWN, "no registers speak for one; ABCD is what the protocol would have")
+    if max(behind, before) < 2 * min(behind, before) or behind == before:
+        return OrderFound(Order.ABCD, Certainty.UNKNOWN, "the registers speak for none; ABCD is what the protocol would have")
     order = {(False, True): Order.ABCD, (False, False): Order.CDAB, (True, True): Order.BADC, (True, False): Order.DCBA}[
         swaps, behind > before
     ]
