@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console import breaker, certs, clear, dashboards, doctor, drill, ingest, replay, run, simulate, spool
+from console import breaker, certs, clear, dashboards, doctor, drill, ingest, probe, replay, run, simulate, spool
 
 __all__ = ["app", "main"]
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 for room in (run, doctor, clear, drill, replay, breaker, ingest, spool, dashboards):
     room.register(app)
 simulate.register(ingest.ingest_group(app))
+probe.register(ingest.ingest_group(app))
 certs.register(ingest.ingest_group(app))
 
 

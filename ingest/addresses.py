@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Address", "DialIn", "Framing", "Manners", "Reception", "SerialLine", "ServerTls", "Tls"]
+__all__ = ["Address", "DialIn", "Engine", "Framing", "Manners", "Reception", "SerialLine", "ServerTls", "Tls"]
 
 
 class Framing(StrEnum):
@@ -15,6 +15,14 @@ class Framing(StrEnum):
     """Modbus/TCP: a header with a transaction number and a length."""
     RTU = "rtu"
     """As on a serial line: a unit, a PDU and a checksum."""
+
+
+class Engine(StrEnum):
+    """Who speaks the protocol to a device that is polled."""
+
+    OWN = "gridfuse"
+    PYMODBUS = "pymodbus"
+    """pymodbus's client: slow, and to cross-check our own with (:mod:`ingest.modbus.reference`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +103,7 @@ class DialIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where devices are; those with the same address share one connection.
+    """Where devices are, and who reads them there; those with the same address share one connection.
 
     Attributes:
         host: name or number of a host; path of a serial line; where it dials in, an address of ours.
@@ -109,6 +117,7 @@ class Address:
     tls: Tls | None = None
     line: SerialLine | None = None
     dial_in: DialIn | None = None
+    engine: Engine = Engine.OWN
 
     @property
     def is_serial(self) -> bool:

@@ -29,18 +29,19 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 from ingest.account import LostReason
-from ingest.bundle import BUNDLE_BYTES_MAX, encode_bundle, is_of_a_device
+from ingest.bundle import encode_bundle
 from ingest.errors import SpoolError
 from ingest.frame import TelemetryFrame, Ticket, encode_frame, heartbeat
 from ingest.framespool import Backlogged, FrameSpool
 from ingest.line import Line, Pace, Send
+from ingest.lots import Live, lots
 from ingest.newest import NewestSamples
 from ingest.priority import Priority
 from ingest.quality import Flag
@@ -60,17 +61,6 @@ _BATCH_FRAMES_MAX: Final = 256
 
 _SOURCE: Final = "@spool"
 """Source name of frames that carry nothing, and ask only whether anybody takes them."""
-
-
-@dataclass(slots=True, eq=False)
-class _Live:
-    """A frame in memory."""
-
-    frame: TelemetryFrame
-    ticket: Ticket | None
-    raw: bytes
-    stored: bool = False
-    done: bool = False
 
 
 class Forwarder:
@@ -106,9 +96,9 @@ class Forwarder:
         self._newest = NewestSamples(by_exception)
         self._run = int.from_bytes(os.urandom(8), "big") >> 1 if run is None else run
         self._made: Counter[str] = Counter()
-        self._queue: deque[_Live] = deque()
-        self._unconfirmed: dict[int, _Live] = {}
-        self._to_store: deque[_Live] = deque()
+        self._queue: deque[Live] = deque()
+        self._unconfirmed: dict[int, Live] = {}
+        self._to_store: deque[Live] = deque()
         self._bytes = self._looks = 0
         self._arrived: set[tuple[str, int]] = set()
         """Frames, by area and ticket, that arrived although they were in doubt, and are in the spool too."""
@@ -177,7 +167,7 @@ class Forwarder:
 
     def _enqueue(self, frame: TelemetryFrame, ticket: Ticket | None) -> None:
         raw = encode_frame(self._as_it_is(frame), ticket)
-        self._queue.append(_Live(frame, ticket, raw))
+        self._queue.append(Live(frame, ticket, raw))
         self._bytes += len(raw)
         self.samples_in += len(frame)
         self._work.set()
@@ -249,7 +239,11 @@ class Forwarder:
         while True:
             await self._work.wait()
             while self._queue:
-                for lot in self._lots():
+                # From here on they are owed an answer for: nothing may be in neither place while others are sent.
+                self._unconfirmed.update((id(item), item) for item in self._queue)
+                waiting = [*self._queue]
+                self._queue.clear()
+                for lot in lots(waiting):
                     if self.line is Line.AWAY:
                         # It went away meanwhile, and what it was owed for then is stored.
                         for item in lot:
@@ -258,30 +252,7 @@ class Forwarder:
                         await self._hand_over(lot)
             self._work.clear()
 
-    def _lots(self) -> list[list[_Live]]:
-        """Return what waits, as what leaves together in one record: frames of devices of an area, in their order."""
-        lots: list[list[_Live]] = []
-        growing: dict[str, list[_Live]] = {}
-        sizes: Counter[str] = Counter()
-        while self._queue:
-            item = self._queue.popleft()
-            # From here on it is owed an answer for: nothing may be in neither place while others are sent.
-            self._unconfirmed[id(item)] = item
-            area = item.frame.area
-            lot = growing.get(area)
-            if not is_of_a_device(item.frame):
-                growing.pop(area, None)
-                lots.append([item])
-            elif lot is None or sizes[area] + len(item.raw) > BUNDLE_BYTES_MAX:
-                growing[area] = [item]
-                sizes[area] = len(item.raw)
-                lots.append(growing[area])
-            else:
-                lot.append(item)
-                sizes[area] += len(item.raw)
-        return lots
-
-    async def _hand_over(self, lot: list[_Live]) -> None:
+    async def _hand_over(self, lot: list[Live]) -> None:
         first = lot[0]
         raw = first.raw if len(lot) == 1 else encode_bundle(first.frame.area, [item.raw for item in lot])
         try:
@@ -292,7 +263,7 @@ class Forwarder:
             # Nobody waits for this one record: the transport holds back whoever sends too much.
             future.add_done_callback(partial(self._answered, lot))
 
-    def _answered(self, lot: list[_Live], future: asyncio.Future[Any]) -> None:
+    def _answered(self, lot: list[Live], future: asyncio.Future[Any]) -> None:
         if future.cancelled():
             self._refused(lot, None)
             return
@@ -307,13 +278,13 @@ class Forwarder:
             self._settle(item.frame)
         self._came_back()
 
-    def _refused(self, lot: list[_Live], exc: BaseException | None) -> None:
+    def _refused(self, lot: list[Live], exc: BaseException | None) -> None:
         # Still among those owed an answer for: they are stored in their turn.
         self._go_away("frames were given up" if exc is None else f"{exc!r}")
         for item in lot:
             self._leave(item)
 
-    def _leave(self, item: _Live) -> None:
+    def _leave(self, item: Live) -> None:
         if self._unconfirmed.pop(id(item), None) is not None:
             self._bytes -= len(item.raw)
 
@@ -325,7 +296,7 @@ class Forwarder:
                 self._disk_refused(exc)
 
     async def _watch(self) -> None:
-        waits: _Live | None = None
+        waits: Live | None = None
         while True:
             await asyncio.sleep(_LOOK_S)
             first = next(iter(self._unconfirmed.values()), None) or next(iter(self._queue), None)

@@ -31,7 +31,7 @@ from typing import Final, Protocol
 
 from ingest.account import LostReason
 from ingest.accounting import Closing, ledger_of
-from ingest.addresses import Address, Manners
+from ingest.addresses import Address, Engine, Manners
 from ingest.backoff import Backoff
 from ingest.checks import Checks
 from ingest.clock import Clock
@@ -42,6 +42,7 @@ from ingest.modbus.dialled import DialledLink
 from ingest.modbus.lessonbook import LessonBook
 from ingest.modbus.link import ModbusLink
 from ingest.modbus.poller import ModbusPoller
+from ingest.modbus.reference import ReferenceLink
 from ingest.modbus.stations import Stations
 from ingest.modbus.steady import Harvest
 from ingest.opcua.session import UaSession
@@ -90,7 +91,7 @@ class Gateway:
         self._closing = Closing(self._sources)
         self._readers: list[tuple[Source, _Reader]] = []
         self._writers: dict[str, Callable[[float], Awaitable[None]]] = {}
-        self._links: dict[Address, ModbusLink] = {}
+        self._links: dict[Address, ModbusLink | ReferenceLink] = {}
         manners = _shared_manners(points)
         self._tasks: list[asyncio.Task[None]] = []
         stations = Stations(self._turns)
@@ -99,7 +100,9 @@ class Gateway:
                 case ModbusDevice():
                     link = self._links.get(device.address)
                     if link is None:
-                        way = ModbusLink if device.address.dial_in is None else DialledLink
+                        way = ReferenceLink if device.address.engine is Engine.PYMODBUS else ModbusLink
+                        if device.address.dial_in is not None:
+                            way = DialledLink
                         link = self._links[device.address] = way(device.address, self._turns, manners[device.address])
                     source = self._source(device.name, device.area, device)
                     if isinstance(link, DialledLink):

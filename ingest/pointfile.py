@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from ingest.addresses import Engine
 from ingest.checkfile import CounterKey, Frozen, Rate, check_counter
 from ingest.devices import ClockRegister, DataType, Kind, Order
 from ingest.linkfile import NeedsModel, TlsModel
@@ -274,6 +275,7 @@ class DeviceModel(Strict):
     heartbeat: str | list[str] | None = None
     id: Name | None = None
     tls: TlsModel | None = None
+    engine: Engine = Engine.OWN
 
     _names_the_device = field_validator("register_")(staticmethod(check_register))
     _is_heartbeat = field_validator("heartbeat")(staticmethod(check_heartbeats))

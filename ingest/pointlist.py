@@ -36,6 +36,9 @@ is exact for whole numbers up to 2^53. ``{device}`` and ``{area}`` are filled in
 device makes twelve devices; all ranges of one entry run together. ``timeout`` is wall time, 1 s for Modbus and 4 s for OPC UA where
 not given.
 
+A Modbus device that is polled may give ``engine: pymodbus``, to be read by pymodbus's client in place of ours: slow, and good for telling
+whether a fault lies on the wire or here. A device may be listed twice, once for each engine (:mod:`ingest.modbus.reference`).
+
 Where a device is that is polled (``modbus+tcp``, ``modbus+tls``, ``modbus+rtu+tcp``, ``modbus+rtu``), and what a make of device
 ``needs`` that others do not, stands in :mod:`ingest.linkfile`.
 
@@ -76,13 +79,13 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ingest.addresses import Address, DialIn, Manners
+from ingest.addresses import Address, DialIn, Engine, Manners
 from ingest.checkfile import checks_of
 from ingest.devices import ClockRegister, Device, ModbusAttribute, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
@@ -92,6 +95,9 @@ from ingest.meaningfile import meaning_of, word_of
 from ingest.pointfile import DeviceModel, FileModel, MapModel, ModbusPointModel, SunspecPointModel, UaPointModel
 from ingest.points import PointSpec, PointTable
 from ingest.receptions import Receptions
+from ingest.stepping import RANGE as _RANGE
+from ingest.stepping import span as _span
+from ingest.stepping import stepped as _stepped
 from ingest.sunspecfile import attributes_of, written_out
 from ingest.yamlfile import Located, load_yaml
 from market.errors import ConfigError, Problem
@@ -100,7 +106,6 @@ from market.units import NS_PER_S
 __all__ = ["PointList", "read_point_list"]
 
 _ADDRESSES: Final = 65_536
-_RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
 _PLAIN_NAME: Final = re.compile(r"[^\s{}]+")
 _DEVICES_MAX: Final = 100_000
@@ -295,7 +300,7 @@ class _Builder:
             return ModbusDevice(
                 name=name,
                 area=area,
-                address=listens or polled_address(text, tls),
+                address=listens or replace(polled_address(text, tls), engine=entry.engine),
                 manners=layout.needs.built() if layout.needs is not None else Manners(),
                 unit_id=unit_id,
                 timeout_s=timeout_s,
@@ -356,11 +361,15 @@ class _Builder:
         unfit |= {"timeout"} if scheme == PUSHED else set()
         unfit |= {"unit"} if scheme == "opc.tcp" else {"security", "backfill"}
         unfit |= set() if dials_in or scheme == "modbus+tls" else {"tls"}
+        unfit |= set() if scheme in MODBUS_PORTS else {"engine"}
         for key in sorted(unfit):
             if (f"{key}_" if key == "register" else key) in entry.model_fields_set:
                 self._complain(f"means nothing for {scheme}; remove it", "devices", index, key)
         if scheme == "modbus+tls" and entry.tls is not None and entry.tls.clients is not None:
             self._complain(f"means nothing for {scheme}; remove it", "devices", index, "tls", "clients")
+        if scheme == "modbus+tls" and entry.engine is Engine.PYMODBUS:
+            what = "pymodbus takes each record of TLS for a whole reply; remove it, or read without TLS"
+            self._complain(what, "devices", index, "engine")
         if dials_in:
             self._receptions.take(index, entry, layout, scheme, at)
 
@@ -450,15 +459,6 @@ def _each(names: Mapping[str, Sequence[str]], wanted: Iterable[str]) -> Iterator
     keys = sorted(wanted)
     for values in itertools.product(*(names[key] for key in keys)):
         yield dict(zip(keys, values, strict=True))
-
-
-def _span(found: re.Match[str]) -> range:
-    return range(int(found[1]), int(found[2]) + 1)
-
-
-def _stepped(text: str, step: int) -> str:
-    """Put the ``step``-th entry of every range into a text, as wide as the range's first number is written."""
-    return _RANGE.sub(lambda found: str(_span(found)[step]).zfill(len(found[1])), text)
 
 
 def _all_stepped(given: str | Sequence[str], step: int) -> list[str]:

@@ -7,13 +7,14 @@ for, and a write must be echoed as it was sent. Anything else is refused with a 
 short or foreign reply files one register's value under another's name.
 
 Bytes in, values out: no socket, no clock. RTU framing, which has no transaction number, is :mod:`ingest.modbus.rtu`; what a device
-writes to us is :mod:`ingest.modbus.written`. Absent on purpose: the function codes that are neither plain reads nor plain writes.
+writes to us is :mod:`ingest.modbus.written`. Absent on purpose: the function codes that are neither plain reads nor plain writes, but for
+a place to measure their replies by.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final, Protocol
@@ -148,17 +149,20 @@ class Request:
         pdu: function code and data.
         data_bytes: bytes of data a read asks for; None for a write.
         echo: PDU that confirms a write; None for a read.
+        sized: for a read whose reply tells its own length, how many bytes its PDU has, by as much of it as has come; None while that
+            is not known. None for every other request.
     """
 
     unit: int
     pdu: bytes
     data_bytes: int | None = None
     echo: bytes | None = None
+    sized: Callable[[bytes], int | None] | None = None
 
     @property
     def is_read(self) -> bool:
         """Whether asking again does no harm."""
-        return self.data_bytes is not None
+        return self.echo is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +306,8 @@ def judge(request: Request, transaction: int, reply: Adu) -> Verdict:
         return Exceptional(reply.pdu[1]) if len(reply.pdu) == 2 else Refused(Refusal.SIZE, is_ours=True)
     if answered != asked:
         return Refused(Refusal.FUNCTION, is_ours=True)
+    if request.sized is not None:
+        return Good(reply.pdu[1:]) if request.sized(reply.pdu) == len(reply.pdu) else Refused(Refusal.SIZE, is_ours=True)
     if request.data_bytes is None:
         return Good(b"") if reply.pdu == request.echo else Refused(Refusal.ECHO, is_ours=True)
     if len(reply.pdu) != request.data_bytes + 2 or reply.pdu[1] != request.data_bytes:

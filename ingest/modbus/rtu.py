@@ -24,6 +24,8 @@ _EXCEPTION_BIT: Final = 0x80
 _EXCEPTION_BYTES: Final = 5
 """Unit, function, code, checksum."""
 
+_PDU_MAX: Final = 253
+
 
 def _table() -> tuple[int, ...]:
     rows = []
@@ -91,6 +93,13 @@ class ReplyReader:
         if buffer[1] not in (asked, asked | _EXCEPTION_BIT):
             return Refused(Refusal.FUNCTION, is_ours=True)
         size = _EXCEPTION_BYTES if buffer[1] & _EXCEPTION_BIT else self._size
+        if size != _EXCEPTION_BYTES and self._request.sized is not None:
+            pdu_size = self._request.sized(buffer[1:])
+            if pdu_size is None:
+                return None
+            if pdu_size > _PDU_MAX:
+                return Refused(Refusal.SIZE, is_ours=True)
+            size = pdu_size + 3
         if size != _EXCEPTION_BYTES and self._request.data_bytes is not None and len(buffer) > 2 and buffer[2] != self._request.data_bytes:
             return Refused(Refusal.SIZE, is_ours=True)
         if len(buffer) < size:

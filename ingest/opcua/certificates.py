@@ -29,6 +29,7 @@ from ingest.errors import DeviceSilent
 
 __all__ = [
     "APPLICATION_URI",
+    "ENDINGS",
     "application_uri",
     "fingerprint",
     "issue",
@@ -41,7 +42,9 @@ __all__ = [
 APPLICATION_URI: Final = "urn:gridfuse:ingest"
 """What we call ourselves where no certificate of ours says otherwise."""
 
-_ENDINGS: Final = (".der", ".pem", ".crt", ".cer")
+ENDINGS: Final = (".der", ".pem", ".crt", ".cer")
+"""How the names of certificate files end."""
+
 _PRIVATE: Final = 0o600
 
 
@@ -152,7 +155,7 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 def _trusted(folder: Path) -> list[x509.Certificate]:
     if not folder.is_dir():
         raise DeviceSilent(f"{folder} is not a folder; make it, and put the certificates there that are trusted")
-    return [load_certificate(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in _ENDINGS]
+    return [load_certificate(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS]
 
 
 def issue(certificate: Path, key: Path, *, uri: str, hosts: Sequence[str], days: int, bits: int, now: datetime) -> x509.Certificate:

@@ -32,7 +32,7 @@ from ingest.simulator.faults import Condition
 from market.errors import ConfigError, Problem
 from market.grid import FloatArray
 
-__all__ = ["UaServer"]
+__all__ = ["UaServer", "quick_server"]
 
 _log: Final = logging.getLogger(__name__)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,6 +60,18 @@ class _SharedTypes(InternalServer):  # type: ignore[misc]
         own.add(ua.ObjectIds.ObjectsFolder)
         for node_id, node in _SharedTypes._filled.items():
             self.aspace[node_id] = copy.deepcopy(node) if node_id.Identifier in own else node
+
+
+async def quick_server(url: str, name: str) -> Any:
+    """Return a server without security, not started yet, that is filled quickly (see above)."""
+    server = Server(iserver=_SharedTypes())
+    server.disable_clock()
+    await server.init()
+    server.set_server_name(name)
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    server.set_identity_tokens([ua.AnonymousIdentityToken])
+    server.set_endpoint(url)
+    return server
 
 
 class _Doors(list[Any]):
@@ -107,14 +119,8 @@ class UaServer:
         Raises:
             ConfigError: the port is taken.
         """
-        server = Server(iserver=_SharedTypes())
+        server = await quick_server(f"opc.tcp://{HOST}:{port}", f"Gridfuse simulated {self.device.name}")
         server.iserver.asyncio_transports = self._doors
-        server.disable_clock()
-        await server.init()
-        server.set_server_name(f"Gridfuse simulated {self.device.name}")
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        server.set_identity_tokens([ua.AnonymousIdentityToken])
-        server.set_endpoint(f"opc.tcp://{HOST}:{port}")
         index = await server.register_namespace(namespace(self.device.area))
         folder = await server.nodes.objects.add_object(ua.NodeId("substations", index), "Substations")
         for name, status in zip(self._names, self._status.tolist(), strict=True):

@@ -20,7 +20,7 @@ from typing import Self
 
 import pytest
 
-from ingest.bundle import decode_telemetry, frames_of
+from ingest import bundle
 from ingest.frame import TelemetryFrame
 from ingest.pointlist import read_point_list
 from ingest.quality import Flag
@@ -153,7 +153,7 @@ def read_more(meter: Meter, count: int) -> None:
 def frames_of(server: Broker) -> list[TelemetryFrame]:
     """All frames of the area, in the order of the topic."""
     records = (value for _, _, _, value in server.records(TOPIC) if value is not None)
-    return [frame for value in records for frame in frames_of(decode_telemetry(value))]
+    return [frame for value in records for frame in bundle.frames_of(bundle.decode_telemetry(value))]
 
 
 def values(frames: Sequence[TelemetryFrame], chosen: Callable[[TelemetryFrame], bool] = lambda frame: True) -> list[int]:

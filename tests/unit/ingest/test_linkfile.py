@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest.addresses import Address, Framing, Manners, SerialLine, Tls
+from ingest.addresses import Address, Engine, Framing, Manners, SerialLine, Tls
 from ingest.devices import ModbusDevice
 from ingest.linkfile import UnusableAddressError, polled_address
 from ingest.pointlist import read_point_list
 from market.errors import ConfigError
+from tests.kit.pointlists import point_list_file
 
 MAP = 'maps:\n  m:\n    every: 1s\n{more}    points: {{"p/{{device}}": {{reg: holding 0}}}}\n'
 DEVICE = 'devices:\n  - {{name: d, area: 1, map: m, url: "{url}"{more}}}\n'
@@ -98,3 +99,32 @@ def test_what_a_make_of_device_needs(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="registers_max"):
         written(tmp_path, "modbus+tcp://h", in_map="    needs: {registers_max: 126}\n")
+
+
+def test_a_device_may_be_read_by_another_engine(tmp_path: Path) -> None:
+    text = """
+        maps:
+          m: {every: 1s, points: {"{device}/a": {reg: holding 1}}}
+          u: {every: 1s, points: {"{device}/a": {node: "i=1"}}}
+        devices:
+        - {name: own, area: 1, url: "modbus+tcp://10.0.0.1", map: m}
+        - {name: ref, area: 1, url: "modbus+tcp://10.0.0.1", map: m, engine: pymodbus}
+    """
+    own, ref = read_point_list(point_list_file(tmp_path, text)).devices
+    assert isinstance(own, ModbusDevice)
+    assert isinstance(ref, ModbusDevice)
+    assert (own.address.engine, ref.address.engine) == (Engine.OWN, Engine.PYMODBUS)
+    assert own.address != ref.address, "they do not share a connection"
+    more = """
+        - {name: tls, area: 1, url: "modbus+tls://10.0.0.1", map: m, engine: pymodbus}
+        - {name: ua, area: 1, url: "opc.tcp://10.0.0.1:1", map: u, engine: pymodbus}
+        - {name: odd, area: 1, url: "modbus+tcp://10.0.0.1", map: m, engine: libmodbus}
+    """
+    with pytest.raises(ConfigError, match="libmodbus"):
+        read_point_list(point_list_file(tmp_path, text.rstrip() + more))
+    with pytest.raises(ConfigError) as found:
+        read_point_list(point_list_file(tmp_path, text.rstrip() + "\n".join(more.splitlines()[:-2])))
+    assert [problem.what.partition(";")[0] for problem in found.value.problems] == [
+        "devices[2].engine: pymodbus takes each record of TLS for a whole reply",
+        "devices[3].engine: means nothing for opc.tcp",
+    ]
