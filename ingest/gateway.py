@@ -12,7 +12,10 @@ Every sample that was due is accounted for (:mod:`ingest.account`); the accounts
 
 A reader that fails by a fault of ours is logged, restarted after a back-off, and affects no other device.
 
-Absent for now: a spool that survives a crash, and reloading one device.
+Another list may take the place of the one that is read (:meth:`Gateway.relist`): what changes is stopped and started alone
+(:mod:`ingest.relisting`), the rest keeps its connection, what it was taught, its counters and its account.
+
+Absent for now: a spool that survives a crash.
 """
 
 from __future__ import annotations
@@ -21,27 +24,31 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
+
 from ingest.account import LostReason
 from ingest.accounting import account_frames, ledger_of
-from ingest.addresses import Address, Manners
+from ingest.addresses import Address
 from ingest.backoff import Backoff
 from ingest.checks import Checks
 from ingest.clock import Clock
 from ingest.devices import Device, ModbusDevice, PushDevice, UaDevice
 from ingest.errors import DeviceError
-from ingest.frame import TelemetryFrame
+from ingest.frame import TelemetryFrame, point_id
 from ingest.modbus.lessonbook import LessonBook
 from ingest.modbus.link import ModbusLink
 from ingest.modbus.listener import PushListener
 from ingest.modbus.poller import ModbusPoller
 from ingest.opcua.session import UaSession
 from ingest.pointlist import PointList
+from ingest.quality import BAD_OUT_OF_SERVICE
+from ingest.relisting import Relisting, relisting, shared_manners
 from ingest.source import DeviceHealth, Source
 from ingest.turns import Turns
 from market.errors import GridfuseError
@@ -54,6 +61,9 @@ _LANE_FRAMES_MAX: Final = 256
 _BEATS_MAX: Final = 64
 _RAN_WELL_S: Final = 60.0
 """A reader that ran for so long before it failed is started again as quickly as at its first failure."""
+
+_LINE_QUIET_S: Final = 3.0
+"""Wall seconds a serial line is left alone that is set in another way while the service runs."""
 
 _DRAIN_S: Final = 0.5
 """Wall seconds that stopping gives the forwarder to send what is left."""
@@ -76,20 +86,30 @@ class Gateway:
     def __init__(
         self, points: PointList, clock: Clock, emit: Callable[[TelemetryFrame], Awaitable[None]], memory: Path | None = None
     ) -> None:
+        self._points = points
         self._clock = clock
         self._turns = Turns(clock)
         self._book = LessonBook(memory)
-        self._pollers: list[ModbusPoller] = []
+        self._pollers: dict[str, ModbusPoller] = {}
         self._outbox = _Outbox(emit)
         self._sources: list[Source] = []
+        self._leaving: dict[Source, int] = {}
+        """Sources nobody publishes through any more, and until when somebody did, UTC ns; their accounts are still to be closed."""
         self._readers: list[tuple[Source, _Reader]] = []
         self._writers: dict[str, Callable[[float], Awaitable[None]]] = {}
         self._links: dict[Address, ModbusLink] = {}
-        manners = _shared_manners(points)
-        self._listeners: list[PushListener] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listeners: dict[tuple[str, int], PushListener] = {}
+        self._forwarder: asyncio.Task[None] | None = None
+        self._reading: dict[Source, asyncio.Task[None]] = {}
+        self._relisting = asyncio.Lock()
+        self._employ(points.devices)
+
+    def _employ(self, devices: Iterable[Device]) -> list[Source]:
+        """Make ready what reads some devices of the list; return their ways out."""
+        manners = shared_manners(self._points.devices)
+        employed: list[Source] = []
         dialling_in: dict[tuple[str, int], list[PushDevice]] = {}
-        for device in points.devices:
+        for device in devices:
             match device:
                 case ModbusDevice():
                     link = self._links.get(device.address)
@@ -98,21 +118,32 @@ class Gateway:
                     source = self._source(device.name, device.area, device)
                     lessons = self._book.read(device.name)
                     poller = ModbusPoller(device, link, source, self._turns, lessons, partial(self._book.write, device.name, lessons))
-                    self._pollers.append(poller)
+                    self._pollers[device.name] = poller
                     self._writers |= {point.name: partial(poller.write, point) for point in device.points if point.writable}
+                    employed.append(source)
                 case UaDevice():
                     source = self._source(device.name, device.area, device)
-                    session = UaSession(device, source, clock)
+                    session = UaSession(device, source, self._clock)
                     self._readers.append((source, session))
                     self._writers |= {point.name: partial(session.write, point) for point in device.points if point.writable}
+                    employed.append(source)
                 case PushDevice():
                     dialling_in.setdefault((device.host, device.port), []).append(device)
-        for (host, port), devices in dialling_in.items():
-            sources = {device.name: self._source(device.name, device.area, device) for device in devices}
-            own = self._source(f"modbus+listen://{host}:{port}", "")
-            listener = PushListener(devices, sources, own, clock)
-            self._listeners.append(listener)
-            self._readers.append((own, listener))
+        for at, pushing in dialling_in.items():
+            sources = [self._source(device.name, device.area, device) for device in pushing]
+            listener = self._listeners.get(at) or self._listener(at)
+            for device, source in zip(pushing, sources, strict=True):
+                listener.admit(device, source)
+            employed += sources
+        return employed
+
+    def _listener(self, at: tuple[str, int]) -> PushListener:
+        """Make what listens at an address; it knows no device yet."""
+        host, port = at
+        own = self._source(f"modbus+listen://{host}:{port}", "")
+        listener = self._listeners[at] = PushListener(host, port, own, self._clock)
+        self._readers.append((own, listener))
+        return listener
 
     def _source(self, name: str, area: str, device: Device | None = None) -> Source:
         checks, ledger = (None, None) if device is None else (Checks.of(device.points), ledger_of(device))
@@ -126,28 +157,34 @@ class Gateway:
         Raises:
             ConfigError: an address at which devices should dial in cannot be listened at.
         """
-        assert not self._tasks, "the gateway is running"
+        assert self._forwarder is None, "the gateway is running"
         try:
-            for listener in self._listeners:
+            for listener in self._listeners.values():
                 await listener.open()
         except GridfuseError:
             self._close()
             raise
-        for source in self._sources:
+        self._forwarder = asyncio.create_task(self._outbox.run(), name="ingest-forwarder")
+        self._begin(self._sources)
+        self._turns.start()
+
+    def _begin(self, sources: Iterable[Source]) -> None:
+        """Begin to read, and to account for, what these are the ways out of."""
+        chosen = set(sources)
+        for source in chosen:
             if source.ledger is not None:
                 source.ledger.begin(self._clock.now_ns())
-        self._tasks = [asyncio.create_task(self._outbox.run(), name="ingest-forwarder")]
-        self._tasks += [
-            asyncio.create_task(_keep_running(source, reader), name=f"ingest-{source.name}") for source, reader in self._readers
-        ]
-        for poller in self._pollers:
-            poller.start()
-        self._turns.start()
+        for source, reader in self._readers:
+            if source in chosen:
+                self._reading[source] = asyncio.create_task(_keep_running(source, reader), name=f"ingest-{source.name}")
+        for name in [source.name for source in self._sources if source in chosen and source.name in self._pollers]:
+            self._pollers[name].start()
 
     async def stop(self) -> None:
         """Stop reading, close every connection, and send what was read and its last accounts, within two seconds."""
-        forwarder, readers = self._tasks[:1], self._tasks[1:]
-        self._tasks = []
+        forwarder, self._forwarder = self._forwarder, None
+        readers = list(self._reading.values())
+        self._reading.clear()
         for task in readers:
             task.cancel()
         self._close()
@@ -155,17 +192,119 @@ class Gateway:
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self._outbox.drained()
-                self._outbox.beat(account_frames(self._sources, self._clock.now_ns(), final=True))
+                left = self._accounts_of_those_who_left()
+                self._outbox.beat([*left, *account_frames(self._sources, self._clock.now_ns(), final=True)])
                 await self._outbox.drained()
         except TimeoutError:
             self._outbox.abandon()
-        for task in forwarder:
+        if forwarder is not None:
+            forwarder.cancel()
+            await asyncio.gather(forwarder, return_exceptions=True)
+
+    async def relist(self, points: PointList) -> Relisting:
+        """Read another list from now on; a device whose description is the same notices nothing.
+
+        What changed is stopped and begun anew, with new counters and a new account. Points that no device has any more are published
+        once more, as Bad_OutOfService, and the accounts of whoever was stopped end there.
+
+        Returns:
+            What changed.
+
+        Raises:
+            ConfigError: a new address cannot be listened at; nothing has changed.
+            DeviceError: the gateway is not running.
+        """
+        async with self._relisting:
+            if self._forwarder is None:
+                raise DeviceError("the point list was not changed, because the gateway is not running; start it first")
+            changes = relisting(self._points, points)
+            await self._listen(points)
+            await self._dismiss((*changes.changed, *changes.removed), changes.withdrawn)
+            self._points = points
+            self._let_go()
+            employed = self._employ((*changes.changed, *changes.added))
+            if self._forwarder is not None:  # it may have been stopped meanwhile
+                self._begin(employed)
+            return changes
+
+    async def _listen(self, points: PointList) -> None:
+        """Listen at the addresses that are new, before anything else is changed.
+
+        Raises:
+            ConfigError: one cannot be listened at; those that could are closed again.
+        """
+        wanted = {(device.host, device.port) for device in points.devices if isinstance(device, PushDevice)}
+        fresh = [self._listener(at) for at in sorted(wanted - set(self._listeners))]
+        try:
+            for listener in fresh:
+                await listener.open()
+        except GridfuseError:
+            for listener in fresh:
+                self._quit(listener)
+            raise
+        self._begin([listener.own for listener in fresh])
+
+    async def _dismiss(self, devices: Sequence[Device], withdrawn: Mapping[str, Sequence[str]]) -> None:
+        """Stop to read devices, and say of their points that nobody has any more that this was all."""
+        names = {device.name for device in devices}
+        gone = {source for source in self._sources if source.name in names}
+        tasks = [self._reading.pop(source) for source in gone if source in self._reading]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*forwarder, return_exceptions=True)
+        for device in (device for device in self._points.devices if device.name in names):
+            if device.name in self._pollers:
+                self._pollers.pop(device.name).stop()
+            if isinstance(device, PushDevice):
+                self._listeners[device.host, device.port].dismiss(device.name)
+            for point in device.points:
+                self._writers.pop(point.name, None)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._readers = [(source, reader) for source, reader in self._readers if source not in gone]
+        self._sources = [source for source in self._sources if source not in gone]
+        for source in gone:
+            if last := withdrawn.get(source.name):
+                source.publish_bad(np.array([point_id(name) for name in last], dtype=np.uint64), BAD_OUT_OF_SERVICE)
+            self._leaving[source] = self._clock.now_ns() + 1  # behind what was published just now
+
+    def _let_go(self) -> None:
+        """Close the connections and listeners that no device of the list needs, and have the others behave as the list says."""
+        manners = shared_manners(self._points.devices)
+        for address, link in list(self._links.items()):
+            if address in manners:
+                link.behave(manners[address])
+                continue
+            link.close()
+            del self._links[address]
+            for heir in [other for other in manners if other.is_serial and other.host == address.host and other not in self._links]:
+                # What is owed on a serial line comes all the same, and must not be taken for the first answer to somebody else.
+                self._links[heir] = ModbusLink(heir, self._turns, manners[heir])
+                self._links[heir].hold_off(_LINE_QUIET_S)
+        needed = {(device.host, device.port) for device in self._points.devices if isinstance(device, PushDevice)}
+        for listener in [listener for at, listener in self._listeners.items() if at not in needed]:
+            self._quit(listener)
+
+    def _quit(self, listener: PushListener) -> None:
+        """Listen at an address no more."""
+        listener.close()
+        if (task := self._reading.pop(listener.own, None)) is not None:
+            task.cancel()
+        self._readers = [(source, reader) for source, reader in self._readers if reader is not listener]
+        self._sources.remove(listener.own)
+        self._listeners = {at: other for at, other in self._listeners.items() if other is not listener}
 
     def beat(self, heartbeats: Sequence[TelemetryFrame]) -> None:
         """Have heartbeats sent once everything read before this call was, and before them the accounts that can be closed."""
-        self._outbox.beat([*account_frames(self._sources, self._clock.now_ns()), *heartbeats])
+        accounts = account_frames(self._sources, self._clock.now_ns())
+        self._outbox.beat([*self._accounts_of_those_who_left(), *accounts, *heartbeats])
+
+    def _accounts_of_those_who_left(self) -> list[TelemetryFrame]:
+        """Close the accounts of sources that were dismissed, as soon as all they published has left."""
+        frames: list[TelemetryFrame] = []
+        for source, until_ns in list(self._leaving.items()):
+            if self._outbox.forget(source):
+                frames += account_frames((source,), until_ns, final=True)
+                del self._leaving[source]
+        return frames
 
     async def wait(self) -> None:
         """Return when the gateway has been stopped.
@@ -173,8 +312,8 @@ class Gateway:
         Raises:
             Exception: what ``emit`` raised that was no :class:`market.errors.GridfuseError`; nothing is sent any more.
         """
-        if self._tasks:
-            done, _ = await asyncio.wait(self._tasks[:1])
+        if self._forwarder is not None:
+            done, _ = await asyncio.wait((self._forwarder,))
             for task in done:
                 if not task.cancelled():
                     task.result()
@@ -194,7 +333,7 @@ class Gateway:
         """
         if point not in self._writers:
             raise DeviceError(f"{point}: not a set-point of the point list; give its point `write: true`")
-        if not self._tasks:
+        if self._forwarder is None:
             raise DeviceError(f"{point}: not written, because the gateway is not running; start it first")
         await self._writers[point](value)
 
@@ -212,28 +351,12 @@ class Gateway:
 
     def _close(self) -> None:
         self._turns.stop()
-        for poller in self._pollers:
+        for poller in self._pollers.values():
             poller.stop()
         for link in self._links.values():
             link.close()
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             listener.close()
-
-
-def _shared_manners(points: PointList) -> dict[Address, Manners]:
-    """Return what the peer at each address needs: devices that share a connection get what any of them needs."""
-    shared: dict[Address, Manners] = {}
-    for device in points.devices:
-        if isinstance(device, ModbusDevice):
-            one, other = shared.get(device.address, device.manners), device.manners
-            depths = [depth for depth in (one.depth, other.depth) if depth is not None]
-            shared[device.address] = Manners(
-                pause_after_connect_s=max(one.pause_after_connect_s, other.pause_after_connect_s),
-                gap_s=max(one.gap_s, other.gap_s),
-                transaction_zero=one.transaction_zero or other.transaction_zero,
-                depth=min(depths, default=None),
-            )
-    return shared
 
 
 async def _keep_running(source: Source, reader: _Reader) -> None:
@@ -272,6 +395,7 @@ class _Outbox:
     def __init__(self, emit: Callable[[TelemetryFrame], Awaitable[None]]) -> None:
         self._emit = emit
         self._lanes: dict[Source, deque[TelemetryFrame]] = {}
+        self._sending: Source | None = None
         self._ready: deque[Source | _Beat] = deque()
         self._beats: deque[_Beat] = deque()
         self.beats_dropped = 0
@@ -291,6 +415,13 @@ class _Outbox:
 
     def waiting(self, source: Source) -> int:
         return len(self._lanes.get(source, ()))
+
+    def forget(self, source: Source) -> bool:
+        """Forget the lane of a source that puts nothing in any more; returns whether everything it put there has left."""
+        if self._sending is source or self.waiting(source):
+            return False
+        self._lanes.pop(source, None)
+        return True
 
     def beat(self, frames: Sequence[TelemetryFrame]) -> None:
         if len(self._beats) >= _BEATS_MAX:
@@ -330,6 +461,7 @@ class _Outbox:
         frame = lane.popleft()
         if lane:
             self._ready.append(source)
+        self._sending = source
         try:
             await self._emit(frame)
         except asyncio.CancelledError:
@@ -341,6 +473,8 @@ class _Outbox:
             source.drop(LostReason.NOT_TAKEN, frame)
         else:
             source.sent(frame)
+        finally:
+            self._sending = None
 
     async def _turn_of_beat(self, beat: _Beat) -> None:
         beat.turns -= 1

@@ -18,7 +18,6 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -61,22 +60,42 @@ class PushListener:
     """Listens at one address for the devices that dial in there.
 
     Args:
-        devices: all with the same address, registration line and heartbeat.
-        sources: each device's way out, by name.
         own: counts what reached no device: unknown names, peers that say none.
     """
 
-    def __init__(self, devices: Sequence[PushDevice], sources: Mapping[str, Source], own: Source, clock: Clock) -> None:
-        first = devices[0]
-        self._host, self._port = first.host, first.port
+    def __init__(self, host: str, port: int, own: Source, clock: Clock) -> None:
+        self._host, self._port = host, port
         self._clock = clock
-        self._stations = {device.name: _Station(device, sources[device.name], clock) for device in devices}
+        self._stations: dict[str, _Station] = {}
         self._server: asyncio.Server | None = None
         self._names_logged: set[str] = set()
+        self._step_ns = NS_PER_S
         self.connections: set[_Connection] = set()
         self.own = own
-        self.pattern = re.compile(first.register.encode())
-        self.heartbeat = first.heartbeat
+        self.pattern = re.compile(b"")
+        self.heartbeat = b""
+
+    def admit(self, device: PushDevice, source: Source) -> None:
+        """Let a device dial in from now on; all of an address have the same registration line and heartbeat.
+
+        Args:
+            source: its way out.
+        """
+        self._stations[device.name] = _Station(device, source, self._clock)
+        self.pattern = re.compile(device.register.encode())
+        self.heartbeat = device.heartbeat
+        self._pace()
+
+    def dismiss(self, name: str) -> None:
+        """Let a device dial in no more, and close its socket; that of no other."""
+        station = self._stations.pop(name)
+        if station.connection is not None:
+            station.connection.abort()
+        self._pace()
+
+    def _pace(self) -> None:
+        shortest_ns = min((int(station.period_ns.min()) for station in self._stations.values()), default=NS_PER_S)
+        self._step_ns = max(shortest_ns, int(_TICK_MIN_S * self._clock.speed * NS_PER_S))
 
     @property
     def port(self) -> int:
@@ -98,10 +117,8 @@ class PushListener:
 
     async def run(self) -> None:
         """Watch over silence until cancelled."""
-        shortest_ns = min(int(station.period_ns.min()) for station in self._stations.values())
-        step_ns = max(shortest_ns, int(_TICK_MIN_S * self._clock.speed * NS_PER_S))
         while True:
-            await self._clock.sleep_until(self._clock.now_ns() + step_ns)
+            await self._clock.sleep_until(self._clock.now_ns() + self._step_ns)
             for station in self._stations.values():
                 station.tell_silence()
             for connection in tuple(self.connections):
