@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console import breaker, certs, clear, dashboards, doctor, drill, ingest, replay, run, simulate, spool
+from console import breaker, certs, clear, dashboards, doctor, drill, ingest, reload, replay, run, simulate, spool
 
 __all__ = ["app", "main"]
 
@@ -18,6 +18,7 @@ for room in (run, doctor, clear, drill, replay, breaker, ingest, spool, dashboar
     room.register(app)
 simulate.register(ingest.ingest_group(app))
 certs.register(ingest.ingest_group(app))
+reload.register(app)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from ingest.clock import Clock
 from ingest.frame import TelemetryFrame, encode_frame
 from ingest.gateway import Gateway
 from ingest.pointlist import PointList
+from ingest.relisting import Relisting
 from market.decisions import out_of_force
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import Segment
@@ -69,6 +70,17 @@ class FieldSide:
         """Why an accepted frame could not be made durable; the process must not go on."""
         self._shell: Shell | None = None
 
+    async def relist(self, points: PointList) -> Relisting:
+        """Read another list from now on, of devices in the same areas.
+
+        Raises:
+            ConfigError: an address cannot be listened at; nothing has changed.
+            DeviceError: nothing is read now.
+        """
+        changes = await self.gateway.relist(points)
+        self.base_points.relist(points)
+        return changes
+
     def bind(self, shell: Shell) -> None:
         """Say where frames go."""
         self._shell = shell
@@ -103,10 +115,15 @@ class BasePoints:
     def __init__(self, gateway: Gateway, points: PointList, settings: Settings, clock: Clock) -> None:
         self._gateway, self._clock = gateway, clock
         self._interval_ns = settings.rules.rt_interval_ns
-        self._writable = {point.name for _, point in points.points()} if settings.setpoints else set()
+        self._writes = settings.setpoints
+        self.relist(points)
         self._out: bool | None = None
         self._written_mw: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
+
+    def relist(self, points: PointList) -> None:
+        """Write to the units that have a set-point in this list, from now on."""
+        self._writable = {point.name for _, point in points.points()} if self._writes else set()
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Take in one record of the market (:class:`streams.agents.Observer`)."""

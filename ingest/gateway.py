@@ -28,19 +28,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
 from ingest.account import LostReason
 from ingest.accounting import account_frames, ledger_of
 from ingest.addresses import Address
-from ingest.backoff import Backoff
 from ingest.checks import Checks
 from ingest.clock import Clock
 from ingest.devices import Device, ModbusDevice, PushDevice, UaDevice
 from ingest.errors import DeviceError
 from ingest.frame import TelemetryFrame, point_id
+from ingest.keeprunning import Reader, keep_running
 from ingest.modbus.lessonbook import LessonBook
 from ingest.modbus.link import ModbusLink
 from ingest.modbus.listener import PushListener
@@ -59,18 +59,11 @@ _log: Final = logging.getLogger(__name__)
 
 _LANE_FRAMES_MAX: Final = 256
 _BEATS_MAX: Final = 64
-_RAN_WELL_S: Final = 60.0
-"""A reader that ran for so long before it failed is started again as quickly as at its first failure."""
-
 _LINE_QUIET_S: Final = 3.0
 """Wall seconds a serial line is left alone that is set in another way while the service runs."""
 
 _DRAIN_S: Final = 0.5
 """Wall seconds that stopping gives the forwarder to send what is left."""
-
-
-class _Reader(Protocol):
-    async def run(self) -> None: ...
 
 
 class Gateway:
@@ -95,7 +88,7 @@ class Gateway:
         self._sources: list[Source] = []
         self._leaving: dict[Source, int] = {}
         """Sources nobody publishes through any more, and until when somebody did, UTC ns; their accounts are still to be closed."""
-        self._readers: list[tuple[Source, _Reader]] = []
+        self._readers: list[tuple[Source, Reader]] = []
         self._writers: dict[str, Callable[[float], Awaitable[None]]] = {}
         self._links: dict[Address, ModbusLink] = {}
         self._listeners: dict[tuple[str, int], PushListener] = {}
@@ -176,7 +169,7 @@ class Gateway:
                 source.ledger.begin(self._clock.now_ns())
         for source, reader in self._readers:
             if source in chosen:
-                self._reading[source] = asyncio.create_task(_keep_running(source, reader), name=f"ingest-{source.name}")
+                self._reading[source] = asyncio.create_task(keep_running(source, reader), name=f"ingest-{source.name}")
         for name in [source.name for source in self._sources if source in chosen and source.name in self._pollers]:
             self._pollers[name].start()
 
@@ -357,23 +350,6 @@ class Gateway:
             link.close()
         for listener in self._listeners.values():
             listener.close()
-
-
-async def _keep_running(source: Source, reader: _Reader) -> None:
-    """Run a reader until cancelled; a fault of ours in it stays with its device."""
-    loop = asyncio.get_running_loop()
-    backoff = Backoff(first_s=1.0)
-    while True:
-        began_s = loop.time()
-        try:
-            await reader.run()
-        except Exception:
-            where = {"device": source.name, "area": source.area}
-            _log.exception("%s: its reader failed by a fault of this program; it is started again", source.name, extra=where)
-            source.unavailable("its reader failed; see the log")
-        if loop.time() - began_s > _RAN_WELL_S:
-            backoff.succeeded()
-        await asyncio.sleep(backoff.failed())
 
 
 @dataclass(slots=True, eq=False)
