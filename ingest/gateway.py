@@ -73,7 +73,7 @@ class Gateway:
         points: what is read.
         clock: event time.
         emit: takes each frame; frames of one device arrive in their order.
-        memory: directory in which what devices taught is kept; None to learn it again after every start.
+        memory: directory in which what devices taught, and what was received of them, is kept; None to forget it at every stop.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Gateway:
         self._clock = clock
         self._turns = Turns(clock)
         self._book = LessonBook(memory)
+        self._memory = memory
         self._pollers: dict[str, ModbusPoller] = {}
         self._outbox = _Outbox(emit)
         self._sources: list[Source] = []
@@ -116,7 +117,7 @@ class Gateway:
                     employed.append(source)
                 case UaDevice():
                     source = self._source(device.name, device.area, device)
-                    session = UaSession(device, source, self._clock)
+                    session = UaSession(device, source, self._clock, self._memory, partial(self._outbox.is_clear, source))
                     self._readers.append((source, session))
                     self._writers |= {point.name: partial(session.write, point) for point in device.points if point.writable}
                     employed.append(source)
@@ -392,9 +393,13 @@ class _Outbox:
     def waiting(self, source: Source) -> int:
         return len(self._lanes.get(source, ()))
 
+    def is_clear(self, source: Source) -> bool:
+        """Whether everything that was put in has left."""
+        return self._sending is not source and not self.waiting(source)
+
     def forget(self, source: Source) -> bool:
         """Forget the lane of a source that puts nothing in any more; returns whether everything it put there has left."""
-        if self._sending is source or self.waiting(source):
+        if not self.is_clear(source):
             return False
         self._lanes.pop(source, None)
         return True
