@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ingest.addresses import Address, Manners
+from ingest.countdifferences import published_names
 from ingest.devices import Device, ModbusDevice
 from ingest.pointlist import PointList
 
@@ -51,8 +52,8 @@ def relisting(old: PointList, new: PointList) -> Relisting:
     """Compare two lists."""
     before = {device.name: device for device in old.devices}
     after = {device.name: device for device in new.devices}
-    listed = {point.name for _, point in new.points()}
-    withdrawn = {device.name: tuple(point.name for point in device.points if point.name not in listed) for device in old.devices}
+    listed = {name for device in new.devices for name in published_names(device.points)}
+    withdrawn = {device.name: tuple(name for name in published_names(device.points) if name not in listed) for device in old.devices}
     return Relisting(
         kept=tuple(device for device in new.devices if before.get(device.name) == device),
         changed=tuple(device for device in new.devices if device.name in before and before[device.name] != device),
