@@ -121,9 +121,11 @@ class LiveList:
             try:
                 changes = await self._reloaded()
             except GridfuseError as exc:
-                problems = exc.problems if isinstance(exc, ConfigError) else (Problem("point list", str(exc)),)
-                self.last = Reload(outcome=Outcome.REFUSED, ts_ns=self._now_ns(), devices={}, problems=tuple(problems))
-                self._tell_refused(self.last.problems)
+                self.last = self._refused(exc.problems if isinstance(exc, ConfigError) else (Problem("point list", str(exc)),))
+            except Exception as exc:
+                # What reads devices must not end because somebody edited a file.
+                _log.exception("point list %s: reading it again failed by a fault of this program", self._path)
+                self.last = self._refused([Problem("point list", f"it failed by a fault of this program ({exc!r}); see the log")])
             else:
                 parts = (("changed", changes.changed), ("added", changes.added), ("removed", changes.removed), ("kept", changes.kept))
                 counts = {what: len(devices) for what, devices in parts}
@@ -143,10 +145,11 @@ class LiveList:
         points = await asyncio.to_thread(read_point_list, path)
         return await self._take(points)
 
-    def _tell_refused(self, problems: Sequence[Problem]) -> None:
+    def _refused(self, problems: Sequence[Problem]) -> Reload:
         what = "point list %s: refused, the one in force goes on; %d problems:\n%s"
         text = "\n".join(str(problem) for problem in problems)
         _log.error(what, self._path, len(problems), text, extra={"outcome": str(Outcome.REFUSED), "problems": len(problems)})
+        return Reload(outcome=Outcome.REFUSED, ts_ns=self._now_ns(), devices={}, problems=tuple(problems))
 
     def _stamp(self) -> tuple[int, int] | None:
         """When the file was written last and how long it is; None while there is none."""

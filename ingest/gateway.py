@@ -206,7 +206,7 @@ class Gateway:
 
         Raises:
             ConfigError: a new address cannot be listened at; nothing has changed.
-            DeviceError: the gateway is not running.
+            DeviceError: the gateway is not running any more.
         """
         async with self._relisting:
             if self._forwarder is None:
@@ -226,12 +226,15 @@ class Gateway:
 
         Raises:
             ConfigError: one cannot be listened at; those that could are closed again.
+            DeviceError: likewise, the gateway was stopped meanwhile.
         """
         wanted = {(device.host, device.port) for device in points.devices if isinstance(device, PushDevice)}
         fresh = [self._listener(at) for at in sorted(wanted - set(self._listeners))]
         try:
             for listener in fresh:
                 await listener.open()
+            if self._forwarder is None:
+                raise DeviceError("the point list was not changed, because the gateway was stopped meanwhile")
         except GridfuseError:
             for listener in fresh:
                 self._quit(listener)

@@ -86,6 +86,15 @@ def test_a_list_that_cannot_be_taken_over_now_is_refused_with_the_reason(path: P
     assert (done.outcome, [problem.what for problem in done.problems]) == (Outcome.REFUSED, ["not now"])
 
 
+def test_a_fault_of_ours_refuses_the_list_and_ends_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    service = Service(path)
+    service.refuses = ZeroDivisionError("oops")
+    done = asyncio.run(service.live.reload())
+    assert (done.outcome, service.live.reloads) == (Outcome.REFUSED, {Outcome.REFUSED: 1})
+    assert "fault of this program" in done.problems[0].what
+    assert any(record.exc_info for record in caplog.records)
+
+
 def test_a_service_without_a_file_says_so() -> None:
     async def take(points: PointList) -> Relisting:
         raise AssertionError("there is nothing to take")
