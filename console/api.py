@@ -7,6 +7,8 @@ GET     ``/api/messages``  the board's words in both languages
 GET     ``/api/state``     everything the board shows, once
 GET     ``/api/stream``    the same as server-sent events: a snapshot, then what changed
 GET     ``/api/breaker``   :class:`market.view.MarketView` as JSON, instants in ns; 404 before the first report
+GET     ``/api/points``    what became of the point list that was read again last
+POST    ``/api/points``    read the point list again: 200 with what changed, 409 with every problem of a list that was refused
 POST    ``/api/commands``  an order to the breaker: 202 when it is on its way, 422 naming the fields that are wrong
 GET     ``/health``        200 while the process lives, else 503 with what only a restart can mend
 GET     ``/ready``         200 once everything is recovered and in sync, else 503 with what is missing and what to do
@@ -43,6 +45,7 @@ from console.board.messages import message_table
 from console.board.state import BoardState
 from console.board.stream import BoardStream
 from console.guard import LOOPBACK_HOSTS, Guard
+from console.livelist import LiveList, Outcome, Reload
 from ingest.clock import Clock
 from market.errors import RuleRefusal
 from market.facts import CommandGiven
@@ -100,6 +103,7 @@ def build_api(
     clock: Clock,
     allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
     metrics: MetricsPage | None = None,
+    points: LiveList | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -110,6 +114,7 @@ def build_api(
         clock: event time, read for each message of the stream and for the instant an order arrived.
         allowed_hosts: names and addresses a request may use for this service, without port.
         metrics: behind ``/metrics``, or None for an instance that counts nothing (404).
+        points: behind ``/api/points``, or None for an instance without a point list (404).
 
     Returns:
         The application; ``app.state.stream`` is its :class:`BoardStream`.
@@ -147,16 +152,46 @@ def build_api(
         return await _pass_on(order, commands, clock.now_ns())
 
     _add_probes(app, health, metrics)
+    _add_points(app, points)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
 
 
-def build_probes(health: HealthSource, *, allowed_hosts: Sequence[str] = LOOPBACK_HOSTS, metrics: MetricsPage | None = None) -> FastAPI:
-    """Build the application of a process that shows nothing: ``/health``, ``/ready`` and ``/metrics``; arguments as :func:`build_api`."""
+def build_probes(
+    health: HealthSource,
+    *,
+    allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
+    metrics: MetricsPage | None = None,
+    points: LiveList | None = None,
+) -> FastAPI:
+    """Build the application of a process that shows nothing: what machines ask, and ``/api/points``; arguments as :func:`build_api`."""
     app = FastAPI(title="Gridfuse", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, allowed_hosts=tuple(allowed_hosts))
     _add_probes(app, health, metrics)
+    _add_points(app, points)
     return app
+
+
+def _add_points(app: FastAPI, points: LiveList | None) -> None:
+    """Add what concerns the point list in force."""
+
+    @app.get("/api/points")
+    async def last_reload() -> Response:
+        if points is None:
+            return _problem(404, "this instance has no point list; ask the one that runs the service")
+        return _json({"last": None if points.last is None else _told(points.last)})
+
+    @app.post("/api/points")
+    async def reload() -> Response:
+        if points is None:
+            return _problem(404, "this instance has no point list; ask the one that runs the service")
+        done = await points.reload()
+        return _json(_told(done), 409 if done.outcome is Outcome.REFUSED else 200)
+
+
+def _told(done: Reload) -> dict[str, Any]:
+    problems = [{"where": problem.where, "what": problem.what} for problem in done.problems]
+    return {"outcome": done.outcome.value, "ts_event_ns": done.ts_ns, "devices": done.devices, "problems": problems}
 
 
 def _add_probes(app: FastAPI, health: HealthSource, metrics: MetricsPage | None) -> None:

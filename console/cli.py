@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console import breaker, certs, clear, dashboards, doctor, drill, ingest, probe, replay, run, simulate, spool
+from console import breaker, certs, clear, dashboards, doctor, drill, ingest, probe, reload, replay, run, simulate, spool
 
 __all__ = ["app", "main"]
 
@@ -19,6 +19,7 @@ for room in (run, doctor, clear, drill, replay, breaker, ingest, spool, dashboar
 simulate.register(ingest.ingest_group(app))
 probe.register(ingest.ingest_group(app))
 certs.register(ingest.ingest_group(app))
+reload.register(app)
 
 
 def main() -> None:

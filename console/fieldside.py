@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ingest.clock import Clock
+from ingest.countdifferences import published_names
 from ingest.devices import UaDevice
 from ingest.forwarder import Forwarder
 from ingest.frame import TelemetryFrame
@@ -19,6 +20,7 @@ from ingest.framespool import FrameSpool
 from ingest.gateway import Gateway
 from ingest.pointlist import PointList
 from ingest.priority import Priorities
+from ingest.relisting import Relisting
 from market.decisions import out_of_force
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import Segment
@@ -80,11 +82,10 @@ class FieldSide:
         self.areas = tuple(sorted({device.area for device in points.devices}))
         spool = FrameSpool(
             (settings.field_spool.directory or settings.data / _SPOOL) / instance,
-            Priorities(point.name for _, point in points.points()),
+            _priorities(points),
             settings.field_spool.limits,
         )
-        told = {device.name for device in points.devices if isinstance(device, UaDevice) and not device.is_polled}
-        self.forwarder = Forwarder(self._send, spool, told, settings.field_spool.pace)
+        self.forwarder = Forwarder(self._send, spool, _by_exception(points), settings.field_spool.pace)
         self.gateway = Gateway(points, clock, self.forwarder.emit, settings.data / _TAUGHT)
         self.base_points = BasePoints(self.gateway, points, settings, clock)
         self.lost: BaseException | None = None
@@ -92,6 +93,18 @@ class FieldSide:
         self._has_own_log = log_directory(settings.broker) is not None
         self._shell: Shell | None = None
         self._connected = asyncio.Event()
+
+    async def relist(self, points: PointList) -> Relisting:
+        """Read another list from now on, of devices in the same areas.
+
+        Raises:
+            ConfigError: an address cannot be listened at; nothing has changed.
+            DeviceError: nothing is read now.
+        """
+        changes = await self.gateway.relist(points)
+        self.forwarder.follow(_priorities(points), _by_exception(points))
+        self.base_points.relist(points)
+        return changes
 
     def bind(self, shell: Shell) -> None:
         """Say where frames go."""
@@ -153,6 +166,15 @@ class FieldSide:
             _log.critical("an accepted frame could not be made durable: %r", cause)
 
 
+def _priorities(points: PointList) -> Priorities:
+    return Priorities(name for device in points.devices for name in published_names(device.points))
+
+
+def _by_exception(points: PointList) -> set[str]:
+    """Return the names of the devices that tell what changes."""
+    return {device.name for device in points.devices if isinstance(device, UaDevice) and not device.is_polled}
+
+
 class BasePoints:
     """Writes the base points that changed to the units' set-points, while the market's results are in force.
 
@@ -169,10 +191,15 @@ class BasePoints:
     def __init__(self, gateway: Gateway, points: PointList, settings: Settings, clock: Clock) -> None:
         self._gateway, self._clock = gateway, clock
         self._interval_ns = settings.rules.rt_interval_ns
-        self._writable = {point.name for _, point in points.points()} if settings.setpoints else set()
+        self._writes = settings.setpoints
+        self.relist(points)
         self._out: bool | None = None
         self._written_mw: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
+
+    def relist(self, points: PointList) -> None:
+        """Write to the units that have a set-point in this list, from now on."""
+        self._writable = {point.name for _, point in points.points()} if self._writes else set()
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Take in one record of the market (:class:`streams.agents.Observer`)."""

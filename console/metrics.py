@@ -25,6 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from console.board.stream import BoardStream
+from console.livelist import LiveList, Outcome
 from console.logs import lost_lines
 from console.loopdelay import LoopDelay
 from console.observers import Recorder
@@ -73,6 +74,7 @@ class Watched:
         lanes: gives what waits for each sink.
         missing: gives what is missing to be ready.
         stream: gives the board's stream, None where it is not served.
+        live_list: the point list in force.
     """
 
     shell: Shell
@@ -90,6 +92,7 @@ class Watched:
     lanes: Callable[[], Sequence[Lane]] = tuple
     missing: Callable[[], Sequence[str]] = tuple
     stream: Callable[[], BoardStream | None] = lambda: None
+    live_list: LiveList | None = None
 
 
 class Metrics(Collector):
@@ -146,6 +149,8 @@ class Metrics(Collector):
             yield from _influx(watched.flusher)
         if watched.dispatcher is not None:
             yield from _deliveries(watched.dispatcher, self._deliveries)
+        if watched.live_list is not None:
+            yield from _point_list(watched.live_list)
         yield from _sinks(watched.lanes())
         if (stream := watched.stream()) is not None:
             yield _gauge("board_clients", "Browsers that watch the live board.", stream.clients)
@@ -255,6 +260,19 @@ def _devices(devices: Iterable[DeviceHealth], waiting: Mapping[str, int]) -> Ite
     yield _counter("device_dropped_frames_total", "Frames lost after they were built.", by_reason, dropped)
     refused = [((*who, why), count) for who, d in each for why, count in _reasons(d.refused)]
     yield _counter("device_refusals_total", "Replies, frames and connections not taken.", by_reason, refused)
+
+
+def _point_list(live: LiveList) -> Iterator[Metric]:
+    what = "Times the point list was read again, by what became of it."
+    yield _counter("point_list_reloads_total", what, ("outcome",), [((outcome.value,), live.reloads[outcome]) for outcome in Outcome])
+    what = "Devices that were changed, added or removed so while the service ran."
+    changes = ("changed", "added", "removed")
+    yield _counter("point_list_devices_total", what, ("change",), [((change,), live.devices[change]) for change in changes])
+    last = live.last
+    is_refused = last is not None and last.outcome is Outcome.REFUSED
+    yield _gauge("point_list_refused", "1 while the list that was read last is not the one in force, else 0.", float(is_refused))
+    if last is not None:
+        yield _gauge("point_list_reload_timestamp_seconds", "Event time it was read again last, since the epoch.", last.ts_ns / NS_PER_S)
 
 
 def _reasons(counts: Mapping[str, int]) -> list[tuple[str, int]]:

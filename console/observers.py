@@ -25,6 +25,7 @@ from streams.alerts import Alert
 from streams.errors import SinkUnavailable
 from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger
+from streams.marketmodel import MarketModel
 from streams.notify import Dispatcher
 from streams.preview import Preview
 from streams.spool import Spool
@@ -67,6 +68,11 @@ class BoardObserver:
         self._preview = preview
         self._last_tick: KpiFrame | None = None
 
+    def relist(self, model: MarketModel) -> None:
+        """Go on with other points."""
+        if self._preview is not None:
+            self._preview.relist(model)
+
     def refresh(self, now_ns: int) -> None:
         """Show what telemetry has brought since the last tick."""
         if self._preview is not None and (frame := self._preview.figures(now_ns, self._last_tick)) is not None:
@@ -102,6 +108,10 @@ class Recorder:
         self._told = 0
         # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
+
+    def relist(self, telemetry: TelemetryEncoder) -> None:
+        """Encode frames by other points from now on."""
+        self._telemetry = telemetry
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Append the record's lines."""

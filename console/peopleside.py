@@ -108,6 +108,11 @@ class PeopleSide:
             channels.append(WebhookChannel(self._settings.webhook.url, timeout_s=self._settings.webhook.timeout / NS_PER_S))
         return channels
 
+    def relist(self, model: MarketModel, telemetry: TelemetryEncoder) -> None:
+        """Show and record other points from now on."""
+        self._on_board.relist(model)
+        self.recorder.relist(telemetry)
+
     async def recall(self) -> None:
         """Show what is recorded already.
 

@@ -86,7 +86,7 @@ def _run(
     ] = "",
     area: Annotated[list[str] | None, typer.Option(help="Read the devices of this area only; may be given several times.")] = None,
 ) -> None:
-    """The service against real devices; runs until it is told to stop (SIGINT, SIGTERM)."""
+    """The service against real devices; runs until it is told to stop (SIGINT, SIGTERM). SIGHUP: read the point list again."""
     give_back_freed_memory()
     log_to(None)
     with complaints():
@@ -106,6 +106,7 @@ async def _serve(settings: Settings, role: Role, instance: str, areas: Collectio
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     service = Service(settings, role=role, instance=instance, areas=areas)
+    loop.add_signal_handler(signal.SIGHUP, service.live_list.ask)
     try:
         starting = asyncio.create_task(service.start())
         told_to_stop = asyncio.create_task(stop.wait())

@@ -18,12 +18,16 @@ from console.api import ApiServer, build_api, build_probes
 from console.board.stream import BoardStream
 from console.fieldside import FieldSide, part_of
 from console.heap import spare_what_stays
+from console.livelist import LiveList
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
 from console.readiness import Readiness
+from console.takeover import Takeover
 from ingest.clock import Clock, WallClock
 from ingest.lockfile import Held, own
+from ingest.pointlist import PointList
+from ingest.relisting import Relisting
 from market.errors import ConfigError, GridfuseError, Problem
 from market.facts import CommandGiven
 from market.units import NS_PER_S, instant_text
@@ -69,6 +73,7 @@ class Service:
     Attributes:
         field: the side that faces the field, None where the role has none.
         people: the side that faces people, likewise.
+        live_list: the point list in force, and what became of edited ones.
 
     Raises:
         ConfigError: the role needs a broker that several processes can share, or an area has no device.
@@ -108,6 +113,8 @@ class Service:
         self.app, self.shell = build_app(settings, self.model, stamp_ns or self.clock.now_ns, self.hooks, role, instance)
         if self.field is not None:
             self.field.bind(self.shell)
+        self._takeover = Takeover(settings, self.model, self.hooks, self.field, self.people, areas, self._relisted)
+        self.live_list = LiveList(settings.points_path, self._take_over, self.clock.now_ns, watch=settings.watch_points)
         self._loop_delay = LoopDelay()
         self.ticker: Ticker | None = None
         self.api: ApiServer | None = None
@@ -134,7 +141,16 @@ class Service:
             lanes=lambda: self.hooks.lanes(),
             missing=self.missing,
             stream=lambda: self._stream,
+            live_list=self.live_list,
         )
+
+    async def _take_over(self, points: PointList) -> Relisting:
+        if not self._readiness.recovered:
+            raise GridfuseError("the service is starting; ask again when it is ready")
+        return await self._takeover.take(points)
+
+    def _relisted(self, model: MarketModel) -> None:
+        self.model, self.table = model, model.grid.table
 
     def _last_tick_ns(self) -> int:
         return 0 if self.ticker is None else self.ticker.last_ns
@@ -180,6 +196,7 @@ class Service:
             self.field.connected()
             if self.role is not Role.INGEST:
                 await self._start_field(self.field)
+        self._run("point list", self.live_list.run())
         if self.people is not None:
             for name, work in self.people.work():
                 self._run(name, work)
@@ -230,10 +247,12 @@ class Service:
         http = self.settings.http
         hosts = ("127.0.0.1", "localhost", "::1", http.host, *http.allowed_hosts)
         if self.people is None:
-            api = build_probes(self, allowed_hosts=hosts, metrics=self._metrics.page)
+            api = build_probes(self, allowed_hosts=hosts, metrics=self._metrics.page, points=self.live_list)
         else:
             board = self.people.board
-            api = build_api(board, self.order, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page)
+            api = build_api(
+                board, self.order, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page, points=self.live_list
+            )
             self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)
         try:
@@ -299,6 +318,8 @@ class Service:
             log.give_up_within(STOP_WITHIN_S)
         if self.ticker is not None:
             await self._cancel("ticker")
+        await self._cancel("point list")
+        self._takeover.stop()
         if self.field is not None:
             await self.field.stop()
         await self.drained(2.0)

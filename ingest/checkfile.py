@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Protocol
 
 from pydantic import BeforeValidator
@@ -59,6 +59,7 @@ class CounterModel(Strict):
 
     modulus: Annotated[int | None, BeforeValidator(_modulus)] = None
     max_power: Annotated[float | None, BeforeValidator(_max_power)] = None
+    difference: str | None = None
 
 
 def _counter(value: object) -> Any:
@@ -109,17 +110,23 @@ class _Checked(Protocol):
     counter: CounterModel | None
 
 
-def checks_of(model: _Checked, kind: DataType | None) -> PointChecks | None:
+def checks_of(model: _Checked, kind: DataType | None, filled: Callable[[str], str]) -> PointChecks | None:
     """Return what a point of the list asks for; None where that is nothing.
 
     Args:
         model: its entry, which :func:`check_counter` has found right.
         kind: its type; None where only the device knows.
+        filled: fills a name's placeholders in.
     """
     if model.rate is None and model.frozen is None and model.counter is None:
         return None
     counter = None
     if model.counter is not None:
         size = _SIZES.get(kind, _MODULUS_MAX) if kind is not None else _MODULUS_MAX
-        counter = CounterCheck(modulus=model.counter.modulus or size, max_per_h=model.counter.max_power)
+        name = model.counter.difference
+        counter = CounterCheck(
+            modulus=model.counter.modulus or size,
+            max_per_h=model.counter.max_power,
+            difference=None if name is None else filled(name),
+        )
     return PointChecks(rate_per_s=model.rate, frozen_ns=model.frozen, counter=counter)

@@ -34,6 +34,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.countdifferences import CountDifferences
 from ingest.counting import Counters
 from ingest.devices import Point
 from ingest.frame import point_id
@@ -108,6 +109,7 @@ class Checks:
 
     Attributes:
         raised: samples by flag, since the start.
+        differences: tell what counters counted, as points of their own; None where no point asks for that.
     """
 
     def __init__(self, points: Sequence[Point]) -> None:
@@ -129,6 +131,7 @@ class Checks:
         place = {point.name: row for row, (point, _) in enumerate(counters)}
         self._counter_row = np.array([place.get(point.name, -1) for point in chosen], dtype=np.int64)
         self._layouts = Layouts(len(ids), self._lay_out)
+        self.differences = CountDifferences.of(points)
 
     @staticmethod
     def of(points: Sequence[Point]) -> Checks | None:

@@ -43,7 +43,7 @@ from ingest.framespool import Backlogged, FrameSpool
 from ingest.line import Line, Pace, Send
 from ingest.lots import Live, lots
 from ingest.newest import NewestSamples
-from ingest.priority import Priority
+from ingest.priority import Priorities, Priority
 from ingest.quality import Flag
 from market.errors import GridfuseError
 
@@ -117,6 +117,11 @@ class Forwarder:
         if not self._tasks:
             works = {"live": self._send_live(), "watch": self._watch(), "backlog": self._replay()}
             self._tasks = [asyncio.create_task(work, name=f"ingest-{name}") for name, work in works.items()]
+
+    def follow(self, priorities: Priorities, by_exception: Collection[str]) -> None:
+        """Have other points from now on; what waits stays as it is."""
+        self.spool.priorities = priorities
+        self._newest.follow(by_exception)
 
     async def wait(self) -> None:
         """Return when it was stopped.

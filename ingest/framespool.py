@@ -109,7 +109,7 @@ class FrameSpool:
 
     Args:
         directory: made where it does not exist.
-        priorities: of the points.
+        priorities: of the points; may be set anew, for what is put in from then on.
         limits: how much is kept.
         now_ns: the wall clock, UTC ns, which ages are counted by.
 
@@ -124,7 +124,7 @@ class FrameSpool:
         self.directory = directory
         self.limits = limits or FrameSpoolLimits()
         self.dropped = DroppedSamples()
-        self._priorities = priorities
+        self.priorities = priorities
         self._now_ns = now_ns
         self._counted: Counter[str] = Counter()
         self._damaged_bytes = 0
@@ -156,7 +156,7 @@ class FrameSpool:
             DiskRefused: the disk took it not at all, or only some of its parts; the same may be put again, its ticket tells them apart.
             SpoolError: what was put earlier could not be brought to the disk.
         """
-        for priority, part in self._priorities.parts(frame):
+        for priority, part in self.priorities.parts(frame):
             kept = replace(part, flags=part.flags | _REPLAYED) if len(part) else part
             number = ACCOUNTS_PART if part.accounts is not None else int(priority)
             # The line break lets a reader find the next block behind a damaged one.

@@ -33,6 +33,10 @@ class NewestSamples:
         self._received_ns: dict[tuple[str, str], int] = {}
         self._ahead: set[tuple[int, int]] = set()
 
+    def follow(self, sources: Collection[str]) -> None:
+        """Have other devices tell so from now on; what was noted stays."""
+        self._sources = frozenset(sources)
+
     def note(self, frame: TelemetryFrame) -> None:
         """Note a frame that is spooled."""
         if frame.source not in self._sources or not len(frame):

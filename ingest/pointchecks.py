@@ -18,10 +18,12 @@ class CounterCheck:
     Attributes:
         modulus: how many counts it has, 2..2**64: it goes from modulus - 1 to 0.
         max_per_h: most engineering units it can gain in an hour (MW, for one that counts MWh), > 0; None where nobody says.
+        difference: name of the point that tells what it counted from one reading to the next; None for no such point.
     """
 
     modulus: int
     max_per_h: float | None = None
+    difference: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

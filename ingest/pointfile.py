@@ -111,6 +111,10 @@ class ModbusPointModel(MeaningModel, PointModel):
         check_meaning(self, self.data_type, scaled=(self.scale, self.offset) != (1, 0), write=self.write)
         if self.counter is not None:
             check_counter(self.counter, self.data_type)
+            if self.counter.difference is not None and self.scale_from is not None:
+                raise ValueError(
+                    "its device alone knows what a count is worth, and may change that between two readings; remove `difference`"
+                )
         return self
 
 

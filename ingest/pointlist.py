@@ -61,7 +61,8 @@ What a point cannot do, it may say with four keys; a sample that does it is flag
 ``range`` is what is plausible, and also what may be written; ``rate`` how far it can move in a time (``/s``, ``/m``, ``/h``); ``frozen``
 for how long it never shows the same value but 0. ``counter`` says that it counts up, modulo ``modulus`` (``2**32`` or a number; that of
 its type where not given), by at most ``max_power`` units an hour (MW for MWh), which tells a rollover from a reset. ``counter: true``
-names neither: then every step back is a reset.
+names neither: then every step back is a reset. ``counter: {difference: "unit/{u}/mwh_read"}`` names one more point, which tells what
+was counted from one reading to the next, exact to the count (:mod:`ingest.countdifferences`).
 
 What only OPC UA servers have (``sampling``, ``queue``, ``deadband``, ``mode``, ``security``, ``backfill``) stands in
 :mod:`ingest.opcua.entry`.
@@ -87,6 +88,7 @@ from urllib.parse import urlsplit
 
 from ingest.addresses import Address, DialIn, Engine, Manners
 from ingest.checkfile import checks_of
+from ingest.countdifferences import published_names
 from ingest.devices import ClockRegister, Device, ModbusAttribute, ModbusDevice, ModbusPoint, Point, PushDevice, UaDevice, UaPoint
 from ingest.frame import point_id
 from ingest.linkfile import MODBUS_PORTS, UnusableAddressError, polled_address
@@ -129,7 +131,7 @@ class PointList:
         """
         return PointTable(
             PointSpec(
-                name=point.name,
+                name=name,
                 area=device.area,
                 device=device.name,
                 # A server that has nothing to report still publishes, empty: that is its sign of life.
@@ -137,10 +139,11 @@ class PointList:
                 by_exception=isinstance(device, UaDevice),
                 reorder_ns=device.reorder_ns,
                 unit=point.unit,
-                low=point.low,
-                high=point.high,
+                low=point.low if name == point.name else None,
+                high=point.high if name == point.name else None,
             )
             for device, point in self.points()
+            for name in published_names((point,))
         )
 
     def points(self) -> Iterator[tuple[Device, Point]]:
@@ -376,7 +379,8 @@ class _Builder:
     def _points(self, index: int, entry: DeviceModel, layout: MapModel, names: Mapping[str, Sequence[str]]) -> Iterator[Point]:
         used: set[str] = set()
         for template, model in layout.points.items():
-            wanted = set(_PLACEHOLDER.findall(template + (model.node if isinstance(model, UaPointModel) else "")))
+            difference = "" if model.counter is None else model.counter.difference or ""
+            wanted = set(_PLACEHOLDER.findall(template + (model.node if isinstance(model, UaPointModel) else "") + difference))
             used |= wanted
             if missing := wanted - set(names):
                 what = f"map {entry.map!r} needs {_listed(missing)} for {template}; add to `vars`"
@@ -390,6 +394,11 @@ class _Builder:
                     self._complain(what, "maps", entry.map, "points", template)
                     continue
                 self._claim(index, names["device"][0], name)
+                if difference and not _PLAIN_NAME.fullmatch(beside := _filled(difference, some)):
+                    what = f"{beside!r} cannot be a point's name; use no spaces, and braces for placeholders only"
+                    self._complain(what, "maps", entry.map, "points", template, "counter", "difference")
+                elif difference:
+                    self._claim(index, names["device"][0], beside)
                 yield _point(name, model, layout, some)
         for unused in sorted(set(entry.vars) - used):
             self._complain(f"map {entry.map!r} has no placeholder {{{unused}}}; remove or correct it", "devices", index, "vars", unused)
@@ -419,7 +428,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
             high=high,
             period_ns=period_ns,
             writable=model.write,
-            checks=checks_of(model, None),
+            checks=checks_of(model, None, partial(_filled, names=names)),
             node=_filled(model.node, names),
             sampling_ns=model.sampling,
             queue=model.queue,
@@ -436,7 +445,7 @@ def _point(name: str, model: ModbusPointModel | UaPointModel, layout: MapModel, 
         high=high,
         period_ns=period_ns,
         writable=model.write,
-        checks=checks_of(model, model.data_type),
+        checks=checks_of(model, model.data_type, partial(_filled, names=names)),
         kind=kind,
         address=address - layout.base,
         type=model.data_type,

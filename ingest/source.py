@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ingest.account import Ledger, tally
 from ingest.checks import Checks
 from ingest.clock import Clock
+from ingest.countdifferences import Columns
 from ingest.frame import SAMPLES_MAX, TelemetryFrame, heartbeat
 from ingest.quality import Flag
 from market.units import NS_PER_S
@@ -130,7 +131,10 @@ class Source:
         if now_ns is None:
             now_ns = self._clock.now_ns()
         if self._checks is not None:
-            quality, flags, _ = self._checks.judge(point, ts_event_ns, value, quality, flags, raw)
+            quality, flags, (place, counts) = self._checks.judge(point, ts_event_ns, value, quality, flags, raw)
+            if (differences := self._checks.differences) is not None:
+                judged = Columns(point, ts_event_ns, value, quality, flags)
+                point, ts_event_ns, value, quality, flags = differences.beside(judged, place, counts)
         if self.ledger is not None:
             self.ledger.made(point, now_ns)
         good, uncertain, bad = tally(quality)

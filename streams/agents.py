@@ -42,6 +42,9 @@ __all__ = ["ClearingFault", "Hooks", "Observer", "bind"]
 
 _log = logging.getLogger(__name__)
 
+Relist = Callable[[MarketModel], None]
+"""Has a processor go on with other points, between two records."""
+
 ClearingFault = Callable[[int], str | None]
 """Says what a simulated fault does to the clearing of an interval: ``error``, ``silent`` or nothing."""
 
@@ -61,6 +64,7 @@ class Hooks:
         clearing: start of the interval that is being cleared now (for a day-ahead result the instant it was asked for), or None;
             read by the simulated clock.
         lanes: gives what waits for the observers; set by :func:`bind`.
+        relist: has the processors go on with other points of the same areas; set by :func:`bind`.
     """
 
     observers: Sequence[Observer] = ()
@@ -70,13 +74,19 @@ class Hooks:
     progress: dict[str, int] = field(default_factory=dict)
     clearing: int | None = None
     lanes: Callable[[], Sequence[Lane]] = tuple
+    relist: Relist = lambda model: None
 
 
 def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks, parts: frozenset[Part]) -> None:
     """Attach every processor of these parts to its topic."""
     if Part.PROCESSORS in parts:
-        _bind_intake(app, shell, model)
-        _bind_grid(app, shell, model, hooks)
+        processors = (_bind_intake(app, shell, model), _bind_grid(app, shell, model, hooks))
+
+        def relist(other: MarketModel) -> None:
+            for processor in processors:
+                processor(other)
+
+        hooks.relist = relist
         _bind_clearing(app, shell, model, hooks)
         _bind_commands(app, shell)
         _bind_breaker(app, shell, model, hooks)
@@ -108,7 +118,7 @@ def _table(app: faust.App, name: str, topic: Topic) -> Any:
     return app.Table(name, partitions=topic.partitions, key_type=bytes, value_type=bytes)
 
 
-def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
+def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> Relist:
     kept = _table(app, "intake", topics.FRAMES)
     areas: dict[str, AreaIntake] = {}
 
@@ -154,10 +164,17 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> None:
         pieces.keep(kept, key, intake.encode())
         return Dealt.SAVED
 
+    def relist(other: MarketModel) -> None:
+        nonlocal model
+        model = other
+        for area, intake in areas.items():
+            areas[area] = other.continued(intake)
+
     _agent(app, shell, topics.FRAMES, "intake", take, held=True)
+    return relist
 
 
-def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
+def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> Relist:
     kept = _table(app, "grid", topics.SNAPSHOTS)
     processor: grid.GridProcessor | None = None
     held: HeldSnapshots | None = None
@@ -188,7 +205,15 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
             kept[_STATE] = grid.encode_state(processor.state)
         hooks.progress["grid"] = processor.state.last_tick_ns
 
+    def relist(other: MarketModel) -> None:
+        nonlocal model, processor
+        model = other
+        if processor is not None:
+            snapshots = [part for area in other.grid.areas for part in processor.held(area)]
+            processor = grid.GridProcessor(other.grid, processor.state, snapshots)
+
     _agent(app, shell, topics.SNAPSHOTS, "grid", take)
+    return relist
 
 
 class _Answer(msgspec.Struct):

@@ -38,7 +38,7 @@ BY_COMMITMENT: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class GridModel:
-    """What does not change while the service runs: the network, its units, the points that measure them, how areas are controlled.
+    """What does not change from tick to tick: the network, its units, the points that measure them, how areas are controlled.
 
     Attributes:
         day_ahead: whether a day-ahead result is made, and intervals wait for its commitment.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from detectors.topology_change import Element
+from ingest.points import PointTable
 from market.engine import ClearingEngine
 from market.rts_gmlc import RtsCase
 from market.sced import ClearingParams
@@ -36,3 +37,14 @@ class MarketModel:
     def intake(self, area: str) -> AreaIntake:
         """Return the intake of an area that has taken nothing in yet."""
         return AreaIntake(area, self.grid.table.of_area(area), self.rating_mw, self.grid.rules.dead_flow_pct)
+
+    def continued(self, intake: AreaIntake) -> AreaIntake:
+        """Return an intake with this model's points that goes on where another one stands, as it would after a restart."""
+        heir = self.intake(intake.area)
+        heir.restore(intake.encode())
+        return heir
+
+    def relisted(self, table: PointTable) -> MarketModel:
+        """Return the same model with other points, of the same areas."""
+        assert table.areas == self.grid.areas, "areas are for the life of a process"
+        return replace(self, grid=replace(self.grid, table=table))

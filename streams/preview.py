@@ -33,6 +33,12 @@ class Preview:
         self._areas = {area: model.intake(area) for area in grid.areas}
         self._dirty = False
 
+    def relist(self, model: MarketModel) -> None:
+        """Go on with other points."""
+        self._table = model.grid.table
+        self._figures = KeyFigures(model.grid)
+        self._areas = {area: model.continued(intake) for area, intake in self._areas.items()}
+
     def take(self, frame: TelemetryFrame) -> None:
         """Take in a frame."""
         if frame.area in self._areas and frame.source != CLOCK_SOURCE and len(frame):

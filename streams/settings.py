@@ -5,6 +5,7 @@ problems starts nothing and names all of them, each with its line::
 
     data: /var/lib/gridfuse            # the log, the ledger, the spool: everything the service keeps
     points: points.yaml                # the point list; relative to this file
+    watch_points: true                 # take it over by itself when it was edited; otherwise on SIGHUP or `gridfuse ingest reload`
     network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}
     broker: embedded                   # or kafka://host:9092
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
@@ -37,7 +38,7 @@ from streams.notify import WebhookChannel
 from streams.transport import broker_url, log_directory
 from streams.transport.patience import LogOptions
 
-__all__ = ["EMBEDDED", "FieldSpool", "HttpModel", "LogsModel", "Settings", "read_settings"]
+__all__ = ["EMBEDDED", "FieldSpool", "HttpModel", "LogsModel", "Settings", "read_settings", "too_many"]
 
 EMBEDDED: Final = "embedded"
 """The broker that needs none: the log in the data directory."""
@@ -150,6 +151,7 @@ class _FileModel(Strict):
     market: dict[str, Any] = Field(default_factory=dict)
     control: ControlModel = Field(default_factory=ControlModel)
     day_ahead: Literal["series", "none"] = "series"
+    watch_points: bool = False
     setpoints: bool = False
     tick: DurationNs = 10 * NS_PER_S
     http: HttpModel = Field(default_factory=HttpModel)
@@ -182,7 +184,8 @@ class Settings:
         broker: broker URL as Faust takes it.
         log: how the embedded log treats its disk.
         field_spool: how telemetry waits while nobody takes it.
-        points: the point list.
+        points: the point list, and points_path where it is; None for one that is in no file.
+        watch_points: whether the file is looked at again and again, and an edited list is taken over by itself.
         network: where the network model is, paths made absolute.
         rules: the rule set in force.
         day_ahead: whether the case's day-ahead series are cleared each day.
@@ -205,6 +208,8 @@ class Settings:
     logs: LogsModel = field(default_factory=LogsModel)
     log: LogOptions = LogOptions()
     field_spool: FieldSpool = FieldSpool()
+    points_path: Path | None = None
+    watch_points: bool = False
 
     @property
     def log_directory(self) -> Path:
@@ -241,7 +246,7 @@ def read_settings(path: str | Path) -> Settings:
     if model.webhook is not None:
         url = model.webhook.url
         attempt(lambda: WebhookChannel(url), "webhook", "url")
-    problems.extend(located.problem(what, "points") for what in _too_many(points))
+    problems.extend(located.problem(what, "points") for what in too_many(points))
     network = _network(located, model.network, beside, problems)
     if model.tick % NS_PER_S or (NS_PER_S * 60) % model.tick:
         problems.append(located.problem("a tick is a whole number of seconds that divides a minute: 1s, 2s, 5s, 10s, …", "tick"))
@@ -265,6 +270,8 @@ def read_settings(path: str | Path) -> Settings:
         influx=influx,
         webhook=model.webhook,
         logs=model.logs,
+        points_path=beside / model.points,
+        watch_points=model.watch_points,
         field_spool=_field_spool(model.field_spool, beside),
     )
 
@@ -277,7 +284,7 @@ def _field_spool(model: FieldSpoolModel, beside: Path) -> FieldSpool:
     )
 
 
-def _too_many(points: PointList | None) -> Iterator[str]:
+def too_many(points: PointList | None) -> Iterator[str]:
     """Say where there are more devices than the key figures can tell of in one record."""
     if points is not None and len(points.devices) > _DEVICES_MAX:
         count = len(points.devices)

@@ -309,14 +309,20 @@ class DialledStation:
         self._greeting = greeting_in(self.dial_in.reception)
         self._heartbeats = [Template.of(text) for text in self.dial_in.reception.heartbeats]
         self._sources: list[Source] = []
-        self._units: set[int] = set()
+        self._units: list[int] = []
         self._arrivals = 0
         self._peer = ""
 
     def serve(self, source: Source, unit: int) -> None:
         """Add a device that is polled over the link."""
         self._sources.append(source)
-        self._units.add(unit)
+        self._units.append(unit)
+
+    def part_with(self, device: str) -> bool:
+        """Remove a device; returns whether none is left."""
+        kept = [(source, unit) for source, unit in zip(self._sources, self._units, strict=True) if source.name != device]
+        self._sources, self._units = [source for source, _ in kept], [unit for _, unit in kept]
+        return not kept
 
     def refuse(self, reason: str, detail: str) -> None:
         """Count against every device behind it that it was not let in."""

@@ -90,10 +90,14 @@ class ModbusLink:
         self._free_ns = 0
         self._called_free = False
         self._slowest_ns = self._waited_ns = 0
-        pipelines = address.framing is Framing.MBAP and not self.manners.transaction_zero
+        self._depth = self._depth_max = 1
+        self._streak = 0
+        self._set_depth()
+
+    def _set_depth(self) -> None:
+        pipelines = self.address.framing is Framing.MBAP and not self.manners.transaction_zero
         self._depth_max = (self.manners.depth or _DEPTH_MAX) if pipelines else 1
         self._depth = self._depth_max if self.manners.depth else 1
-        self._streak = 0
         self._shallows = self._deep_from_ns = self._deep_before = 0
         self._blamed: Exchange | None = None
         self._share = LineShare()
@@ -176,6 +180,19 @@ class ModbusLink:
         if self._wire is not None and not self._wire.owed and not self._queue:
             self._wire.close()
             self._wire = None
+
+    def behave(self, manners: Manners) -> None:
+        """Have other manners from now on; the connection stays, unless replies are now told apart in another way."""
+        before, self.manners = self.manners, manners
+        if manners == before:
+            return
+        self._set_depth()
+        if manners.transaction_zero != before.transaction_zero and self._wire is not None and not self.address.is_serial:
+            self._wire.abort("closed by us: its replies are told apart in another way from now on")
+
+    def hold_off(self, s: float) -> None:
+        """Send nothing for so many wall seconds: a reply to whoever had the line before may still come."""
+        self._pause(s)
 
     def close(self) -> None:
         """Give up the connection; whoever waits is told."""

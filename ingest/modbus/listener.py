@@ -58,7 +58,7 @@ class Listener:
     Args:
         at: host and port of ours.
         reception: how all devices are received there.
-        stations: who may dial in.
+        stations: who may dial in; :meth:`admit` and :meth:`dismiss` change that.
         own: counts what reached no device.
     """
 
@@ -74,18 +74,59 @@ class Listener:
         self._host, self._port = at
         self._url = f"modbus+listen://{self._host}:{self._port}"
         self._clock = clock
-        self._stations = {station.dial_in.id: station for station in stations}
-        self._lower = {name.lower(): station for name, station in self._stations.items()}
-        self._looks = [(station, station.look_ns) for station in stations if station.look_ns is not None]
+        self._stations: dict[str, Station] = {}
+        self._lower: dict[str, Station] = {}
+        self._step_ns = NS_PER_S
         self._server: asyncio.Server | None = None
         self._strangers: dict[str, int] = {}
         self._nameless: Counter[str] = Counter()
         self._guests: set[_Guest] = set()
         self._certificates: ServerCertificates | None = None
-        self._reception = reception
         self.own = own
+        self._understand(reception)
+        for station in stations:
+            self.admit(station)
+
+    def _understand(self, reception: Reception) -> None:
+        self.reception = reception
         self.greeting = greeting_in(reception)
         self.by_address = reception.register == BY_ADDRESS
+
+    def admit(self, station: Station) -> None:
+        """Let somebody dial in from now on."""
+        self._stations[station.dial_in.id] = station
+        self._lower[station.dial_in.id.lower()] = station
+        self._pace()
+
+    def dismiss(self, dial_in: DialIn) -> None:
+        """Let somebody dial in no more, and have its station close its socket."""
+        station = self._stations.pop(dial_in.id)
+        self._lower = {name.lower(): other for name, other in self._stations.items()}
+        station.close()
+        self._pace()
+
+    def _pace(self) -> None:
+        shortest_ns = min((look_ns for station in self._stations.values() if (look_ns := station.look_ns) is not None), default=NS_PER_S)
+        self._step_ns = max(shortest_ns, int(_TICK_MIN_S * self._clock.speed * NS_PER_S))
+
+    def prepared(self, reception: Reception) -> ServerCertificates | None:
+        """Return what receiving in another way needs.
+
+        Raises:
+            ConfigError: our certificate cannot be used.
+        """
+        if reception.tls is None:
+            return None
+        try:
+            return ServerCertificates(reception.tls)
+        except OSError as exc:
+            what = f"the certificates cannot be used ({exc}); give `cert`, its `key` and `ca` as PEM files that we may read"
+            raise ConfigError([Problem(self._url, what)]) from None
+
+    def receive(self, reception: Reception, certificates: ServerCertificates | None) -> None:
+        """Receive in another way from now on; who has been received stays until dismissed."""
+        self._certificates = certificates
+        self._understand(reception)
 
     @property
     def port(self) -> int:
@@ -109,13 +150,7 @@ class Listener:
         Raises:
             ConfigError: the address cannot be listened at, or our certificate cannot be used.
         """
-        tls = self._reception.tls
-        try:
-            if tls is not None:
-                self._certificates = ServerCertificates(tls)
-        except OSError as exc:
-            what = f"the certificates cannot be used ({exc}); give `cert`, its `key` and `ca` as PEM files that we may read"
-            raise ConfigError([Problem(self._url, what)]) from None
+        self._certificates = self.prepared(self.reception)
         try:
             self._server = await asyncio.get_running_loop().create_server(self._received, self._host, self._port, backlog=_BACKLOG)
         except OSError as exc:
@@ -128,12 +163,10 @@ class Listener:
 
     async def run(self) -> None:
         """Watch over silence and certificates until cancelled."""
-        shortest_ns = min((look_ns for _, look_ns in self._looks), default=NS_PER_S)
-        step_ns = max(shortest_ns, int(_TICK_MIN_S * self._clock.speed * NS_PER_S))
         renewed_s = time.monotonic()
         while True:
-            await self._clock.sleep_until(self._clock.now_ns() + step_ns)
-            for station, _ in self._looks:
+            await self._clock.sleep_until(self._clock.now_ns() + self._step_ns)
+            for station in tuple(self._stations.values()):
                 station.look()
             if self._certificates is not None and time.monotonic() - renewed_s >= _RENEWAL_S:
                 renewed_s = time.monotonic()

@@ -28,6 +28,7 @@ from ingest.modbus.exchange import Exchange
 from ingest.modbus.frames import EXCEPTION_NAMES, Function, Refusal, Request
 from ingest.source import Source
 from ingest.turns import Turns, wall_ns
+from market.units import NS_PER_S
 
 __all__ = ["ReferenceLink"]
 
@@ -58,6 +59,7 @@ class ReferenceLink:
         self._client: Any = None
         self._working: asyncio.Task[None] | None = None
         self._connections = 0
+        self._free_ns = 0
 
     @property
     def is_open(self) -> bool:
@@ -116,6 +118,14 @@ class ReferenceLink:
         if not self._queue and self._working is None:
             self._drop()
 
+    def behave(self, manners: Manners) -> None:
+        """Have other manners from now on."""
+        self._manners = manners
+
+    def hold_off(self, s: float) -> None:
+        """Send nothing for so many wall seconds."""
+        self._free_ns = wall_ns() + int(s * NS_PER_S)
+
     def close(self) -> None:
         """Give up the connection; whoever waits is told."""
         if self._working is not None:
@@ -131,6 +141,8 @@ class ReferenceLink:
         exchange: Exchange | None = None
         try:
             while self._queue:
+                if (left_ns := self._free_ns - wall_ns()) > 0:
+                    await asyncio.sleep(left_ns / NS_PER_S)
                 if not self.is_open:
                     await self._connect()
                     continue

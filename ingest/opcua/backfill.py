@@ -5,7 +5,8 @@ page at a time along its continuation points, no faster than a set rate: the liv
 strictly inside the gap is published, flagged as replayed, and no time of a node twice.
 
 A node whose server keeps no history of it, or does not let us read it, is left out; that is counted. A gap longer than the device's
-``backfill`` is filled at its end only, and the rest is counted. What a lost session left undone is done in the next one.
+``backfill`` is filled at its end only, and the rest is counted. What a lost session left undone is done in the next one, and what a
+process that died left undone in the one after it (:mod:`ingest.opcua.received`).
 """
 
 from __future__ import annotations

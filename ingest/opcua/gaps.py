@@ -12,6 +12,7 @@ Only values with a time of their server's own count on either side, because a hi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,15 @@ class Gaps:
         """Note that from now on values may be missed, of every point."""
         self._is_open |= self._last_ns != NO_TIME
         self._any_open = bool(self._is_open.any())
+
+    def state(self) -> tuple[NDArray[np.int64], tuple[Gap, ...]]:
+        """Return the source time of the last value of each point, (n,) UTC ns or NO_TIME, and the closed gaps that are not filled in."""
+        return self._last_ns.copy(), tuple(self.closed)
+
+    def restore(self, last_ns: NDArray[np.int64], closed: Iterable[Gap]) -> None:
+        """Begin with what :meth:`state` gave before; whatever came since then was missed."""
+        self._last_ns[:] = last_ns
+        self.closed |= dict.fromkeys(closed)
 
     def live(
         self,

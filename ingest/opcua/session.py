@@ -19,13 +19,16 @@ value again. asyncua's own reconnection is not used: it can end connected with a
 A server that is polled (:mod:`ingest.opcua.poll`) needs none of this: a reading that is not answered says the same at once.
 
 What was missed between two sessions is asked for from the server's history, where the device wants that
-(:mod:`ingest.opcua.backfill`), once the live values flow.
+(:mod:`ingest.opcua.backfill`), once the live values flow; also where another process of ours had the one before
+(:mod:`ingest.opcua.received`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from asyncua import Client, ua
@@ -40,6 +43,7 @@ from ingest.opcua.heed import heed_cancellation
 from ingest.opcua.limits import Limits, read_limits
 from ingest.opcua.nodes import NodeBook
 from ingest.opcua.poll import Polling
+from ingest.opcua.received import Received
 from ingest.opcua.samples import Samples
 from ingest.opcua.security import SecureClient, dressed, refusal
 from ingest.opcua.subscribe import Subscription
@@ -87,9 +91,16 @@ def _quieten_asyncua() -> None:
 
 
 class UaSession:
-    """Keeps one server subscribed for as long as :meth:`run` runs."""
+    """Keeps one server subscribed for as long as :meth:`run` runs.
 
-    def __init__(self, device: UaDevice, source: Source, clock: Clock) -> None:
+    Args:
+        memory: directory in which is kept what was received, where gaps are filled in; None to forget it with the process.
+        has_left: says whether everything that was published has left this process.
+    """
+
+    def __init__(
+        self, device: UaDevice, source: Source, clock: Clock, memory: Path | None = None, has_left: Callable[[], bool] = lambda: True
+    ) -> None:
         _quieten_asyncua()
         self._device = device
         self._source = source
@@ -99,6 +110,7 @@ class UaSession:
         self._polling = Polling(device, self._nodes, self._samples, source, clock) if device.is_polled else None
         gaps, reach_ns = self._samples.gaps, device.backfill_ns
         self._backfill = None if gaps is None or reach_ns is None else Backfill(device, self._nodes, self._samples, gaps, source, reach_ns)
+        self._received = None if gaps is None or memory is None else Received(device, gaps, memory, has_left)
         self._row_of_point = {point.name: row for row, point in enumerate(device.points)}
         self._backoff = Backoff(longest_s=_BACKOFF_MAX_S, speed=clock.speed)
         self._client: Client | None = None
@@ -107,11 +119,17 @@ class UaSession:
 
     async def run(self) -> None:
         """Stay subscribed until cancelled."""
-        while True:
-            heed_cancellation()
-            await self._serve()
-            heed_cancellation()
-            await asyncio.sleep(self._backoff.failed())
+        keeping = None if self._received is None else asyncio.create_task(self._received.run(), name=f"received-{self._device.name}")
+        try:
+            while True:
+                heed_cancellation()
+                await self._serve()
+                heed_cancellation()
+                await asyncio.sleep(self._backoff.failed())
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
 
     async def write(self, point: Point, value: float) -> None:
         """Write a set-point, once.

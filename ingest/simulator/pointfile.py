@@ -83,9 +83,8 @@ def _checks(checks: PointChecks) -> dict[str, object]:
     if checks.frozen_ns is not None:
         said["frozen"] = duration_text(checks.frozen_ns)
     if checks.counter is not None:
-        said["counter"] = {"modulus": checks.counter.modulus}
-        if checks.counter.max_per_h is not None:
-            said["counter"] = {"modulus": checks.counter.modulus, "max_power": checks.counter.max_per_h}
+        given = {"modulus": checks.counter.modulus, "max_power": checks.counter.max_per_h, "difference": checks.counter.difference}
+        said["counter"] = {key: value for key, value in given.items() if value is not None}
     return said
 
 

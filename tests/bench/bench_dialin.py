@@ -69,7 +69,7 @@ async def measure(devices: Sequence[Device], port: int, kind: str, seconds: floa
     """Run a gateway, have the devices dial, and measure."""
     cost = Cost()
     gateway = Gateway(PointList(tuple(devices)), WallClock(), cost.emit)
-    [listener] = gateway._listeners
+    [listener] = gateway._stations.listeners
     await gateway.start()
     arrived = lambda: sum(station._arrivals for station in listener._stations.values())  # type: ignore[attr-defined]  # noqa: E731
     gc.collect()

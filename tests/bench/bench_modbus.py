@@ -112,7 +112,7 @@ async def gateway(devices: list[ModbusDevice], seconds: float) -> Polled:
     # A poll is due at a phase of the second that its name says.
     built_mb = rss_mb(_pid())
     await it.start()
-    for poller in it._pollers:
+    for poller in it._pollers.values():
         out.due_ns[poller._device.name] = poller._plan.groups[0].due_ns
     deadline_s = time.monotonic() + 60.0
     while sum(bool(health.good) for health in it.health()) < len(devices) and time.monotonic() < deadline_s:

@@ -97,6 +97,12 @@ def panel(number: int) -> Panel:
     return next(candidate for candidate in PANELS if candidate.number == number)
 
 
+def ask_one(server: Influxd, number: int) -> list[dict[str, Any]]:
+    """What a panel's only query is answered."""
+    (query,) = panel(number).queries
+    return ask(server, query)
+
+
 def course(series: dict[str, Any]) -> dict[int, float]:
     return {row[0]: row[1] for row in series["values"]}
 
@@ -148,6 +154,28 @@ def test_fuels_add_up(server: Influxd) -> None:
 def test_the_highest_loadings_are_the_ten_highest(server: Influxd) -> None:
     (series,) = ask(server, panel(25).queries[0])
     assert sorted(row[1:] for row in series["values"]) == sorted([70.0 + n, f"L{n}"] for n in range(10))
+
+
+def test_what_was_due_is_what_became_of_it(server: Influxd) -> None:
+    """The parts of the course add up to what was due, and the reasons to what was lost; so do each device's."""
+    outcomes, reasons = ([ask(server, query)[0] for query in panel(number).queries] for number in (60, 61))
+    steps = [sum(each) for each in zip(*(values(series) for series in outcomes), strict=True)]
+    assert steps == [3 * 60 * STEP_S // 60] * 12
+    assert sum(value or 0 for series in reasons for value in values(series)) == sum(values(outcomes[-1])) == 20 * 60
+    by_device = {series["tags"]["dev"]: dict(zip(series["columns"], series["values"][0], strict=True)) for series in ask_one(server, 63)}
+    assert set(by_device) == {"rtu-0", "rtu-1", "rtu-2"}
+    for sums in by_device.values():
+        assert sums["expected"] == sums["good"] + sums["uncertain"] + sums["bad"] + sums["late"] + sums["lost"] == 3600
+    lost = by_device["rtu-1"]
+    assert lost["lost"] == sum(value or 0 for name, value in lost.items() if name.startswith("lost_")) == 1200
+
+
+def test_the_worst_device_is_known_and_how_bad_it_is(server: Influxd) -> None:
+    (worst,) = ask_one(server, 62)
+    found = {row[2]: row[1] for row in worst["values"]}
+    assert found == {"rtu-0": 0.0, "rtu-1": 50.0, "rtu-2": 5.0}
+    assert values(ask_one(server, 56)[0]) == [pytest.approx(100 * 147 / 180)]
+    assert [values(ask_one(server, number)[0]) for number in (57, 58, 59)] == [[240], [60], [1200]]
 
 
 def test_alerts_of_one_millisecond_are_all_listed(server: Influxd) -> None:

@@ -110,7 +110,7 @@ def test_who_is_not_in_the_list_is_turned_away_and_kept_with_the_remedy(caplog: 
             [kept] = own.attributes.items()
             assert kept[0] == "unknown 'other'"
             assert kept[1].startswith("turned away 2 times, last from 127.0.0.1:")
-            [listener] = gateway._listeners
+            [listener] = gateway._stations.listeners
             assert listener.nameless == 0
 
     asyncio.run(main())
@@ -287,7 +287,7 @@ def test_whatever_strangers_send_the_one_good_device_is_read_and_nothing_is_left
                     if len(piece) < 8 and noise.random() < 0.02:
                         await asyncio.sleep(0)
                 await asyncio.sleep(0.002)
-            [listener] = gateway._listeners
+            [listener] = gateway._stations.listeners
             await out.until(lambda: listener.nameless == 0, "who says nothing is closed")
             await out.until(lambda: len(out.samples["1/0"]) > began + 10, "the good one is read all the time")
             for writer in writers:
@@ -311,7 +311,7 @@ def test_a_peer_has_only_so_many_sockets_that_say_nothing(monkeypatch: pytest.Mo
         async with running(*meters(port, Framing.RTU, 1)) as (gateway, out), dialling(port):
             await out.until(lambda: out.is_good("1/0"), "a device that said who it is does not count")
             writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(8)]
-            [listener] = gateway._listeners
+            [listener] = gateway._stations.listeners
             own = f"modbus+listen://127.0.0.1:{port}"
             await out.until(lambda: health(gateway, own).refused == {"too_many": 3}, "three are turned away")
             assert listener.nameless == 5

@@ -92,7 +92,7 @@ def test_a_device_with_the_right_certificate_is_read_and_the_others_are_told_why
             own = health(gateway, f"modbus+listen://127.0.0.1:{port}").refused
             assert own == {"tls_no_certificate": 1, "tls_certificate": 1, "tls_not_spoken": 2}
             assert health(gateway, "m1").refused == {"certificate_name": 1}
-            [listener] = gateway._listeners
+            [listener] = gateway._stations.listeners
             assert listener.nameless == 0
 
     asyncio.run(main())
@@ -144,7 +144,7 @@ def test_renewed_certificates_are_used_without_a_restart(keys: Keys) -> None:
         async with running(meter(port, keys.tls())) as (gateway, out), dialling(port, context=keys.context("dtu")) as first:
             first.say(b"ping")
             await out.until(lambda: out.is_good("1/0"), "it is read")
-            [listener] = gateway._listeners
+            [listener] = gateway._stations.listeners
             good = keys.cert.read_bytes()
             keys.cert.write_text("no certificate")
             listener.renew()

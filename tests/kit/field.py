@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +143,11 @@ class Collector:
         self.frames: list[TelemetryFrame] = []
         self.samples: dict[str, list[Sample]] = {point.name: [] for _, point in self.points.points()}
         self._name_of = {point_id(name): name for name in self.samples}
+
+    def know(self, names: Collection[str]) -> None:
+        """Collect more points: those of a list to come."""
+        self.samples |= {name: [] for name in names}
+        self._name_of |= {point_id(name): name for name in names}
 
     async def emit(self, frame: TelemetryFrame) -> None:
         self.put(frame)

@@ -1,7 +1,7 @@
 """One hour of records of every kind that is written to InfluxDB, smooth and invented, so that any value of it can be worked out by hand.
 
-Every ten seconds key figures and a market view, every five minutes a clearing and a price; clearing fails from minute 30 to 45, and the
-interval at minute 50 is cleared a second time.
+Every ten seconds key figures and a market view, every minute the accounts of three devices, every five minutes a clearing and a price;
+clearing fails from minute 30 to 45, and the interval at minute 50 is cleared a second time.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ingest.account import DeviceAccount, LostReason
 from market.decisions import GENESIS, Announcement, DecisionBody, OutageEnded, Phase, Reminded, Transition, chained
 from market.facts import Segment
 from market.outcomes import Binding, Certificate, Cleared, ClearingFailed, FailureReason, Outcome, OutcomeStatus
 from market.prices import PriceInForce, Regime
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from market.view import MarketView, SegmentView
+from streams.accounts import AreaAccounts
 from streams.alerts import Alert, AlertState, Priority
 from streams.kpis import KPIS, KpiFrame, LineLoading, SourceHealth
-from streams.lineprotocol import encode_alert, encode_decision, encode_kpis, encode_market, encode_outcome, encode_price
+from streams.lineprotocol import encode_accounts, encode_alert, encode_decision, encode_kpis, encode_market, encode_outcome, encode_price
 
-__all__ = ["END_NS", "START_NS", "hour", "lmp_cny_per_mwh", "load_mw"]
+__all__ = ["END_NS", "START_NS", "accounts", "hour", "lmp_cny_per_mwh", "load_mw"]
 
 START_NS = instant_ns("2026-06-10T10:00:00+08:00")
 END_NS = START_NS + 60 * NS_PER_MIN
@@ -143,6 +145,16 @@ def _decisions() -> Iterator[bytes]:
         yield encode_decision(decision)
 
 
+def accounts(from_ns: int) -> AreaAccounts:
+    """A minute of three devices: 60 samples are due of each, and rtu-1 loses the more of them, by each reason in turn."""
+    reasons = list(LostReason)
+    devices = [DeviceAccount(device="rtu-0", expected=60, good=60, uncertain=0, bad=0)]
+    reason = reasons[(from_ns - START_NS) // NS_PER_MIN % len(reasons)]
+    devices.append(DeviceAccount(device="rtu-1", expected=60, good=30, uncertain=5, bad=4, late=1, lost={reason: 20}))
+    devices.append(DeviceAccount(device="rtu-2", expected=60, good=57, uncertain=3, bad=0))
+    return AreaAccounts(ts_event_ns=from_ns + NS_PER_MIN, area="1", from_ns=from_ns, devices=tuple(devices))
+
+
 def hour() -> bytes:
     """Return the hour as the encoders write it."""
     lines: list[bytes] = []
@@ -152,6 +164,7 @@ def hour() -> bytes:
         lines += [encode_outcome(_outcome(start_ns)), encode_price(_price(start_ns, 305.0))]
     again_ns = START_NS + 50 * NS_PER_MIN
     lines += [encode_outcome(_outcome(again_ns, version=2)), encode_price(_price(again_ns, 405.0, rev=1))]
+    lines += [encode_accounts(accounts(start_ns)) for start_ns in range(START_NS, END_NS, NS_PER_MIN)]
     lines += list(_decisions())
     for number, priority in enumerate(Priority):
         alert = Alert(

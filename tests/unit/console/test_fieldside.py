@@ -138,3 +138,9 @@ def test_an_area_without_devices_is_named() -> None:
     with pytest.raises(ConfigError, match=r"no device in 3, x; it has areas 1, 2"):
         part_of(two_areas(), ["1", "x", "3"])
     assert [device.name for device in part_of(two_areas(), ["2"]).devices] == ["plant-2"]
+
+
+def test_units_that_come_and_go_with_the_point_list_are_written_to_while_they_are_there() -> None:
+    field = Field()
+    field.base_points.relist(part_of(two_areas(), ["2"]))
+    assert field.sees(view(Phase.NORMAL), cleared(NOON, u1=100.0, u2=50.0)) == [("unit/u2/setpoint_mw", 50.0)]

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from console.api import build_api
 from console.board.state import BoardState
+from console.livelist import LiveList
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from ingest.clock import SimulatedClock, WallClock
@@ -28,7 +29,9 @@ from ingest.errors import DeviceError
 from ingest.forwarder import Forwarder
 from ingest.frame import TelemetryFrame, frame_of, point_id
 from ingest.framespool import FrameSpool
+from ingest.pointlist import PointList
 from ingest.priority import Priorities
+from ingest.relisting import Relisting
 from ingest.source import DeviceHealth
 from market.rules import GUANGDONG_2023
 from market.units import NS_PER_S
@@ -183,6 +186,21 @@ def test_what_became_of_samples_is_told_by_area(watched: Watched) -> None:
     assert at(page, "account_samples_total", area="North West", outcome="lost") == 2
     assert at(page, "intake_samples_total", area="North West", outcome="taken") == 5
     assert len(named(page, "intake_samples_total")) == 3
+
+
+def test_a_point_list_that_was_refused_is_seen(watched: Watched, tmp_path: Path) -> None:
+    async def take(points: PointList) -> Relisting:
+        raise AssertionError("there is none to take")
+
+    live = LiveList(tmp_path / "points.yaml", take, lambda: T0)
+    told = replace(watched, live_list=live)
+    assert at(scraped(told), "point_list_refused") == 0
+    asyncio.run(live.reload())
+    page = scraped(told)
+    assert at(page, "point_list_refused") == 1
+    assert named(page, "point_list_reloads_total") == {("applied",): 0, ("unchanged",): 0, ("refused",): 1}
+    assert at(page, "point_list_reload_timestamp_seconds") == T0 / NS_PER_S
+    assert named(page, "point_list_devices_total") == {("changed",): 0, ("added",): 0, ("removed",): 0}
 
 
 def test_the_embedded_log_tells_how_far_each_partition_is_read(watched: Watched, tmp_path: Path) -> None:

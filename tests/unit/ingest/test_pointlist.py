@@ -493,6 +493,41 @@ def test_what_a_point_cannot_do_must_make_sense(tmp_path: Path, said: str, key: 
     assert what.startswith(problem)
 
 
+COUNTED = CHECKED.replace("type: uint32, counter: true", 'type: uint32, unit: MWh, counter: {difference: "unit/{u}/gained/{n}"}').replace(
+    "map: m, vars: {u: 1}", "map: m, vars: {u: 1, n: x}"
+)
+
+
+def test_what_a_counter_counts_between_readings_is_a_point_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "points.yaml"
+    path.write_text(COUNTED)
+    points = read_point_list(path)
+    checks = {point.name: point.checks for _, point in points.points()}["unit/1/mwh"]
+    assert checks == PointChecks(counter=CounterCheck(modulus=2**32, difference="unit/1/gained/x"))
+    table = points.table()
+    told, counter = (table.specs[table.row(name)] for name in ("unit/1/gained/x", "unit/1/mwh"))
+    assert (told.device, told.area, told.period_ns, told.unit) == (counter.device, counter.area, counter.period_ns, "MWh")
+
+
+@pytest.mark.parametrize(
+    ("difference", "problem"),
+    [
+        ("unit/{u}/kv", "point unit/1/kv is already on device a; rename one"),
+        ("unit/{u}/{n}/{w}", "map 'm' needs w for unit/{u}/mwh; add to `vars`"),
+        ("unit/{u}/{n} gained", "'unit/1/x gained' cannot be a point's name; use no spaces, and braces for placeholders only"),
+    ],
+)
+def test_the_name_of_a_difference_is_a_name_of_its_own(tmp_path: Path, difference: str, problem: str) -> None:
+    found = problems_of(tmp_path, COUNTED.replace("unit/{u}/gained/{n}", difference))
+    assert any(one.endswith(problem) for one in found), found
+
+
+def test_a_counter_that_its_device_scales_has_no_difference(tmp_path: Path) -> None:
+    text = CHECKED.replace("counter: true", "scale_from: holding 20, counter: {difference: x}")
+    [found] = problems_of(tmp_path, text)
+    assert "device alone knows what a count is worth" in found
+
+
 def test_a_server_says_neither_what_is_frozen_nor_how_large_its_counters_are(tmp_path: Path) -> None:
     [found] = problems_of(tmp_path, CHECKED.replace("counter: {modulus: 2**32}", "counter: true"))
     assert "a node does not say how large its counter is; give `counter: {modulus: 2**32}`" in found

@@ -47,6 +47,8 @@ def test_the_least_that_runs(tmp_path: Path) -> None:
     assert settings.day_ahead
     assert not settings.setpoints
     assert settings.influx is settings.webhook is None
+    assert (settings.points_path, settings.watch_points) == (tmp_path / "points.yaml", False)
+    assert read(tmp_path, WHOLE + "watch_points: true\n").watch_points
 
 
 def test_every_mistake_of_both_files_at_once_each_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
