@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from ingest.devices import ModbusDevice
 from ingest.gateway import Gateway
 from ingest.modbus.dialled import DialledLink
 from ingest.modbus.rtu import crc16
+from ingest.pointlist import PointList
 from ingest.source import DeviceHealth
 from market.units import NS_PER_MS
 from tests.kit.dtu import Dtu, dialled_address, dialling, held, pieces
@@ -318,5 +320,53 @@ def test_a_peer_has_only_so_many_sockets_that_say_nothing(monkeypatch: pytest.Mo
             for writer in writers:
                 writer.close()
             await out.until(lambda: listener.nameless == 0, "they are gone")
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_another_list_leaves_the_socket_of_a_device_whose_other_meters_stay_as_they_are(framing: Framing) -> None:
+    async def main() -> None:
+        port = free_port()
+        first, second = meters(port, framing, 1, 2)
+        more = replace(second, points=(*second.points, modbus_point("2/5", 5, period_ns=100 * NS_PER_MS)))
+        async with running(first, second) as (gateway, out), dialling(port, framing) as dtu:
+            out.know({"2/5"})
+            await out.until(lambda: out.is_good("1/0") and out.is_good("2/0"), "both are read")
+            source = next(source for source in gateway._sources if source.name == "m1")
+            changes = await gateway.relist(PointList((first, more)))
+            assert str(changes) == "1 changed, 0 added, 0 removed, 1 kept"
+            await out.until(lambda: out.is_good("2/5", held(2, 5)), "the new point is read")
+            await gateway.relist(PointList((first,)))
+            before = len(out.good("1/0"))
+            await out.until(lambda: len(out.good("1/0")) > before + 5, "the one that stays is read on")
+            assert out.last("2/0").quality == "Bad_OutOfService"  # type: ignore[union-attr]
+            assert source in gateway._sources
+            assert not dtu.closed.is_set()
+            assert all_right(out)
+            await gateway.relist(PointList(()))
+            await asyncio.wait_for(dtu.closed.wait(), 5)
+            with pytest.raises(ConnectionRefusedError):
+                await Dtu(framing, lambda unit, plain: plain).dial(port, b"DTU dtu\r\n", None)
+
+    asyncio.run(main())
+
+
+def test_devices_are_received_in_another_way_at_the_same_port_once_the_list_says_so() -> None:
+    async def main() -> None:
+        port = free_port()
+        before = meters(port, Framing.RTU, 1)
+        after = meters(port, Framing.RTU, 1, register=r"NEW {id:ascii}\r\n")
+        async with running(*before) as (gateway, out):
+            async with dialling(port) as older:
+                await out.until(lambda: out.is_good("1/0"), "it is read")
+                await gateway.relist(PointList(tuple(after)))
+                await asyncio.wait_for(older.closed.wait(), 5)
+            async with dialling(port) as stranger:
+                await asyncio.wait_for(stranger.closed.wait(), 5)
+            out.samples["1/0"].clear()
+            async with dialling(port, greeting=b"NEW dtu\r\n"):
+                await out.until(lambda: out.is_good("1/0"), "it is read by its new name")
+            assert health(gateway, f"modbus+listen://127.0.0.1:{port}").refused == {"no_name": 1}
 
     asyncio.run(main())
