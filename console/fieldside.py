@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ingest.clock import Clock
 from ingest.countdifferences import published_names
-from ingest.devices import UaDevice
+from ingest.devices import Device, UaDevice
 from ingest.forwarder import Forwarder
 from ingest.frame import TelemetryFrame
 from ingest.framespool import FrameSpool
@@ -175,6 +175,10 @@ def _by_exception(points: PointList) -> set[str]:
     return {device.name for device in points.devices if isinstance(device, UaDevice) and not device.is_polled}
 
 
+def _setpoint(unit: str) -> str:
+    return f"unit/{unit}/setpoint_mw"
+
+
 class BasePoints:
     """Writes the base points that changed to the units' set-points, while the market's results are in force.
 
@@ -192,14 +196,18 @@ class BasePoints:
         self._gateway, self._clock = gateway, clock
         self._interval_ns = settings.rules.rt_interval_ns
         self._writes = settings.setpoints
-        self.relist(points)
+        self._writable: dict[str, Device] = {}
         self._out: bool | None = None
         self._written_mw: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self.relist(points)
 
     def relist(self, points: PointList) -> None:
-        """Write to the units that have a set-point in this list, from now on."""
-        self._writable = {point.name for _, point in points.points()} if self._writes else set()
+        """Write to the units that have a set-point in this list, from now on: to those again whose device is another than before."""
+        before, self._writable = self._writable, {point.name: device for device, point in points.points()} if self._writes else {}
+        for unit in list(self._written_mw):
+            if self._writable.get(name := _setpoint(unit)) != before.get(name):
+                del self._written_mw[unit]
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Take in one record of the market (:class:`streams.agents.Observer`)."""
@@ -215,7 +223,7 @@ class BasePoints:
     def _carry_out(self, dispatch_mw: dict[str, float]) -> None:
         """Begin to write; nobody waits for devices."""
         for unit, mw in dispatch_mw.items():
-            point = f"unit/{unit}/setpoint_mw"
+            point = _setpoint(unit)
             if point not in self._writable or abs(self._written_mw.get(unit, float("inf")) - mw) <= _WORTH_WRITING_MW:
                 continue
             self._written_mw[unit] = mw

@@ -36,8 +36,7 @@ _READ_MAX: Final = 8192
 """Bytes taken from a connection at a turn: more than a device owes at the deepest pipelining."""
 
 _EVENTS_MAX: Final = 512
-"""Connections served at a turn of the event loop: nobody else waits for more."""
-
+"""Connections served when we are woken: nobody else waits for more."""
 
 _MANY: Final = 64
 """Connections from which on they may be looked at by turns: of fewer, each is answered as soon as it speaks."""
@@ -201,12 +200,22 @@ class Sockets:
             self._epoll = None
 
     def tick(self) -> None:
-        """Be called every few milliseconds: serve what has something to say, where we are not woken for it."""
+        """Be called every few milliseconds, before deadlines are looked at: serve all that have something to say, woken for them or not.
+
+        After a moment in which this process was held up those are many more than at any other turn, and what has come is not late.
+        """
         if self._epoll is None:
             return
+        served = 0
+        for _ in range(1 + len(self._connections) // _EVENTS_MAX):
+            served += (now := self._serve())
+            if now < _EVENTS_MAX:
+                break
+        if self._epoll is None:
+            return  # the last one has ended
         if self._by_turns:
-            self._idle_turns = 0 if self._serve() > 1 else self._idle_turns + 1
-            if self._idle_turns >= _IDLE_TURNS and self._connections:
+            self._idle_turns = 0 if served > 1 else self._idle_turns + 1
+            if self._idle_turns >= _IDLE_TURNS:
                 self._by_turns = False
                 self.loop.add_reader(self._epoll.fileno(), self._woken)
         elif self._wakes > _WAKES_MAX and len(self._connections) >= _MANY:
@@ -221,7 +230,8 @@ class Sockets:
     def _serve(self) -> int:
         """Serve the connections that have something to say; returns how many."""
         epoll, connections = self._epoll, self._connections
-        assert epoll is not None
+        if epoll is None:
+            return 0
         ready = epoll.poll(0, _EVENTS_MAX)
         for file, events in ready:
             # One that was served before it may have ended it. A new one under the same number finds nothing to read, which does no harm.

@@ -144,3 +144,13 @@ def test_units_that_come_and_go_with_the_point_list_are_written_to_while_they_ar
     field = Field()
     field.base_points.relist(part_of(two_areas(), ["2"]))
     assert field.sees(view(Phase.NORMAL), cleared(NOON, u1=100.0, u2=50.0)) == [("unit/u2/setpoint_mw", 50.0)]
+
+
+def test_a_unit_whose_set_point_is_elsewhere_in_another_list_is_told_again_what_it_is_to_do() -> None:
+    field = Field()
+    assert field.sees(view(Phase.NORMAL), cleared(NOON, u1=100.0)) == [("unit/u1/setpoint_mw", 100.0)]
+    field.base_points.relist(part_of(two_areas(), ["1"]))
+    assert field.sees(cleared(NOON, u1=100.0)) == [], "nothing has changed for it"
+    moved = modbus_device(502, modbus_point("unit/u1/setpoint_mw", 40, DataType.FLOAT32), name="plant-1", area="1")
+    field.base_points.relist(PointList((moved,)))
+    assert field.sees(cleared(NOON, u1=100.0)) == [("unit/u1/setpoint_mw", 100.0)]

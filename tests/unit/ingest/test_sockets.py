@@ -219,3 +219,27 @@ def test_where_very_many_speak_they_are_heard_by_turns_and_woken_for_again_when_
         assert len(sockets) == 0
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("by_turns", [False, True])
+def test_after_a_moment_in_which_we_were_held_up_all_that_has_come_is_heard_before_deadlines_are_looked_at(
+    *, by_turns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.sockets._EVENTS_MAX", 32)
+
+    async def main() -> None:
+        sockets = Sockets()
+        async with contextlib.AsyncExitStack() as stack:
+            ends = [await stack.enter_async_context(pair(sockets)) for _ in range(70)]
+            if by_turns:
+                for _, peer in ends[:10]:
+                    peer.sendall(b"1")
+                    await asyncio.sleep(0.001)
+                sockets.tick()
+            for heard, peer in ends:
+                heard.data = b""
+                peer.sendall(b"2")
+            sockets.tick()
+            assert {heard.data for heard, _ in ends} == {b"2"}
+
+    asyncio.run(main())
