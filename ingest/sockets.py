@@ -211,7 +211,7 @@ class Sockets:
             served += (now := self._serve())
             if now < _EVENTS_MAX:
                 break
-        if self._epoll is None:
+        if not self._connections:
             return  # the last one has ended
         if self._by_turns:
             self._idle_turns = 0 if served > 1 else self._idle_turns + 1
