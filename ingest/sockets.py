@@ -211,11 +211,9 @@ class Sockets:
             served += (now := self._serve())
             if now < _EVENTS_MAX:
                 break
-        if not self._connections:
-            return  # the last one has ended
         if self._by_turns:
             self._idle_turns = 0 if served > 1 else self._idle_turns + 1
-            if self._idle_turns >= _IDLE_TURNS:
+            if self._idle_turns >= _IDLE_TURNS and self._connections:
                 self._by_turns = False
                 self.loop.add_reader(self._epoll.fileno(), self._woken)
         elif self._wakes > _WAKES_MAX and len(self._connections) >= _MANY:

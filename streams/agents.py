@@ -36,7 +36,7 @@ from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
 from streams.transport.link import partition_of
-from streams.wire import DeadLetter
+from streams.wire import DeadLetter, encode
 
 __all__ = ["ClearingFault", "Hooks", "Observer", "bind"]
 
@@ -151,8 +151,16 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> Relist:
         if (taken := intake.take_in(frame, event.message.offset)) is None:
             return Dealt.NOTHING_KEPT
         shell.counters["samples read again" if event.message.timestamp < shell.started_s else "samples intake"] += len(frame)
-        if len(taken.unknown):
-            await shell.bury(topics.FRAMES, event, f"{len(taken.unknown)} samples of {frame.source} are of points nobody listed")
+        if taken.unlisted:
+            whose, raw = _of_bundle(frame, taken.unlisted)
+            await shell.bury(topics.FRAMES, event, f"{len(taken.unknown)} samples of {whose} are of points nobody listed", raw=raw)
+        for failed, exc in taken.failed:
+            shell.counters["failed intake"] += 1
+            _log.error(
+                "taking in a frame of %s failed", failed.source, exc_info=exc, extra={"processor": "intake", "device": failed.source}
+            )
+            whose, raw = _of_bundle(frame, [failed])
+            await shell.bury(topics.FRAMES, event, f"{whose}: {type(exc).__name__}: {exc}", raw=raw)
         for account in taken.accounts:
             for outcome, samples in account.outcomes().items():
                 shell.counters[f"account {frame.area} {outcome}"] += samples
@@ -172,6 +180,14 @@ def _bind_intake(app: faust.App, shell: Shell, model: MarketModel) -> Relist:
 
     _agent(app, shell, topics.FRAMES, "intake", take, held=True)
     return relist
+
+
+def _of_bundle(record: TelemetryFrame | FrameBundle, frames: Sequence[TelemetryFrame]) -> tuple[str, bytes | None]:
+    """Return whose frames of a record these are, and their bytes where they are not all of it: a letter is about no others."""
+    if not isinstance(record, FrameBundle) or len(frames) == len(record.frames):
+        return record.source, None
+    some = FrameBundle(record.area, tuple(frames))
+    return some.source, encode(some)
 
 
 def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> Relist:

@@ -81,13 +81,21 @@ def state_offset(raw: bytes) -> int:
 
 @dataclass(slots=True)
 class Taken:
-    """What one frame or tick gave rise to."""
+    """What one record or tick gave rise to.
+
+    Attributes:
+        unknown: (k,) uint64, points of samples that nobody listed.
+        unlisted: the frames they are in.
+        failed: frames of a bundle that could not be taken in by a fault of ours, and what was raised; the others of it were.
+    """
 
     facts: list[Fact] = field(default_factory=list)
     findings: list[SourceFinding] = field(default_factory=list)
     snapshots: tuple[AreaSnapshot, ...] = ()
     accounts: tuple[AreaAccounts, ...] = ()
     unknown: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    unlisted: list[TelemetryFrame] = field(default_factory=list)
+    failed: list[tuple[TelemetryFrame, Exception]] = field(default_factory=list)
 
 
 class AreaIntake:
@@ -146,7 +154,17 @@ class AreaIntake:
         """Take in frames, one after the other; samples of points nobody listed are given back, so that the caller can dead-letter them."""
         taken = Taken()
         for frame in frames:
-            self._take_frame(frame, taken)
+            known = len(taken.unknown)
+            try:
+                self._take_frame(frame, taken)
+            except AssertionError:
+                raise  # a broken invariant: nothing can be trusted from here on
+            except Exception as exc:
+                if len(frames) == 1:
+                    raise
+                taken.failed.append((frame, exc))
+            if len(taken.unknown) > known:
+                taken.unlisted.append(frame)
         return taken
 
     def _take_frame(self, frame: TelemetryFrame, taken: Taken) -> None:

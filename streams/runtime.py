@@ -343,8 +343,12 @@ class Shell:
             await asyncio.Event().wait()  # until the agent is cancelled
         raise exc
 
-    async def bury(self, topic: Topic, event: Any, reason: str, stage: str = "process") -> None:
-        """Put a record that cannot be used among the dead letters."""
+    async def bury(self, topic: Topic, event: Any, reason: str, stage: str = "process", raw: bytes | None = None) -> None:
+        """Put a record that cannot be used among the dead letters.
+
+        Args:
+            raw: the part of it that cannot be used; None for all of it.
+        """
         self.counters[f"dead {topic.name}"] += 1
         message = event.message
         if topic is topics.DEAD_LETTERS:
@@ -352,6 +356,8 @@ class Shell:
             what = "dead letter at offset %d was not dealt with: %s"
             _log.error(what, message.offset, reason, extra={"reason": reason, **_place(message)})
             return
+        if raw is None:
+            raw = event.value or b""
         letter = DeadLetter(
             ts_event_ns=self.now_ns(),
             topic=topic.name,
@@ -359,8 +365,8 @@ class Shell:
             offset=message.offset,
             stage=stage,
             reason=reason,
-            raw_hex=(event.value or b"")[:_LETTER_BYTES_MAX].hex(),
-            size_bytes=len(event.value or b""),
+            raw_hex=raw[:_LETTER_BYTES_MAX].hex(),
+            size_bytes=len(raw),
         )
         where = {"stage": stage, "reason": reason, "size_bytes": letter.size_bytes, **_place(message)}
         _log.error("dead letter from %s partition %d offset %d: %s", topic.name, message.partition, message.offset, reason, extra=where)

@@ -62,8 +62,13 @@ class Harvest:
         now_ns = self._clock.now_ns()
         for layout, rows in harvest.items():
             polls, data, times_ns = zip(*rows, strict=True)
-            values, finite = layout.decode_many(data)
-            times = np.repeat(np.array(times_ns, dtype=np.int64), layout.n).reshape(values.shape)
+            try:
+                values, finite = layout.decode_many(data)
+                times = np.repeat(np.array(times_ns, dtype=np.int64), layout.n).reshape(values.shape)
+            except Exception:
+                for poll in polls:
+                    poll.fault()
+                continue
             if finite.all():
                 for poll, row, time in zip(polls, values, times, strict=True):
                     poll.take(now_ns, time, row, all_good(layout.n))
@@ -153,6 +158,12 @@ class SteadyPoll:
             return
         self.is_out = False
         self._poller.amiss(self._reader, outcome, now_ns)
+
+    def fault(self) -> None:
+        """Take an exception of ours in decoding what came, which is being handled."""
+        if self.is_out:
+            self.is_out = False
+            self._poller.fault()
 
     def take(self, now_ns: int, ts_event_ns: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint32]) -> None:
         """Publish what was read; all columns (n,)."""

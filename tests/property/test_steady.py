@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from ingest.devices import DataType, Kind, ModbusPoint, Order
 from ingest.errors import DeviceLate, DeviceRefused, DeviceSilent
 from ingest.frame import TelemetryFrame
 from ingest.modbus.decode import BlockDecoder, spans_of
+from ingest.modbus.layout import Layout
 from ingest.modbus.plan import plan_blocks
 from ingest.modbus.poller import ModbusPoller
 from ingest.modbus.steady import Harvest
@@ -132,3 +135,42 @@ def test_the_short_way_and_the_long_way_give_the_same_frames_counters_and_accoun
     mine, theirs = short_source.health(), long_source.health()
     assert mine == theirs
     assert short_account == long_account
+
+
+def test_a_fault_in_decoding_stays_with_the_devices_of_one_make_and_they_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = JumpClock(NOON)
+    turns, harvest = ScriptedTurns(clock), Harvest(clock, lambda gather: gathers.append(gather))
+    gathers: list[Callable[[], None]] = []
+    frames: list[TelemetryFrame] = []
+    links = []
+    for name, kind in (("a", DataType.INT16), ("b", DataType.UINT16)):
+        device = modbus_device(502, modbus_point(f"{name}/p", 0, kind, period_ns=NS_PER_S), name=name)
+        link = ScriptedLink(lambda address, count: bytes(2 * count), clock)
+        source = Source(name, "1", clock, frames.append, None, None)
+        poller = ModbusPoller(device, link, source, turns, harvest=harvest)  # type: ignore[arg-type]
+        poller.start()
+        links.append(link)
+
+    def turn(times: int) -> set[str]:
+        frames.clear()
+        for _ in range(times):
+            turns.turn()
+            for link in links:
+                link.serve()
+            while gathers:
+                gathers.pop()()
+        return {frame.source for frame in frames}
+
+    assert turn(10) == {"a", "b"}
+    assert poller._steady is not None
+    broken, decode_many = poller._steady._reader.decoder.layout, Layout.decode_many
+
+    def fails(layout: Layout, data: Sequence[bytes]) -> Any:
+        if layout is broken:
+            raise MemoryError
+        return decode_many(layout, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Layout, "decode_many", fails)
+        assert "a" in turn(2)
+    assert turn(20) == {"a", "b"}

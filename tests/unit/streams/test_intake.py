@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
 
+from ingest.bundle import FrameBundle
 from ingest.errors import FrameError
 from ingest.frame import SAMPLES_MAX, TelemetryFrame, frame_of, heartbeat, point_id
 from ingest.points import PointSpec, PointTable
@@ -67,6 +69,33 @@ def test_every_sample_is_taken_repeated_late_or_unknown() -> None:
     unit.take(loads(-4))
     assert unit.last.counters == {"taken": 3, "duplicate": 2, "reordered": 2, "late": 2, "unknown": 1}
     assert taken.unknown.tolist() == [point_id("load/999/mw")]
+
+
+def test_one_frame_of_a_bundle_that_cannot_be_taken_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = intake()
+    unit.take(frame(0, "scada", switch__A1__from=2.0))
+    clocks = unit._clocks
+    read = clocks.read
+
+    def fails(each: TelemetryFrame, *args: Any, **named: Any) -> Any:
+        if each.source == "faulty":
+            raise ZeroDivisionError
+        return read(each, *args, **named)
+
+    monkeypatch.setattr(clocks, "read", fails)
+    opened, broken, load = frame(1, "scada", switch__A1__from=1.0), frame(1, "faulty", x=1.0), frame(1, "meter", load__101__mw=7.0)
+    taken = unit.take_in(FrameBundle("1", (opened, broken, load)), 0)
+    assert taken is not None
+    assert [fact.status for fact in taken.facts if isinstance(fact, SwitchReported)] == [SwitchStatus.OPEN]
+    assert [(each.source, type(exc)) for each, exc in taken.failed] == [("faulty", ZeroDivisionError)]
+    assert value_of(tick(unit, 2), "load/101/mw")[0] == 7.0
+
+
+def test_which_frames_of_a_bundle_have_points_that_nobody_listed_is_told() -> None:
+    known, strange = loads(0), frame(0, "meter", load__999__mw=1.0)
+    taken = intake().take_in(FrameBundle("1", (known, strange)), 0)
+    assert taken is not None
+    assert taken.unlisted == [strange]
 
 
 def test_late_sample_changes_nothing() -> None:
