@@ -104,6 +104,10 @@ class Forwarder:
         """Frames, by area and ticket, that arrived although they were in doubt, and are in the spool too."""
         self._tried: set[asyncio.Future[Any]] = set()
         """What of the backlog was sent and is owed an answer for, after the stream side went away."""
+        self._in_doubt: list[tuple[TelemetryFrame, asyncio.Future[Any]]] = []
+        """What of the backlog was sent together, not all of which arrived."""
+        self._overtaken: set[tuple[str, Ticket]] = set()
+        """Frames of the backlog, by area and ticket, that did not arrive where later ones did; by its ticket intake would pass one over."""
         self._ends: dict[Priority, int] = {}
         self._said_no = False
         """Whether what was sent of the backlog last was refused, and not only left without an answer."""
@@ -385,6 +389,7 @@ class Forwarder:
             if self.line is Line.CATCHING_UP and not self.spool.waiting_bytes():
                 self.line = Line.UP
                 self._arrived.clear()
+                self._overtaken.clear()
                 self._newest.forget()
             else:
                 self.spool.again()
@@ -409,6 +414,7 @@ class Forwarder:
         answers: list[asyncio.Future[Any]] = []
         samples = 0
         self._said_no = False
+        self._find_overtaken()
         frames = [frame for frame in map(self._still_to_send, batch) if frame is not None]
         why = f"no answer for {self.pace.away_after_s:g} s"
         try:
@@ -431,6 +437,7 @@ class Forwarder:
         self.samples_in += samples
         self._said_no |= bool(failed)
         if failed or self._tried or len(answers) < len(frames):
+            self._in_doubt += zip(frames, answers, strict=False)
             self._go_away(f"{failed[0]!r}" if failed else why)
             self.spool.again()
             return False
@@ -448,10 +455,24 @@ class Forwarder:
             return frame
         if frame.ticket.run == self._run and (frame.area, frame.ticket.nth) in self._arrived:
             return None
+        if (frame.area, frame.ticket) in self._overtaken:
+            frame = replace(frame, ticket=None)  # rather taken twice than lost
         if frame.accounts is not None:
             return frame
         rest = self._newest.without(frame)
         return rest if len(rest) else None
+
+    def _find_overtaken(self) -> None:
+        """Note what did not arrive of frames that were sent together, and was overtaken by one of its area that did."""
+        if not all(answer.done() for _, answer in self._in_doubt):
+            return
+        arrived: set[str] = set()
+        for frame, answer in reversed(self._in_doubt):
+            if not answer.cancelled() and answer.exception() is None:
+                arrived.add(frame.area)
+            elif frame.area in arrived and frame.ticket is not None:
+                self._overtaken.add((frame.area, frame.ticket))
+        self._in_doubt = []
 
     def _tried_answered(self, answer: asyncio.Future[Any]) -> None:
         self._tried.discard(answer)
