@@ -347,8 +347,11 @@ class Forwarder:
             if not back and self._said_no and first is not None:
                 # Perhaps it is not away, but refuses this one frame, and would for ever: what carries nothing tells.
                 back = await self._takes(heartbeat(_SOURCE, first.area, 0, first.ts_ingest_ns))
-                if back:
-                    self._give_up(batch[0])
+                # Once more: it may have been away until just now.
+                if back and not await self._sent(batch):
+                    back = self._said_no
+                    if back:
+                        self._give_up(batch[0])
             if back:
                 await self._note_sent()
                 self.spool.again()

@@ -343,3 +343,24 @@ def test_what_is_lost_of_a_backlog_while_what_was_sent_behind_it_arrives_is_sent
         assert scene.line.taken_in() == everything(6)
 
     play(scene, story)
+
+
+def test_a_frame_that_was_refused_just_before_others_were_taken_is_not_given_up(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    send = scene.line.send
+
+    async def refuses_until_asked_with_nothing(frame: TelemetryFrame, raw: bytes) -> Awaitable[Any]:
+        if not len(frame):
+            scene.line.mode = "answers"
+        return await send(frame, raw)
+
+    scene.it._send = refuses_until_asked_with_nothing
+
+    async def story() -> None:
+        scene.line.mode = "refuses"
+        for seq in range(3):
+            await scene.it.emit(frame(seq))
+        await eventually_async("all of it", lambda: scene.line.taken_in() == everything(3))
+        assert not scene.spool.status().dropped
+
+    play(scene, story)
