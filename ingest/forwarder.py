@@ -214,7 +214,8 @@ class Forwarder:
         self.line, self.away_since_s, self.why = Line.AWAY, time.time(), why
         _log.warning("the stream side takes no telemetry: %s; frames are spooled in %s", why, self.spool.directory, extra={"reason": why})
         self.samples_in -= sum(len(item.frame) for item in self._queue)
-        self._to_store.extend(item for item in (*self._unconfirmed.values(), *self._queue) if not item.stored)
+        # In the order in which they were made, which is not that of sending where some of them were refused before.
+        self._to_store.extend(sorted((item for item in (*self._unconfirmed.values(), *self._queue) if not item.stored), key=_nth))
         self._queue.clear()
         self._bytes = sum(len(item.raw) for item in self._unconfirmed.values())
         self._newest.forget()
@@ -513,3 +514,7 @@ class Forwarder:
         if left := sum(len(item.frame) for item in self._to_store if not item.done):
             _log.error("%d samples are lost with the end of the process: neither the stream side nor the disk took them", left)
         await asyncio.to_thread(self.spool.close)
+
+
+def _nth(item: Live) -> int:
+    return -1 if item.ticket is None else item.ticket.nth
