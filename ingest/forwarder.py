@@ -369,10 +369,11 @@ class Forwarder:
     async def _takes(self, frame: TelemetryFrame) -> bool:
         try:
             async with asyncio.timeout(self.pace.away_after_s):
-                await (await self._send(frame, encode_frame(frame)))
+                answer = asyncio.ensure_future(await self._send(frame, encode_frame(frame)))
+                await asyncio.wait((answer,))  # one that is given up must not end who waits for it
         except Exception:
             return False
-        return True
+        return not answer.cancelled() and answer.exception() is None
 
     def _give_up(self, refused: Backlogged) -> None:
         if refused.frame is not None:

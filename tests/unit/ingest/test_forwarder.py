@@ -364,3 +364,26 @@ def test_a_frame_that_was_refused_just_before_others_were_taken_is_not_given_up(
         assert not scene.spool.status().dropped
 
     play(scene, story)
+
+
+def test_a_transport_that_gives_up_what_only_asks_whether_it_is_back_is_asked_again(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    send = scene.line.send
+
+    async def gives_up(frame: TelemetryFrame, raw: bytes) -> Awaitable[Any]:
+        if scene.line.mode == "refuses" and not len(frame):
+            scene.line.mode = "answers"
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            answer.cancel()
+            return answer
+        return await send(frame, raw)
+
+    scene.it._send = gives_up
+
+    async def story() -> None:
+        scene.line.mode = "refuses"
+        for seq in range(3):
+            await scene.it.emit(frame(seq))
+        await eventually_async("all of it", lambda: scene.line.taken_in() == everything(3))
+
+    play(scene, story)
