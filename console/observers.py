@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -35,6 +35,9 @@ from streams.topics import Topic
 __all__ = ["BoardObserver", "LedgerObserver", "Notifier", "Recorder"]
 
 _log = logging.getLogger(__name__)
+
+_SAMPLES_AT_ONCE: Final = 10_000
+"""Samples whose lines are made in one go, some 6 ms: a bundle holds up to nine thousand, and very many bundles may wait."""
 
 _RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits between attempts at a store that is away; the last one repeats."""
@@ -119,6 +122,10 @@ class Recorder:
 
     async def see_all(self, topic: Topic, records: Sequence[Any]) -> None:
         """Append the lines of several records; they survive the death of the process when this returns."""
+        for part in _parts(records):
+            await self._append(topic, part)
+
+    async def _append(self, topic: Topic, records: Sequence[Any]) -> None:
         lines = b"".join(map(self._lines, records))
         if not lines:
             return
@@ -158,6 +165,18 @@ class Recorder:
                 return lineprotocol.encode_alert(record)
             case _:
                 return b""
+
+
+def _parts(records: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Cut records into parts of about so many samples as are encoded at once; a record of many is a part of its own."""
+    first = samples = 0
+    for place, record in enumerate(records):
+        size = len(record) if isinstance(record, TelemetryFrame | FrameBundle) else 1
+        if samples and samples + size > _SAMPLES_AT_ONCE:
+            yield records[first:place]
+            first, samples = place, 0
+        samples += size
+    yield records[first:]
 
 
 class LedgerObserver:

@@ -104,6 +104,10 @@ class Forwarder:
         """Frames, by area and ticket, that arrived although they were in doubt, and are in the spool too."""
         self._tried: set[asyncio.Future[Any]] = set()
         """What of the backlog was sent and is owed an answer for, after the stream side went away."""
+        self._in_doubt: list[tuple[TelemetryFrame, asyncio.Future[Any]]] = []
+        """What of the backlog was sent together, not all of which arrived."""
+        self._overtaken: set[tuple[str, Ticket]] = set()
+        """Frames of the backlog, by area and ticket, that did not arrive where later ones did; by its ticket intake would pass one over."""
         self._ends: dict[Priority, int] = {}
         self._said_no = False
         """Whether what was sent of the backlog last was refused, and not only left without an answer."""
@@ -210,7 +214,8 @@ class Forwarder:
         self.line, self.away_since_s, self.why = Line.AWAY, time.time(), why
         _log.warning("the stream side takes no telemetry: %s; frames are spooled in %s", why, self.spool.directory, extra={"reason": why})
         self.samples_in -= sum(len(item.frame) for item in self._queue)
-        self._to_store.extend(item for item in (*self._unconfirmed.values(), *self._queue) if not item.stored)
+        # In the order in which they were made, which is not that of sending where some of them were refused before.
+        self._to_store.extend(sorted((item for item in (*self._unconfirmed.values(), *self._queue) if not item.stored), key=_nth))
         self._queue.clear()
         self._bytes = sum(len(item.raw) for item in self._unconfirmed.values())
         self._newest.forget()
@@ -343,8 +348,11 @@ class Forwarder:
             if not back and self._said_no and first is not None:
                 # Perhaps it is not away, but refuses this one frame, and would for ever: what carries nothing tells.
                 back = await self._takes(heartbeat(_SOURCE, first.area, 0, first.ts_ingest_ns))
-                if back:
-                    self._give_up(batch[0])
+                # Once more: it may have been away until just now.
+                if back and not await self._sent(batch):
+                    back = self._said_no
+                    if back:
+                        self._give_up(batch[0])
             if back:
                 await self._note_sent()
                 self.spool.again()
@@ -361,10 +369,11 @@ class Forwarder:
     async def _takes(self, frame: TelemetryFrame) -> bool:
         try:
             async with asyncio.timeout(self.pace.away_after_s):
-                await (await self._send(frame, encode_frame(frame)))
+                answer = asyncio.ensure_future(await self._send(frame, encode_frame(frame)))
+                await asyncio.wait((answer,))  # one that is given up must not end who waits for it
         except Exception:
             return False
-        return True
+        return not answer.cancelled() and answer.exception() is None
 
     def _give_up(self, refused: Backlogged) -> None:
         if refused.frame is not None:
@@ -385,6 +394,7 @@ class Forwarder:
             if self.line is Line.CATCHING_UP and not self.spool.waiting_bytes():
                 self.line = Line.UP
                 self._arrived.clear()
+                self._overtaken.clear()
                 self._newest.forget()
             else:
                 self.spool.again()
@@ -409,6 +419,7 @@ class Forwarder:
         answers: list[asyncio.Future[Any]] = []
         samples = 0
         self._said_no = False
+        self._find_overtaken()
         frames = [frame for frame in map(self._still_to_send, batch) if frame is not None]
         why = f"no answer for {self.pace.away_after_s:g} s"
         try:
@@ -431,6 +442,7 @@ class Forwarder:
         self.samples_in += samples
         self._said_no |= bool(failed)
         if failed or self._tried or len(answers) < len(frames):
+            self._in_doubt += zip(frames, answers, strict=False)
             self._go_away(f"{failed[0]!r}" if failed else why)
             self.spool.again()
             return False
@@ -448,10 +460,24 @@ class Forwarder:
             return frame
         if frame.ticket.run == self._run and (frame.area, frame.ticket.nth) in self._arrived:
             return None
+        if (frame.area, frame.ticket) in self._overtaken:
+            frame = replace(frame, ticket=None)  # rather taken twice than lost
         if frame.accounts is not None:
             return frame
         rest = self._newest.without(frame)
         return rest if len(rest) else None
+
+    def _find_overtaken(self) -> None:
+        """Note what did not arrive of frames that were sent together, and was overtaken by one of its area that did."""
+        if not all(answer.done() for _, answer in self._in_doubt):
+            return
+        arrived: set[str] = set()
+        for frame, answer in reversed(self._in_doubt):
+            if not answer.cancelled() and answer.exception() is None:
+                arrived.add(frame.area)
+            elif frame.area in arrived and frame.ticket is not None:
+                self._overtaken.add((frame.area, frame.ticket))
+        self._in_doubt = []
 
     def _tried_answered(self, answer: asyncio.Future[Any]) -> None:
         self._tried.discard(answer)
@@ -489,3 +515,7 @@ class Forwarder:
         if left := sum(len(item.frame) for item in self._to_store if not item.done):
             _log.error("%d samples are lost with the end of the process: neither the stream side nor the disk took them", left)
         await asyncio.to_thread(self.spool.close)
+
+
+def _nth(item: Live) -> int:
+    return -1 if item.ticket is None else item.ticket.nth

@@ -148,7 +148,12 @@ class ReferenceLink:
                     continue
                 exchange = self._queue.popleft()
                 exchange.sent_ns, exchange.sent_wall_ns = self._turns.clock.now_ns(), wall_ns()
-                outcome = await self._asked(exchange)
+                try:
+                    outcome = await self._asked(exchange)
+                except Exception as exc:
+                    _log.exception("%s: pymodbus failed to ask", self.address)
+                    self._drop()
+                    outcome = DeviceSilent(f"{exchange.source.name}: pymodbus failed: {exc!r}")
                 exchange.took_ns = wall_ns() - exchange.sent_wall_ns if isinstance(outcome, bytes) else 0
                 told, exchange = exchange, None
                 self._tell(told, outcome)
@@ -174,6 +179,9 @@ class ReferenceLink:
                     is_connected = bool(await client.connect())
             except (OSError, TimeoutError, ModbusException) as exc:
                 why = f"no connection to {self.address}: {exc}"
+            except Exception as exc:
+                _log.exception("%s: pymodbus failed to open the connection", self.address)
+                why = f"no connection to {self.address}: {exc!r}"
         if not is_connected:
             client.close()
             self._backoff.failed()

@@ -7,6 +7,8 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
 from ingest.bundle import FrameBundle
 from ingest.frame import frame_of
@@ -105,6 +107,29 @@ def test_the_frames_of_a_bundle_are_shown_and_spooled_as_if_each_had_come_alone(
             await observer.see(topics.FRAMES, bundle)
         assert spool.appended == [b"meter-0\nmeter-1\nmeter-2\n"]
         assert tuple(shown) == frames
+        sink.close()
+
+    asyncio.run(story())
+
+
+def test_bundles_that_wait_are_written_down_a_few_at_a_time_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.observers._SAMPLES_AT_ONCE", 5)
+
+    async def story() -> None:
+        spool = SlowSpool()
+        spool.go_on.set()
+        encoder: Any = SimpleNamespace(encode=lambda frame: SimpleNamespace(data=frame.source.encode() + b"\n"))
+        sink = Recorder(spool, encoder, "Asia/Shanghai")  # type: ignore[arg-type]
+        frames = [frame_of(f"m{n}", "1", n, T0, [(n, T0, float(n), 0, 0)]) for n in range(16)]
+        bundles = [
+            FrameBundle("1", tuple(frames[:2])),
+            FrameBundle("1", tuple(frames[2:5])),
+            frames[5],
+            FrameBundle("1", tuple(frames[6:])),
+        ]
+        await sink.see_all(topics.FRAMES, bundles)
+        assert [lines.count(b"\n") for lines in spool.appended] == [5, 1, 10]
+        assert b"".join(spool.appended).split() == [frame.source.encode() for frame in frames]
         sink.close()
 
     asyncio.run(story())

@@ -79,7 +79,7 @@ class Transport:
     def taken_in(self) -> list[tuple[int, int]]:
         """Sequence number and point of each sample as intake takes it."""
         delivered = Delivered()
-        first = [each for each in self.arrived if each.ticket is not None and delivered.is_first(each.ticket)]
+        first = [each for each in self.arrived if each.ticket is None or delivered.is_first(each.ticket)]
         return sorted((each.seq, point) for each in first for point in each.point.tolist())
 
 
@@ -313,5 +313,77 @@ def test_a_frame_that_is_never_taken_holds_up_no_other_and_is_counted(tmp_path: 
         await eventually_async("all others", lambda: len(scene.line.taken_in()) == 7 * len(NAMES))
         assert scene.line.taken_in() == [each for each in everything(9) if each[0] not in scene.line.never]
         assert set(scene.spool.status().dropped) == {"status not_taken", "measured not_taken", "other not_taken"}
+
+    play(scene, story)
+
+
+def test_what_is_lost_of_a_backlog_while_what_was_sent_behind_it_arrives_is_sent_so_that_it_is_taken(tmp_path: Path) -> None:
+    """As Kafka's client does, which gives up a batch whose time is over and sends the next one when the broker is back."""
+    scene = Scene(tmp_path)
+    send, lost = scene.line.send, {2}
+
+    async def loses(frame: TelemetryFrame, raw: bytes) -> Awaitable[Any]:
+        if scene.line.mode == "answers" and frame.seq in lost and scene.line.arrived:
+            lost.clear()
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            answer.set_exception(DeviceError("its time is over"))
+            return answer
+        return await send(frame, raw)
+
+    scene.it._send = loses
+
+    async def story() -> None:
+        scene.line.mode = "silent"
+        for seq in range(6):
+            await scene.it.emit(frame(seq))
+        await scene.away()
+        scene.line.come_back(arrived=False)
+        await scene.up()
+        assert not lost
+        assert scene.line.taken_in() == everything(6)
+
+    play(scene, story)
+
+
+def test_a_frame_that_was_refused_just_before_others_were_taken_is_not_given_up(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    send = scene.line.send
+
+    async def refuses_until_asked_with_nothing(frame: TelemetryFrame, raw: bytes) -> Awaitable[Any]:
+        if not len(frame):
+            scene.line.mode = "answers"
+        return await send(frame, raw)
+
+    scene.it._send = refuses_until_asked_with_nothing
+
+    async def story() -> None:
+        scene.line.mode = "refuses"
+        for seq in range(3):
+            await scene.it.emit(frame(seq))
+        await eventually_async("all of it", lambda: scene.line.taken_in() == everything(3))
+        assert not scene.spool.status().dropped
+
+    play(scene, story)
+
+
+def test_a_transport_that_gives_up_what_only_asks_whether_it_is_back_is_asked_again(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    send = scene.line.send
+
+    async def gives_up(frame: TelemetryFrame, raw: bytes) -> Awaitable[Any]:
+        if scene.line.mode == "refuses" and not len(frame):
+            scene.line.mode = "answers"
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            answer.cancel()
+            return answer
+        return await send(frame, raw)
+
+    scene.it._send = gives_up
+
+    async def story() -> None:
+        scene.line.mode = "refuses"
+        for seq in range(3):
+            await scene.it.emit(frame(seq))
+        await eventually_async("all of it", lambda: scene.line.taken_in() == everything(3))
 
     play(scene, story)
