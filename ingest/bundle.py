@@ -21,8 +21,8 @@ from ingest.frame import TelemetryFrame, decode_frame
 
 __all__ = ["BUNDLE_BYTES_MAX", "FrameBundle", "decode_telemetry", "encode_bundle", "frames_of", "is_of_a_device"]
 
-BUNDLE_BYTES_MAX: Final = 256 * 1024
-"""Most bytes of frames that are put together: a quarter of Kafka's default record limit."""
+BUNDLE_BYTES_MAX: Final = 64 * 1024
+"""Most bytes of frames that are put together: what queues that count records reckon with for one."""
 
 _VERSION: Final = 1
 _NO_DEVICE: Final = "@"
