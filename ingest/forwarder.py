@@ -43,6 +43,7 @@ from ingest.framespool import Backlogged, FrameSpool
 from ingest.line import Line, Pace, Send
 from ingest.lots import Live, lots
 from ingest.newest import NewestSamples
+from ingest.overtaken import Overtaken
 from ingest.priority import Priorities, Priority
 from ingest.quality import Flag
 from market.errors import GridfuseError
@@ -104,10 +105,7 @@ class Forwarder:
         """Frames, by area and ticket, that arrived although they were in doubt, and are in the spool too."""
         self._tried: set[asyncio.Future[Any]] = set()
         """What of the backlog was sent and is owed an answer for, after the stream side went away."""
-        self._in_doubt: list[tuple[TelemetryFrame, asyncio.Future[Any]]] = []
-        """What of the backlog was sent together, not all of which arrived."""
-        self._overtaken: set[tuple[str, Ticket]] = set()
-        """Frames of the backlog, by area and ticket, that did not arrive where later ones did; by its ticket intake would pass one over."""
+        self._overtaken = Overtaken()
         self._ends: dict[Priority, int] = {}
         self._said_no = False
         """Whether what was sent of the backlog last was refused, and not only left without an answer."""
@@ -342,7 +340,7 @@ class Forwarder:
 
     async def _try_one(self) -> None:
         """Send one frame of those that wait, to see whether the stream side is back; where none waits, the next live one shows it."""
-        if batch := self._batch(1):
+        if batch := self.spool.batch(1, 1):
             back = await self._sent(batch)
             first = batch[0].frame
             if not back and self._said_no and first is not None:
@@ -388,7 +386,7 @@ class Forwarder:
 
     async def _send_some(self) -> None:
         began_s = time.monotonic()
-        batch = self._batch(max(1, int(self.pace.replay_per_s * _BATCH_S)))
+        batch = self.spool.batch(max(1, int(self.pace.replay_per_s * _BATCH_S)), _BATCH_FRAMES_MAX)
         if not batch:
             await self._note_sent()
             if self.line is Line.CATCHING_UP and not self.spool.waiting_bytes():
@@ -406,20 +404,12 @@ class Forwarder:
                 await self._note_sent()
             await asyncio.sleep(max(0.0, samples / self.pace.replay_per_s - (time.monotonic() - began_s)))
 
-    def _batch(self, samples_max: int) -> list[Backlogged]:
-        batch: list[Backlogged] = []
-        samples = 0
-        while samples < samples_max and len(batch) < _BATCH_FRAMES_MAX and (each := self.spool.next()) is not None:
-            batch.append(each)
-            samples += 0 if each.frame is None else len(each.frame)
-        return batch
-
     async def _sent(self, batch: list[Backlogged]) -> bool:
         """Send frames of the backlog; whether all of them are durable."""
         answers: list[asyncio.Future[Any]] = []
         samples = 0
         self._said_no = False
-        self._find_overtaken()
+        self._overtaken.look()
         frames = [frame for frame in map(self._still_to_send, batch) if frame is not None]
         why = f"no answer for {self.pace.away_after_s:g} s"
         try:
@@ -442,7 +432,7 @@ class Forwarder:
         self.samples_in += samples
         self._said_no |= bool(failed)
         if failed or self._tried or len(answers) < len(frames):
-            self._in_doubt += zip(frames, answers, strict=False)
+            self._overtaken.doubt(zip(frames, answers, strict=False))
             self._go_away(f"{failed[0]!r}" if failed else why)
             self.spool.again()
             return False
@@ -460,24 +450,12 @@ class Forwarder:
             return frame
         if frame.ticket.run == self._run and (frame.area, frame.ticket.nth) in self._arrived:
             return None
-        if (frame.area, frame.ticket) in self._overtaken:
+        if frame in self._overtaken:
             frame = replace(frame, ticket=None)  # rather taken twice than lost
         if frame.accounts is not None:
             return frame
         rest = self._newest.without(frame)
         return rest if len(rest) else None
-
-    def _find_overtaken(self) -> None:
-        """Note what did not arrive of frames that were sent together, and was overtaken by one of its area that did."""
-        if not all(answer.done() for _, answer in self._in_doubt):
-            return
-        arrived: set[str] = set()
-        for frame, answer in reversed(self._in_doubt):
-            if not answer.cancelled() and answer.exception() is None:
-                arrived.add(frame.area)
-            elif frame.area in arrived and frame.ticket is not None:
-                self._overtaken.add((frame.area, frame.ticket))
-        self._in_doubt = []
 
     def _tried_answered(self, answer: asyncio.Future[Any]) -> None:
         self._tried.discard(answer)

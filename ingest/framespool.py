@@ -166,6 +166,15 @@ class FrameSpool:
 
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def batch(self, samples_max: int, frames_max: int) -> list[Backlogged]:
+        """Return the next frames to send, about so many samples, at least one frame where one waits."""
+        batch: list[Backlogged] = []
+        samples = 0
+        while samples < samples_max and len(batch) < frames_max and (each := self.next()) is not None:
+            batch.append(each)
+            samples += 0 if each.frame is None else len(each.frame)
+        return batch
+
     def next(self) -> Backlogged | None:
         """Return the oldest frame that was not given out yet, or None; it waits until :meth:`sent`."""
         for priority in Priority:
