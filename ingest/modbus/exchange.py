@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from ingest.errors import DeviceError, DeviceSilent
 from ingest.modbus.frames import Request, encode_adu
 from ingest.source import Source
 
-__all__ = ["Exchange", "Link"]
+__all__ = ["Exchange", "Link", "ask_first"]
 
 
 class Exchange:
@@ -78,7 +79,7 @@ class Link(Protocol):
         """How many requests may be on their way."""
         ...
 
-    def submit(self, exchange: Exchange) -> DeviceSilent | None:
+    def submit(self, exchange: Exchange, *, first: bool = False) -> DeviceSilent | None:
         """Queue a request; returns why it is not taken, where the link is known to be down."""
         ...
 
@@ -93,3 +94,29 @@ class Link(Protocol):
     def rest(self) -> None:
         """Close the connection until it is needed again."""
         ...
+
+
+async def ask_first(link: Link, request: Request, source: Source, timeout_s: float) -> bytes:
+    """Send a request over a link ahead of others; return the data of its reply, empty for a write.
+
+    Raises:
+        DeviceSilent: no connection, no reply in time, or a reply that does not answer the request.
+        DeviceRefused: the device answered with an exception.
+    """
+    told: asyncio.Future[bytes | DeviceError] = asyncio.get_running_loop().create_future()
+
+    def done(_: Exchange, outcome: bytes | DeviceError, __: int) -> None:
+        if not told.done():
+            told.set_result(outcome)
+
+    exchange = Exchange(request, source, timeout_s, done)
+    refused = link.submit(exchange, first=True)
+    if refused is not None:
+        raise refused
+    try:
+        outcome = await told
+    finally:
+        link.withdraw(exchange)
+    if isinstance(outcome, DeviceError):
+        raise outcome
+    return outcome

@@ -34,7 +34,7 @@ from ingest.addresses import Address, Framing, Manners
 from ingest.backoff import Backoff
 from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.dialling import dial
-from ingest.modbus.exchange import Exchange
+from ingest.modbus.exchange import Exchange, ask_first
 from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, ExceptionCode, Good, Request, Verdict
 from ingest.modbus.lineshare import LineShare
 from ingest.modbus.wire import Wire
@@ -157,23 +157,7 @@ class ModbusLink:
             DeviceSilent: no connection, no reply in time, or a reply that does not answer the request.
             DeviceRefused: the device answered with an exception.
         """
-        told: asyncio.Future[bytes | DeviceError] = asyncio.get_running_loop().create_future()
-
-        def done(_: Exchange, outcome: bytes | DeviceError, __: int) -> None:
-            if not told.done():
-                told.set_result(outcome)
-
-        exchange = Exchange(request, source, timeout_s, done)
-        refused = self.submit(exchange, first=True)
-        if refused is not None:
-            raise refused
-        try:
-            outcome = await told
-        finally:
-            self.withdraw(exchange)
-        if isinstance(outcome, DeviceError):
-            raise outcome
-        return outcome
+        return await ask_first(self, request, source, timeout_s)
 
     def rest(self) -> None:
         """Close the connection until it is needed again; not while others need it."""

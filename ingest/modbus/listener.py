@@ -69,7 +69,6 @@ class Listener:
         stations: Sequence[Station],
         own: Source,
         clock: Clock,
-        scheme: str = "modbus+listen",
     ) -> None:
         self._host, self._port = at
         self._url = f"modbus+listen://{self._host}:{self._port}"
