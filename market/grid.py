@@ -45,6 +45,13 @@ BoolArray = NDArray[np.bool_]
 X_LEAST_PU = 1e-9
 """A reactance below this is a bus-bar, not a branch: flows through it cannot be computed to any digit."""
 
+_WIDTH = 8
+"""Right-hand sides of a back-solve whose result is kept, always: for another number of them the solver rounds the last bit differently."""
+
+_ROWS_BYTES_MAX = 1 << 27
+_ROWS_LEAST = 256
+"""At most this much memory for the PTDF rows that are kept, but never fewer rows than this."""
+
 
 def sum_by(index: NDArray[np.integer[Any]], values: FloatArray, n: int) -> FloatArray:
     """Return (n,) the sum of the values that carry each index.
@@ -163,6 +170,13 @@ class Network:
         return {name: i for i, name in enumerate(self.branch_ids)}
 
     @cached_property
+    def branch_rank(self) -> IndexArray:
+        """(nl,) place of each branch in the order of the names: breaks ties in a way that does not hang on positions."""
+        rank = np.empty(self.n_branches, dtype=np.int32)
+        rank[sorted(range(self.n_branches), key=self.branch_ids.__getitem__)] = np.arange(self.n_branches, dtype=np.int32)
+        return rank
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over every attribute, hex; the same network always has the same digest."""
         mark = sha256(f"network/{self.base_mva!r}".encode())
@@ -215,6 +229,7 @@ class Topology:
         self.limit_low_mw, self.limit_high_mw = self._limits()
         self._find_islands()
         self._factorise()
+        self._ptdf_rows: dict[int, FloatArray] = {}
 
     @cached_property
     def hash(self) -> str:
@@ -264,8 +279,8 @@ class Topology:
                     + ", ".join(net.branch_ids[i] for i in on if self.b_mw_per_rad[i] < 0)[:200]
                 ) from exc
 
-    def _solve(self, right: FloatArray) -> FloatArray:
-        """Solve B' θ = right with θ = 0 at the reference buses; (nb,) or (nb, k)."""
+    def solve(self, right: FloatArray) -> FloatArray:
+        """Return θ of B' θ = right with θ = 0 at the reference buses; (nb,) or (nb, k), MW in, rad out."""
         out = np.zeros_like(right)
         if self._lu is not None:
             out[self._free] = self._lu.solve(right[self._free])
@@ -274,7 +289,7 @@ class Topology:
     def angles_rad(self, injection_mw: FloatArray) -> FloatArray:
         """Return the bus angles (nb,), rad, for net injections (nb,), MW; what an island lacks is taken at its reference bus."""
         shifted = injection_mw - self._incidence_t(self.shift_flow_mw)
-        return self._solve(shifted)
+        return self.solve(shifted)
 
     def flows_mw(self, injection_mw: FloatArray) -> FloatArray:
         """Return the branch flows (nl,), MW, positive from ``from`` to ``to``, 0 on open branches.
@@ -291,7 +306,36 @@ class Topology:
         right = np.zeros((net.n_buses, k))
         right[net.from_bus[rows], np.arange(k)] += self.b_mw_per_rad[rows]
         right[net.to_bus[rows], np.arange(k)] -= self.b_mw_per_rad[rows]
-        return np.ascontiguousarray(self._solve(right).T)
+        return np.ascontiguousarray(self.solve(right).T)
+
+    def ptdf_of(self, coefficients: csr_array[np.float64]) -> FloatArray:
+        """Return (k, nb): what one MW more at each bus, withdrawn at its island's reference bus, adds to weighted sums of flows.
+
+        The rows of single branches are kept, since the same limits come back in every clearing. A row is the same to the last bit
+        whatever was asked before or beside it, so a replay gives the same answer as a long day did.
+
+        Args:
+            coefficients: (k, nl) weight of each branch flow in each sum; an open branch carries nothing whatever its weight.
+        """
+        branches, place = np.unique(coefficients.indices, return_inverse=True)
+        single = csr_array((coefficients.data, place, coefficients.indptr), shape=(coefficients.shape[0], len(branches)))
+        if not len(branches):
+            return np.zeros((coefficients.shape[0], self.network.n_buses))
+        return np.asarray(single @ np.stack(self._single_rows(branches.tolist())), dtype=np.float64)
+
+    def _single_rows(self, branches: list[int]) -> list[FloatArray]:
+        """Return the PTDF row of each branch, kept or computed."""
+        missing = [branch for branch in branches if branch not in self._ptdf_rows]
+        for at in range(0, len(missing), _WIDTH):
+            block = missing[at : at + _WIDTH]
+            # Repeated to the full width, see there.
+            rows = self.ptdf(np.resize(np.array(block, dtype=np.int32), _WIDTH))
+            self._ptdf_rows.update(zip(block, rows, strict=False))
+        found = [self._ptdf_rows[branch] for branch in branches]
+        most = max(_ROWS_LEAST, _ROWS_BYTES_MAX // (8 * self.network.n_buses))
+        while len(self._ptdf_rows) > most:
+            del self._ptdf_rows[next(iter(self._ptdf_rows))]
+        return found
 
     def priced_flows(self, price_per_mwh: FloatArray) -> FloatArray:
         """Return (nb,) the sum over branches of PTDF times branch price: what congestion adds to each bus price.
@@ -301,7 +345,7 @@ class Topology:
         Args:
             price_per_mwh: (nl,) dual of each branch flow; 0 where nothing binds.
         """
-        return self._solve(self._incidence_t(self.b_mw_per_rad * price_per_mwh))
+        return self.solve(self._incidence_t(self.b_mw_per_rad * price_per_mwh))
 
     def _incidence_t(self, per_branch: FloatArray) -> FloatArray:
         """Sum a branch quantity onto the buses: + at the from bus, − at the to bus."""
