@@ -20,7 +20,7 @@ import numpy as np
 from market.grid import BoolArray, FloatArray, Network
 from market.offers import Control, OfferBook
 from market.outcomes import ClearingInputs, FailureReason
-from market.sced import ClearingParams
+from market.params import ClearingParams
 
 __all__ = ["MW_LARGEST", "Ranges", "listed", "ranges", "refusal"]
 

@@ -9,7 +9,7 @@ import pytest
 from market.admission import ranges, refusal
 from market.offers import Control, OfferBook
 from market.outcomes import ClearingInputs, FailureReason
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from tests.kit.grids import network, unit
 
 NET = network(("1", "2"), [("1", "2", 0.1, 1e3)])

@@ -16,7 +16,7 @@ from market.errors import CaseError
 from market.grid import Convention
 from market.offers import Control, Segment
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, OutcomeStatus
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from tests.kit import btheta
 from tests.kit.grids import case, network, triangle, unit
 from tests.unit.market.test_matpower import PGLIB
