@@ -1,25 +1,17 @@
-"""Can these inputs be cleared at all, and between which outputs may each unit move?
+"""Can these inputs be cleared at all?
 
 A clearing of inputs that contradict the network, or that leave out a load, would be a price for another market; it is refused with
-the offenders by name. What passes is turned into a least and a largest output per unit:
-
-    * A committed unit: ``[max(p_min, p0 − ramp), min(p_max, p0 + ramp)]`` around its telemetered output p0. Where p0 lies so far
-      outside ``[p_min, p_max]`` that nothing is left, the one output it can reach that is nearest to its range: a unit that is being
-      started climbs by its ramp until it meets ``p_min``. It is never refused for that; the widest gap is recorded.
-    * A unit that is off: 0, or on its way there by its ramp while it is still metered above 0.
-    * Wind, sun and water: from 0 to what is available. Rooftop PV: exactly what is available.
+the offenders by name. Between which outputs the units may then be put is told by :mod:`market.ranges`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
-import numpy as np
-
-from market.grid import BoolArray, FloatArray, Network
+from market.grid import Network
 from market.offers import Control, OfferBook
 from market.outcomes import ClearingInputs, FailureReason
+from market.ranges import Ranges, ranges
 from market.sced import ClearingParams
 
 __all__ = ["MW_LARGEST", "Ranges", "listed", "ranges", "refusal"]
@@ -28,23 +20,6 @@ MW_LARGEST = 1e9
 """More than any power system draws: what is larger (or NaN) is no measurement."""
 _NOISE_SHARE = 0.01
 """A plant at rest may be metered this share of its capacity below zero: noise of the instrument, nothing is available."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Ranges:
-    """Where each unit may be put in one interval.
-
-    Attributes:
-        running: (nu,) units that are committed, or still on their way down; their cost counts.
-        low_mw: (nu,) least output, MW.
-        high_mw: (nu,) largest output, MW.
-        widened_mw: the widest gap between a unit's range and what it can reach, MW.
-    """
-
-    running: BoolArray
-    low_mw: FloatArray
-    high_mw: FloatArray
-    widened_mw: float
 
 
 def refusal(
@@ -67,30 +42,6 @@ def refusal(
         share = f"{inputs.stale_points} of {inputs.used_points} points are stale, more than {params.stale_share_failed:.0%}"
         return FailureReason.INPUT_STALE, f"{share}; restore the telemetry"
     return None
-
-
-def ranges(inputs: ClearingInputs, book: OfferBook, params: ClearingParams) -> Ranges:
-    """Return where each unit may be put; the inputs must have passed :func:`refusal`."""
-    on = np.ones(len(book.units), dtype=np.bool_)
-    on[[book.index[name] for name in inputs.units_off]] = False
-    curtailable, fixed = book.controlled(Control.CURTAILABLE), book.controlled(Control.FIXED)
-    by_nature = curtailable | fixed
-    p0 = np.array([inputs.output_mw.get(name, 0.0) for name in book.ids])
-    step = book.ramp_mw_per_min * params.interval_min
-    low, high = np.maximum(book.p_min_mw, p0 - step), np.minimum(book.p_max_mw, p0 + step)
-    below, above = on & ~by_nature & (p0 + step < book.p_min_mw), on & ~by_nature & (p0 - step > book.p_max_mw)
-    widened = np.where(below, book.p_min_mw - p0 - step, np.where(above, p0 - step - book.p_max_mw, 0.0))
-    low = np.where(below, p0 + step, np.where(above, p0 - step, low))
-    high = np.where(below | above, low, high)
-    available = np.clip([inputs.available_mw.get(name, 0.0) for name in book.ids], 0.0, np.maximum(book.p_max_mw, 0.0))
-    low, high = np.where(by_nature, np.where(fixed, available, 0.0), low), np.where(by_nature, available, high)
-    stopping = np.where(by_nature, 0.0, np.maximum(p0 - step, 0.0))
-    return Ranges(
-        running=on | (stopping > 0),
-        low_mw=np.where(on, low, stopping),
-        high_mw=np.where(on, high, stopping),
-        widened_mw=float(widened.max(initial=0.0)),
-    )
 
 
 def listed(names: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "FailureReason",
     "Outcome",
     "OutcomeStatus",
+    "PeriodAhead",
     "Violation",
 ]
 
@@ -46,6 +47,29 @@ class FailureReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodAhead:
+    """What is expected of one period after the interval that is cleared; as long as the interval itself.
+
+    Attributes:
+        load_mw: forecast withdrawal per bus, MW; every load bus of the network is present.
+        available_mw: forecast upper limit of renewable units, MW; of bids the demand, negative.
+        out_of_service: branches that will be open, sorted.
+        units_off: units that will not be committed or available, sorted.
+        tie_mw: scheduled injection of tie-lines per bus, MW, positive into the network.
+        test_mw: units under test and the output each is scheduled to run at, MW.
+        reserve_mw: reserve requirements that differ from the standing ones, by requirement, MW.
+    """
+
+    load_mw: dict[str, float]
+    available_mw: dict[str, float]
+    out_of_service: tuple[str, ...] = ()
+    units_off: tuple[str, ...] = ()
+    tie_mw: dict[str, float] = field(default_factory=dict)
+    test_mw: dict[str, float] = field(default_factory=dict)
+    reserve_mw: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClearingInputs:
     """What one interval is cleared from, frozen at the gate; the record of it makes the clearing repeatable.
 
@@ -54,13 +78,18 @@ class ClearingInputs:
         frozen_at_ns: event time of the freeze.
         load_mw: withdrawal per bus, MW; every load bus of the network is present.
         output_mw: telemetered output per unit, MW; every unit that is in service is present.
-        available_mw: upper limit of renewable units, MW.
+        available_mw: upper limit of renewable units, MW; of bids the demand, negative, where it is less than they bid for.
         out_of_service: branches that are open, sorted.
         units_off: units that are not committed or unavailable, sorted.
         stale_points: how many of the points used were not GOOD.
         used_points: how many points were used.
         oldest_s: age of the oldest value used, s.
         notes: what was substituted and with what, for people.
+        tie_mw: scheduled injection of tie-lines per bus, MW, positive into the network.
+        test_mw: units under test and the output each is scheduled to run at, MW, whether committed or not; they set no price.
+        soc_mwh: energy in each storage at the start of the interval, MWh; every storage is present.
+        reserve_mw: reserve requirements that differ from the standing ones, by requirement, MW.
+        ahead: the periods after this one, in order; empty for a clearing of this interval alone.
     """
 
     interval_start_ns: int
@@ -74,6 +103,11 @@ class ClearingInputs:
     used_points: int = 0
     oldest_s: float = 0.0
     notes: tuple[str, ...] = ()
+    tie_mw: dict[str, float] = field(default_factory=dict)
+    test_mw: dict[str, float] = field(default_factory=dict)
+    soc_mwh: dict[str, float] = field(default_factory=dict)
+    reserve_mw: dict[str, float] = field(default_factory=dict)
+    ahead: tuple[PeriodAhead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
