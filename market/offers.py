@@ -4,7 +4,10 @@ A :class:`Unit` carries its physics (range, ramp, times) and its offer. The offe
 either segments stacked upward from ``p_min_mw``, or, for MATPOWER cases, a convex quadratic. A falling curve is refused: with it
 the cheapest dispatch is no linear program, and its prices support nothing.
 
-Absent on purpose: start-up costs (the shipped data have none that decide anything), storage, bids of loads.
+A load that follows the price is a unit too: ``p_min_mw = -demand``, ``p_max_mw = 0``, and each segment from the bottom up says what it
+would forgo that much consumption for: the bid that is given up first stands first.
+
+Absent on purpose: start-up costs (the shipped data have none that decide anything); storage has :mod:`market.storage`.
 """
 
 from __future__ import annotations
@@ -203,6 +206,12 @@ class OfferBook:
     def controlled(self, control: Control) -> BoolArray:
         """Return (nu,) which units are of this kind."""
         return np.array([kind is control for kind in self.control], dtype=np.bool_)
+
+    @cached_property
+    def bids(self) -> BoolArray:
+        """(nu,) which units are loads that follow the price: they take power, and follow a base point."""
+        takes = (self.p_min_mw < 0) & (self.p_max_mw <= 0)
+        return takes & self.controlled(Control.DISPATCHABLE)
 
     def segments_between(self, low_mw: FloatArray, high_mw: FloatArray) -> FloatArray:
         """Return (ns,) the part of each segment's width that lies between two outputs per unit (nu,), MW."""
