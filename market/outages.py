@@ -44,7 +44,10 @@ LODF_LEAST = 0.03
 _Buses = NDArray[np.int64]
 
 _BLOCK = 16
-"""Outages per back-solve: wider ones fall out of the processor's cache, and from 64 the solver starts threads that get in each other's way."""
+"""Outages per back-solve: wider ones fall out of the processor's cache, and from 64 the solver's threads get in each other's way."""
+
+_SHARE_NOISE = 1e-9
+"""Shares below this are the rounding of the back-solve, and are left out whatever the cut-off."""
 
 _SINGULAR = 1e-9
 """1 − PTDF_kk below this, where k is no bridge: negative reactances cancel what is left of the island."""
@@ -57,7 +60,7 @@ class Contingencies:
         topology: the grid before the outage.
         outages: names of branches, or ``"all"`` that are in service.
         emergency_factor: stands in for the emergency rating, times the continuous one, where a case has none or an equal one.
-        lodf_least: shares below this are left out; 0 keeps every share.
+        lodf_least: shares below this are left out; 0 keeps every one.
 
     Attributes:
         topology: the grid before the outage.
@@ -133,8 +136,7 @@ class Contingencies:
         shares *= b[lines]
         shares /= left[:, None]
         shares[outages[:, None] == lines[None, :]] = 0.0
-        counts = np.abs(shares) >= self.lodf_least if self.lodf_least > 0 else shares != 0
-        row, column = np.nonzero(counts)
+        row, column = np.nonzero(np.abs(shares) >= max(self.lodf_least, _SHARE_NOISE))
         return outages[row], lines[column], shares[row, column]
 
     @cached_property
