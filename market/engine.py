@@ -30,7 +30,7 @@ from market.admission import MW_LARGEST, listed, refusal
 from market.assembly import Assembled, Moment, Participants, assemble
 from market.certificate import TOLERANCES, certify
 from market.errors import CaseError
-from market.grid import BoolArray, Convention, FloatArray, Network, Topology
+from market.grid import Convention, FloatArray, Network, Topology
 from market.highs import SOLVER
 from market.matpower import Case
 from market.monitor import Monitor, Section
@@ -40,7 +40,7 @@ from market.outcomes import ClearingFailed, ClearingInputs, FailureReason, Outco
 from market.params import ClearingParams
 from market.pricing import price
 from market.program import NotSolved, Program
-from market.ranges import Horizon, horizon
+from market.ranges import Horizon, horizon, whole_range
 from market.reporting import Labels, digest, report
 from market.resources import Resources
 from market.sced import dispatch, program_of
@@ -161,7 +161,7 @@ class ClearingEngine:
             offenders by name, SOLVER_STATUS, KKT_FAILED. Never raises for market reasons.
         """
         participants, params = self.participants, self.params
-        if refused := refusal(inputs, self.network, self.book, params, self.load_buses):
+        if refused := refusal(inputs, self.network, self.book, params, self.load_buses, participants.resources):
             return _failed(inputs.interval_start_ns, completed_at_ns, *refused)
         labels = Labels(
             start_ns=inputs.interval_start_ns,
@@ -266,7 +266,7 @@ def clear_case(
         load[network.bus_index[bus]] = mw
     load += case.shunt_mw
     on = np.array([unit.id not in case.units_off for unit in participants.book.units], dtype=np.bool_)
-    reach = _whole_range(participants, on)
+    reach = whole_range(participants.book, on)
     monitor = _monitor(Topology(network, case.in_service, convention), (), outages, params)
     labels = Labels(
         start_ns=0,
@@ -277,22 +277,6 @@ def clear_case(
     )
     moment = Moment(monitor=monitor, load_mw=load, tie_mw=np.zeros(network.n_buses), reserve_mw={})
     return _clear(assemble(participants, [moment], reach, params), participants, reach, params, labels)
-
-
-def _whole_range(participants: Participants, on: BoolArray) -> Horizon:
-    """One period in which every unit that is on may be put anywhere."""
-    book = participants.book
-    low, high = np.where(on, book.p_min_mw, 0.0), np.where(on, book.p_max_mw, 0.0)
-    return Horizon(
-        running=on[None],
-        follows=np.zeros((1, len(on)), dtype=np.bool_),
-        provides=on[None],
-        low_mw=low[None],
-        high_mw=high[None],
-        least_mw=low[None],
-        most_mw=high[None],
-        widened_mw=np.zeros(1),
-    )
 
 
 def _monitor(topology: Topology, sections: tuple[Section, ...], outages: Outages | None, params: ClearingParams) -> Monitor:

@@ -215,6 +215,8 @@ def _penalty(assembled: Assembled, participants: Participants, output_mw: FloatA
     if len(f.periods) == 1:
         columns.append(assembled.storages.shortfall)
     total += float(sum(f.cost[column] @ x[column] for column in columns))
+    period = f.periods[0]
+    total += float(np.where(period.live_bus, 0.0, np.maximum(period.load_mw, 0.0)).sum()) * params.balance_penalty_per_mwh
     over = [limit for limit in result.solution.priced if limit.period == 0 and limit.over_mw != 0.0]
     kinds = assembled.problem.monitors[0].rows(np.array([limit.key for limit in over], dtype=np.int64)).kind
     return total + sum(abs(limit.over_mw) * params.penalties[kind] for limit, kind in zip(over, kinds, strict=True))
