@@ -12,7 +12,7 @@ topology's factor.
 
 An outage that cuts its island in two (*islanding*) has no such share: what it carried has no other way. Whether a branch is such a
 bridge is a question about the graph and is answered there, in whole numbers (:func:`bridges`), not by how close 1 − PTDF_kk comes
-to 0. Islanding outages are listed by name and not screened.
+to 0. Islanding outages are listed by name and not screened, and so are those of branches without reactance.
 
 Absent on purpose: outages of several branches at once, and of units.
 Source: Wood, Wollenberg and Sheblé, Power Generation, Operation, and Control, 3rd ed., ch. 7 (distribution factors).
@@ -66,6 +66,7 @@ class Contingencies:
         topology: the grid before the outage.
         outages: (no,) positions of the branches whose outages are screened, ascending.
         islanding: names of the branches asked for whose outage cuts an island in two, sorted; not screened.
+        couplers: names of the branches asked for that have no reactance, sorted; their outage would split a node and is not screened.
         out_already: names of the branches asked for that are open, sorted; nothing changes when they trip.
         emergency_mw: (nl,) limit after an outage, MW, in both directions; ``inf`` where there is none.
         lodf_least: the cut-off.
@@ -92,7 +93,11 @@ class Contingencies:
         network, closed = topology.network, topology.in_service
         asked: BoolArray = closed.copy() if isinstance(outages, str) else _asked(topology, outages)
         cut = bridges(network.n_buses, network.from_bus, network.to_bus, closed)
-        self.outages: IndexArray = np.flatnonzero(asked & closed & ~cut).astype(np.int32)
+        flat = np.zeros_like(closed)
+        if topology.busbars is not None:
+            flat[topology.busbars.branches] = True
+        self.outages: IndexArray = np.flatnonzero(asked & closed & ~cut & ~flat).astype(np.int32)
+        self.couplers = tuple(sorted(network.branch_ids[k] for k in np.flatnonzero(asked & flat & ~cut)))
         self.islanding = tuple(sorted(network.branch_ids[k] for k in np.flatnonzero(asked & cut)))
         self.out_already = tuple(sorted(network.branch_ids[k] for k in np.flatnonzero(asked & ~closed)))
 
@@ -134,6 +139,10 @@ class Contingencies:
         shares = np.take(theta, f[lines], axis=1)
         shares -= np.take(theta, t[lines], axis=1)
         shares *= b[lines]
+        if topology.busbars is not None:
+            inside = np.flatnonzero(np.isin(lines, topology.busbars.branches))
+            rows = topology.ptdf(lines[inside])
+            shares[:, inside] = (rows[:, f[outages]] - rows[:, t[outages]]).T
         shares /= left[:, None]
         shares[outages[:, None] == lines[None, :]] = 0.0
         row, column = np.nonzero(np.abs(shares) >= max(self.lodf_least, _SHARE_NOISE))
@@ -143,7 +152,7 @@ class Contingencies:
     def hash(self) -> str:
         """SHA-256 of the topology, the outages and their parameters, hex."""
         names = self.topology.network.branch_ids
-        asked = "\x1f".join([*sorted(names[k] for k in self.outages), "", *self.islanding, "", *self.out_already])
+        asked = "\x1f".join([*sorted(names[k] for k in self.outages), "", *self.islanding, "", *self.couplers, "", *self.out_already])
         limits = sha256(np.ascontiguousarray(self.emergency_mw).astype("<f8").tobytes()).hexdigest()
         return sha256("\x1e".join([self.topology.hash, repr(self.lodf_least), limits, asked]).encode()).hexdigest()
 
