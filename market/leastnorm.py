@@ -14,7 +14,7 @@ is the caller's: as the multipliers stand, the energy price is that of the refer
 of that bus; B puts the load-weighted price in its place.
 
 The equations leave a few directions free; in orthonormal coordinates s of these (measured by B) the program is to find the shortest s
-with G·s ≥ h, a least distance problem, solved by non-negative least squares (Lawson & Hanson, *Solving Least Squares Problems*, ch. 23).
+with G·s ≥ h, a least distance problem, solved by non-negative least squares (:mod:`market.nonnegative`).
 Of the columns at a bound, up to tens of thousands, only those enter that an answer would violate. What is returned has been checked:
 no column or row is violated, and the answer is a non-negative combination of what holds it.
 
@@ -28,10 +28,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
-from scipy.optimize import nnls
 from scipy.sparse import csr_array
 
 from market.grid import FloatArray, IndexArray
+from market.nonnegative import combine
 from market.rowblock import block, independent
 
 __all__ = ["LeastNorm", "least_norm_duals"]
@@ -208,11 +208,8 @@ class _Face:
         if np.linalg.matrix_rank(g, tol=_RANK) < self.free.shape[1]:
             return True
         # A point, if and only if some combination of all of them, each with a positive weight, cancels (Stiemke).
-        try:
-            _, rest = nnls(g.T, -g.sum(axis=0))
-        except RuntimeError:
-            return True
-        return bool(rest > 1e-7 * len(g))
+        cancelled = combine(g.T, -g.sum(axis=0))
+        return cancelled is None or cancelled[1] > 1e-7 * len(g)
 
 
 def _least_distance(g: FloatArray, h: FloatArray, tolerance: float) -> FloatArray | None:
@@ -225,16 +222,14 @@ def _least_distance(g: FloatArray, h: FloatArray, tolerance: float) -> FloatArra
     size = float(h.max(initial=0.0))
     if size <= tolerance:
         return np.zeros(g.shape[1])
-    scaled = h / size
-    try:
-        weight, rest = nnls(np.concatenate([g.T, scaled[None]]), np.append(np.zeros(g.shape[1]), 1.0), maxiter=100 + 10 * len(h))
-    except RuntimeError:
+    pulled = np.concatenate([g.T, h[None] / size])
+    length = np.linalg.norm(pulled, axis=0)
+    found = combine(pulled / length, np.append(np.zeros(g.shape[1]), 1.0))
+    if found is None or found[1] <= 1e-12:
         return None
-    if rest <= 1e-12:
-        return None
-    holds = weight > 0
+    holds = found[0] > 0
     s = np.asarray(np.linalg.lstsq(g[holds], h[holds], rcond=None)[0])
     if (h - g @ s).max(initial=0.0) > 0.1 * tolerance + 1e-12 * size:
         return None
-    _, apart = nnls(g[holds].T, s / size)
-    return s if apart <= 1e-9 * max(1.0, float(np.abs(s).max()) / size) else None
+    held = combine(g[holds].T, s / size)
+    return s if held is not None and held[1] <= 1e-9 * max(1.0, float(np.abs(s).max()) / size) else None
