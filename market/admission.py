@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from market.grid import Network
 from market.offers import Control, OfferBook
 from market.outcomes import ClearingInputs, FailureReason, PeriodAhead
+from market.params import ClearingParams
 from market.ranges import Ranges, ranges
 from market.resources import Resources
-from market.sced import ClearingParams
 
 __all__ = ["MW_LARGEST", "Ranges", "listed", "ranges", "refusal"]
 

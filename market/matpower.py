@@ -8,6 +8,7 @@ How the data are read:
     * Buses are named by their number, branches and units by their row counted from 1; a ``gen_name`` list names the units.
     * A bus draws its load Pd and its shunt conductance Gs (MW at 1 p.u.).
     * Out-of-service units and branches stay in the case, switched off. An isolated bus (type 4) loses load, units and branches.
+    * A branch with x = 0 is a closed bus-bar coupler, see :mod:`market.busbars`.
     * Rating 0 is no limit; tap 0 is 1; angle limits of ±360° or beyond, or both 0, are none.
     * Costs are polynomials up to the second degree or convex piecewise-linear curves; the rows for reactive power are not read.
 
@@ -26,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from market.errors import CaseError
-from market.grid import X_LEAST_PU, BoolArray, FloatArray, IndexArray, Network
+from market.grid import BoolArray, FloatArray, IndexArray, Network
 from market.offers import Control, Fuel, Quadratic, Segment, Unit
 
 __all__ = ["Case", "parse_case", "read_case"]
@@ -208,9 +209,6 @@ def _case(name: str, matrices: dict[str, _Matrix], base_mva: float, gen_names: l
     f, t = (_positions(numbers, branch, column, "a branch ends at") for column in (0, 1))
     in_service: BoolArray = (branch.values[:, 10] > 0) & ~isolated[f] & ~isolated[t]
     network = _network(bus, branch, f, t, base_mva)
-    shorted = in_service & (np.abs(network.x_pu) < X_LEAST_PU)
-    if shorted.any():
-        raise branch.refuse(int(shorted.argmax()), "in service with x = 0; give it a reactance or merge its buses")
     load_mw: FloatArray = np.where(isolated, 0.0, bus.values[:, 2])
     shunt_mw: FloatArray = np.where(isolated, 0.0, bus.values[:, 4])
     if not np.isfinite(load_mw + shunt_mw).all():

@@ -115,11 +115,11 @@ class Binding:
     """A limit that shaped the prices.
 
     Attributes:
-        kind: ``line`` for a branch limit in the intact grid.
-        id: the branch.
+        kind: ``line`` for a branch limit in the intact grid, ``n-1`` for one after an outage, ``section`` for an interface.
+        id: the branch or section.
         outage: the contingency it binds under, or null for the intact grid.
-        flow_mw: flow, positive from ``from`` to ``to``.
-        limit_mw: the limit, > 0.
+        flow_mw: flow, positive from ``from`` to ``to``; of a section the weighted sum; after the outage, where there is one.
+        limit_mw: the limit in the direction of the flow, MW.
         shadow_price: what one more MW of limit would save, in the case's money per MWh, >= 0.
     """
 
@@ -133,11 +133,20 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """A limit that was exceeded at its penalty: ``kind`` is ``line``, ``shed`` (load not served) or ``spill`` (excess)."""
+    """Something that was exceeded or missed at its penalty.
+
+    Attributes:
+        kind: ``line``, ``n-1``, ``section`` (a limit of the network), ``shed`` (load not served), ``spill`` (excess), ``reserve`` (a
+            requirement not met) or ``group`` (a limit of a group of units).
+        id: the branch, section, requirement or group; of load and excess the first bus of the island, or a dead bus.
+        mw: by how much, MW.
+        outage: the branch after whose outage the limit would be exceeded.
+    """
 
     kind: str
     id: str
     mw: float
+    outage: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +177,15 @@ class Cleared:
         uniform_price_per_mwh: load-weighted mean LMP, the user-side settlement price.
         objective_per_h: cost of the dispatch without penalties.
         hashes: SHA-256 of inputs, topology, parameters and result, hex, by name.
+        lmp_raw_per_mwh: price before floor and cap, of the buses where one of them acted.
+        storage_mw: what each storage gives less what it takes, MW.
+        soc_mwh: energy in each storage at the end of the interval, MWh.
+        reserve_mw: award by product and provider, MW, where it is not 0.
+        reserve_price_per_mwh: price of each reserve requirement per MW and hour.
+        ahead_energy_per_mwh: energy price of each period of the horizon after this one; advisory.
+        flags: what a reader of the prices should know: ``tied`` (equal offers shared), ``price_degenerate`` (the least of several price
+            sets), ``unsettled`` (a choice among equals was not reached and the solver's stands), ``priced_apart`` (the pricing run ended
+            elsewhere than the dispatch), ``islanding:N`` (N outages cut the grid and are not screened).
     """
 
     interval_start_ns: int
@@ -186,6 +204,13 @@ class Cleared:
     violations: tuple[Violation, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
     version: int = 1
+    lmp_raw_per_mwh: dict[str, float] = field(default_factory=dict)
+    storage_mw: dict[str, float] = field(default_factory=dict)
+    soc_mwh: dict[str, float] = field(default_factory=dict)
+    reserve_mw: dict[str, dict[str, float]] = field(default_factory=dict)
+    reserve_price_per_mwh: dict[str, float] = field(default_factory=dict)
+    ahead_energy_per_mwh: tuple[float, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

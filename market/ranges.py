@@ -23,9 +23,9 @@ import numpy as np
 from market.grid import BoolArray, FloatArray
 from market.offers import Control, OfferBook
 from market.outcomes import ClearingInputs, PeriodAhead
-from market.sced import ClearingParams
+from market.params import ClearingParams
 
-__all__ = ["Horizon", "Ranges", "horizon", "ranges"]
+__all__ = ["Horizon", "Ranges", "horizon", "ranges", "whole_range"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,6 +86,21 @@ def horizon(inputs: ClearingInputs, book: OfferBook, params: ClearingParams) -> 
     moments: tuple[ClearingInputs | PeriodAhead, ...] = (inputs, *inputs.ahead)
     steps = [walk.step(moment) for moment in moments]
     return Horizon(**{name: np.concatenate([getattr(step, name) for step in steps]) for name in Horizon.__dataclass_fields__})
+
+
+def whole_range(book: OfferBook, on: BoolArray) -> Horizon:
+    """Return one period in which every unit that is on (nu,) may be put anywhere between its limits: a case without history."""
+    low, high = np.where(on, book.p_min_mw, 0.0)[None], np.where(on, book.p_max_mw, 0.0)[None]
+    return Horizon(
+        running=on[None],
+        follows=np.zeros((1, len(on)), dtype=np.bool_),
+        provides=on[None],
+        low_mw=low,
+        high_mw=high,
+        least_mw=low,
+        most_mw=high,
+        widened_mw=np.zeros(1),
+    )
 
 
 class _Walk:

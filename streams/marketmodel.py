@@ -8,7 +8,7 @@ from detectors.topology_change import Element
 from ingest.points import PointTable
 from market.engine import ClearingEngine
 from market.rts_gmlc import RtsCase
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from streams.figures import GridModel
 from streams.intake import AreaIntake
 

@@ -13,7 +13,7 @@ from market.errors import ConfigError, Problem
 from market.matpower import read_case
 from market.rts_gmlc import RtsCase, load
 from market.rules import MarketRules
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from streams.figures import GridModel
 from streams.kpis import ControlParams
 from streams.marketmodel import MarketModel

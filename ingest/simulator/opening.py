@@ -15,7 +15,7 @@ from market.day_ahead import clear_day_ahead
 from market.offers import Control
 from market.outcomes import ClearingFailed
 from market.rts_gmlc import RtsCase
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from market.units import NS_PER_H, civil_day, day_start_ns
 
 __all__ = ["scheduled_base_points"]

@@ -9,9 +9,9 @@ import pytest
 from market.admission import ranges, refusal
 from market.offers import Control, OfferBook
 from market.outcomes import ClearingInputs, FailureReason, PeriodAhead
+from market.params import ClearingParams
 from market.reserves import Direction, ReserveProduct, ReserveRequirement, ShortageStep
 from market.resources import Resources
-from market.sced import ClearingParams
 from market.storage import Storage
 from tests.kit.grids import network, unit
 

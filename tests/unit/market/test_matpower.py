@@ -10,6 +10,7 @@ import pytest
 
 from market import matpower
 from market.errors import CaseError
+from market.grid import Topology
 from market.offers import Quadratic, Segment
 from market.rts_gmlc import _SHIPPED
 
@@ -67,6 +68,19 @@ def test_a_whole_case():
     assert [unit.id for unit in case.units] == ["1", "2", "3", "4"]
     assert [unit.area for unit in case.units] == ["1", "2", "2", "1"]
     assert case.units_off == ("3", "4")
+
+
+@pytest.mark.parametrize("x", ["0", "1e-30"])
+def test_a_branch_without_reactance_joins_its_buses(x):
+    case = matpower.parse_case(changed("0.01\t0.1\t0\t50\t60", f"0.01\t{x}\t0\t50\t60"))
+    topology = Topology(case.network, case.in_service)
+    assert topology.busbars is not None
+    assert topology.busbars.branches.tolist() == [0]
+    assert topology.limit_high_mw[0] == 50.0
+    # The phase shifter beside it circulates through it, and cannot push power anywhere else.
+    flow = topology.flows_mw(np.array([10.0, -10.0, 0.0]))
+    assert flow[:2].sum() == pytest.approx(10.0)
+    assert flow[1] == pytest.approx(-100 / (0.1 * 1.05) * np.pi / 18)
 
 
 def test_a_quadratic_cost_keeps_its_constant():
@@ -136,8 +150,6 @@ def test_plain_and_gzipped_files(tmp_path):
         (changed("\t0.02\t10", "\tInf\t10"), r"case:17: mpc\.gencost, row 1: holds an infinite cost"),
         (changed("\t7\t4\t50", "\t2\t4\t50"), r"case:8: mpc\.bus, row 3: bus 2 is given twice"),
         (changed("\t2\t7\t0.01", "\t2\t8\t0.01"), r"case:26: mpc\.branch, row 4: a branch ends at bus 8"),
-        (changed("0.01\t0.1\t0\t50\t60", "0.01\t0\t0\t50\t60"), r"case:23: mpc\.branch, row 1: in service with x = 0"),
-        (changed("0.01\t0.1\t0\t50\t60", "0.01\t1e-30\t0\t50\t60"), r"case:23: mpc\.branch, row 1: in service with x = 0"),
         (changed("1\t80\t10;", "1\t80\t90;"), r"case:11: mpc\.gen, row 1: unit 1: p_min 90.0 MW above p_max 80.0 MW"),
         (changed("\t0.02\t10", "\t-0.02\t10"), r"case:11: mpc\.gen, row 1: unit 1: .*make it convex"),
         (changed("20\t200\t60\t1000", "20\t200\t60\t300"), r"case:18: mpc\.gencost, row 2: the cost curve is not convex"),

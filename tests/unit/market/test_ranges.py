@@ -7,8 +7,8 @@ import pytest
 
 from market.offers import Control, OfferBook
 from market.outcomes import ClearingInputs, PeriodAhead
+from market.params import ClearingParams
 from market.ranges import Horizon, horizon, ranges
-from market.sced import ClearingParams
 from tests.kit.grids import unit
 
 BOOK = OfferBook(

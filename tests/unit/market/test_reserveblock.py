@@ -13,11 +13,11 @@ from market.formulation import Builder
 from market.grid import FloatArray
 from market.offers import OfferBook, Segment, Unit
 from market.outcomes import ClearingInputs, PeriodAhead
+from market.params import ClearingParams
 from market.ranges import Horizon, horizon
 from market.reserveblock import ReserveBlock, ReserveBook, add_reserves
 from market.reserves import Direction, ReserveOffer, ReserveProduct, ReserveRequirement, ShortageStep, standing_offers
 from market.resources import Resources
-from market.sced import ClearingParams
 from market.storage import Storage
 from market.storageblock import StorageBlock, StorageBook, add_storages
 from market.unitblock import UnitBlock, add_units

@@ -13,9 +13,9 @@ from market.formulation import Builder
 from market.grid import FloatArray
 from market.offers import Control, OfferBook, Unit
 from market.outcomes import ClearingInputs, PeriodAhead
+from market.params import ClearingParams
 from market.ranges import Horizon, horizon
 from market.resources import UnitGroup
-from market.sced import ClearingParams
 from market.unitblock import GroupRows, RampRows, UnitBlock, add_groups, add_ramps, add_units
 from tests.kit.grids import network, unit
 from tests.kit.monolith import Answer, periods, solve
