@@ -75,6 +75,7 @@ class LinearProgram:
         for name, value in _OPTIONS.items():
             self._highs.setOptionValue(name, value)
         self._low, self._high = np.zeros(0), np.zeros(0)
+        self._cost, self._upper = np.zeros(0), np.zeros(0)
         self.add_columns(cost, upper)
         self.add_rows(low, high, rows)
 
@@ -98,6 +99,7 @@ class LinearProgram:
     def add_columns(self, cost: FloatArray, upper: FloatArray, entries: tuple[IndexArray, IndexArray, FloatArray] | None = None) -> None:
         """Append columns; ``entries`` are (start (n,), row (nnz,), value (nnz,)), none for columns that stand in no row yet."""
         n = len(cost)
+        self._cost, self._upper = np.concatenate([self._cost, cost]), np.concatenate([self._upper, upper])
         nothing = (np.zeros(n, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0))
         start, row, value = entries or nothing
         self._highs.addCols(n, cost, np.zeros(n), upper, len(row), start, row, value)
@@ -111,6 +113,7 @@ class LinearProgram:
     def change_columns(self, column: NDArray[np.integer[Any]], cost: FloatArray, upper: FloatArray) -> None:
         """Give some columns another cost and upper bound, in place."""
         self.change_costs(column, cost)
+        self._upper[column] = upper
         self._highs.changeColsBounds(len(column), column.astype(np.int32), np.zeros(len(column)), upper)
 
     def change_all_columns(self, cost: FloatArray, upper: FloatArray) -> None:
@@ -119,6 +122,7 @@ class LinearProgram:
 
     def change_costs(self, column: NDArray[np.integer[Any]], cost: FloatArray) -> None:
         """Give some columns another cost."""
+        self._cost[column] = cost
         self._highs.changeColsCost(len(column), column.astype(np.int32), cost)
 
     def change_rows(self, row: NDArray[np.integer[Any]], low: FloatArray, high: FloatArray) -> None:
@@ -129,6 +133,10 @@ class LinearProgram:
     def row_bounds(self) -> tuple[FloatArray, FloatArray]:
         """Return (m,) lower and upper bounds of the rows."""
         return self._low, self._high
+
+    def column_data(self) -> tuple[FloatArray, FloatArray]:
+        """Return (n,) costs and upper bounds of the columns."""
+        return self._cost, self._upper
 
     def equal_rows(self) -> BoolArray:
         """Return (m,) which rows are equations."""

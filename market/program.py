@@ -404,6 +404,18 @@ class Program:
             rounds=rounds,
         )
 
+    def rows_of_first_period(self) -> NDArray[np.intp]:
+        """Return the rows of the program in which a column of the first period stands."""
+        f = self.formulation
+        touched = np.zeros(self._n_rows, dtype=np.bool_)
+        touched[self._row_of_island[0][f.periods[0].live]] = True
+        touched[self.network_row[self.network.period == 0]] = True
+        inside = np.flatnonzero(self.structure_row >= 0)
+        if len(inside):
+            first = np.where(f.period == 0, 1.0, 0.0)
+            touched[self.structure_row[inside]] = (abs(f.rows[inside]) @ first) > 0
+        return np.flatnonzero(touched)
+
     def energy_weights(self) -> csr_array[np.float64]:
         """Return (rows, rows) the change from the solver's duals to prices that no reference bus and no scaling shapes.
 

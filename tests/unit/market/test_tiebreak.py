@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
+from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
 from market.tiebreak import fair_share, optimal_face
@@ -41,6 +41,16 @@ def instance(seed: int, spread: float) -> tuple[Array, Array, Array, Array, Arra
     return x, upper, weight, rows, low, high
 
 
+def distance(columns: Array, target: Array) -> float:
+    """How near a non-negative combination of columns comes to a vector, by its largest component; by a linear program."""
+    r, p = columns.shape
+    one = np.ones((r, 1))
+    both = np.block([[columns, -one], [-columns, -one]]) if r else np.zeros((0, p + 1))
+    solved = linprog(np.append(np.zeros(p), 1.0), A_ub=both, b_ub=np.concatenate([target, -target]))
+    assert solved.status == 0
+    return float(solved.fun)
+
+
 def residual(x: Array, upper: Array, weight: Array, rows: Array, low: Array, high: Array) -> float:
     """How far the gradient is from what rows and bounds at their limits can hold, relative; 0 at the optimum and only there."""
     made, near = rows @ x, 1e-6
@@ -52,8 +62,7 @@ def residual(x: Array, upper: Array, weight: Array, rows: Array, low: Array, hig
     length = np.linalg.norm(hold, axis=0)
     hold = hold[:, length > 0] / length[length > 0]
     gradient = x / weight
-    rest = nnls(hold, gradient, maxiter=10_000)[1] if hold.shape[1] else np.linalg.norm(gradient)
-    return float(rest / (1 + np.linalg.norm(gradient)))
+    return distance(hold, gradient) / (1 + np.linalg.norm(gradient))
 
 
 def test_equals_at_one_place_are_awarded_in_proportion_to_what_they_offered():
