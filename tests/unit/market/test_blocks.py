@@ -13,11 +13,11 @@ from scipy.optimize import linprog
 from market.formulation import Builder, Formulation
 from market.offers import OfferBook, Segment, Unit
 from market.outcomes import ClearingInputs, PeriodAhead
+from market.params import ClearingParams
 from market.ranges import Horizon, horizon
 from market.reserveblock import ReserveBook, add_reserves
 from market.reserves import Direction, ReserveOffer, ReserveProduct, ReserveRequirement, ShortageStep
 from market.resources import Resources, UnitGroup
-from market.sced import ClearingParams
 from market.storage import Storage
 from market.storageblock import StorageBook, add_storages
 from market.unitblock import add_groups, add_ramps, add_units
