@@ -253,15 +253,23 @@ class OfferBook:
         return mark.hexdigest()
 
 
-def with_offer(unit: Unit, segments: Sequence[Segment]) -> Unit:
+def with_offer(unit: Unit, segments: Sequence[Segment], *, monotone: bool = True) -> Unit:
     """Return the unit with its cost replaced by segments that start at 0 MW (at ``p_min_mw`` where that is negative).
 
     What lies below ``p_min_mw`` becomes part of the cost of running at the minimum; what is not offered is not available.
 
+    Args:
+        unit: the unit.
+        segments: its offer.
+        monotone: whether falling prices are refused. Where a market admits them (False), each segment is a block of its own, and
+            blocks are taken in order of price wherever they were written; equal prices in the order written. A linear program would
+            take them so in any case: it cannot be made to buy the dear first megawatts in order to reach the cheap ones.
+
     Raises:
         CaseError: falling prices, segments of no width, or an offer that does not reach ``p_min_mw``.
     """
-    probe = replace(unit, segments=tuple(segments), quadratic=None)  # refuses falling prices before anything is cut
+    offer = tuple(segments) if monotone else tuple(sorted(segments, key=lambda segment: segment.price_per_mwh))
+    probe = replace(unit, segments=offer, quadratic=None)  # refuses falling prices before anything is cut
     start_mw = min(unit.p_min_mw, 0.0)
     offered_mw = start_mw + sum(s.mw for s in probe.segments)
     if offered_mw < unit.p_min_mw:

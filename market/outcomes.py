@@ -180,9 +180,10 @@ class Cleared:
         lmp_raw_per_mwh: price before floor and cap, of the buses where one of them acted.
         storage_mw: what each storage gives less what it takes, MW.
         soc_mwh: energy in each storage at the end of the interval, MWh.
+        simultaneous_mw: power that a storage was awarded on both sides at once, MW, where it is not 0 (:mod:`market.storage`).
         reserve_mw: award by product and provider, MW, where it is not 0.
         reserve_price_per_mwh: price of each reserve requirement per MW and hour.
-        ahead_energy_per_mwh: energy price of each period of the horizon after this one; advisory.
+        ahead_energy_per_mwh: energy price of each period of the horizon after this one; advisory; None where no island lives.
         flags: what a reader of the prices should know: ``tied`` (equal offers shared), ``price_degenerate`` (the least of several price
             sets), ``unsettled`` (a choice among equals was not reached and the solver's stands), ``priced_apart`` (the pricing run ended
             elsewhere than the dispatch), ``islanding:N`` (N outages cut the grid and are not screened).
@@ -209,8 +210,9 @@ class Cleared:
     soc_mwh: dict[str, float] = field(default_factory=dict)
     reserve_mw: dict[str, dict[str, float]] = field(default_factory=dict)
     reserve_price_per_mwh: dict[str, float] = field(default_factory=dict)
-    ahead_energy_per_mwh: tuple[float, ...] = ()
+    ahead_energy_per_mwh: tuple[float | None, ...] = ()
     flags: tuple[str, ...] = ()
+    simultaneous_mw: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

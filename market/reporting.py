@@ -93,9 +93,14 @@ def report(
         else dict(zip(held.book.requirements, held.requirement_price_per_mwh(result.pricing.row_price)[0].tolist(), strict=True)),
         ahead_energy_per_mwh=tuple(
             price(problem.formulation, result.pricing, result.pricing_injection_mw[t], params, t).energy_per_mwh
+            if problem.formulation.periods[t].live.any()
+            else None
             for t in range(1, len(problem.formulation.periods))
         ),
         flags=tuple(_flags(monitor, result)),
+        simultaneous_mw={
+            name: mw for name, mw in zip(storages.book.ids, storages.simultaneous_mw(x)[0].tolist(), strict=True) if mw > _REPORTED_FROM_MW
+        },
     )
     hashes = {
         "input": labels.input_hash,

@@ -90,6 +90,14 @@ def test_a_ramp_pays_for_tomorrow_with_a_price_below_the_offer():
     assert found.price == pytest.approx([-30.0, 50.0])
 
 
+def test_a_unit_that_must_be_down_tomorrow_stays_low_today():
+    """Slow, at 10, may come down by 20 MW a period from 90; to be at 60 next it gives 80 of the 110 now, and fast the rest."""
+    slow, fast = unit("slow", "1", (200.0, 10.0), ramp_mw_per_min=4.0), unit("fast", "1", (200.0, 50.0))
+    found = clear([slow, fast], [110.0, 60.0], output_mw={"slow": 90.0})
+    assert found.output_mw[:, 1].tolist() == pytest.approx([80.0, 60.0])
+    assert found.price == pytest.approx([50.0, -30.0])
+
+
 def test_without_the_ramp_each_period_stands_alone():
     slow, fast = unit("slow", "1", (200.0, 10.0)), unit("fast", "1", (200.0, 50.0))
     found = clear([slow, fast], [100.0, 140.0], output_mw={"slow": 90.0})
@@ -188,6 +196,13 @@ def test_a_group_is_kept_within_its_limits_and_its_dual_is_what_that_costs():
     assert found.output_mw.tolist() == [[50.0, 10.0, 30.0], [50.0, 0.0, 0.0]]
     assert found.answer.row_dual[found.groups.row].ravel().tolist() == pytest.approx([-19.0, 0.0])
     assert found.groups.beyond_mw(found.answer.x).ravel().tolist() == [0.0, 0.0]
+
+
+def test_the_least_outputs_of_members_count_towards_a_least_sum():
+    units = [unit("a", "1", (50.0, 10.0)), unit("b", "1", (50.0, 11.0), p_min_mw=20.0)]
+    found = clear(units, [60.0], (UnitGroup(id="g", members=("b",), low_mw=35.0),))
+    assert found.output_mw.tolist() == [pytest.approx([25.0, 35.0])]
+    assert found.answer.row_dual[found.groups.row].tolist() == [pytest.approx([1.0])]
 
 
 def test_a_group_that_cannot_keep_its_limits_misses_them_at_a_price():
