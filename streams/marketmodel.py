@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from detectors.topology_change import Element
 from ingest.points import PointTable
 from market.engine import ClearingEngine
-from market.rts_gmlc import RtsCase
 from market.params import ClearingParams
+from market.rts_gmlc import RtsCase
 from streams.figures import GridModel
 from streams.intake import AreaIntake
 
