@@ -178,6 +178,7 @@ class Cleared:
         objective_per_h: cost of the dispatch without penalties.
         hashes: SHA-256 of inputs, topology, parameters and result, hex, by name.
         lmp_raw_per_mwh: price before floor and cap, of the buses where one of them acted.
+        substitute_bus: of dead buses that were reached from a live one before they died, the nearest of those: its price stands in.
         storage_mw: what each storage gives less what it takes, MW.
         soc_mwh: energy in each storage at the end of the interval, MWh.
         simultaneous_mw: power that a storage was awarded on both sides at once, MW, where it is not 0 (:mod:`market.storage`).
@@ -206,6 +207,7 @@ class Cleared:
     hashes: dict[str, str] = field(default_factory=dict)
     version: int = 1
     lmp_raw_per_mwh: dict[str, float] = field(default_factory=dict)
+    substitute_bus: dict[str, str] = field(default_factory=dict)
     storage_mw: dict[str, float] = field(default_factory=dict)
     soc_mwh: dict[str, float] = field(default_factory=dict)
     reserve_mw: dict[str, dict[str, float]] = field(default_factory=dict)
