@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from detectors.topology_change import Element
@@ -24,6 +25,7 @@ class MarketModel:
         elements: every branch with its voltage, for the topology detector.
         rating_mw: continuous rating by branch.
         area_of_bus: control area by bus.
+        make_engine: builds an engine that clears as ``engine`` does, elsewhere: it pickles.
     """
 
     grid: GridModel
@@ -33,6 +35,7 @@ class MarketModel:
     rating_mw: dict[str, float]
     area_of_bus: dict[str, str]
     params: ClearingParams
+    make_engine: Callable[[], ClearingEngine]
 
     def intake(self, area: str) -> AreaIntake:
         """Return the intake of an area that has taken nothing in yet."""

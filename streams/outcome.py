@@ -6,7 +6,7 @@ Pure, and used by the agent and by the replay alike, so that what is computed ag
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 from market.day_ahead import DayAhead, clear_day_ahead
 from market.engine import ClearingEngine
@@ -18,7 +18,15 @@ from market.units import day_start_ns
 from streams.clearing import DayAheadPlan, DayAheadWanted, plan_of
 from streams.marketmodel import MarketModel
 
-__all__ = ["clearing_records", "day_ahead_records", "day_ahead_result", "solved"]
+__all__ = ["clearing_records", "day_ahead_records", "day_ahead_result", "from_outside", "solved"]
+
+_FROM_OUTSIDE: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
+"""Failures that depend on more than the inputs: how fast the machine was, whether the engine answered at all."""
+
+
+def from_outside(outcome: Outcome) -> TypeGuard[ClearingFailed]:
+    """Whether the inputs do not explain an outcome, so that it is taken as recorded and never computed again."""
+    return isinstance(outcome, ClearingFailed) and outcome.reason in _FROM_OUTSIDE
 
 
 def solved(engine: ClearingEngine, inputs: ClearingInputs) -> Outcome:

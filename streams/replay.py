@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from market import facts
 from market.decisions import Decision
-from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
 from market.units import day_start_ns
 from streams import breaker, grid, topics, wire
@@ -40,7 +40,7 @@ from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import AreaIntake, Taken
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
-from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
+from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, from_outside, solved
 from streams.topics import Topic
 from streams.transport.records import Record
 
@@ -48,9 +48,6 @@ __all__ = ["STAGES", "Base", "Difference", "RecordSource", "Span", "StageReport"
 
 _SHOWN: Final = 20
 """Differences a stage reports in full; the others are counted."""
-
-_EXTERNAL: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
-"""Failures that depend on more than the inputs: how fast the machine was, whether the engine answered at all."""
 
 _TELEMETRY_FACTS: Final = (facts.SwitchReported, facts.FlowReported, facts.LoadReported, facts.ControlReported)
 
@@ -356,7 +353,7 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
         if known is None:
             continue  # never answered: the process died, or a silent engine; the breaker counts it as missing
         outcome: Cleared | ClearingFailed
-        if isinstance(known, ClearingFailed) and known.reason in _EXTERNAL:
+        if from_outside(known):
             report.external += 1
             outcome = known
         else:
