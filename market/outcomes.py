@@ -15,6 +15,7 @@ __all__ = [
     "ClearingFailed",
     "ClearingInputs",
     "FailureReason",
+    "InputQuality",
     "Outcome",
     "OutcomeStatus",
     "Violation",
@@ -46,6 +47,38 @@ class FailureReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputQuality:
+    """How far frozen inputs can be trusted, as it was when they were frozen; :mod:`market.gates` judges it.
+
+    Attributes:
+        output_mw: Σ|output| of the units that are measured, MW.
+        stale_output_mw: of those whose value is not GOOD and fresh.
+        stale_units: their names, sorted.
+        replaced_units: units whose output is that of their base point, because telemetry was too old; sorted.
+        generation_mw, load_mw, import_mw: sums as measured, MW; None where a unit or a load is not measured.
+        worst_area: where generation, load and interchange as measured contradict each other most, and area_gap_mw by how much; empty
+            where no interchange is measured.
+        topology_age_s: age of the oldest switch position, s, of switch_point; None without switches.
+        horizon_s: from the measurement of the load to the middle of the interval, s.
+        load_persisted: why the load is the one measured and no forecast; empty where it was forecast.
+    """
+
+    output_mw: float = 0.0
+    stale_output_mw: float = 0.0
+    stale_units: tuple[str, ...] = ()
+    replaced_units: tuple[str, ...] = ()
+    generation_mw: float | None = None
+    load_mw: float | None = None
+    import_mw: float = 0.0
+    worst_area: str = ""
+    area_gap_mw: float = 0.0
+    topology_age_s: float | None = None
+    switch_point: str = ""
+    horizon_s: float = 0.0
+    load_persisted: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClearingInputs:
     """What one interval is cleared from, frozen at the gate; the record of it makes the clearing repeatable.
 
@@ -61,6 +94,7 @@ class ClearingInputs:
         used_points: how many points were used.
         oldest_s: age of the oldest value used, s.
         notes: what was substituted and with what, for people.
+        quality: how far they can be trusted; None in records of releases that did not say.
     """
 
     interval_start_ns: int
@@ -74,6 +108,7 @@ class ClearingInputs:
     used_points: int = 0
     oldest_s: float = 0.0
     notes: tuple[str, ...] = ()
+    quality: InputQuality | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ comparators are kept exactly: 以上 and 以内 include the number, 超过 exclu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from math import isfinite
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from market.errors import ConfigError, Problem, UnitError
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day
 
-__all__ = ["GUANGDONG_2023", "MarketRules", "Mode", "Modes", "TopologyHard", "rules_from"]
+__all__ = ["GUANGDONG_2023", "InputGates", "LoadForecast", "MarketRules", "Mode", "Modes", "TopologyHard", "rules_from"]
 
 
 class Mode(StrEnum):
@@ -52,6 +52,26 @@ class TopologyHard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputGates:
+    """How old, how incomplete and how contradictory telemetry may be that an interval is cleared from (:mod:`market.gates`)."""
+
+    unit_age_s: int = _cited(60, "policy: older than this, and than twice its period, a unit's output is taken from its base point")
+    stale_generation_pct: float = _cited(5.0, "policy: share of the output told by stale telemetry above which there is no result")
+    balance_pct: float = _cited(
+        3.0, "policy: generation less load less export, % of load, above which the measurements contradict each other"
+    )
+    topology_age_min: float = _cited(20.0, "policy, after ERCOT's desk manual: positions older than this make a result degraded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadForecast:
+    """How the load of an interval is foreseen from the load measured before it (:mod:`streams.loadforecast`)."""
+
+    ratio_max: float = _cited(1.2, "policy: a profile that asks for a larger change, up or down, is not followed; 1 follows none")
+    persisted_min: float = _cited(15.0, "policy: a load that is held this long or longer for want of a profile makes a result degraded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRules:
     """One version of the market rules.
 
@@ -81,6 +101,8 @@ class MarketRules:
 
     modes: Modes = field(default_factory=Modes)
     topology_hard: TopologyHard = field(default_factory=TopologyHard)
+    input_gates: InputGates = field(default_factory=InputGates)
+    load_forecast: LoadForecast = field(default_factory=LoadForecast)
     top_voltage_kv: float = _cited(500.0, "policy, table 1.5: the voltage from which an element counts")
     breaker_debounce_s: int = _cited(10, "policy, table 1.5: a position counts once it has held this long")
     reclose_s: int = _cited(10, "policy, table 1.5: an opening that recloses in time was no loss")
@@ -192,7 +214,7 @@ def _checked(overrides: Mapping[str, Any], base: Any, where: str, problems: list
             problems.append(Problem(where, f"unknown rule {name!r}; known: {', '.join(sorted(known))}"))
             continue
         current = known[name]
-        if isinstance(current, Modes | TopologyHard):
+        if is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
                 problems.append(Problem(where, f"{name}: expected names and values, got {value!r}"))
             else:

@@ -31,7 +31,7 @@ from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
 from streams.lanes import SHOWN, Lane, Lanes, Observer
 from streams.marketmodel import MarketModel
 from streams.notes import Notes
-from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, from_outside, solved
+from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, from_outside, marked, refused, solved
 from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
@@ -261,6 +261,8 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         return await answers.note(identity_of(request), _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed), event)
 
     async def computed(inputs: ClearingInputs, known: _Answer | None) -> Outcome:
+        if (failed := refused(inputs, model.grid.rules)) is not None:
+            return failed
         # An answer that was given once is there to be computed, whatever it takes: another one would contradict it.
         if hooks.solver is None or known is not None:
             return await asyncio.to_thread(solved, model.engine, inputs)
@@ -275,7 +277,7 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         else:
             outcome = _failed_by_fault(inputs) if fault else await computed(inputs, known)
         answer = known or await noted(inputs, event, fault, outcome if from_outside(outcome) else None)
-        outcome = replace(outcome, completed_at_ns=answer.completed_at_ns)
+        outcome = replace(marked(outcome, inputs, model.grid.rules), completed_at_ns=answer.completed_at_ns)
         await shell.emit(clearing_records(outcome, inputs, model))
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:

@@ -12,13 +12,15 @@ from market.day_ahead import DayAhead, clear_day_ahead
 from market.engine import ClearingEngine
 from market.errors import CaseError
 from market.facts import ClearingReported, ClearingStatus, Segment
-from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
+from market.gates import judged
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome, OutcomeStatus
 from market.prices import settled_price
+from market.rules import MarketRules
 from market.units import day_start_ns
 from streams.clearing import DayAheadPlan, DayAheadWanted, plan_of
 from streams.marketmodel import MarketModel
 
-__all__ = ["clearing_records", "day_ahead_records", "day_ahead_result", "from_outside", "solved"]
+__all__ = ["clearing_records", "day_ahead_records", "day_ahead_result", "from_outside", "marked", "refused", "solved"]
 
 _FROM_OUTSIDE: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
 """Failures that depend on more than the inputs: how fast the machine was, whether the engine answered at all."""
@@ -27,6 +29,22 @@ _FROM_OUTSIDE: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATU
 def from_outside(outcome: Outcome) -> TypeGuard[ClearingFailed]:
     """Whether the inputs do not explain an outcome, so that it is taken as recorded and never computed again."""
     return isinstance(outcome, ClearingFailed) and outcome.reason in _FROM_OUTSIDE
+
+
+def refused(inputs: ClearingInputs, rules: MarketRules) -> ClearingFailed | None:
+    """Return the failure of inputs that no price may be made of, or None."""
+    judgement = judged(inputs, rules)
+    if judgement.refused is None:
+        return None
+    reason, detail = judgement.refused
+    return ClearingFailed(interval_start_ns=inputs.interval_start_ns, completed_at_ns=inputs.frozen_at_ns, reason=reason, detail=detail)
+
+
+def marked(outcome: Outcome, inputs: ClearingInputs, rules: MarketRules) -> Outcome:
+    """Return an outcome with what the quality of its inputs says of it; its hashes are those of what the engine computed."""
+    if not isinstance(outcome, Cleared) or outcome.status is not OutcomeStatus.OK or not judged(inputs, rules).degraded:
+        return outcome
+    return replace(outcome, status=OutcomeStatus.OK_DEGRADED)
 
 
 def solved(engine: ClearingEngine, inputs: ClearingInputs) -> Outcome:

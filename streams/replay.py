@@ -40,7 +40,7 @@ from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import AreaIntake, Taken
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
-from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, from_outside, solved
+from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, from_outside, marked, refused, solved
 from streams.topics import Topic
 from streams.transport.records import Record
 
@@ -357,7 +357,9 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
             report.external += 1
             outcome = known
         else:
-            outcome = replace(solved(model.engine, record), completed_at_ns=known.completed_at_ns)
+            rules = model.grid.rules
+            computed = refused(record, rules) or marked(solved(model.engine, record), record, rules)
+            outcome = replace(computed, completed_at_ns=known.completed_at_ns)
         for answer in clearing_records(outcome, record, model):
             recorded.compare(answer, cause)
     recorded.close()
