@@ -7,7 +7,7 @@ the inputs were made of is frozen with them (:class:`market.outcomes.InputQualit
 too much generation is stale   no result, INPUT_STALE
 generation, load and ties      no result, INPUT_INVALID
   contradict each other
-outputs taken from base        a degraded result
+much output taken from base    a degraded result
   points, old positions,
   a load held for long
 =============================  ========================================================
@@ -73,8 +73,9 @@ def _unbalanced(quality: InputQuality, gates: InputGates) -> tuple[FailureReason
 
 def _degraded(quality: InputQuality, rules: MarketRules) -> tuple[str, ...]:
     gates, found = rules.input_gates, []
-    if quality.replaced_units:
-        found.append(f"outputs of units {listed(quality.replaced_units)} are those of their base points: their telemetry is too old")
+    if quality.replaced_output_mw * 100.0 > gates.replaced_generation_pct * quality.output_mw:
+        share = f"{quality.replaced_output_mw:,.0f} of {quality.output_mw:,.0f} MW of output"
+        found.append(f"{share} is that of base points, for want of telemetry: units {listed(quality.replaced_units)}")
     if quality.topology_age_s is not None and quality.topology_age_s > gates.topology_age_min * _S_PER_MIN:
         age = f"{quality.topology_age_s / _S_PER_MIN:.0f} min old, at most {gates.topology_age_min:g}"
         found.append(f"the position {quality.switch_point} is {age}; restore its telemetry, or confirm it")

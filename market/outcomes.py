@@ -54,7 +54,7 @@ class InputQuality:
         output_mw: Σ|output| of the units that are measured, MW.
         stale_output_mw: of those whose value is not GOOD and fresh.
         stale_units: their names, sorted.
-        replaced_units: units whose output is that of their base point, because telemetry was too old; sorted.
+        replaced_units: units whose output is that of their base point, because telemetry was too old; sorted. replaced_output_mw is theirs.
         generation_mw, load_mw, import_mw: sums as measured, MW; None where a unit or a load is not measured.
         worst_area: where generation, load and interchange as measured contradict each other most, and area_gap_mw by how much; empty
             where no interchange is measured.
@@ -67,6 +67,7 @@ class InputQuality:
     stale_output_mw: float = 0.0
     stale_units: tuple[str, ...] = ()
     replaced_units: tuple[str, ...] = ()
+    replaced_output_mw: float = 0.0
     generation_mw: float | None = None
     load_mw: float | None = None
     import_mw: float = 0.0
@@ -169,6 +170,7 @@ class Cleared:
         uniform_price_per_mwh: load-weighted mean LMP, the user-side settlement price.
         objective_per_h: cost of the dispatch without penalties.
         hashes: SHA-256 of inputs, topology, parameters and result, hex, by name.
+        review: why people must look at it before its prices are settled; empty where nothing speaks against it.
     """
 
     interval_start_ns: int
@@ -187,6 +189,7 @@ class Cleared:
     violations: tuple[Violation, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
     version: int = 1
+    review: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,7 @@ class PriceBook:
         given: (start, regime, rev) of the records of the last day that can still be revised.
         day_ahead: results by operating day, at most the last three.
         last_valid: (start, price) of the last interval whose market price was in force.
+        doubted: starts of intervals in ``results`` whose result is under review, ascending.
     """
 
     next_start_ns: int
@@ -76,6 +77,7 @@ class PriceBook:
     day_ahead: tuple[DayAheadPrices, ...] = ()
     last_valid: tuple[int, float] | None = None
     current: PriceInForce | None = field(default=None)
+    doubted: tuple[int, ...] = ()
 
 
 def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
@@ -84,10 +86,11 @@ def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
     return PriceBook(next_start_ns=floor_ns(ts_ns + step - 1, step))
 
 
-def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, version: int) -> PriceBook:
-    """Remember a valid real-time result."""
+def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, version: int, *, doubted: bool = False) -> PriceBook:
+    """Remember a valid real-time result; one that is doubted makes a provisional price."""
     kept = tuple(entry for entry in book.results if entry[0] != start_ns)
-    return replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)))
+    under_review = {*book.doubted, start_ns} if doubted else {*book.doubted} - {start_ns}
+    return replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)), doubted=tuple(sorted(under_review)))
 
 
 def with_day_ahead(book: PriceBook, start_ns: int, price_cny_per_mwh: tuple[float, ...], version: int, rules: MarketRules) -> PriceBook:
@@ -179,7 +182,7 @@ def _give(
         price_cny_per_mwh=price_cny_per_mwh,
         rev=rev,
         source=source,
-        provisional=regime is not Regime.MARKET,
+        provisional=regime is not Regime.MARKET or start_ns in book.doubted,
         rule_set=rules.id,
     )
     records.append(record)
@@ -198,7 +201,8 @@ def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
     given = tuple(entry for entry in book.given if entry[0] > now_ns - _REVISED_NS)
     open_starts = {start_ns for start_ns, _, _ in given}
     results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns or entry[0] in open_starts)
-    return replace(book, given=given, results=results)
+    starts = {start_ns for start_ns, _, _ in results}
+    return replace(book, given=given, results=results, doubted=tuple(start_ns for start_ns in book.doubted if start_ns in starts))
 
 
 def _market(result: tuple[int, float, int]) -> _Price:

@@ -18,8 +18,9 @@ import msgspec
 
 from ingest.bundle import FrameBundle
 from ingest.frame import TelemetryFrame
+from market.credibility import Reference
 from market.facts import CommandGiven, Fact
-from market.outcomes import ClearingFailed, ClearingInputs, FailureReason, Outcome
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
 from market.rules import MarketRules
 from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
@@ -31,7 +32,18 @@ from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
 from streams.lanes import SHOWN, Lane, Lanes, Observer
 from streams.marketmodel import MarketModel
 from streams.notes import Notes
-from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, from_outside, marked, refused, solved
+from streams.outcome import (
+    clearing_records,
+    day_ahead_records,
+    day_ahead_result,
+    from_before,
+    from_outside,
+    held_against,
+    marked,
+    refused,
+    solved,
+    told_before,
+)
 from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
@@ -249,24 +261,36 @@ class _Answer(msgspec.Struct):
     completed_at_ns: int
     fault: str | None
     failed: ClearingFailed | None = None
+    review: tuple[str, ...] = ()
 
 
 _ANSWERS_KEPT: Final = 16
+_REFERENCE: Final = b"reference"
+"""What the next result is held against."""
 
 
 def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
-    answers = Notes(shell, _table(app, "clearing", topics.INPUTS), _Answer, _ANSWERS_KEPT)
+    kept = _table(app, "clearing", topics.INPUTS)
+    answers = Notes(shell, kept, _Answer, _ANSWERS_KEPT)
+    rules = model.grid.rules
 
-    async def noted(request: Any, event: Any, fault: str | None = None, failed: ClearingFailed | None = None) -> _Answer:
-        return await answers.note(identity_of(request), _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed), event)
+    async def noted(request: Any, event: Any, fault: str | None = None, outcome: Outcome | None = None) -> _Answer:
+        failed = outcome if isinstance(outcome, ClearingFailed) and (from_outside(outcome) or from_before(outcome)) else None
+        review = outcome.review if isinstance(outcome, Cleared) else ()
+        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed, review=review)
+        return await answers.note(identity_of(request), answer, event)
 
     async def computed(inputs: ClearingInputs, known: _Answer | None) -> Outcome:
-        if (failed := refused(inputs, model.grid.rules)) is not None:
+        if (failed := refused(inputs, rules)) is not None:
             return failed
         # An answer that was given once is there to be computed, whatever it takes: another one would contradict it.
         if hooks.solver is None or known is not None:
             return await asyncio.to_thread(solved, model.engine, inputs)
         return await hooks.solver.clear(inputs)
+
+    def last() -> Reference | None:
+        raw = kept.get(_REFERENCE)
+        return None if raw is None else msgspec.json.decode(raw, type=Reference)
 
     async def clear(inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
         fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
@@ -276,9 +300,12 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
             outcome: Outcome = known.failed
         else:
             outcome = _failed_by_fault(inputs) if fault else await computed(inputs, known)
-        answer = known or await noted(inputs, event, fault, outcome if from_outside(outcome) else None)
-        outcome = replace(marked(outcome, inputs, model.grid.rules), completed_at_ns=answer.completed_at_ns)
+        outcome, reference = held_against(marked(outcome, inputs, rules), inputs, last(), model)
+        answer = known or await noted(inputs, event, fault, outcome)
+        outcome = replace(told_before(outcome, answer.failed, answer.review), completed_at_ns=answer.completed_at_ns)
         await shell.emit(clearing_records(outcome, inputs, model))
+        if isinstance(outcome, Cleared) and reference is not None:
+            kept[_REFERENCE] = msgspec.json.encode(reference)
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
         result = await asyncio.to_thread(day_ahead_result, wanted, model)

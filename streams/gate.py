@@ -60,6 +60,7 @@ def prepared(
         quality=replace(
             inputquality.quality_of(image, model.table, points, model.units),
             replaced_units=tuple(replaced_mw),
+            replaced_output_mw=sum(map(abs, replaced_mw.values())),
             horizon_s=seen.horizon_s,
             load_persisted=seen.persisted,
         ),

@@ -25,6 +25,7 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
 from market import facts
+from market.credibility import Reference
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
@@ -40,7 +41,18 @@ from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import AreaIntake, Taken
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
-from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, from_outside, marked, refused, solved
+from streams.outcome import (
+    clearing_records,
+    day_ahead_records,
+    day_ahead_result,
+    from_before,
+    from_outside,
+    held_against,
+    marked,
+    refused,
+    solved,
+    told_before,
+)
 from streams.topics import Topic
 from streams.transport.records import Record
 
@@ -338,6 +350,7 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
     }
     recorded = _Recorded(source, kinds, span, report)
     asked: set[str] = set()
+    last: Reference | None = None
     for cause in _decoded(source, topics.INPUTS, report):
         record = cause.record
         if identity_of(record) in asked:
@@ -359,7 +372,13 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
         else:
             rules = model.grid.rules
             computed = refused(record, rules) or marked(solved(model.engine, record), record, rules)
-            outcome = replace(computed, completed_at_ns=known.completed_at_ns)
+            outcome, reference = held_against(computed, record, last, model)
+            if last is None:
+                # Where the recording begins, nobody knows what the first result was held against.
+                review = known.review if isinstance(known, Cleared) else ()
+                outcome = told_before(outcome, known if from_before(known) else None, review)
+            last = reference if isinstance(outcome, Cleared) and reference is not None else last
+            outcome = replace(outcome, completed_at_ns=known.completed_at_ns)
         for answer in clearing_records(outcome, record, model):
             recorded.compare(answer, cause)
     recorded.close()

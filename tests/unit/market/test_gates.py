@@ -76,8 +76,9 @@ def test_positions_are_old_after_twenty_minutes() -> None:
 
 
 def test_base_points_and_a_load_held_for_long_degrade() -> None:
-    (why,) = of(replaced_units=("G2", "G1")).degraded
-    assert why.startswith("outputs of units G1, G2 are those of their base points")
+    assert of(replaced_units=("G1",), replaced_output_mw=25.0) == Judgement()
+    (why,) = of(replaced_units=("G2", "G1"), replaced_output_mw=26.0).degraded
+    assert why == "26 of 1,000 MW of output is that of base points, for want of telemetry: units G1, G2"
     assert of(load_persisted="there is no profile of the day") == Judgement(), "a few minutes are no harm"
     (why,) = of(load_persisted="there is no profile of the day", horizon_s=900.0).degraded
     assert why == "the load is held for 15 min: there is no profile of the day"
