@@ -184,11 +184,11 @@ class Service:
             ConfigError: a port is taken, an address cannot be listened at.
             StoreError: a store is locked or damaged, a table cannot be recovered.
         """
-        if self.solver is not None:
-            self.solver.start()
         if self.people is not None:
             await self.people.recall()
         port = await self._serve()
+        if self.solver is not None:
+            self.solver.start()
         self._run("loop delay", self._loop_delay.run())
         if self.people is not None:
             self._run("stall alarm", self.people.stall_alarm(self._stalled, self.clock.now_ns).run())

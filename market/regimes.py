@@ -158,7 +158,7 @@ def priced(
         elif result is not None:
             price = _market(result)
         elif start_ns + rules.due_offset_ns + rules.grace_ns <= now_ns:
-            price = _gap(book, rules)
+            price = _gap(book, start_ns, rules)
         else:
             break
         book = _give(book, records, now_ns, start_ns, price, 0, rules)
@@ -166,14 +166,14 @@ def priced(
     return _forgotten(book, now_ns), tuple(records)
 
 
-_Price = tuple[Regime, float | None, str]
-"""Regime, price in CNY/MWh, source."""
+_Price = tuple[Regime, float | None, str, int | None]
+"""Regime, price in CNY/MWh, source, start of the interval whose clearing it is of."""
 
 
 def _give(
     book: PriceBook, records: list[PriceInForce], now_ns: int, start_ns: int, price: _Price, rev: int, rules: MarketRules
 ) -> PriceBook:
-    regime, price_cny_per_mwh, source = price
+    regime, price_cny_per_mwh, source, clearing_start_ns = price
     record = PriceInForce(
         ts_event_ns=now_ns,
         segment=Segment.RT,
@@ -184,6 +184,7 @@ def _give(
         source=source,
         provisional=regime is not Regime.MARKET or start_ns in book.doubted,
         rule_set=rules.id,
+        clearing_start_ns=clearing_start_ns,
     )
     records.append(record)
     given = tuple(entry for entry in book.given if entry[0] != start_ns)
@@ -206,7 +207,7 @@ def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
 
 
 def _market(result: tuple[int, float, int]) -> _Price:
-    return Regime.MARKET, result[1], f"clearing:{result[2]}"
+    return Regime.MARKET, result[1], f"clearing:{result[2]}", result[0]
 
 
 def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
@@ -215,17 +216,29 @@ def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
 
 def _substitute(book: PriceBook, start_ns: int, rules: MarketRules) -> _Price:
     """Price an interval of a real-time market that is out: Art. 27(2), or 27(3) by analogy where day-ahead is out too."""
+    if (found := _day_ahead(book, start_ns, rules)) is not None:
+        price, source = found
+        return Regime.ART27_2, price, source, None
+    return Regime.ART27_3, None, "day_ahead:none", None
+
+
+def _day_ahead(book: PriceBook, start_ns: int, rules: MarketRules) -> tuple[float, str] | None:
+    """Return the day-ahead price of an interval and where it comes from."""
     for day in book.day_ahead:
         price = day.at(start_ns)
         if price is not None:
             period_ns = day.period_min * NS_PER_MIN
             period = clock_text(day.day_start_ns + (start_ns - day.day_start_ns) // period_ns * period_ns, rules.zone)
-            return Regime.ART27_2, price, f"day_ahead:{period}"
-    return Regime.ART27_3, None, "day_ahead:none"
+            return price, f"day_ahead:{period}"
+    return None
 
 
-def _gap(book: PriceBook, rules: MarketRules) -> _Price:
-    if book.last_valid is None:
-        return Regime.GAP, None, "last_valid:none"
-    start_ns, price = book.last_valid
-    return Regime.GAP, price, f"last_valid:{clock_text(start_ns, rules.zone)}"
+def _gap(book: PriceBook, start_ns: int, rules: MarketRules) -> _Price:
+    """Price an interval without a result of its own while the market is in force: the last valid price, while it is young enough."""
+    last = book.last_valid
+    if last is None:
+        return Regime.GAP, None, "last_valid:none", None
+    if start_ns - last[0] > rules.gap_last_valid_ns and (found := _day_ahead(book, start_ns, rules)) is not None:
+        price, source = found
+        return Regime.GAP, price, source, None
+    return Regime.GAP, last[1], f"last_valid:{clock_text(last[0], rules.zone)}", last[0]

@@ -120,6 +120,7 @@ class MarketRules:
     zone: str = _cited("Asia/Shanghai", "all instants of the measure")
 
     rt_interval_min: int = _cited(15, "operating rules: length of a real-time interval")
+    gap_last_valid_min: int = _cited(120, "policy Q2: a last valid price older than this gives way to the day-ahead price")
     due_offset_s: int = _cited(0, "policy: a result is due at the start of its interval")
     rt_limit_min: int = _cited(120, "Art. 23(1): 120 分钟及以上, so >=")
     grace_s: int = _cited(30, "policy: lateness allowed on the wire before a decision")
@@ -173,6 +174,11 @@ class MarketRules:
     def rt_limit_ns(self) -> int:
         """How long real-time clearing may be out before the breaker's condition is met, ns."""
         return self.rt_limit_min * NS_PER_MIN
+
+    @property
+    def gap_last_valid_ns(self) -> int:
+        """How old a last valid price may be that stands in for a missing one, ns."""
+        return self.gap_last_valid_min * NS_PER_MIN
 
     @property
     def grace_ns(self) -> int:
