@@ -15,6 +15,7 @@ __all__ = [
     "ClearingFailed",
     "ClearingInputs",
     "FailureReason",
+    "InputQuality",
     "Outcome",
     "OutcomeStatus",
     "PeriodAhead",
@@ -70,6 +71,39 @@ class PeriodAhead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputQuality:
+    """How far frozen inputs can be trusted, as it was when they were frozen; :mod:`market.gates` judges it.
+
+    Attributes:
+        output_mw: Σ|output| of the units that are measured, MW.
+        stale_output_mw: of those whose value is not GOOD and fresh.
+        stale_units: their names, sorted.
+        replaced_units: units whose output is that of their base point, because telemetry was too old; sorted. replaced_output_mw is theirs.
+        generation_mw, load_mw, import_mw: sums as measured, MW; None where a unit or a load is not measured.
+        worst_area: where generation, load and interchange as measured contradict each other most, and area_gap_mw by how much; empty
+            where no interchange is measured.
+        topology_age_s: age of the oldest switch position, s, of switch_point; None without switches.
+        horizon_s: from the measurement of the load to the middle of the interval, s.
+        load_persisted: why the load is the one measured and no forecast; empty where it was forecast.
+    """
+
+    output_mw: float = 0.0
+    stale_output_mw: float = 0.0
+    stale_units: tuple[str, ...] = ()
+    replaced_units: tuple[str, ...] = ()
+    replaced_output_mw: float = 0.0
+    generation_mw: float | None = None
+    load_mw: float | None = None
+    import_mw: float = 0.0
+    worst_area: str = ""
+    area_gap_mw: float = 0.0
+    topology_age_s: float | None = None
+    switch_point: str = ""
+    horizon_s: float = 0.0
+    load_persisted: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClearingInputs:
     """What one interval is cleared from, frozen at the gate; the record of it makes the clearing repeatable.
 
@@ -90,6 +124,7 @@ class ClearingInputs:
         soc_mwh: energy in each storage at the start of the interval, MWh; every storage is present.
         reserve_mw: reserve requirements that differ from the standing ones, by requirement, MW.
         ahead: the periods after this one, in order; empty for a clearing of this interval alone.
+        quality: how far they can be trusted; None in records of releases that did not say.
     """
 
     interval_start_ns: int
@@ -108,6 +143,7 @@ class ClearingInputs:
     soc_mwh: dict[str, float] = field(default_factory=dict)
     reserve_mw: dict[str, float] = field(default_factory=dict)
     ahead: tuple[PeriodAhead, ...] = ()
+    quality: InputQuality | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +224,7 @@ class Cleared:
         flags: what a reader of the prices should know: ``tied`` (equal offers shared), ``price_degenerate`` (the least of several price
             sets), ``unsettled`` (a choice among equals was not reached and the solver's stands), ``priced_apart`` (the pricing run ended
             elsewhere than the dispatch), ``islanding:N`` (N outages cut the grid and are not screened).
+        review: why people must look at it before its prices are settled; empty where nothing speaks against it.
     """
 
     interval_start_ns: int
@@ -215,6 +252,7 @@ class Cleared:
     ahead_energy_per_mwh: tuple[float | None, ...] = ()
     flags: tuple[str, ...] = ()
     simultaneous_mw: dict[str, float] = field(default_factory=dict)
+    review: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
