@@ -107,7 +107,7 @@ def _settings(settings: Settings, config: Path) -> Iterator[Check]:
 
 def _network(settings: Settings) -> Iterator[Check]:
     table = settings.points.table()
-    model = market_model(settings.network, table, settings.rules, settings.control, day_ahead=settings.day_ahead)
+    model = market_model(settings.network, table, settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing)
     network = model.grid.network
     what = f"{len(network.bus_ids)} buses, {len(network.branch_ids)} branches, {len(model.grid.units)} units"
     yield Check(name="network", level=Level.OK, what=what, facts={"buses": len(network.bus_ids), "units": len(model.grid.units)})

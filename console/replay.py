@@ -108,7 +108,14 @@ def _replayed(source: RecordSource, settings: Settings, name: str, base: Base, s
 
 
 def _model(settings: Settings) -> MarketModel:
-    return market_model(settings.network, settings.points.table(), settings.rules, settings.control, day_ahead=settings.day_ahead)
+    return market_model(
+        settings.network,
+        settings.points.table(),
+        settings.rules,
+        settings.control,
+        day_ahead=settings.day_ahead,
+        setup=settings.clearing,
+    )
 
 
 def _settings_path(config: Path | None, data: Path | None) -> Path:

@@ -102,7 +102,9 @@ class Service:
         self.role = role
         self.clock: Clock = clock or WallClock()
         self.table = settings.points.table()
-        self.model: MarketModel = market_model(settings.network, self.table, settings.rules, settings.control, day_ahead=settings.day_ahead)
+        self.model: MarketModel = market_model(
+            settings.network, self.table, settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing
+        )
         settings.data.mkdir(parents=True, exist_ok=True)
         self._lock_fd = _claim(settings, role, instance) if log_directory(settings.broker) is None else None
         points = part_of(settings.points, areas) if areas else settings.points

@@ -112,6 +112,10 @@ class IntervalPlan:
     base_points_mw: dict[str, float] = field(default_factory=dict)
 
 
+def _no_rows() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridPoints:
     """Where each measured quantity stands in the point table: parallel tuples of elements and rows.
@@ -129,6 +133,10 @@ class GridPoints:
     switch_row: NDArray[np.int64]
     flow_branch: tuple[str, ...]
     flow_row: NDArray[np.int64]
+    storage: tuple[str, ...] = ()
+    storage_row: NDArray[np.int64] = field(default_factory=_no_rows)
+    tie_bus: tuple[str, ...] = ()
+    tie_row: NDArray[np.int64] = field(default_factory=_no_rows)
 
 
 def grid_points(table: PointTable) -> GridPoints:
@@ -142,6 +150,8 @@ def grid_points(table: PointTable) -> GridPoints:
     available_unit, available_row = columns(table.named("unit", "available_mw"))
     switch_branch, switch_row = columns([*table.named("switch", "from"), *table.named("switch", "to")])
     flow_branch, flow_row = columns(table.named("branch", "from_mw"))
+    storage, storage_row = columns(table.named("storage", "mwh"))
+    tie_bus, tie_row = columns(table.named("tie", "mw"))
     return GridPoints(
         load_bus=load_bus,
         load_row=load_row,
@@ -153,6 +163,10 @@ def grid_points(table: PointTable) -> GridPoints:
         switch_row=switch_row,
         flow_branch=flow_branch,
         flow_row=flow_row,
+        storage=storage,
+        storage_row=storage_row,
+        tie_bus=tie_bus,
+        tie_row=tie_row,
     )
 
 
@@ -224,7 +238,8 @@ def freeze(
         # Rooftop plant has no controller that says what it could give: what it gives is what there is.
         if units[unit].control is Control.FIXED:
             available_mw.setdefault(unit, max(mw, 0.0))
-    used = np.concatenate([points.load_row, points.unit_row, points.available_row, points.switch_row])
+    of_grid = (points.load_row, points.unit_row, points.available_row, points.switch_row)
+    used = np.concatenate([*of_grid, points.storage_row, points.tie_row])
     stale = used[~image.good[used]]
     notes = [f"{table.specs[row].name}: last usable value, {image.age_s[row]:.0f} s old" for row in stale[:_NAMED_MAX] if image.usable[row]]
     if len(stale) > _NAMED_MAX:
@@ -241,6 +256,8 @@ def freeze(
         used_points=len(used),
         oldest_s=float(ages_s.max()) if len(ages_s) else 0.0,
         notes=tuple(notes),
+        soc_mwh=values(points.storage, points.storage_row),
+        tie_mw=values(points.tie_bus, points.tie_row),
     )
 
 

@@ -43,6 +43,7 @@ class GridModel:
 
     Attributes:
         day_ahead: whether a day-ahead result is made, and intervals wait for its commitment.
+        look_ahead: periods cleared together, the interval among them.
         units_off, branches_out: what the case itself says is out of service, sorted.
     """
 
@@ -54,6 +55,7 @@ class GridModel:
     day_ahead: bool = True
     units_off: tuple[str, ...] = ()
     branches_out: tuple[str, ...] = ()
+    look_ahead: int = 1
 
     @property
     def areas(self) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.figures import GridModel, KeyFigures, Sums
 from streams.image import AreaSnapshot, GridImage, image_of
 from streams.kpis import KpiFrame
+from streams.lookahead import periods_ahead
 
 __all__ = ["GridProcessor", "GridState", "decode_state", "encode_state"]
 
@@ -229,11 +230,17 @@ class GridProcessor:
         ready = gate.prepared(frozen, image, self.model, self._figures.points, self.state.plans, self.state.commitments, sums.load_forecast)
         noted = loadforecast.noted(sums.load_forecast, start_ns, sum(ready.load_mw.values()))
         self.state = replace(self.state, sums=replace(sums, load_forecast=noted))
+        ready = replace(
+            ready,
+            units_off=tuple(sorted({*off, *self.model.units_off})),
+            out_of_service=tuple(sorted({*ready.out_of_service, *self.model.branches_out})),
+        )
+        units, always_off = tuple(self.model.units.values()), self.model.units_off
+        load = sums.load_forecast
         return (
             replace(
                 ready,
-                units_off=tuple(sorted({*off, *self.model.units_off})),
-                out_of_service=tuple(sorted({*ready.out_of_service, *self.model.branches_out})),
+                ahead=periods_ahead(ready, self.model.look_ahead, units, always_off, self.state.commitments, load, self.model.rules),
             ),
         )
 

@@ -15,6 +15,7 @@ from market.matpower import read_case
 from market.params import ClearingParams
 from market.rts_gmlc import RtsCase, load
 from market.rules import MarketRules
+from streams.clearingfile import ClearingSetup
 from streams.figures import GridModel
 from streams.kpis import ControlParams
 from streams.marketmodel import MarketModel
@@ -22,8 +23,18 @@ from streams.settings import ControlModel, NetworkModel
 
 __all__ = ["market_model"]
 
+_PLAIN = ClearingSetup()
 
-def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, control: ControlModel, *, day_ahead: bool) -> MarketModel:
+
+def market_model(
+    network: NetworkModel,
+    table: PointTable,
+    rules: MarketRules,
+    control: ControlModel,
+    *,
+    day_ahead: bool,
+    setup: ClearingSetup = _PLAIN,
+) -> MarketModel:
     """Read the network model and put the processors' view of it together.
 
     Raises:
@@ -42,8 +53,17 @@ def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, c
         case = load(None if network.rts_gmlc == "shipped" else Path(str(network.rts_gmlc)))
         grid, units, load_buses = case.network, case.units, case.load_buses
     bias = _bias(case, control, table.areas)
-    params = ClearingParams.from_rules(rules)
-    make_engine = partial(ClearingEngine, grid, units, params, load_buses=load_buses)
+    params = setup.params(ClearingParams.from_rules(rules))
+    make_engine = partial(
+        ClearingEngine,
+        grid,
+        units,
+        params,
+        load_buses=load_buses,
+        resources=setup.resources_of(units),
+        sections=setup.sections,
+        outages=setup.outages,
+    )
     rating_mw = {b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)}
     return MarketModel(
         grid=GridModel(
@@ -61,6 +81,7 @@ def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, c
             day_ahead=day_ahead,
             units_off=units_off,
             branches_out=branches_out,
+            look_ahead=setup.look_ahead,
         ),
         engine=make_engine(),
         make_engine=make_engine,

@@ -11,6 +11,7 @@ problems starts nothing and names all of them, each with its line::
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
     field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir
     market: {rt_interval_min: 5}       # overrides of the shipped rule set
+    clearing: clearing.yaml            # reserves, storages, sections, outages, look-ahead; how it is written: streams/clearingfile.py
     solver: {retry_after: 5s, hard_stop_pct: 10, memory_mb: 4096}   # the process that clears: when it is tried again, and given up
     http: {port: 8080}
     influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
@@ -34,6 +35,7 @@ from ingest.yamlfile import DurationNs, Located, Name, Strict, duration_ns, load
 from market.errors import ConfigError, Problem
 from market.rules import MarketRules, rules_from
 from market.units import NS_PER_H, NS_PER_S
+from streams.clearingfile import ClearingSetup, read_clearing
 from streams.influx import InfluxTarget
 from streams.notify import WebhookChannel
 from streams.solverprocess import SolverLimits
@@ -178,6 +180,7 @@ class _FileModel(Strict):
     day_ahead: Literal["series", "none"] = "series"
     watch_points: bool = False
     setpoints: bool = False
+    clearing: str | None = None
     tick: DurationNs = 10 * NS_PER_S
     solver: SolverModel = Field(default_factory=SolverModel)
     http: HttpModel = Field(default_factory=HttpModel)
@@ -218,6 +221,7 @@ class Settings:
         setpoints: whether base points are written to the devices.
         tick_ns: event time between two ticks.
         solver: how long the solver's process may take, and how much memory.
+        clearing: what is cleared besides energy, how far ahead, and against which outages.
     """
 
     data: Path
@@ -238,6 +242,7 @@ class Settings:
     points_path: Path | None = None
     watch_points: bool = False
     solver: SolverModel = field(default_factory=SolverModel)
+    clearing: ClearingSetup = ClearingSetup()
 
     @property
     def log_directory(self) -> Path:
@@ -275,6 +280,7 @@ def read_settings(path: str | Path) -> Settings:
         url = model.webhook.url
         attempt(lambda: WebhookChannel(url), "webhook", "url")
     problems.extend(located.problem(what, "points") for what in too_many(points))
+    clearing = ClearingSetup() if model.clearing is None else attempt(lambda: read_clearing(beside / str(model.clearing)), "clearing")
     network = _network(located, model.network, beside, problems)
     if model.tick % NS_PER_S or (NS_PER_S * 60) % model.tick:
         problems.append(located.problem("a tick is a whole number of seconds that divides a minute: 1s, 2s, 5s, 10s, …", "tick"))
@@ -301,6 +307,7 @@ def read_settings(path: str | Path) -> Settings:
         points_path=beside / model.points,
         watch_points=model.watch_points,
         solver=model.solver,
+        clearing=clearing,
         field_spool=_field_spool(model.field_spool, beside),
     )
 
