@@ -344,10 +344,13 @@ class Topology:
             coefficients: (k, nl) weight of each branch flow in each sum; an open branch carries nothing whatever its weight.
         """
         branches, place = np.unique(coefficients.indices, return_inverse=True)
-        single = csr_array((coefficients.data, place, coefficients.indptr), shape=(coefficients.shape[0], len(branches)))
-        if not len(branches):
-            return np.zeros((coefficients.shape[0], self.network.n_buses))
-        return np.asarray(single @ np.stack(self._single_rows(branches.tolist())), dtype=np.float64)
+        single = self._single_rows(branches.tolist())
+        out = np.zeros((coefficients.shape[0], self.network.n_buses))
+        # Row by row: laid side by side for one product, hundreds of rows of ten thousand buses would first be copied.
+        of_row = np.repeat(np.arange(len(out)), np.diff(coefficients.indptr)).tolist()
+        for row, branch, weight in zip(of_row, place.tolist(), coefficients.data.tolist(), strict=True):
+            out[row] += weight * single[branch]
+        return out
 
     def _single_rows(self, branches: list[int]) -> list[FloatArray]:
         """Return the PTDF row of each branch, kept or computed."""
@@ -356,7 +359,7 @@ class Topology:
             block = missing[at : at + _WIDTH]
             # Repeated to the full width, see there.
             rows = self.ptdf(np.resize(np.array(block, dtype=np.int32), _WIDTH))
-            self._ptdf_rows.update(zip(block, rows, strict=False))
+            self._ptdf_rows.update((branch, row.copy()) for branch, row in zip(block, rows, strict=False))
         found = [self._ptdf_rows[branch] for branch in branches]
         most = max(_ROWS_LEAST, _ROWS_BYTES_MAX // (8 * self.network.n_buses))
         while len(self._ptdf_rows) > most:

@@ -119,6 +119,14 @@ class Contingencies:
         np.cumsum(np.bincount(outage, minlength=n), out=start[1:])
         return csr_array((share, line, start), shape=(n, n))
 
+    @cached_property
+    def _through_couplers(self) -> tuple[IndexArray, FloatArray]:
+        """Positions (m,) and PTDF rows (m, nb) of the branches without reactance that have a limit."""
+        busbars = self.topology.busbars
+        assert busbars is not None
+        limited = busbars.branches[np.isfinite(self.emergency_mw[busbars.branches])].astype(np.int32)
+        return limited, self.topology.ptdf(limited)
+
     def _block(self, outages: IndexArray, lines: IndexArray) -> tuple[IndexArray, IndexArray, FloatArray]:
         """Return outage, branch and share of what counts in one block of outages, in ascending order of both."""
         topology = self.topology
@@ -140,9 +148,9 @@ class Contingencies:
         shares -= np.take(theta, t[lines], axis=1)
         shares *= b[lines]
         if topology.busbars is not None:
-            inside = np.flatnonzero(np.isin(lines, topology.busbars.branches))
-            rows = topology.ptdf(lines[inside])
-            shares[:, inside] = (rows[:, f[outages]] - rows[:, t[outages]]).T
+            inside, rows = self._through_couplers
+            place = np.searchsorted(lines, inside)
+            shares[:, place] = (rows[:, f[outages]] - rows[:, t[outages]]).T
         shares /= left[:, None]
         shares[outages[:, None] == lines[None, :]] = 0.0
         row, column = np.nonzero(np.abs(shares) >= max(self.lodf_least, _SHARE_NOISE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.grid import Convention, Topology
@@ -30,6 +30,7 @@ def grids_with_couplers(draw: st.DrawFn) -> tuple[Topology, Topology]:
     return Topology(net, in_service, convention), Topology(near, in_service, convention)
 
 
+@settings(deadline=None)
 @given(grids_with_couplers(), st.data())
 def test_flows_sensitivities_and_prices_are_the_limit_of_small_reactances(grids, data):
     topology, near = grids
@@ -54,6 +55,7 @@ def test_flows_sensitivities_and_prices_are_the_limit_of_small_reactances(grids,
     assert alone or gap.max() > 0.01
 
 
+@settings(deadline=None)
 @given(grids_with_couplers())
 def test_shares_after_an_outage_are_the_limit_of_small_reactances(grids):
     topology, near = grids

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.grid import Network, Topology
@@ -16,6 +17,7 @@ from market.outages import Contingencies
 from tests.kit.grids import network
 from tests.unit.market.test_matpower import PGLIB as SHIPPED
 
+LARGE = Path(__file__).parents[1] / "data" / "pglib"
 NONE = np.zeros(0, dtype=np.int64)
 
 
@@ -48,14 +50,15 @@ def opened(topology: Topology, branch: int) -> Topology:
     return Topology(topology.network, closed)
 
 
-def agree_with_really_opening(topology: Topology, injection_mw: np.ndarray) -> None:
-    outages = Contingencies(topology, lodf_least=0.0)
+def agree_with_really_opening(topology: Topology, injection_mw: np.ndarray, every: int = 1) -> None:
+    outages = Contingencies(topology, topology.network.branch_ids[::every], lodf_least=0.0)
     flow = topology.flows_mw(injection_mw)
     scale = max(1.0, float(np.abs(flow).max()))
     limited = np.isfinite(outages.emergency_mw)
     names = topology.network.branch_ids
     islanding = []
-    for k in np.flatnonzero(topology.in_service):
+    asked = [k for k in np.flatnonzero(topology.in_service) if k % every == 0]
+    for k in asked:
         after = opened(topology, int(k))
         if after.n_islands > topology.n_islands:
             islanding.append(names[k])
@@ -64,9 +67,10 @@ def agree_with_really_opening(topology: Topology, injection_mw: np.ndarray) -> N
         predicted[k] = 0.0
         np.testing.assert_allclose(predicted[limited], after.flows_mw(injection_mw)[limited], atol=1e-9 * scale)
     assert outages.islanding == tuple(sorted(islanding))
-    assert [names[k] for k in outages.outages] == [names[k] for k in np.flatnonzero(topology.in_service) if names[k] not in islanding]
+    assert [names[k] for k in outages.outages] == [names[k] for k in asked if names[k] not in islanding]
 
 
+@settings(deadline=None)
 @given(meshes())
 def test_flows_after_every_outage_are_those_of_the_opened_grid(mesh):
     agree_with_really_opening(*mesh)
@@ -79,6 +83,23 @@ def test_flows_after_every_outage_of_a_published_grid(name):
     agree_with_really_opening(topology, balanced(topology, -case.load_mw))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "every"), [("118_ieee", 3), ("300_ieee", 9), ("1354_pegase", 83), ("2869_pegase", 331)])
+def test_flows_after_some_outages_of_a_large_grid(name, every):
+    case = read_case(LARGE / f"pglib_opf_case{name}.m.gz")
+    topology = Topology(case.network, case.in_service)
+    agree_with_really_opening(topology, balanced(topology, -case.load_mw), every)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "islanding", "pairs"), [("118_ieee", 9, 5136), ("300_ieee", 89, 11314), ("1354_pegase", 561, 45166)])
+def test_how_many_outages_island_a_published_grid_and_how_many_shares_count(name, islanding, pairs):
+    case = read_case(LARGE / f"pglib_opf_case{name}.m.gz")
+    outages = Contingencies(Topology(case.network, case.in_service))
+    assert (len(outages.islanding), outages.lodf.nnz) == (islanding, pairs)
+
+
+@settings(deadline=None)
 @given(meshes())
 def test_nothing_beyond_a_limit_is_overlooked(mesh):
     topology, injection_mw = mesh
@@ -116,6 +137,7 @@ def reordered(net: Network, order: np.ndarray) -> Network:
     return replace(net, branch_ids=tuple(net.branch_ids[i] for i in order), **columns)
 
 
+@settings(deadline=None)
 @given(meshes(), st.randoms(use_true_random=False))
 def test_the_order_of_the_branches_changes_nothing(mesh, random):
     topology, injection_mw = mesh
@@ -134,6 +156,7 @@ def test_the_order_of_the_branches_changes_nothing(mesh, random):
     assert answers[0] == answers[1]
 
 
+@settings(deadline=None)
 @given(meshes(), st.randoms(use_true_random=False))
 def test_a_ptdf_row_does_not_hang_on_what_was_asked_before(mesh, random):
     topology, _ = mesh

@@ -198,3 +198,14 @@ def test_what_does_not_fit_the_topology_is_refused():
         Monitor(topo, (), Contingencies(topology()))
     with pytest.raises(CaseError, match=r"watched has \(2,\) entries for 3 branches"):
         Monitor(topo, (), None, np.ones(2, dtype=np.bool_))
+
+
+def test_rows_that_are_kept_are_limited_in_number_and_still_right_when_asked_again(monkeypatch):
+    monkeypatch.setattr("market.grid._ROWS_BYTES_MAX", 0)
+    monkeypatch.setattr("market.grid._ROWS_LEAST", 2)
+    topo = topology()
+    monitor = Monitor(topo)
+    for keys in ([0, 1, 2], [2], [0, 1], [0, 2]):
+        coefficients = monitor.rows(np.array(keys)).coefficients
+        np.testing.assert_allclose(topo.ptdf_of(coefficients), topo.ptdf(np.array(keys)), atol=1e-15)
+        assert len(topo._ptdf_rows) <= 2
