@@ -43,6 +43,7 @@ from streams.notify import Dispatcher
 from streams.outbox import DeliveryState, Outbox
 from streams.positions import open_log, positions, waiting_records
 from streams.runtime import Shell
+from streams.solverprocess import SolverHealth
 from streams.spool import Spool
 from streams.topics import TOPICS
 
@@ -75,6 +76,7 @@ class Watched:
         missing: gives what is missing to be ready.
         stream: gives the board's stream, None where it is not served.
         live_list: the point list in force.
+        solver: how the solver process is.
     """
 
     shell: Shell
@@ -93,6 +95,7 @@ class Watched:
     missing: Callable[[], Sequence[str]] = tuple
     stream: Callable[[], BoardStream | None] = lambda: None
     live_list: LiveList | None = None
+    solver: SolverHealth | None = None
 
 
 class Metrics(Collector):
@@ -151,6 +154,8 @@ class Metrics(Collector):
             yield from _deliveries(watched.dispatcher, self._deliveries)
         if watched.live_list is not None:
             yield from _point_list(watched.live_list)
+        if watched.solver is not None:
+            yield from _solver(watched.solver)
         yield from _sinks(watched.lanes())
         if (stream := watched.stream()) is not None:
             yield _gauge("board_clients", "Browsers that watch the live board.", stream.clients)
@@ -260,6 +265,16 @@ def _devices(devices: Iterable[DeviceHealth], waiting: Mapping[str, int]) -> Ite
     yield _counter("device_dropped_frames_total", "Frames lost after they were built.", by_reason, dropped)
     refused = [((*who, why), count) for who, d in each for why, count in _reasons(d.refused)]
     yield _counter("device_refusals_total", "Replies, frames and connections not taken.", by_reason, refused)
+
+
+def _solver(health: SolverHealth) -> Iterator[Metric]:
+    yield _gauge("solver_up", "1 while a process is there to clear, else 0.", float(health.pid is not None))
+    yield _counter("solver_starts_total", "Solver processes begun.", (), [((), health.starts)])
+    what = "Solver processes that ended: killed at a deadline, or died by themselves."
+    yield _counter("solver_ends_total", what, ("how",), [((how,), health.ends[how]) for how in ("killed", "died")])
+    yield _gauge("solver_last_solve_seconds", "How long the last answer took, the way there and back included.", health.solve_s)
+    yield _gauge("solver_resident_bytes", "Memory of the solver process at its last answer.", health.resident_bytes)
+    yield _gauge("solver_peak_bytes", "The most memory it ever had.", health.peak_bytes)
 
 
 def _point_list(live: LiveList) -> Iterator[Metric]:

@@ -41,6 +41,7 @@ from streams.model import market_model
 from streams.positions import open_log
 from streams.roles import Part, Role
 from streams.settings import Settings
+from streams.solverprocess import SolverProcess
 from streams.ticker import Ticker
 from streams.transport import log_directory
 from streams.transport.cluster import answers
@@ -110,6 +111,9 @@ class Service:
         self.hooks = replace(hooks or Hooks(), observers=(*(self.people.observers if self.people else ()), *extra))
         if self.field is not None:
             self.hooks.in_field = self.field.base_points
+        self.solver: SolverProcess | None = None
+        if Part.PROCESSORS in role.parts:
+            self.solver = self.hooks.solver = SolverProcess(self.model.make_engine, settings.solver.limits(settings.rules))
         self.app, self.shell = build_app(settings, self.model, stamp_ns or self.clock.now_ns, self.hooks, role, instance)
         if self.field is not None:
             self.field.bind(self.shell)
@@ -142,6 +146,7 @@ class Service:
             missing=self.missing,
             stream=lambda: self._stream,
             live_list=self.live_list,
+            solver=None if self.solver is None else self.solver.health,
         )
 
     async def _take_over(self, points: PointList) -> Relisting:
@@ -158,6 +163,8 @@ class Service:
     def missing(self) -> Sequence[str]:
         """Name what is not in sync (:class:`console.api.HealthSource`)."""
         missing = self._readiness.missing()
+        if self.solver is not None:
+            missing += self.solver.missing()
         if (stalled := self._stalled()) is not None:
             missing.append(f"log: stalled since {instant_text(stalled.since_ns)}, {stalled.retries} attempts: {stalled.reason}")
         return missing if self.field is None else [*missing, *self.field.missing()]
@@ -180,6 +187,8 @@ class Service:
         if self.people is not None:
             await self.people.recall()
         port = await self._serve()
+        if self.solver is not None:
+            self.solver.start()
         self._run("loop delay", self._loop_delay.run())
         if self.people is not None:
             self._run("stall alarm", self.people.stall_alarm(self._stalled, self.clock.now_ns).run())
@@ -324,6 +333,8 @@ class Service:
             await self.field.stop()
         await self.drained(2.0)
         await self.app.stop()
+        if self.solver is not None:
+            await self.solver.stop()
         if self.field is not None:
             self.field.base_points.stop()
         await self._cancel(*(task.get_name() for task in self._tasks))

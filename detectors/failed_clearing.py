@@ -28,6 +28,7 @@ from detectors.findings import (
     ConditionMet,
     Finding,
     IntervalUnserved,
+    Noted,
     OutageBegan,
     OutageOver,
     OutageReached,
@@ -344,8 +345,12 @@ def _result(watch: ClearingWatch, fact: ClearingReported, rules: MarketRules) ->
             completed_at_ns=completed_at_ns,
             price_cny_per_mwh=fact.price_cny_per_mwh[0],
             version=fact.version,
+            under_review=bool(fact.review),
         )
     ]
+    if fact.review:
+        interval = f"interval {instant_text(start_ns, rules.zone)}"
+        found.append(Noted(what="PRICE_UNDER_REVIEW", article="Art. 9(1)", evidence=(interval, *fact.review)))
     watch = replace(
         watch,
         served=(*watch.served, Served(start_ns=start_ns, version=fact.version, completed_at_ns=completed_at_ns)),

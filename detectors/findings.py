@@ -110,11 +110,12 @@ class ResultAccepted:
     completed_at_ns: int
     price_cny_per_mwh: float
     version: int
+    under_review: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """Something worth recording that is no condition: CHATTERING, OBSERVABILITY_LOW, CONTROL_CONFLICT, SCADA_DOWN."""
+    """Something worth recording that is no condition: PRICE_UNDER_REVIEW, CHATTERING, OBSERVABILITY_LOW, CONTROL_CONFLICT, SCADA_DOWN."""
 
     what: str
     article: str

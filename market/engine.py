@@ -169,6 +169,7 @@ class ClearingEngine:
             degraded=inputs.stale_points > params.stale_share_degraded * inputs.used_points,
             input_hash=self._hash(inputs),
             parameter_hash=_parameter_hash(params, self.sections, self.outages),
+            intact=self.topology(()),
         )
         reach = horizon(inputs, self.book, params)
         moments = [self._moment(inputs), *map(self._moment, inputs.ahead)]
@@ -274,6 +275,7 @@ def clear_case(
         degraded=False,
         input_hash=digest(participants.book.digest, load, on),
         parameter_hash=_parameter_hash(params, (), outages),
+        intact=monitor.topology,
     )
     moment = Moment(monitor=monitor, load_mw=load, tie_mw=np.zeros(network.n_buses), reserve_mw={})
     return _clear(assemble(participants, [moment], reach, params), participants, reach, params, labels)

@@ -88,6 +88,7 @@ class ClearingReported:
         price_cny_per_mwh: user-side uniform price of each settlement period: one value for a real-time interval, one per period
             of the operating day for a day-ahead result, none for a failure.
         reason: why it failed, one of the reasons of :class:`market.outcomes.FailureReason`; empty when it did not.
+        review: why a result that counts must be looked at before it is settled; empty where nothing speaks against it.
     """
 
     ts_event_ns: int
@@ -99,6 +100,7 @@ class ClearingReported:
     version: int = 1
     price_cny_per_mwh: tuple[float, ...] = ()
     reason: str = ""
+    review: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,8 @@ class NetworkRows:
         h = np.where(np.abs(h) < _PTDF_CUT * largest[:, None], 0.0, h)
         scale = np.where(largest > 0, 2.0 ** -np.floor(np.log2(np.where(largest > 0, largest, 1.0))), 1.0)
         h *= scale[:, None]
-        first, k = len(self), len(keys)
+        k, base = len(keys), found.coefficients @ self._base_flow[t]
+        low, high = (found.low_mw - base) * scale, (found.high_mw - base) * scale
         self.period = np.concatenate([self.period, np.full(k, t, dtype=np.int32)])
         self.key = np.concatenate([self.key, keys])
         self.scale = np.concatenate([self.scale, scale])
@@ -120,8 +121,7 @@ class NetworkRows:
         self.factor = np.concatenate([self.factor, h])
         self._limit = np.concatenate([self._limit, np.stack([found.low_mw, found.high_mw], axis=1)])
         self._coefficients.append(found.coefficients)
-        low, high = self.bounds()
-        return NewRows(period=t, factor=h, low=low[first:], high=high[first:], scale=scale, kind=found.kind)
+        return NewRows(period=t, factor=h, low=low, high=high, scale=scale, kind=found.kind)
 
     @property
     def coefficients(self) -> csr_array[np.float64]:

@@ -15,6 +15,7 @@ __all__ = [
     "ClearingFailed",
     "ClearingInputs",
     "FailureReason",
+    "InputQuality",
     "Outcome",
     "OutcomeStatus",
     "PeriodAhead",
@@ -70,6 +71,39 @@ class PeriodAhead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputQuality:
+    """How far frozen inputs can be trusted, as it was when they were frozen; :mod:`market.gates` judges it.
+
+    Attributes:
+        output_mw: Σ|output| of the units that are measured, MW.
+        stale_output_mw: of those whose value is not GOOD and fresh.
+        stale_units: their names, sorted.
+        replaced_units: units whose output is that of their base point, because telemetry was too old; sorted. replaced_output_mw is theirs.
+        generation_mw, load_mw, import_mw: sums as measured, MW; None where a unit or a load is not measured.
+        worst_area: where generation, load and interchange as measured contradict each other most, and area_gap_mw by how much; empty
+            where no interchange is measured.
+        topology_age_s: age of the oldest switch position, s, of switch_point; None without switches.
+        horizon_s: from the measurement of the load to the middle of the interval, s.
+        load_persisted: why the load is the one measured and no forecast; empty where it was forecast.
+    """
+
+    output_mw: float = 0.0
+    stale_output_mw: float = 0.0
+    stale_units: tuple[str, ...] = ()
+    replaced_units: tuple[str, ...] = ()
+    replaced_output_mw: float = 0.0
+    generation_mw: float | None = None
+    load_mw: float | None = None
+    import_mw: float = 0.0
+    worst_area: str = ""
+    area_gap_mw: float = 0.0
+    topology_age_s: float | None = None
+    switch_point: str = ""
+    horizon_s: float = 0.0
+    load_persisted: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClearingInputs:
     """What one interval is cleared from, frozen at the gate; the record of it makes the clearing repeatable.
 
@@ -90,6 +124,7 @@ class ClearingInputs:
         soc_mwh: energy in each storage at the start of the interval, MWh; every storage is present.
         reserve_mw: reserve requirements that differ from the standing ones, by requirement, MW.
         ahead: the periods after this one, in order; empty for a clearing of this interval alone.
+        quality: how far they can be trusted; None in records of releases that did not say.
     """
 
     interval_start_ns: int
@@ -108,6 +143,7 @@ class ClearingInputs:
     soc_mwh: dict[str, float] = field(default_factory=dict)
     reserve_mw: dict[str, float] = field(default_factory=dict)
     ahead: tuple[PeriodAhead, ...] = ()
+    quality: InputQuality | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +214,7 @@ class Cleared:
         objective_per_h: cost of the dispatch without penalties.
         hashes: SHA-256 of inputs, topology, parameters and result, hex, by name.
         lmp_raw_per_mwh: price before floor and cap, of the buses where one of them acted.
+        substitute_bus: of dead buses that were reached from a live one before they died, the nearest of those: its price stands in.
         storage_mw: what each storage gives less what it takes, MW.
         soc_mwh: energy in each storage at the end of the interval, MWh.
         simultaneous_mw: power that a storage was awarded on both sides at once, MW, where it is not 0 (:mod:`market.storage`).
@@ -187,6 +224,7 @@ class Cleared:
         flags: what a reader of the prices should know: ``tied`` (equal offers shared), ``price_degenerate`` (the least of several price
             sets), ``unsettled`` (a choice among equals was not reached and the solver's stands), ``priced_apart`` (the pricing run ended
             elsewhere than the dispatch), ``islanding:N`` (N outages cut the grid and are not screened).
+        review: why people must look at it before its prices are settled; empty where nothing speaks against it.
     """
 
     interval_start_ns: int
@@ -206,6 +244,7 @@ class Cleared:
     hashes: dict[str, str] = field(default_factory=dict)
     version: int = 1
     lmp_raw_per_mwh: dict[str, float] = field(default_factory=dict)
+    substitute_bus: dict[str, str] = field(default_factory=dict)
     storage_mw: dict[str, float] = field(default_factory=dict)
     soc_mwh: dict[str, float] = field(default_factory=dict)
     reserve_mw: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -213,6 +252,7 @@ class Cleared:
     ahead_energy_per_mwh: tuple[float | None, ...] = ()
     flags: tuple[str, ...] = ()
     simultaneous_mw: dict[str, float] = field(default_factory=dict)
+    review: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

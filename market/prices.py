@@ -28,7 +28,7 @@ class Regime(StrEnum):
     MARKET = "MARKET"
     """The interval's own clearing."""
     GAP = "GAP"
-    """No valid result and no breaker: last valid price, provisional (policy Q2)."""
+    """No valid result and no breaker: last valid price, and the day-ahead price once that is too old; provisional (policy Q2)."""
     ART27_1 = "ART27_1"
     """Day-ahead out, real-time running: the real-time price."""
     ART27_2 = "ART27_2"
@@ -48,6 +48,8 @@ class PriceInForce:
         source: where the number comes from, ``what:which``: ``clearing:VERSION``, ``day_ahead:PERIOD`` and ``last_valid:INTERVAL``
             (times of day in the market's zone), with ``none`` where there is none to take.
         provisional: whether settlement must confirm it.
+        clearing_start_ns: the interval whose clearing it is of: its own, or an older one whose price stands in. The bus prices in force are
+            those of that clearing. None where it is of none, and in records of releases that did not say.
     """
 
     ts_event_ns: int
@@ -59,3 +61,14 @@ class PriceInForce:
     source: str
     provisional: bool
     rule_set: str
+    clearing_start_ns: int | None = None
+
+    @property
+    def fallback(self) -> bool:
+        """Whether it is of another clearing than the interval's own, or of none."""
+        return self.regime is not Regime.MARKET
+
+    @property
+    def age_ns(self) -> int | None:
+        """How much older the clearing is that it is of, ns; 0 for the interval's own, None where it is of none."""
+        return None if self.clearing_start_ns is None else self.interval_start_ns - self.clearing_start_ns

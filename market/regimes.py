@@ -68,6 +68,7 @@ class PriceBook:
         given: (start, regime, rev) of the records of the last day that can still be revised.
         day_ahead: results by operating day, at most the last three.
         last_valid: (start, price) of the last interval whose market price was in force.
+        doubted: starts of intervals in ``results`` whose result is under review, ascending.
     """
 
     next_start_ns: int
@@ -76,6 +77,7 @@ class PriceBook:
     day_ahead: tuple[DayAheadPrices, ...] = ()
     last_valid: tuple[int, float] | None = None
     current: PriceInForce | None = field(default=None)
+    doubted: tuple[int, ...] = ()
 
 
 def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
@@ -84,10 +86,11 @@ def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
     return PriceBook(next_start_ns=floor_ns(ts_ns + step - 1, step))
 
 
-def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, version: int) -> PriceBook:
-    """Remember a valid real-time result."""
+def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, version: int, *, doubted: bool = False) -> PriceBook:
+    """Remember a valid real-time result; one that is doubted makes a provisional price."""
     kept = tuple(entry for entry in book.results if entry[0] != start_ns)
-    return replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)))
+    under_review = {*book.doubted, start_ns} if doubted else {*book.doubted} - {start_ns}
+    return replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)), doubted=tuple(sorted(under_review)))
 
 
 def with_day_ahead(book: PriceBook, start_ns: int, price_cny_per_mwh: tuple[float, ...], version: int, rules: MarketRules) -> PriceBook:
@@ -155,7 +158,7 @@ def priced(
         elif result is not None:
             price = _market(result)
         elif start_ns + rules.due_offset_ns + rules.grace_ns <= now_ns:
-            price = _gap(book, rules)
+            price = _gap(book, start_ns, rules)
         else:
             break
         book = _give(book, records, now_ns, start_ns, price, 0, rules)
@@ -163,14 +166,14 @@ def priced(
     return _forgotten(book, now_ns), tuple(records)
 
 
-_Price = tuple[Regime, float | None, str]
-"""Regime, price in CNY/MWh, source."""
+_Price = tuple[Regime, float | None, str, int | None]
+"""Regime, price in CNY/MWh, source, start of the interval whose clearing it is of."""
 
 
 def _give(
     book: PriceBook, records: list[PriceInForce], now_ns: int, start_ns: int, price: _Price, rev: int, rules: MarketRules
 ) -> PriceBook:
-    regime, price_cny_per_mwh, source = price
+    regime, price_cny_per_mwh, source, clearing_start_ns = price
     record = PriceInForce(
         ts_event_ns=now_ns,
         segment=Segment.RT,
@@ -179,8 +182,9 @@ def _give(
         price_cny_per_mwh=price_cny_per_mwh,
         rev=rev,
         source=source,
-        provisional=regime is not Regime.MARKET,
+        provisional=regime is not Regime.MARKET or start_ns in book.doubted,
         rule_set=rules.id,
+        clearing_start_ns=clearing_start_ns,
     )
     records.append(record)
     given = tuple(entry for entry in book.given if entry[0] != start_ns)
@@ -198,11 +202,12 @@ def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
     given = tuple(entry for entry in book.given if entry[0] > now_ns - _REVISED_NS)
     open_starts = {start_ns for start_ns, _, _ in given}
     results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns or entry[0] in open_starts)
-    return replace(book, given=given, results=results)
+    starts = {start_ns for start_ns, _, _ in results}
+    return replace(book, given=given, results=results, doubted=tuple(start_ns for start_ns in book.doubted if start_ns in starts))
 
 
 def _market(result: tuple[int, float, int]) -> _Price:
-    return Regime.MARKET, result[1], f"clearing:{result[2]}"
+    return Regime.MARKET, result[1], f"clearing:{result[2]}", result[0]
 
 
 def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
@@ -211,17 +216,29 @@ def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
 
 def _substitute(book: PriceBook, start_ns: int, rules: MarketRules) -> _Price:
     """Price an interval of a real-time market that is out: Art. 27(2), or 27(3) by analogy where day-ahead is out too."""
+    if (found := _day_ahead(book, start_ns, rules)) is not None:
+        price, source = found
+        return Regime.ART27_2, price, source, None
+    return Regime.ART27_3, None, "day_ahead:none", None
+
+
+def _day_ahead(book: PriceBook, start_ns: int, rules: MarketRules) -> tuple[float, str] | None:
+    """Return the day-ahead price of an interval and where it comes from."""
     for day in book.day_ahead:
         price = day.at(start_ns)
         if price is not None:
             period_ns = day.period_min * NS_PER_MIN
             period = clock_text(day.day_start_ns + (start_ns - day.day_start_ns) // period_ns * period_ns, rules.zone)
-            return Regime.ART27_2, price, f"day_ahead:{period}"
-    return Regime.ART27_3, None, "day_ahead:none"
+            return price, f"day_ahead:{period}"
+    return None
 
 
-def _gap(book: PriceBook, rules: MarketRules) -> _Price:
-    if book.last_valid is None:
-        return Regime.GAP, None, "last_valid:none"
-    start_ns, price = book.last_valid
-    return Regime.GAP, price, f"last_valid:{clock_text(start_ns, rules.zone)}"
+def _gap(book: PriceBook, start_ns: int, rules: MarketRules) -> _Price:
+    """Price an interval without a result of its own while the market is in force: the last valid price, while it is young enough."""
+    last = book.last_valid
+    if last is None:
+        return Regime.GAP, None, "last_valid:none", None
+    if start_ns - last[0] > rules.gap_last_valid_ns and (found := _day_ahead(book, start_ns, rules)) is not None:
+        price, source = found
+        return Regime.GAP, price, source, None
+    return Regime.GAP, last[1], f"last_valid:{clock_text(last[0], rules.zone)}", last[0]

@@ -12,7 +12,8 @@ from hashlib import sha256
 import numpy as np
 
 from market.assembly import Assembled, Participants
-from market.grid import FloatArray
+from market.deadbus import NO_SUBSTITUTE, substitutes
+from market.grid import BoolArray, FloatArray, Topology
 from market.monitor import LimitKind, Monitor
 from market.offers import Control
 from market.outcomes import Binding, Certificate, Cleared, OutcomeStatus, Violation
@@ -38,6 +39,8 @@ class Labels:
         degraded: whether a fallback shaped the inputs.
         input_hash: SHA-256 of the inputs, hex.
         parameter_hash: SHA-256 of the parameters and the solver, hex.
+        intact: the grid with everything in service, in which a dead bus finds the live one that stands in for it. The last topology in
+            which it lived would do as well, but then the answer would depend on more than its inputs.
     """
 
     start_ns: int
@@ -45,6 +48,7 @@ class Labels:
     degraded: bool
     input_hash: str
     parameter_hash: str
+    intact: Topology
 
 
 def report(
@@ -85,6 +89,7 @@ def report(
         binding=_bindings(monitor, result.pricing.priced, topology.flows_mw(result.pricing_injection_mw[0])),
         violations=violations,
         lmp_raw_per_mwh=_named(network.bus_ids, moved, prices.lmp_raw_per_mwh),
+        substitute_bus=_substitutes(labels.intact, period.live_bus),
         storage_mw=dict(zip(storages.book.ids, storages.net_mw(x)[0].tolist(), strict=True)),
         soc_mwh=dict(zip(storages.book.ids, storages.soc_mwh(x)[0].tolist(), strict=True)),
         reserve_mw=_awards(assembled, x),
@@ -118,6 +123,13 @@ _RESULT_FIELDS = tuple(
 
 def _named(names: tuple[str, ...], which: list[int], values: FloatArray) -> dict[str, float]:
     return dict(zip([names[i] for i in which], values[which].tolist(), strict=True))
+
+
+def _substitutes(intact: Topology, live: BoolArray) -> dict[str, str]:
+    if live.all():
+        return {}
+    names, found = intact.network.bus_ids, substitutes(intact, live)
+    return {names[i]: names[found[i]] for i in np.flatnonzero(~live & (found != NO_SUBSTITUTE)).tolist()}
 
 
 def _flags(monitor: Monitor, result: Dispatch) -> Iterator[str]:

@@ -10,7 +10,7 @@ comparators are kept exactly: 以上 and 以内 include the number, 超过 exclu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from math import isfinite
 from typing import Any
@@ -18,7 +18,18 @@ from typing import Any
 from market.errors import ConfigError, Problem, UnitError
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day
 
-__all__ = ["GUANGDONG_2023", "MarketRules", "Mode", "Modes", "TopologyHard", "rules_from"]
+__all__ = [
+    "GUANGDONG_2023",
+    "Credibility",
+    "Doubt",
+    "InputGates",
+    "LoadForecast",
+    "MarketRules",
+    "Mode",
+    "Modes",
+    "TopologyHard",
+    "rules_from",
+]
 
 
 class Mode(StrEnum):
@@ -26,6 +37,16 @@ class Mode(StrEnum):
 
     AUTO = "auto"
     CONFIRM = "confirm"
+
+
+class Doubt(StrEnum):
+    """What becomes of a result that is not credible."""
+
+    REVIEW = "review"
+    """It counts, is provisional, and people are told."""
+    REFUSE = "refuse"
+    """The interval has no result."""
+    IGNORE = "ignore"
 
 
 def _cited(default: Any, cite: str) -> Any:
@@ -52,6 +73,42 @@ class TopologyHard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputGates:
+    """How old, how incomplete and how contradictory telemetry may be that an interval is cleared from (:mod:`market.gates`)."""
+
+    unit_age_s: int = _cited(60, "policy: older than this, and than twice its period, a unit's output is taken from its base point")
+    stale_generation_pct: float = _cited(5.0, "policy: share of the output told by stale telemetry above which there is no result")
+    replaced_generation_pct: float = _cited(2.5, "policy: share of the output taken from base points above which a result is degraded")
+    balance_pct: float = _cited(
+        3.0, "policy: generation less load less export, % of load, above which the measurements contradict each other"
+    )
+    topology_age_min: float = _cited(20.0, "policy, after ERCOT's desk manual: positions older than this make a result degraded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadForecast:
+    """How the load of an interval is foreseen from the load measured before it (:mod:`streams.loadforecast`)."""
+
+    ratio_max: float = _cited(1.2, "policy: a profile that asks for a larger change, up or down, is not followed; 1 follows none")
+    persisted_min: float = _cited(15.0, "policy: a load that is held this long or longer for want of a profile makes a result degraded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credibility:
+    """When a result differs so much from the last valid one that its inputs may be manifestly wrong (:mod:`market.credibility`)."""
+
+    doubt: Doubt = _cited(Doubt.REVIEW, "Art. 9(1) makes it an anomaly; policy: a person decides what it was")
+    price_ratio: float = _cited(
+        3.0, "policy, after AEMO's review trigger: a price beyond this multiple of the one before, or below its inverse"
+    )
+    price_step_cny_per_mwh: float = _cited(140.0, "policy, after AEMO's 20 a MWh: and further from it than this")
+    buses_pct: float = _cited(25.0, "policy: share of buses whose price did so")
+    tie_step_pct: float = _cited(10.0, "policy: change of the flow between two areas, % of system load")
+    cost_ratio: float = _cited(3.0, "policy: cost per MW of load beyond this multiple of the one before, or below its inverse")
+    reference_min: float = _cited(60.0, "policy: an older result is held against nothing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRules:
     """One version of the market rules.
 
@@ -63,6 +120,7 @@ class MarketRules:
     zone: str = _cited("Asia/Shanghai", "all instants of the measure")
 
     rt_interval_min: int = _cited(15, "operating rules: length of a real-time interval")
+    gap_last_valid_min: int = _cited(120, "policy Q2: a last valid price older than this gives way to the day-ahead price")
     due_offset_s: int = _cited(0, "policy: a result is due at the start of its interval")
     rt_limit_min: int = _cited(120, "Art. 23(1): 120 分钟及以上, so >=")
     grace_s: int = _cited(30, "policy: lateness allowed on the wire before a decision")
@@ -81,6 +139,9 @@ class MarketRules:
 
     modes: Modes = field(default_factory=Modes)
     topology_hard: TopologyHard = field(default_factory=TopologyHard)
+    input_gates: InputGates = field(default_factory=InputGates)
+    load_forecast: LoadForecast = field(default_factory=LoadForecast)
+    credibility: Credibility = field(default_factory=Credibility)
     top_voltage_kv: float = _cited(500.0, "policy, table 1.5: the voltage from which an element counts")
     breaker_debounce_s: int = _cited(10, "policy, table 1.5: a position counts once it has held this long")
     reclose_s: int = _cited(10, "policy, table 1.5: an opening that recloses in time was no loss")
@@ -113,6 +174,11 @@ class MarketRules:
     def rt_limit_ns(self) -> int:
         """How long real-time clearing may be out before the breaker's condition is met, ns."""
         return self.rt_limit_min * NS_PER_MIN
+
+    @property
+    def gap_last_valid_ns(self) -> int:
+        """How old a last valid price may be that stands in for a missing one, ns."""
+        return self.gap_last_valid_min * NS_PER_MIN
 
     @property
     def grace_ns(self) -> int:
@@ -192,16 +258,17 @@ def _checked(overrides: Mapping[str, Any], base: Any, where: str, problems: list
             problems.append(Problem(where, f"unknown rule {name!r}; known: {', '.join(sorted(known))}"))
             continue
         current = known[name]
-        if isinstance(current, Modes | TopologyHard):
+        if is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
                 problems.append(Problem(where, f"{name}: expected names and values, got {value!r}"))
             else:
                 values[name] = replace(current, **_checked(value, current, f"{where}: {name}", problems))
-        elif isinstance(current, Mode):
-            if value not in tuple(Mode):
-                problems.append(Problem(where, f"{name}: {value!r} is not a mode; use auto or confirm"))
+        elif isinstance(current, Mode | Doubt):
+            kind = type(current)
+            if value not in tuple(kind):
+                problems.append(Problem(where, f"{name}: {value!r} is not a {kind.__name__.lower()}; use {' or '.join(kind)}"))
             else:
-                values[name] = Mode(value)
+                values[name] = kind(value)
         elif isinstance(current, tuple):
             if not isinstance(value, list | tuple) or not all(isinstance(v, int) and v > 0 for v in value):
                 problems.append(Problem(where, f"{name}: expected a list of positive whole numbers, got {value!r}"))

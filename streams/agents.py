@@ -11,15 +11,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import faust
 import msgspec
 
 from ingest.bundle import FrameBundle
 from ingest.frame import TelemetryFrame
+from market.credibility import Reference
 from market.facts import CommandGiven, Fact
-from market.outcomes import ClearingFailed, ClearingInputs, FailureReason
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
 from market.rules import MarketRules
 from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
@@ -31,14 +32,25 @@ from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
 from streams.lanes import SHOWN, Lane, Lanes, Observer
 from streams.marketmodel import MarketModel
 from streams.notes import Notes
-from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
+from streams.outcome import (
+    clearing_records,
+    day_ahead_records,
+    day_ahead_result,
+    from_before,
+    from_outside,
+    held_against,
+    marked,
+    refused,
+    solved,
+    told_before,
+)
 from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
 from streams.transport.link import partition_of
 from streams.wire import DeadLetter, encode
 
-__all__ = ["ClearingFault", "Hooks", "Observer", "bind"]
+__all__ = ["ClearingFault", "Hooks", "Observer", "Solver", "bind"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +59,15 @@ Relist = Callable[[MarketModel], None]
 
 ClearingFault = Callable[[int], str | None]
 """Says what a simulated fault does to the clearing of an interval: ``error``, ``silent`` or nothing."""
+
+
+class Solver(Protocol):
+    """Clears intervals within a time limit of its own (:class:`streams.solverprocess.SolverProcess`)."""
+
+    async def clear(self, inputs: ClearingInputs) -> Outcome:
+        """Clear one interval; never raises for what the solver does."""
+        ...
+
 
 _STATE: Final = b"state"
 
@@ -65,6 +86,7 @@ class Hooks:
             read by the simulated clock.
         lanes: gives what waits for the observers; set by :func:`bind`.
         relist: has the processors go on with other points of the same areas; set by :func:`bind`.
+        solver: clears in a process of its own; without one intervals are cleared in a thread.
     """
 
     observers: Sequence[Observer] = ()
@@ -75,6 +97,7 @@ class Hooks:
     clearing: int | None = None
     lanes: Callable[[], Sequence[Lane]] = tuple
     relist: Relist = lambda model: None
+    solver: Solver | None = None
 
 
 def bind(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks, parts: frozenset[Part]) -> None:
@@ -233,36 +256,63 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
 
 
 class _Answer(msgspec.Struct):
-    """What cannot be computed again of an answer: when it was completed, and what a fault did to it."""
+    """What cannot be computed again of an answer: when it was completed, what a fault did to it, and that the solver gave none."""
 
     completed_at_ns: int
     fault: str | None
+    failed: ClearingFailed | None = None
+    review: tuple[str, ...] = ()
 
 
 _ANSWERS_KEPT: Final = 16
+_REFERENCE: Final = b"reference"
+"""What the next result is held against."""
 
 
 def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
-    answers = Notes(shell, _table(app, "clearing", topics.INPUTS), _Answer, _ANSWERS_KEPT)
+    kept = _table(app, "clearing", topics.INPUTS)
+    answers = Notes(shell, kept, _Answer, _ANSWERS_KEPT)
+    rules = model.grid.rules
 
-    async def noted(request: Any, event: Any, fault: str | None) -> _Answer:
-        return await answers.note(identity_of(request), _Answer(completed_at_ns=shell.now_ns(), fault=fault), event)
+    async def noted(request: Any, event: Any, fault: str | None = None, outcome: Outcome | None = None) -> _Answer:
+        failed = outcome if isinstance(outcome, ClearingFailed) and (from_outside(outcome) or from_before(outcome)) else None
+        review = outcome.review if isinstance(outcome, Cleared) else ()
+        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed, review=review)
+        return await answers.note(identity_of(request), answer, event)
+
+    async def computed(inputs: ClearingInputs, known: _Answer | None) -> Outcome:
+        if (failed := refused(inputs, rules)) is not None:
+            return failed
+        # An answer that was given once is there to be computed, whatever it takes: another one would contradict it.
+        if hooks.solver is None or known is not None:
+            return await asyncio.to_thread(solved, model.engine, inputs)
+        return await hooks.solver.clear(inputs)
+
+    def last() -> Reference | None:
+        raw = kept.get(_REFERENCE)
+        return None if raw is None else msgspec.json.decode(raw, type=Reference)
 
     async def clear(inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
         fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
         if fault == "silent":
             return
-        outcome = _failed_by_fault(inputs) if fault else await asyncio.to_thread(solved, model.engine, inputs)
-        answer = known or await noted(inputs, event, fault)
-        outcome = replace(outcome, completed_at_ns=answer.completed_at_ns)
+        if known is not None and known.failed is not None:
+            outcome: Outcome = known.failed
+        else:
+            outcome = _failed_by_fault(inputs) if fault else await computed(inputs, known)
+        outcome, reference = held_against(marked(outcome, inputs, rules), inputs, last(), model)
+        answer = known or await noted(inputs, event, fault, outcome)
+        outcome = replace(told_before(outcome, answer.failed, answer.review), completed_at_ns=answer.completed_at_ns)
         await shell.emit(clearing_records(outcome, inputs, model))
+        if isinstance(outcome, Cleared) and reference is not None:
+            kept[_REFERENCE] = msgspec.json.encode(reference)
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
         result = await asyncio.to_thread(day_ahead_result, wanted, model)
         if isinstance(result, ClearingFailed):
             where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}
             _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail, extra=where)
-        answer = known or await noted(wanted, event, None)
+        answer = known or await noted(wanted, event)
         await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 
     async def take(record: Any, event: Any) -> None:

@@ -68,6 +68,7 @@ _ZH: Mapping[str, str] = {
     "SWITCHOVER": "主备调切换",
     "CHATTERING": "开关位置抖动",
     "OBSERVABILITY_LOW": "可观测性不足",
+    "PRICE_UNDER_REVIEW": "出清价格待复核",
     "CONTROL_CONFLICT": "两个调度中心同时主张控制权",
     "SWITCHED_BACK": "控制权已切回主调",
     "EXERCISE": "计划内切换演练",
@@ -160,6 +161,7 @@ _URGENCY: Final = {
     "BLIND": Priority.P1,
     "CLOCK_SUSPECT": Priority.P1,
     "SCADA_DOWN": Priority.P2,
+    "PRICE_UNDER_REVIEW": Priority.P2,
 }
 """Findings that somebody must act on (spec §5); the others are for the record of the shift."""
 

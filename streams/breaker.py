@@ -302,7 +302,10 @@ def _found(state: BreakerState, finding: Finding, rules: MarketRules, bodies: li
         case OutageOver():
             return _outage_over(state, finding, bodies)
         case ResultAccepted(interval_start_ns=start_ns, completed_at_ns=completed_at_ns):
-            state = replace(state, book=regimes.with_result(state.book, start_ns, finding.price_cny_per_mwh, finding.version))
+            state = replace(
+                state,
+                book=regimes.with_result(state.book, start_ns, finding.price_cny_per_mwh, finding.version, doubted=finding.under_review),
+            )
             return _rt(state, segment.shadow_cleared(state.rt, start_ns, completed_at_ns, state.now_ns, rules), bodies)
         case ConditionMet():
             condition = segment.Condition(

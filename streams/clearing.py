@@ -9,7 +9,7 @@ be repeated from what it was made of.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,7 @@ class IntervalPlan:
         uniform_price_cny_per_mwh: load-weighted mean.
         congestion_rent_cny_per_h: ΣLMP·L − ΣLMP·G.
         market: None in records of releases that did not say.
+        base_points_mw: award by unit, MW.
     """
 
     ts_event_ns: int
@@ -108,6 +109,7 @@ class IntervalPlan:
     uniform_price_cny_per_mwh: float
     congestion_rent_cny_per_h: float
     market: IntervalMarket | None = None
+    base_points_mw: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +264,7 @@ def plan_of(cleared: Cleared, inputs: ClearingInputs, book: OfferBook, area_of_b
         uniform_price_cny_per_mwh=cleared.uniform_price_per_mwh,
         congestion_rent_cny_per_h=paid - received,
         market=_market(cleared, book, rules),
+        base_points_mw=cleared.dispatch_mw,
     )
 
 

@@ -18,13 +18,14 @@ from market.grid import Network
 from market.offers import Unit
 from market.rules import MarketRules
 from market.units import NS_PER_MIN
-from streams import adequacy, areacontrol, clearing, clearingtimes, forecasts, kpis, marketfigures, supplyquality
+from streams import adequacy, areacontrol, clearing, clearingtimes, forecasts, kpis, loadforecast, marketfigures, supplyquality
 from streams.areacontrol import AreaSums
 from streams.clearing import DayAheadPlan, IntervalPlan
 from streams.clearingtimes import ClearingTimes
 from streams.forecasts import Actual, ForecastSums
 from streams.image import GridImage
 from streams.kpis import KpiFrame
+from streams.loadforecast import LoadForecastSums
 from streams.windows import DaySums
 
 __all__ = ["BY_COMMITMENT", "GridModel", "KeyFigures", "Sums", "plan_in_force"]
@@ -77,6 +78,7 @@ class Sums:
         instructed_mw: where each unit with a base point should be now, MW.
         clearing: how clearing keeps its times.
         forecasts: how far the day-ahead forecasts were off.
+        load_forecast: how far the loads were off that intervals were cleared for, and recent loads.
     """
 
     areas: dict[str, AreaSums] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Sums:
     instructed_mw: dict[str, float] = field(default_factory=dict)
     clearing: ClearingTimes = field(default_factory=ClearingTimes)
     forecasts: ForecastSums = field(default_factory=ForecastSums)
+    load_forecast: LoadForecastSums = field(default_factory=LoadForecastSums)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +202,11 @@ class KeyFigures:
             sums,
             clearing=clearingtimes.due(sums.clearing, now_ns, rules),
             forecasts=forecasts.compared(sums.forecasts, now_ns, actual, commitments, rules.zone, step_ns),
+            load_forecast=loadforecast.compared(sums.load_forecast, now_ns, total_load_mw, rules, step_ns),
         )
         system |= supplied | obeyed | clearingtimes.clearing_figures(sums.clearing, now_ns)
         system |= forecasts.forecast_figures(sums.forecasts, now_ns, commitments, rules.zone)
+        system |= loadforecast.figures(sums.load_forecast, now_ns)
         flow_mw = np.where(image.usable[points.flow_row], value[points.flow_row], np.nan)
         frame = KpiFrame(
             ts_event_ns=now_ns,

@@ -19,7 +19,7 @@ import msgspec
 
 from market.outcomes import ClearingInputs
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns
-from streams import clearing, clearingtimes
+from streams import clearing, clearingtimes, gate, loadforecast
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.figures import GridModel, KeyFigures, Sums
 from streams.image import AreaSnapshot, GridImage, image_of
@@ -225,11 +225,15 @@ class GridProcessor:
         self.state = replace(self.state, last_gated_ns=start_ns)
         off = clearing.units_off(tuple(self.model.units.values()), plan, start_ns, zone)
         frozen = clearing.freeze(start_ns, image, self.model.table, self._figures.points, self.model.units)
+        sums = self.state.sums
+        ready = gate.prepared(frozen, image, self.model, self._figures.points, self.state.plans, self.state.commitments, sums.load_forecast)
+        noted = loadforecast.noted(sums.load_forecast, start_ns, sum(ready.load_mw.values()))
+        self.state = replace(self.state, sums=replace(sums, load_forecast=noted))
         return (
             replace(
-                frozen,
+                ready,
                 units_off=tuple(sorted({*off, *self.model.units_off})),
-                out_of_service=tuple(sorted({*frozen.out_of_service, *self.model.branches_out})),
+                out_of_service=tuple(sorted({*ready.out_of_service, *self.model.branches_out})),
             ),
         )
 

@@ -109,6 +109,15 @@ KPIS: Final = (
     ),
     _kpi("load_forecast_mw", "system", "MW", "Load forecast", "负荷预测", "day-ahead forecast of the running period", "dispatch practice"),
     _kpi(
+        "interval_load_mape_pct",
+        "system",
+        "%",
+        "Error of the intervals' load (MAPE)",
+        "出清负荷预测平均误差（MAPE）",
+        "100/n·Σ|(F − A)/A| over the intervals of the last 24 h",
+        "spec §4",
+    ),
+    _kpi(
         "load_forecast_mape_pct",
         "system",
         "%",

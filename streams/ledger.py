@@ -75,6 +75,7 @@ _prices: Final = sa.Table(
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("provisional", sa.Boolean, nullable=False),
     sa.Column("rule_set", sa.Text, nullable=False),
+    sa.Column("clearing_start_ns", sa.BigInteger, nullable=True),
 )
 _outcomes: Final = sa.Table(
     "outcomes",
@@ -90,6 +91,18 @@ _outcomes: Final = sa.Table(
     sa.Column("certified", sa.Boolean, nullable=False),
     sa.Column("hashes", sa.Text, nullable=False),
 )
+
+
+def _with_new_columns(connection: sa.Connection) -> None:
+    """Add to the tables of an older release the columns they lack; what is recorded there says nothing in them."""
+    inspector = sa.inspect(connection)
+    for table in _meta.sorted_tables:
+        have = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in have:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
+
 
 _Row = dict[str, Any]
 _T = TypeVar("_T")
@@ -162,6 +175,7 @@ class Ledger:
     def __init__(self, url: str | sa.URL) -> None:
         self.engine = open_engine(url)
         self._try(_meta.create_all)
+        self._try(_with_new_columns)
 
     @classmethod
     def to_read(cls, path: Path) -> Ledger:

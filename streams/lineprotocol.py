@@ -226,6 +226,7 @@ def encode_price(price: PriceInForce) -> bytes:
         "rev": price.rev,
         "provisional": price.provisional,
         "source": price.source,
+        "age_s": None if price.age_ns is None else price.age_ns / NS_PER_S,
     }
     return _line(m.PRICE, price.interval_start_ns + price.rev, {"segment": price.segment}, values)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from detectors.topology_change import Element
 from ingest.points import PointTable
 from market.engine import ClearingEngine
-from market.rts_gmlc import RtsCase
 from market.params import ClearingParams
+from market.rts_gmlc import RtsCase
 from streams.figures import GridModel
 from streams.intake import AreaIntake
 
@@ -24,6 +26,7 @@ class MarketModel:
         elements: every branch with its voltage, for the topology detector.
         rating_mw: continuous rating by branch.
         area_of_bus: control area by bus.
+        make_engine: builds an engine that clears as ``engine`` does, elsewhere: it pickles.
     """
 
     grid: GridModel
@@ -33,6 +36,14 @@ class MarketModel:
     rating_mw: dict[str, float]
     area_of_bus: dict[str, str]
     params: ClearingParams
+    make_engine: Callable[[], ClearingEngine]
+
+    @cached_property
+    def ties(self) -> dict[str, tuple[str, str]]:
+        """Branches between areas, with the area at each end."""
+        network, area = self.grid.network, self.grid.network.bus_area
+        ends = zip(network.branch_ids, network.from_bus.tolist(), network.to_bus.tolist(), strict=True)
+        return {branch: (area[f], area[t]) for branch, f, t in ends if area[f] != area[t]}
 
     def intake(self, area: str) -> AreaIntake:
         """Return the intake of an area that has taken nothing in yet."""

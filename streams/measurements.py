@@ -338,6 +338,7 @@ PRICE: Final = Measurement(
         _int("rev", "Revision, 0 for the first", "修订号"),
         _int("provisional", "1 while settlement must confirm it, else 0", "待确认"),
         _text("source", "Where the number comes from", "价格来源"),
+        _float("age_s", "s", "How much older the clearing is that it is of", "所依出清的时龄"),
     ),
 )
 

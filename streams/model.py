@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from ingest.points import PointTable
 from market.engine import ClearingEngine
 from market.errors import ConfigError, Problem
 from market.matpower import read_case
+from market.params import ClearingParams
 from market.rts_gmlc import RtsCase, load
 from market.rules import MarketRules
-from market.params import ClearingParams
 from streams.figures import GridModel
 from streams.kpis import ControlParams
 from streams.marketmodel import MarketModel
@@ -42,6 +43,7 @@ def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, c
         grid, units, load_buses = case.network, case.units, case.load_buses
     bias = _bias(case, control, table.areas)
     params = ClearingParams.from_rules(rules)
+    make_engine = partial(ClearingEngine, grid, units, params, load_buses=load_buses)
     rating_mw = {b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)}
     return MarketModel(
         grid=GridModel(
@@ -60,7 +62,8 @@ def market_model(network: NetworkModel, table: PointTable, rules: MarketRules, c
             units_off=units_off,
             branches_out=branches_out,
         ),
-        engine=ClearingEngine(grid, units, params, load_buses=load_buses),
+        engine=make_engine(),
+        make_engine=make_engine,
         case=case,
         elements={b: Element(kv=float(kv)) for b, kv in zip(grid.branch_ids, grid.branch_kv, strict=True)},
         rating_mw=rating_mw,

@@ -6,19 +6,79 @@ Pure, and used by the agent and by the replay alike, so that what is computed ag
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final, TypeGuard
 
+from market.credibility import Reference, believed, reference_of
 from market.day_ahead import DayAhead, clear_day_ahead
 from market.engine import ClearingEngine
 from market.errors import CaseError
 from market.facts import ClearingReported, ClearingStatus, Segment
-from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
+from market.gates import judged
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome, OutcomeStatus
 from market.prices import settled_price
+from market.rules import MarketRules
 from market.units import day_start_ns
 from streams.clearing import DayAheadPlan, DayAheadWanted, plan_of
 from streams.marketmodel import MarketModel
 
-__all__ = ["clearing_records", "day_ahead_records", "day_ahead_result", "solved"]
+__all__ = [
+    "clearing_records",
+    "day_ahead_records",
+    "day_ahead_result",
+    "from_before",
+    "from_outside",
+    "held_against",
+    "marked",
+    "refused",
+    "solved",
+    "told_before",
+]
+
+_FROM_OUTSIDE: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
+"""Failures that depend on more than the inputs: how fast the machine was, whether the engine answered at all."""
+
+
+def from_outside(outcome: Outcome) -> TypeGuard[ClearingFailed]:
+    """Whether the inputs do not explain an outcome, so that it is taken as recorded and never computed again."""
+    return isinstance(outcome, ClearingFailed) and outcome.reason in _FROM_OUTSIDE
+
+
+def from_before(outcome: Outcome) -> TypeGuard[ClearingFailed]:
+    """Whether an outcome is what it is because of the result before it."""
+    return isinstance(outcome, ClearingFailed) and outcome.reason is FailureReason.PRICE_NOT_CREDIBLE
+
+
+def refused(inputs: ClearingInputs, rules: MarketRules) -> ClearingFailed | None:
+    """Return the failure of inputs that no price may be made of, or None."""
+    judgement = judged(inputs, rules)
+    if judgement.refused is None:
+        return None
+    reason, detail = judgement.refused
+    return ClearingFailed(interval_start_ns=inputs.interval_start_ns, completed_at_ns=inputs.frozen_at_ns, reason=reason, detail=detail)
+
+
+def marked(outcome: Outcome, inputs: ClearingInputs, rules: MarketRules) -> Outcome:
+    """Return an outcome with what the quality of its inputs says of it; its hashes are those of what the engine computed."""
+    if not isinstance(outcome, Cleared) or outcome.status is not OutcomeStatus.OK or not judged(inputs, rules).degraded:
+        return outcome
+    return replace(outcome, status=OutcomeStatus.OK_DEGRADED)
+
+
+def held_against(outcome: Outcome, inputs: ClearingInputs, last: Reference | None, model: MarketModel) -> tuple[Outcome, Reference | None]:
+    """Return an outcome as it is believed, and what the next one is held against; None where it is none to hold it against."""
+    if not isinstance(outcome, Cleared):
+        return outcome, None
+    now = reference_of(outcome, inputs, model.ties)
+    # What is cleared late, or again, is no measure for the intervals after it.
+    newer = last is None or now.interval_start_ns > last.interval_start_ns
+    return believed(outcome, now, last, model.grid.rules), now if newer else None
+
+
+def told_before(outcome: Outcome, failed: ClearingFailed | None, review: tuple[str, ...]) -> Outcome:
+    """Return an outcome as it was told before: what it was held against then is not known any more."""
+    if failed is not None:
+        return failed
+    return replace(outcome, review=review) if isinstance(outcome, Cleared) else outcome
 
 
 def solved(engine: ClearingEngine, inputs: ClearingInputs) -> Outcome:
@@ -69,6 +129,7 @@ def _reported(outcome: Outcome) -> ClearingReported:
         version=outcome.version,
         price_cny_per_mwh=(settled_price(outcome.uniform_price_per_mwh),) if isinstance(outcome, Cleared) else (),
         reason="" if isinstance(outcome, Cleared) else f"{outcome.reason}: {outcome.detail}",
+        review=outcome.review if isinstance(outcome, Cleared) else (),
     )
 
 

@@ -25,8 +25,9 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
 from market import facts
+from market.credibility import Reference
 from market.decisions import Decision
-from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
 from market.units import day_start_ns
 from streams import breaker, grid, topics, wire
@@ -40,7 +41,18 @@ from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import AreaIntake, Taken
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
-from streams.outcome import clearing_records, day_ahead_records, day_ahead_result, solved
+from streams.outcome import (
+    clearing_records,
+    day_ahead_records,
+    day_ahead_result,
+    from_before,
+    from_outside,
+    held_against,
+    marked,
+    refused,
+    solved,
+    told_before,
+)
 from streams.topics import Topic
 from streams.transport.records import Record
 
@@ -48,9 +60,6 @@ __all__ = ["STAGES", "Base", "Difference", "RecordSource", "Span", "StageReport"
 
 _SHOWN: Final = 20
 """Differences a stage reports in full; the others are counted."""
-
-_EXTERNAL: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
-"""Failures that depend on more than the inputs: how fast the machine was, whether the engine answered at all."""
 
 _TELEMETRY_FACTS: Final = (facts.SwitchReported, facts.FlowReported, facts.LoadReported, facts.ControlReported)
 
@@ -341,6 +350,7 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
     }
     recorded = _Recorded(source, kinds, span, report)
     asked: set[str] = set()
+    last: Reference | None = None
     for cause in _decoded(source, topics.INPUTS, report):
         record = cause.record
         if identity_of(record) in asked:
@@ -356,11 +366,19 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
         if known is None:
             continue  # never answered: the process died, or a silent engine; the breaker counts it as missing
         outcome: Cleared | ClearingFailed
-        if isinstance(known, ClearingFailed) and known.reason in _EXTERNAL:
+        if from_outside(known):
             report.external += 1
             outcome = known
         else:
-            outcome = replace(solved(model.engine, record), completed_at_ns=known.completed_at_ns)
+            rules = model.grid.rules
+            computed = refused(record, rules) or marked(solved(model.engine, record), record, rules)
+            outcome, reference = held_against(computed, record, last, model)
+            if last is None:
+                # Where the recording begins, nobody knows what the first result was held against.
+                review = known.review if isinstance(known, Cleared) else ()
+                outcome = told_before(outcome, known if from_before(known) else None, review)
+            last = reference if isinstance(outcome, Cleared) and reference is not None else last
+            outcome = replace(outcome, completed_at_ns=known.completed_at_ns)
         for answer in clearing_records(outcome, record, model):
             recorded.compare(answer, cause)
     recorded.close()

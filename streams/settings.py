@@ -11,6 +11,7 @@ problems starts nothing and names all of them, each with its line::
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
     field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir
     market: {rt_interval_min: 5}       # overrides of the shipped rule set
+    solver: {retry_after: 5s, hard_stop_pct: 10, memory_mb: 4096}   # the process that clears: when it is tried again, and given up
     http: {port: 8080}
     influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
     webhook: {url: "https://example.org/hook"}
@@ -35,6 +36,7 @@ from market.rules import MarketRules, rules_from
 from market.units import NS_PER_H, NS_PER_S
 from streams.influx import InfluxTarget
 from streams.notify import WebhookChannel
+from streams.solverprocess import SolverLimits
 from streams.transport import broker_url, log_directory
 from streams.transport.patience import LogOptions
 
@@ -109,6 +111,29 @@ class FieldSpoolModel(Strict):
     away_after: DurationNs = 5 * NS_PER_S
 
 
+class SolverModel(Strict):
+    """How long the solver's process may take over an interval, and how much memory it may have.
+
+    Attributes:
+        retry_after: soft deadline: then it is killed, and another one tries.
+        hard_stop_pct: hard stop, % of an interval: then the interval has failed.
+        memory_mb: most megabytes of data; what a case needs stands in ``gridfuse_solver_peak_bytes``.
+    """
+
+    retry_after: DurationNs = 5 * NS_PER_S
+    hard_stop_pct: Annotated[float, Field(gt=0, le=100)] = 10.0
+    memory_mb: Annotated[int, Field(ge=128, le=1 << 20)] = 4096
+
+    def limits(self, rules: MarketRules) -> SolverLimits:
+        """Return the limits that these are under the rules in force."""
+        return SolverLimits(
+            interval_s=rules.rt_interval_ns / NS_PER_S,
+            retry_after_s=self.retry_after / NS_PER_S,
+            hard_stop_pct=self.hard_stop_pct,
+            memory_mb=self.memory_mb,
+        )
+
+
 class HttpModel(Strict):
     """Where the API and the live board are served."""
 
@@ -154,6 +179,7 @@ class _FileModel(Strict):
     watch_points: bool = False
     setpoints: bool = False
     tick: DurationNs = 10 * NS_PER_S
+    solver: SolverModel = Field(default_factory=SolverModel)
     http: HttpModel = Field(default_factory=HttpModel)
     influx: InfluxModel | None = None
     webhook: WebhookModel | None = None
@@ -191,6 +217,7 @@ class Settings:
         day_ahead: whether the case's day-ahead series are cleared each day.
         setpoints: whether base points are written to the devices.
         tick_ns: event time between two ticks.
+        solver: how long the solver's process may take, and how much memory.
     """
 
     data: Path
@@ -210,6 +237,7 @@ class Settings:
     field_spool: FieldSpool = FieldSpool()
     points_path: Path | None = None
     watch_points: bool = False
+    solver: SolverModel = field(default_factory=SolverModel)
 
     @property
     def log_directory(self) -> Path:
@@ -272,6 +300,7 @@ def read_settings(path: str | Path) -> Settings:
         logs=model.logs,
         points_path=beside / model.points,
         watch_points=model.watch_points,
+        solver=model.solver,
         field_spool=_field_spool(model.field_spool, beside),
     )
 

@@ -71,6 +71,7 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "basis.EFFECTIVE": ("Recovery took effect", "恢复已生效"),
     "basis.OVER_72_H": ("More than 72 h in the breaker", "熔断超过 72 小时"),
     "finding.CHATTERING": ("Switch position chatters and is held", "开关位置抖动，已保持"),
+    "finding.PRICE_UNDER_REVIEW": ("A price is under review", "出清价格待复核"),
     "finding.OBSERVABILITY_LOW": ("Too little of the grid is observed", "电网可观测性不足"),
     "finding.CONTROL_CONFLICT": ("Both control centres claim control", "主备调同时主张调度权"),
     "finding.SWITCHED_BACK": ("Control is back at the main centre", "调度权已回到主调"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from detectors.failed_clearing import ClearingWatch, headroom_ns, next_deadline_ns, observe, watch_from
-from detectors.findings import ConditionMet, Finding, IntervalUnserved, OutageBegan, OutageOver, OutageReached, ResultAccepted
+from detectors.findings import ConditionMet, Finding, IntervalUnserved, Noted, OutageBegan, OutageOver, OutageReached, ResultAccepted
 from market.facts import CalendarClosed, ClearingReported, ClearingStatus, Fact, RunType, Segment, SourceReported, Ticked
 from market.rules import GUANGDONG_2023, MarketRules, rules_from
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, instant_text
@@ -371,3 +371,24 @@ def test_repeated_closures_are_remembered_once_and_forgotten_when_past() -> None
     assert watch.closed == ((at_ns("10:00"), at_ns("10:15")),)
     watch, _ = observe(watch, fact_of(at_ns("14:00"), ["tick"]), RULES)
     assert watch.closed == ()
+
+
+def test_a_result_under_review_counts_and_people_are_told() -> None:
+    fact = ClearingReported(
+        ts_event_ns=at_ns("11:59"),
+        segment=Segment.RT,
+        interval_start_ns=at_ns("12:00"),
+        status=ClearingStatus.OK,
+        completed_at_ns=at_ns("11:59"),
+        price_cny_per_mwh=(1_400.0,),
+        review=("prices of 4 of 4 buses leapt",),
+    )
+    watch, found = observe(watch_from(at_ns("12:00"), RULES), fact, RULES)
+    assert watch.has_result(at_ns("12:00"))
+    accepted, noted = found
+    assert isinstance(accepted, ResultAccepted)
+    assert accepted.under_review
+    assert isinstance(noted, Noted)
+    assert (noted.what, noted.article) == ("PRICE_UNDER_REVIEW", "Art. 9(1)")
+    assert "12:00" in noted.evidence[0]
+    assert noted.evidence[1] == "prices of 4 of 4 buses leapt"

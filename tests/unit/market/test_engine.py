@@ -293,3 +293,19 @@ def test_an_open_line_changes_the_flows(engine):
 def test_load_buses_must_exist():
     with pytest.raises(CaseError, match="load buses the network does not have: 9"):
         ClearingEngine(NET, UNITS, ClearingParams(), load_buses=["9"])
+
+
+def test_a_bus_that_died_is_given_the_price_of_the_nearest_live_one_and_says_so():
+    net = network(("1", "2", "3", "4"), [("1", "2", 0.1, 1e3), ("2", "3", 0.1, 1e3), ("1", "4", 0.05, 1e3), ("4", "3", 0.3, 1e3)])
+    engine = ClearingEngine(net, [unit("a", "1", (100.0, 10.0))], ClearingParams(), load_buses=["2", "3"])
+    said = ClearingInputs(
+        interval_start_ns=0,
+        frozen_at_ns=0,
+        load_mw={"2": 40.0, "3": 5.0},
+        output_mw={"a": 45.0},
+        available_mw={},
+        out_of_service=("L2", "L4"),
+    )
+    outcome = cleared(engine.clear(said, completed_at_ns=0))
+    assert "3" not in outcome.lmp_per_mwh
+    assert outcome.substitute_bus == {"3": "2"}

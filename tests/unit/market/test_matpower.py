@@ -123,6 +123,22 @@ def test_a_row_continued_over_two_lines_and_windows_line_ends():
         matpower.parse_case(text.replace("\t2\t0\t0\t0\t0\t1\t100\t1\t60\t0;", "\t9\t0\t0\t0\t0\t1\t100\t1\t60\t0;"))
 
 
+@pytest.mark.parametrize("block", ["1 2 3;\n4,5 6;\n", "1 2 3\n\n4 5 6", "\t1\t2\t3;4 5 6;;\n", "-1e3 .5 +2;\n0 0 0"])
+def test_the_quick_way_and_the_careful_way_read_the_same(block):
+    np.testing.assert_array_equal(matpower._even(block), matpower._row_by_row(block, 1, "{}", 3))
+
+
+@pytest.mark.parametrize("block", ["1 2 NaN 4 5;", "1 2 Inf;", "1 2;\n3;", "1 two;", "", ";\n;"])
+def test_what_is_out_of_the_ordinary_is_left_to_the_careful_way(block):
+    assert matpower._even(block) is None
+
+
+def test_an_infinite_limit_is_read_wherever_it_stands():
+    plain, infinite = matpower.parse_case(TEXT), matpower.parse_case(changed("0.1\t0\t0\t0\t0\t1.05", "0.1\t0\tInf\t0\t0\t1.05"))
+    assert plain.network.digest == infinite.network.digest
+    assert plain.units == infinite.units
+
+
 def test_plain_and_gzipped_files(tmp_path):
     (tmp_path / "tiny.m").write_text(TEXT)
     (tmp_path / "tiny.m.gz").write_bytes(gzip.compress(TEXT.encode()))

@@ -144,3 +144,46 @@ def test_two_ranges_are_priced_each_by_its_own_end() -> None:
         book = with_result(book, at_ns("12:00") + n * QUARTER, 500.0, 1)
     _, records = priced(book, at_ns("13:00"), RULES, substituted=[(at_ns("12:00"), at_ns("12:15")), (at_ns("12:45"), None)])
     assert [str(r.regime) for r in records] == ["ART27_2", "MARKET", "MARKET", "ART27_2", "ART27_2"]
+
+
+def test_a_price_says_whose_clearing_it_is_of_and_how_old_that_is() -> None:
+    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
+    book, (own,) = priced(book, at_ns("10:00"), RULES)
+    assert (own.clearing_start_ns, own.age_ns, own.fallback) == (at_ns("10:00"), 0, False)
+    book, gaps = priced(book, at_ns("10:45:30"), RULES)
+    assert [(gap.clearing_start_ns, gap.age_ns, gap.fallback) for gap in gaps] == [(at_ns("10:00"), k * QUARTER, True) for k in (1, 2, 3)]
+    _, (substitute, *_) = priced(book, at_ns("11:00"), RULES, substituted=[(at_ns("11:00"), None)])
+    assert (substitute.clearing_start_ns, substitute.age_ns, substitute.fallback) == (None, None, True)
+
+
+def test_a_last_valid_price_gives_way_to_the_day_ahead_price_once_it_is_too_old() -> None:
+    """Nobody confirmed the trip: from 12:15 on the last valid price is more than two hours old."""
+    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
+    book = with_day_ahead(book, DAY_NS, (420.0,) * 24, 1, RULES)
+    book, gaps = priced(book, at_ns("12:15:30"), RULES)
+    assert [gap.source for gap in gaps[-2:]] == ["last_valid:10:00", "day_ahead:12:00"]
+    assert [(str(gap.regime), gap.price_cny_per_mwh, gap.provisional) for gap in gaps[-2:]] == [("GAP", 388.0, True), ("GAP", 420.0, True)]
+    assert gaps[-1].age_ns is None
+    book, records = run(book, "12:16", out_from="12:15")
+    assert records == [("ART27_2", 420.0, 1)], "the breaker names its own rule"
+
+
+def test_without_a_day_ahead_price_the_last_valid_one_stays() -> None:
+    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
+    book, gaps = priced(book, at_ns("13:00:30"), RULES)
+    assert (gaps[-1].price_cny_per_mwh, gaps[-1].age_ns) == (388.0, 12 * QUARTER)
+
+
+def test_the_price_of_a_result_under_review_is_provisional() -> None:
+    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1, doubted=True)
+    book = with_result(book, at_ns("10:15"), 390.0, 1)
+    book, records = priced(book, at_ns("10:15"), RULES)
+    assert [(str(r.regime), r.provisional) for r in records] == [("MARKET", True), ("MARKET", False)]
+    assert book.doubted == ()
+
+
+def test_a_later_version_that_nobody_doubts_is_not_provisional() -> None:
+    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 1_388.0, 1, doubted=True)
+    book = with_result(book, at_ns("10:00"), 388.0, 2)
+    _, (record,) = priced(book, at_ns("10:00"), RULES)
+    assert (record.price_cny_per_mwh, record.provisional, record.source) == (388.0, False, "clearing:2")

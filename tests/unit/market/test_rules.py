@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 import pytest
 
@@ -11,9 +11,18 @@ from market.rules import GUANGDONG_2023, MarketRules, Mode, Modes, TopologyHard,
 
 
 def test_every_number_has_its_citation() -> None:
-    for kind in (MarketRules, Modes, TopologyHard):
-        uncited = [f.name for f in fields(kind) if not f.metadata.get("cite") and f.name not in ("modes", "topology_hard")]
+    kinds = {f.name: type(getattr(GUANGDONG_2023, f.name)) for f in fields(MarketRules) if is_dataclass(getattr(GUANGDONG_2023, f.name))}
+    assert {Modes, TopologyHard} <= set(kinds.values())
+    for kind in (MarketRules, *kinds.values()):
+        uncited = [f.name for f in fields(kind) if not f.metadata.get("cite") and f.name not in kinds]
         assert uncited == []
+
+
+def test_gates_and_bounds_are_overridden_by_name() -> None:
+    rules = rules_from({"input_gates": {"balance_pct": 5}, "load_forecast": {"ratio_max": 1.1}})
+    assert (rules.input_gates.balance_pct, rules.input_gates.unit_age_s, rules.load_forecast.ratio_max) == (5.0, 60, 1.1)
+    with pytest.raises(ConfigError, match="input_gates: unknown rule 'age'"):
+        rules_from({"input_gates": {"age": 5}})
 
 
 def test_shipped_values_are_those_of_the_measure() -> None:

@@ -215,3 +215,19 @@ def test_a_password_is_not_told() -> None:
     with pytest.raises(ConfigError) as caught:
         Ledger("nodb://user:s3cret@host/db")
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_ledger_of_an_older_release_gets_the_columns_it_lacks(tmp_path: Path) -> None:
+    path, old = tmp_path / "old.db", price()
+    first = Ledger(f"sqlite:///{path}")
+    first.record_prices([old])
+    first.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE prices DROP COLUMN clearing_start_ns")
+    connection.close()
+    again = Ledger(f"sqlite:///{path}")
+    assert again.record_prices([old]) == 0, "what was recorded then is the same record now"
+    later = replace(price(rev=1), clearing_start_ns=NOON - QUARTER)
+    assert again.record_prices([later]) == 1
+    assert again.prices(Segment.RT, NOON, NOON + 1) == [later]
+    again.close()

@@ -1,0 +1,94 @@
+"""What the solver process leaves undone, in the whole app: it is noted before it is told, and a replay takes it as recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
+from market.rules import rules_from
+from market.units import NS_PER_MIN, NS_PER_S, instant_ns
+from streams import topics
+from streams.recordings import open_recording
+from streams.replay import replay
+from streams.solverprocess import SolverLimits, SolverProcess
+from streams.transport.reader import LogReader
+from tests.kit.eventually import eventually_async
+from tests.kit.market_run import MarketRun, rts_model
+
+pytestmark = pytest.mark.integration
+
+RULES = rules_from({"rt_interval_min": 5})
+NOON = instant_ns("2020-01-01T12:00:00+08:00")
+
+
+class Late:
+    """Gives no answer in time, and one that it must not be asked for again afterwards."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def clear(self, inputs: ClearingInputs) -> Outcome:
+        self.asked += 1
+        assert self.asked == 1, "what was told once is not asked for again"
+        return ClearingFailed(
+            interval_start_ns=inputs.interval_start_ns,
+            completed_at_ns=inputs.frozen_at_ns,
+            reason=FailureReason.SOLVER_TIMEOUT,
+            detail="try 1: process 7 gave no answer in 5.0 s and was killed",
+        )
+
+
+def outcomes(log: LogReader) -> list[bytes]:
+    return [record.value or b"" for record in log.records(topics.OUTCOMES.name, 0)]
+
+
+def test_a_clearing_that_was_given_up_stays_given_up_and_replays(tmp_path: Path) -> None:
+    async def story() -> Outcome:
+        run = MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON)
+        run.hooks.solver = Late()
+        async with run:
+            await run.until(0.5)
+            with LogReader(tmp_path / "log") as log:
+                requests = [record.value or b"" for record in log.records(topics.INPUTS.name, 0)]
+            run.clock.set(run.clock.now_ns() + 7 * NS_PER_S)
+            for raw in requests:
+                await (await run.shell.send(topics.INPUTS, b"market", raw))
+            await eventually_async("the answers", lambda: run.shell.counters["taken clearing"] >= 2 * len(requests))
+            await eventually_async("the outcome", lambda: NOON in run.seen.outcomes)
+            return run.seen.outcomes[NOON]
+
+    outcome = asyncio.run(story())
+    assert isinstance(outcome, ClearingFailed)
+    assert outcome.reason is FailureReason.SOLVER_TIMEOUT
+    with LogReader(tmp_path / "log") as log:
+        told = outcomes(log)
+        assert len(told) == 2
+        assert len(set(told)) == 1
+    with open_recording(f"embedded://{tmp_path}/log") as recording:
+        (report,) = replay(recording, rts_model(RULES), ["clearing"])
+    assert (report.external, report.different) == (1, 0)
+
+
+def test_a_process_of_its_own_clears_what_a_replay_clears_again(tmp_path: Path) -> None:
+    async def story() -> dict[int, Cleared | ClearingFailed]:
+        run = MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON)
+        solver = SolverProcess(rts_model(RULES).make_engine, SolverLimits(interval_s=600.0, retry_after_s=30.0))
+        run.hooks.solver = solver
+        solver.start()
+        try:
+            async with run:
+                await run.until(6)
+                await eventually_async("the outcomes", lambda: NOON + 5 * NS_PER_MIN in run.seen.outcomes)
+        finally:
+            await solver.stop()
+        assert (solver.health.starts, solver.health.ends) == (1, {})
+        return run.seen.outcomes
+
+    found = asyncio.run(story())
+    assert all(isinstance(outcome, Cleared) for outcome in found.values())
+    with open_recording(f"embedded://{tmp_path}/log") as recording:
+        reports = {report.name: report for report in replay(recording, rts_model(RULES), ["grid", "clearing", "breaker"])}
+    assert {name: report.different for name, report in reports.items()} == {"grid": 0, "clearing": 0, "breaker": 0}
