@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.balanceblock import Relief, add_relief
 from market.chords import NO_CURVES, Curves
@@ -146,28 +147,32 @@ def assemble(
         wanted = participants.reserves.requirements_mw([moment.reserve_mw for moment in moments])
         reserves = add_reserves(builder, participants.reserves, units, storages, horizon=horizon, required_mw=wanted)
     curved = np.flatnonzero(fed[0][book.curved]) if exact else np.zeros(0, dtype=np.intp)
-    at = book.curved[curved]
-    curves = (
-        Curves(
-            period=np.zeros(len(at), dtype=np.int32),
-            bus=book.bus[at],
-            low_mw=low[0, at],
-            high_mw=high[0, at],
-            linear_per_mwh=book.linear_per_mwh[curved],
-            per_mw2h=book.curvature_per_mw2h[curved],
-        )
-        if len(at)
-        else NO_CURVES
-    )
     monitors = tuple(moment.monitor for moment in moments)
     return Assembled(
-        problem=DispatchProblem(formulation=builder.build(), relief=relief, curves=curves, monitors=monitors),
+        problem=DispatchProblem(
+            formulation=builder.build(), relief=relief, curves=_curves(book, curved, low[0], high[0]), monitors=monitors
+        ),
         units=units,
-        curved=tuple(at.tolist()),
+        curved=tuple(book.curved[curved].tolist()),
         relief=relief,
         storages=storages,
         reserves=reserves,
         groups=groups,
+    )
+
+
+def _curves(book: OfferBook, curved: NDArray[np.intp], low_mw: FloatArray, high_mw: FloatArray) -> Curves:
+    """Return the quadratic costs of these of the book's curves over the units' ranges (nu,), MW."""
+    if not len(curved):
+        return NO_CURVES
+    at = book.curved[curved]
+    return Curves(
+        period=np.zeros(len(at), dtype=np.int32),
+        bus=book.bus[at],
+        low_mw=low_mw[at],
+        high_mw=high_mw[at],
+        linear_per_mwh=book.linear_per_mwh[curved],
+        per_mw2h=book.curvature_per_mw2h[curved],
     )
 
 
