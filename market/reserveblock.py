@@ -12,7 +12,8 @@ So a unit that must stay below its capacity to hold reserve is paid, in the rese
 the last MW that could have been reserve, the energy price holds the price of being short of it.
 
 A unit holds reserve while it is committed, not under test, and within its range; one that still climbs to its least output holds none.
-All these rows are in the program from the start: almost every one of them decides something.
+The rows of units are lazy. A unit that is full, or at its least output, and holds nothing would stand against its offer and against its
+row at once; hundreds of such rows have duals that no price depends on and that are costly to choose among.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ def _share_ramps(builder: Builder, book: ReserveBook, award: IndexArray) -> None
     quicker = same & (book.minutes[:, None] >= book.minutes)
     wanted = np.flatnonzero(np.isfinite(book.ramp_mw) & (quicker.sum(axis=1) > 1))
     row, of = np.nonzero(quicker[wanted])
-    builder.rows(low=np.full(len(wanted), -np.inf), high=book.ramp_mw[wanted], row=row, column=award[of], value=1.0)
+    builder.rows(low=np.full(len(wanted), -np.inf), high=book.ramp_mw[wanted], row=row, column=award[of], value=1.0, lazy=True)
 
 
 def _share_units(builder: Builder, book: ReserveBook, units: UnitBlock, horizon: Horizon, t: int, award: IndexArray) -> None:
@@ -207,6 +208,7 @@ def _share_units(builder: Builder, book: ReserveBook, units: UnitBlock, horizon:
             row=np.concatenate([which, of]),
             column=np.concatenate([units.column[t][place], award[mine]]),
             value=np.concatenate([np.ones(len(which)), np.full(len(of), way)]),
+            lazy=True,
         )
 
 

@@ -16,7 +16,7 @@ from market.reserves import Direction, ReserveProduct, ReserveRequirement, Short
 from market.resources import Resources, UnitGroup
 from market.storage import Storage
 from tests.kit.grids import network, unit
-from tests.unit.market.test_blocks import Market, markets
+from tests.kit.markets import markets
 
 NET = network(("1", "2", "3"), [("1", "2", 0.1, 200.0), ("2", "3", 0.1, 200.0), ("1", "3", 0.1, 200.0)])
 PARAMS = ClearingParams(interval_min=60.0, price_floor_per_mwh=-500.0)
@@ -120,26 +120,18 @@ def test_a_period_ahead_in_which_nothing_lives_has_no_price():
     assert found.ahead_energy_per_mwh == (None, pytest.approx(20.0))
 
 
-def given_inputs(market: Market) -> ClearingInputs:
-    ahead = tuple(PeriodAhead(load_mw={"3": load}, available_mw={}) for load in market.loads_mw[1:])
-    soc, load = {"s": market.soc_mwh}, {"3": market.loads_mw[0]}
-    return ClearingInputs(
-        interval_start_ns=0, frozen_at_ns=0, load_mw=load, output_mw=market.output_mw, available_mw={}, ahead=ahead, soc_mwh=soc
-    )
-
-
 @settings(max_examples=12, deadline=None)
 @given(markets(), st.integers(5, 80).map(float))
 def test_whatever_is_declared_is_cleared_and_proven_and_the_advisory_run_agrees(market, rate_mw):
     wires = network(("1", "2", "3"), [("1", "2", 0.1, rate_mw), ("2", "3", 0.2, 60.0), ("1", "3", 0.15, rate_mw + 1.0)])
     params = ClearingParams(interval_min=30.0, negative_load_allowed=True, price_floor_per_mwh=-1e6, price_cap_per_mwh=1e6)
     engine = ClearingEngine(wires, market.units, params, resources=market.resources)
-    official = engine.clear(given_inputs(market), completed_at_ns=0)
+    official = engine.clear(market.inputs, completed_at_ns=0)
     if not isinstance(official, Cleared):
         assert official.reason is FailureReason.INPUT_INVALID
         assert official.detail.startswith("no unit is on that could produce")
         return
-    again = engine.clear(given_inputs(market), completed_at_ns=0, mode=Mode.ADVISORY)
+    again = engine.clear(market.inputs, completed_at_ns=0, mode=Mode.ADVISORY)
     assert isinstance(again, Cleared), again
     if len(market.loads_mw) == 1:
         # Over a horizon only the whole is least; how much of it falls on the first period need not be unique.
