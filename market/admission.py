@@ -1,54 +1,38 @@
-"""Can these inputs be cleared at all, and between which outputs may each unit move?
+"""Can these inputs be cleared at all?
 
 A clearing of inputs that contradict the network, or that leave out a load, would be a price for another market; it is refused with
-the offenders by name. What passes is turned into a least and a largest output per unit:
-
-    * A committed unit: ``[max(p_min, p0 − ramp), min(p_max, p0 + ramp)]`` around its telemetered output p0. Where p0 lies so far
-      outside ``[p_min, p_max]`` that nothing is left, the one output it can reach that is nearest to its range: a unit that is being
-      started climbs by its ramp until it meets ``p_min``. It is never refused for that; the widest gap is recorded.
-    * A unit that is off: 0, or on its way there by its ramp while it is still metered above 0.
-    * Wind, sun and water: from 0 to what is available. Rooftop PV: exactly what is available.
+the offenders by name. The periods ahead are held to the same: a forecast that is wrong shapes the price of the present interval.
+Between which outputs the units may then be put is told by :mod:`market.ranges`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-import numpy as np
-
-from market.grid import BoolArray, FloatArray, Network
+from market.grid import Network
 from market.offers import Control, OfferBook
-from market.outcomes import ClearingInputs, FailureReason
-from market.sced import ClearingParams
+from market.outcomes import ClearingInputs, FailureReason, PeriodAhead
+from market.params import ClearingParams
+from market.ranges import Ranges, ranges
+from market.resources import Resources
 
 __all__ = ["MW_LARGEST", "Ranges", "listed", "ranges", "refusal"]
 
 MW_LARGEST = 1e9
 """More than any power system draws: what is larger (or NaN) is no measurement."""
 _NOISE_SHARE = 0.01
-"""A plant at rest may be metered this share of its capacity below zero: noise of the instrument, nothing is available."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Ranges:
-    """Where each unit may be put in one interval.
-
-    Attributes:
-        running: (nu,) units that are committed, or still on their way down; their cost counts.
-        low_mw: (nu,) least output, MW.
-        high_mw: (nu,) largest output, MW.
-        widened_mw: the widest gap between a unit's range and what it can reach, MW.
-    """
-
-    running: BoolArray
-    low_mw: FloatArray
-    high_mw: FloatArray
-    widened_mw: float
+"""A plant at rest may be metered this share of its capacity below zero: noise of the instrument, nothing is available. The state of
+charge of a storage may be metered as much of its energy outside its marks."""
+_NO_RESOURCES = Resources()
 
 
 def refusal(
-    inputs: ClearingInputs, network: Network, book: OfferBook, params: ClearingParams, load_buses: Collection[str]
+    inputs: ClearingInputs,
+    network: Network,
+    book: OfferBook,
+    params: ClearingParams,
+    load_buses: Collection[str],
+    resources: Resources = _NO_RESOURCES,
 ) -> tuple[FailureReason, str] | None:
     """Say why these inputs cannot be cleared, or None.
 
@@ -58,39 +42,24 @@ def refusal(
         book: gives the names of units.
         params: what loads and how much stale telemetry are admitted.
         load_buses: buses whose load must be stated.
+        resources: gives the names of storages and reserve requirements.
     """
-    if invalid := _unknown(inputs, network, book) or _no_number(inputs) or _negative(inputs, book, params):
+    moments: list[tuple[str, ClearingInputs | PeriodAhead]] = [("", inputs)]
+    moments += [(f"period {k} ahead: ", period) for k, period in enumerate(inputs.ahead, 1)]
+    for where, moment in moments:
+        if invalid := _unknown(moment, network, book, resources) or _no_number(moment) or _negative(moment, book, params):
+            return FailureReason.INPUT_INVALID, where + invalid
+    if invalid := _unmeasurable(inputs, resources):
         return FailureReason.INPUT_INVALID, invalid
-    if missing := _missing(inputs, book, load_buses):
+    for where, moment in moments:
+        if missing := _missing(moment, book, load_buses):
+            return FailureReason.INPUT_MISSING, where + missing
+    if missing := _unmeasured(inputs, book, resources):
         return FailureReason.INPUT_MISSING, missing
     if inputs.stale_points > params.stale_share_failed * inputs.used_points:
         share = f"{inputs.stale_points} of {inputs.used_points} points are stale, more than {params.stale_share_failed:.0%}"
         return FailureReason.INPUT_STALE, f"{share}; restore the telemetry"
     return None
-
-
-def ranges(inputs: ClearingInputs, book: OfferBook, params: ClearingParams) -> Ranges:
-    """Return where each unit may be put; the inputs must have passed :func:`refusal`."""
-    on = np.ones(len(book.units), dtype=np.bool_)
-    on[[book.index[name] for name in inputs.units_off]] = False
-    curtailable, fixed = book.controlled(Control.CURTAILABLE), book.controlled(Control.FIXED)
-    by_nature = curtailable | fixed
-    p0 = np.array([inputs.output_mw.get(name, 0.0) for name in book.ids])
-    step = book.ramp_mw_per_min * params.interval_min
-    low, high = np.maximum(book.p_min_mw, p0 - step), np.minimum(book.p_max_mw, p0 + step)
-    below, above = on & ~by_nature & (p0 + step < book.p_min_mw), on & ~by_nature & (p0 - step > book.p_max_mw)
-    widened = np.where(below, book.p_min_mw - p0 - step, np.where(above, p0 - step - book.p_max_mw, 0.0))
-    low = np.where(below, p0 + step, np.where(above, p0 - step, low))
-    high = np.where(below | above, low, high)
-    available = np.clip([inputs.available_mw.get(name, 0.0) for name in book.ids], 0.0, np.maximum(book.p_max_mw, 0.0))
-    low, high = np.where(by_nature, np.where(fixed, available, 0.0), low), np.where(by_nature, available, high)
-    stopping = np.where(by_nature, 0.0, np.maximum(p0 - step, 0.0))
-    return Ranges(
-        running=on | (stopping > 0),
-        low_mw=np.where(on, low, stopping),
-        high_mw=np.where(on, high, stopping),
-        widened_mw=float(widened.max(initial=0.0)),
-    )
 
 
 def listed(names: Iterable[str]) -> str:
@@ -103,40 +72,92 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(ordered[:5]) + (f" and {len(ordered) - 5} more" if len(ordered) > 5 else "")
 
 
-def _unknown(inputs: ClearingInputs, network: Network, book: OfferBook) -> str:
+def _unknown(moment: ClearingInputs | PeriodAhead, network: Network, book: OfferBook, resources: Resources) -> str:
     strangers = {
-        "loads at unknown buses": inputs.load_mw.keys() - network.bus_index.keys(),
-        "outputs of unknown units": inputs.output_mw.keys() - book.index.keys(),
-        "availability of unknown units": inputs.available_mw.keys() - book.index.keys(),
-        "unknown branches out of service": set(inputs.out_of_service) - network.branch_index.keys(),
-        "unknown units off": set(inputs.units_off) - book.index.keys(),
+        "loads at unknown buses": moment.load_mw.keys() - network.bus_index.keys(),
+        "availability of unknown units": moment.available_mw.keys() - book.index.keys(),
+        "unknown branches out of service": set(moment.out_of_service) - network.branch_index.keys(),
+        "unknown units off": set(moment.units_off) - book.index.keys(),
+        "tie-lines at unknown buses": moment.tie_mw.keys() - network.bus_index.keys(),
+        "tests of unknown units": moment.test_mw.keys() - book.index.keys(),
+        "unknown reserve requirements": moment.reserve_mw.keys() - {requirement.id for requirement in resources.requirements},
     }
+    if isinstance(moment, ClearingInputs):
+        strangers["outputs of unknown units"] = moment.output_mw.keys() - book.index.keys()
+        strangers["state of charge of unknown storages"] = moment.soc_mwh.keys() - {storage.id for storage in resources.storages}
     return next((f"{what}: {listed(names)}; correct the point list or the case" for what, names in strangers.items() if names), "")
 
 
-def _no_number(inputs: ClearingInputs) -> str:
-    for what, values in (("load", inputs.load_mw), ("output", inputs.output_mw), ("availability", inputs.available_mw)):
-        if bad := [name for name, mw in values.items() if not abs(mw) <= MW_LARGEST]:
+def _quantities(moment: ClearingInputs | PeriodAhead) -> Iterator[tuple[str, Mapping[str, float]]]:
+    yield "load", moment.load_mw
+    if isinstance(moment, ClearingInputs):
+        yield "output", moment.output_mw
+        yield "state of charge", moment.soc_mwh
+    yield "availability", moment.available_mw
+    yield "tie-line schedule", moment.tie_mw
+    yield "test schedule", moment.test_mw
+    yield "reserve requirement", moment.reserve_mw
+
+
+def _no_number(moment: ClearingInputs | PeriodAhead) -> str:
+    for what, values in _quantities(moment):
+        if bad := [name for name, value in values.items() if not abs(value) <= MW_LARGEST]:
             return f"{what} that is no number: {listed(bad)}; substitute it before the freeze"
     return ""
 
 
-def _negative(inputs: ClearingInputs, book: OfferBook, params: ClearingParams) -> str:
-    if not params.negative_load_allowed and (bad := [name for name, mw in inputs.load_mw.items() if mw < 0]):
+def _negative(moment: ClearingInputs | PeriodAhead, book: OfferBook, params: ClearingParams) -> str:
+    if not params.negative_load_allowed and (bad := [name for name, mw in moment.load_mw.items() if mw < 0]):
         return f"negative load: {listed(bad)}; a bus that injects needs a unit"
-    noise = {name: _NOISE_SHARE * max(book.p_max_mw[book.index[name]], 0.0) for name in inputs.available_mw}
-    if bad := [name for name, mw in inputs.available_mw.items() if mw < -noise[name]]:
+    bids = {name for name, takes in zip(book.ids, book.bids.tolist(), strict=True) if takes}
+    least, most = _limits(book, moment.available_mw), _limits(book, moment.available_mw, top=True)
+    if bad := [name for name, mw in moment.available_mw.items() if name not in bids and mw < -_NOISE_SHARE * max(most[name], 0.0)]:
         return f"negative availability: {listed(bad)}; a forecast is 0 MW or more"
+    if bad := [name for name, mw in moment.available_mw.items() if name in bids and mw > -_NOISE_SHARE * least[name]]:
+        return f"demand above 0 of loads that bid: {listed(bad)}; what a load can take is a negative number"
+    least, most = _limits(book, moment.test_mw), _limits(book, moment.test_mw, top=True)
+    noise = {name: _NOISE_SHARE * max(abs(least[name]), abs(most[name])) for name in moment.test_mw}
+    if bad := [
+        name for name, mw in moment.test_mw.items() if not min(least[name], 0) - noise[name] <= mw <= max(most[name], 0) + noise[name]
+    ]:
+        return f"tests beyond what the unit can give: {listed(bad)}; correct the schedule"
+    if bad := [name for name, mw in moment.reserve_mw.items() if mw < 0]:
+        return f"negative reserve requirement: {listed(bad)}; give 0 MW or more"
     return ""
 
 
-def _missing(inputs: ClearingInputs, book: OfferBook, load_buses: Collection[str]) -> str:
-    if absent := set(load_buses) - inputs.load_mw.keys():
+def _limits(book: OfferBook, names: Iterable[str], *, top: bool = False) -> dict[str, float]:
+    column = book.p_max_mw if top else book.p_min_mw
+    return {name: float(column[book.index[name]]) for name in names}
+
+
+def _unmeasurable(inputs: ClearingInputs, resources: Resources) -> str:
+    bad = []
+    for storage in resources.storages:
+        noise = _NOISE_SHARE * storage.energy_max_mwh
+        held = inputs.soc_mwh.get(storage.id, storage.energy_min_mwh)
+        if not max(storage.energy_min_mwh, 0.0) - noise <= held <= storage.energy_max_mwh + noise:
+            bad.append(f"{storage.id} with {held:g} MWh")
+    return f"state of charge beyond the marks: {listed(bad)}; correct the telemetry or the storage" if bad else ""
+
+
+def _missing(moment: ClearingInputs | PeriodAhead, book: OfferBook, load_buses: Collection[str]) -> str:
+    if absent := set(load_buses) - moment.load_mw.keys():
         return f"no load for buses {listed(absent)}; every load bus must be stated, with 0 where nothing is drawn"
-    off = set(inputs.units_off)
+    idle = {*moment.units_off, *moment.test_mw}
     follows = {unit.id for unit in book.units if unit.control is Control.DISPATCHABLE}
-    if absent := set(book.ids) - follows - off - inputs.available_mw.keys():
+    if absent := set(book.ids) - follows - idle - moment.available_mw.keys():
         return f"no availability for units {listed(absent)}; state it, or list the unit as off"
-    if absent := follows - off - inputs.output_mw.keys():
+    return ""
+
+
+def _unmeasured(inputs: ClearingInputs, book: OfferBook, resources: Resources) -> str:
+    # A load that bids may take anything from the start where nobody meters it.
+    metered = {
+        unit.id for unit, bids in zip(book.units, book.bids.tolist(), strict=True) if unit.control is Control.DISPATCHABLE and not bids
+    }
+    if absent := metered - {*inputs.units_off, *inputs.test_mw} - inputs.output_mw.keys():
         return f"no output for units {listed(absent)}; state it, or list the unit as off"
+    if absent := {storage.id for storage in resources.storages} - inputs.soc_mwh.keys():
+        return f"no state of charge for storages {listed(absent)}; state it"
     return ""

@@ -16,8 +16,8 @@ from market.commitment import RESERVE_SHARE, commit
 from market.engine import ClearingEngine
 from market.grid import BoolArray, Convention, FloatArray
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
+from market.params import ClearingParams
 from market.rts_gmlc import RtsCase
-from market.sced import ClearingParams
 from market.units import NS_PER_H
 
 __all__ = ["DayAhead", "clear_day_ahead"]

@@ -1,49 +1,51 @@
 """How is one interval cleared, from frozen inputs to a published outcome?
 
-    inputs → checked → ranges of the units → dispatch → prices → certificate → Cleared, or ClearingFailed with the reason
+    inputs → checked → ranges of the units → one program → dispatch → prices → certificate → Cleared, or ClearingFailed with the reason
 
-:class:`ClearingEngine` does it for the market: units ramp from their telemetered output, nature limits wind, sun and water, and
-branches that are open leave the topology. :func:`clear_case` does it for a MATPOWER case: no history, so the full range. Both end
-in the same dispatch, the same prices and the same certificate. An official run is cold: nothing but its arguments shapes it, and the
-same arguments give the same bytes. What is remembered between runs is the factor of a topology, which is a function of it.
+:class:`ClearingEngine` does it for the market: units ramp from their telemetered output, nature limits wind, sun and water, branches that
+are open leave the topology, storages, reserves and the periods ahead take part where they are declared. :func:`clear_case` does it for a
+MATPOWER case: no history, so the full range. Both end in the same program, the same prices and the same certificate.
+
+An *official* run is cold: nothing but its arguments shapes it, and the same arguments give the same bytes. What is remembered between
+official runs is what is a function of a topology alone: its factor and its outage factors. An *advisory* run keeps the program and starts
+from the last answer; it agrees with the official one to rounding and takes a fraction of the time.
 
 Failure to clear is a value. An exception means that the case itself contradicts itself (``CaseError``), or a defect.
 
 An island without a unit that can produce is dead: no prices there, and its load is reported as shed.
 
-Absent on purpose: deadlines and fallback prices (the caller's), the credibility of prices, several intervals at once.
+Absent on purpose: deadlines and fallback prices (the caller's), the credibility of prices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 
-from market.admission import MW_LARGEST, Ranges, listed, ranges, refusal
+from market.admission import MW_LARGEST, listed, refusal
+from market.assembly import Assembled, Moment, Participants, assemble
 from market.certificate import TOLERANCES, certify
 from market.errors import CaseError
 from market.grid import Convention, FloatArray, Network, Topology
 from market.highs import SOLVER
 from market.matpower import Case
-from market.offers import Control, OfferBook, Segment, Unit, with_offer
-from market.outcomes import (
-    Binding,
-    Certificate,
-    Cleared,
-    ClearingFailed,
-    ClearingInputs,
-    FailureReason,
-    Outcome,
-    OutcomeStatus,
-    Violation,
-)
-from market.pricing import Prices, price
-from market.sced import ClearingParams, Dispatch, DispatchProblem, NotSolved, dispatch
+from market.monitor import Monitor, Section
+from market.offers import Segment, Unit, with_offer
+from market.outages import Contingencies
+from market.outcomes import ClearingFailed, ClearingInputs, FailureReason, Outcome, PeriodAhead
+from market.params import ClearingParams
+from market.pricing import price
+from market.program import NotSolved, Program
+from market.ranges import Horizon, horizon, whole_range
+from market.reporting import Labels, digest, report
+from market.resources import Resources
+from market.sced import dispatch, program_of
 
-__all__ = ["CASE_PARAMS", "ClearingEngine", "clear_case"]
+__all__ = ["CASE_PARAMS", "ClearingEngine", "Mode", "Outages", "clear_case"]
 
 CASE_PARAMS = ClearingParams(
     price_floor_per_mwh=-float("inf"),
@@ -56,27 +58,23 @@ CASE_PARAMS = ClearingParams(
 )
 """For case files: no market, so no floor, no cap and no limit on how costs are written."""
 
+Outages = tuple[str, ...] | Literal["all"]
+"""Branches whose outage, one at a time, must leave the others within their emergency limits."""
+
 _TOPOLOGIES_KEPT = 16
-_BINDS_FROM_PER_MWH = 1e-6
-_REPORTED_FROM_MW = 1e-6
+_PROGRAMS_KEPT = 4
+_ROWS_WORTH_DROPPING = 64
+_RUNS_PER_PROGRAM = 288
+"""Advisory runs after which a program with many rows is made anew, so that limits that bound a day ago do not burden it for ever."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Interval:
-    """Inputs as columns, with the identities that end in the outcome."""
+class Mode(StrEnum):
+    """What a run is for."""
 
-    book: OfferBook
-    topology: Topology
-    params: ClearingParams
-    ranges: Ranges
-    load_mw: FloatArray
-    degraded: bool
-    input_hash: str
-    start_ns: int
-    completed_at_ns: int
-
-    def failed(self, reason: FailureReason, detail: str) -> ClearingFailed:
-        return ClearingFailed(interval_start_ns=self.start_ns, completed_at_ns=self.completed_at_ns, reason=reason, detail=detail)
+    OFFICIAL = "official"
+    """Cold and repeatable to the last bit: what is published."""
+    ADVISORY = "advisory"
+    """From the last answer: what-if, look-ahead displays, and a check on the official run."""
 
 
 class ClearingEngine:
@@ -88,9 +86,16 @@ class ClearingEngine:
         params: penalties, caps, interval length.
         convention: how susceptances are formed.
         load_buses: buses whose load every interval must state; missing ones fail the interval.
+        resources: storages, reserves, groups of units.
+        sections: interfaces with limits.
+        outages: single outages to be secured against; none by default.
+
+    Attributes:
+        book: the units as columns.
+        participants: everyone who takes part.
 
     Raises:
-        CaseError: units or branches that contradict the network, or offers with too many segments.
+        CaseError: units, branches or declarations that contradict the network or each other, or offers with too many segments.
     """
 
     def __init__(
@@ -100,14 +105,22 @@ class ClearingEngine:
         params: ClearingParams,
         convention: Convention = Convention.MATPOWER,
         load_buses: Iterable[str] = (),
+        *,
+        resources: Resources | None = None,
+        sections: tuple[Section, ...] = (),
+        outages: Outages | None = None,
     ) -> None:
         self.network, self.params, self.convention = network, params, convention
-        self.book = _book(units, network, params)
+        _check_segments(units, params)
+        self.participants = Participants(units, resources or Resources(), network)
+        self.book = self.participants.book
+        self.sections, self.outages = sections, outages
         self.load_buses = frozenset(load_buses)
         if lost := sorted(self.load_buses - network.bus_index.keys()):
             raise CaseError(f"load buses the network does not have: {', '.join(lost[:5])}; correct the list")
-        self._topologies: dict[tuple[str, ...], Topology] = {}
-        self.topology(())
+        self._monitors: dict[tuple[str, ...], Monitor] = {}
+        self._programs: dict[tuple[Monitor, ...], tuple[Program, int]] = {}
+        self.monitor(())
 
     def topology(self, out_of_service: Iterable[str]) -> Topology:
         """Return the topology with these branches open, factored once and remembered.
@@ -115,51 +128,89 @@ class ClearingEngine:
         Raises:
             CaseError: a branch the network does not have.
         """
+        return self.monitor(out_of_service).topology
+
+    def monitor(self, out_of_service: Iterable[str]) -> Monitor:
+        """Return the limits of the topology with these branches open, made once and remembered.
+
+        Raises:
+            CaseError: a branch the network does not have.
+        """
         key = tuple(sorted(set(out_of_service)))
         if unknown := [name for name in key if name not in self.network.branch_index]:
             raise CaseError(f"branches the network does not have: {', '.join(unknown[:5])}; correct the switch list")
-        if key not in self._topologies:
-            while len(self._topologies) >= _TOPOLOGIES_KEPT:
-                del self._topologies[next(iter(self._topologies))]
+        if key not in self._monitors:
+            while len(self._monitors) >= _TOPOLOGIES_KEPT:
+                del self._monitors[next(iter(self._monitors))]
             closed = np.ones(self.network.n_branches, dtype=np.bool_)
             closed[[self.network.branch_index[name] for name in key]] = False
-            self._topologies[key] = Topology(self.network, closed, self.convention)
-        return self._topologies[key]
+            self._monitors[key] = _monitor(Topology(self.network, closed, self.convention), self.sections, self.outages, self.params)
+        return self._monitors[key]
 
-    def clear(self, inputs: ClearingInputs, *, completed_at_ns: int) -> Outcome:
+    def clear(self, inputs: ClearingInputs, *, completed_at_ns: int, mode: Mode = Mode.OFFICIAL) -> Outcome:
         """Clear one interval.
 
         Args:
             inputs: the frozen inputs. ``output_mw`` must name every dispatchable unit that is not off, ``available_mw`` every
                 wind, sun and water unit that is not off; other entries of known units are not used.
             completed_at_ns: the instant to write into the outcome, UTC ns; it shapes nothing else.
+            mode: whether the answer is to be published.
 
         Returns:
             ``Cleared`` with a passed certificate, or ``ClearingFailed``: INPUT_MISSING, INPUT_INVALID or INPUT_STALE with the
             offenders by name, SOLVER_STATUS, KKT_FAILED. Never raises for market reasons.
         """
-        if refused := refusal(inputs, self.network, self.book, self.params, self.load_buses):
-            reason, detail = refused
-            return ClearingFailed(interval_start_ns=inputs.interval_start_ns, completed_at_ns=completed_at_ns, reason=reason, detail=detail)
-        load = np.zeros(self.network.n_buses)
-        load[[self.network.bus_index[bus] for bus in inputs.load_mw]] = list(inputs.load_mw.values())
-        return _clear(
-            _Interval(
-                book=self.book,
-                topology=self.topology(inputs.out_of_service),
-                params=self.params,
-                ranges=ranges(inputs, self.book, self.params),
-                load_mw=load,
-                degraded=inputs.stale_points > self.params.stale_share_degraded * inputs.used_points,
-                input_hash=self._hash(inputs),
-                start_ns=inputs.interval_start_ns,
-                completed_at_ns=completed_at_ns,
-            )
+        participants, params = self.participants, self.params
+        if refused := refusal(inputs, self.network, self.book, params, self.load_buses, participants.resources):
+            return _failed(inputs.interval_start_ns, completed_at_ns, *refused)
+        labels = Labels(
+            start_ns=inputs.interval_start_ns,
+            completed_at_ns=completed_at_ns,
+            degraded=inputs.stale_points > params.stale_share_degraded * inputs.used_points,
+            input_hash=self._hash(inputs),
+            parameter_hash=_parameter_hash(params, self.sections, self.outages),
+            intact=self.topology(()),
+        )
+        reach = horizon(inputs, self.book, params)
+        moments = [self._moment(inputs), *map(self._moment, inputs.ahead)]
+        soc = np.array([inputs.soc_mwh.get(name, np.nan) for name in participants.storages.ids], dtype=np.float64)
+        assembled = assemble(participants, moments, reach, params, soc)
+        program = self._kept(assembled) if mode is Mode.ADVISORY else None
+        return _clear(assembled, participants, reach, params, labels, program)
+
+    def _moment(self, moment: ClearingInputs | PeriodAhead) -> Moment:
+        return Moment(
+            monitor=self.monitor(moment.out_of_service),
+            load_mw=self._at_buses(moment.load_mw),
+            tie_mw=self._at_buses(moment.tie_mw),
+            reserve_mw=moment.reserve_mw,
         )
 
+    def _at_buses(self, values: Mapping[str, float]) -> FloatArray:
+        out = np.zeros(self.network.n_buses)
+        out[[self.network.bus_index[bus] for bus in values]] = list(values.values())
+        return out
+
+    def _kept(self, assembled: Assembled) -> Program:
+        """Return the program of the last advisory run on these wires, brought up to date, or a new one."""
+        key = tuple(assembled.problem.monitors)
+        program, runs = self._programs.pop(key, (None, 0))
+        worn = runs >= _RUNS_PER_PROGRAM and program is not None and len(program.network) > _ROWS_WORTH_DROPPING
+        if program is None or worn or not program.update(assembled.problem.formulation):
+            program, runs = program_of(assembled.problem, self.params), 0
+        while len(self._programs) >= _PROGRAMS_KEPT:
+            del self._programs[next(iter(self._programs))]
+        self._programs[key] = (program, runs + 1)
+        return program
+
     def _hash(self, inputs: ClearingInputs) -> str:
-        return _digest(
+        ahead = [
+            (p.load_mw, p.available_mw, p.tie_mw, p.test_mw, p.reserve_mw, sorted(p.out_of_service), sorted(p.units_off))
+            for p in inputs.ahead
+        ]
+        return digest(
             self.book.digest,
+            repr(self.participants.resources),
             inputs.interval_start_ns,
             inputs.load_mw,
             inputs.output_mw,
@@ -167,6 +218,11 @@ class ClearingEngine:
             sorted(inputs.out_of_service),
             sorted(inputs.units_off),
             (inputs.stale_points, inputs.used_points),
+            inputs.tie_mw,
+            inputs.test_mw,
+            inputs.soc_mwh,
+            inputs.reserve_mw,
+            *(part for period in ahead for part in period),
         )
 
 
@@ -176,6 +232,7 @@ def clear_case(
     offers: Mapping[str, Sequence[Segment]] | None = None,
     convention: Convention = Convention.POWERMODELS,
     params: ClearingParams = CASE_PARAMS,
+    outages: Outages | None = None,
 ) -> Outcome:
     """Clear a MATPOWER case as it stands: units that are on within their full range, branches that are on within their limits.
 
@@ -185,6 +242,7 @@ def clear_case(
         offers: segments from 0 MW upward that replace a unit's cost, by unit.
         convention: how susceptances are formed.
         params: penalties and caps; by default neither floor nor cap.
+        outages: single outages to be secured against.
 
     Returns:
         ``Cleared``, in the case's money, or ``ClearingFailed``.
@@ -199,158 +257,74 @@ def clear_case(
         raise CaseError(f"{case.name}: offers for units it does not have: {listed(unknown)}; name units by their row, from 1")
     if idle := sorted(offers.keys() & set(case.units_off)):
         raise CaseError(f"{case.name}: offers for units that are out of service: {listed(idle)}; switch them on in the case")
-    book = _book([with_offer(unit, offers[unit.id]) if unit.id in offers else unit for unit in case.units], network, params)
+    if bad := [bus for bus, mw in loads_mw.items() if not abs(mw) <= MW_LARGEST]:
+        return _failed(0, 0, FailureReason.INPUT_INVALID, f"load that is no number: {listed(bad)}; give MW")
+    units = [with_offer(unit, offers[unit.id]) if unit.id in offers else unit for unit in case.units]
+    _check_segments(units, params)
+    participants = Participants(units, Resources(), network)
     load = case.load_mw.copy()
     for bus, mw in loads_mw.items():
         load[network.bus_index[bus]] = mw
     load += case.shunt_mw
-    on = np.array([unit.id not in case.units_off for unit in book.units], dtype=np.bool_)
-    interval = _Interval(
-        book=book,
-        topology=Topology(network, case.in_service, convention),
-        params=params,
-        ranges=Ranges(running=on, low_mw=np.where(on, book.p_min_mw, 0.0), high_mw=np.where(on, book.p_max_mw, 0.0), widened_mw=0.0),
-        load_mw=load,
-        degraded=False,
-        input_hash=_digest(book.digest, load, on),
+    on = np.array([unit.id not in case.units_off for unit in participants.book.units], dtype=np.bool_)
+    reach = whole_range(participants.book, on)
+    monitor = _monitor(Topology(network, case.in_service, convention), (), outages, params)
+    labels = Labels(
         start_ns=0,
         completed_at_ns=0,
+        degraded=False,
+        input_hash=digest(participants.book.digest, load, on),
+        parameter_hash=_parameter_hash(params, (), outages),
+        intact=monitor.topology,
     )
-    if bad := [bus for bus, mw in loads_mw.items() if not abs(mw) <= MW_LARGEST]:
-        return interval.failed(FailureReason.INPUT_INVALID, f"load that is no number: {listed(bad)}; give MW")
-    return _clear(interval)
+    moment = Moment(monitor=monitor, load_mw=load, tie_mw=np.zeros(network.n_buses), reserve_mw={})
+    return _clear(assemble(participants, [moment], reach, params), participants, reach, params, labels)
 
 
-def _book(units: Sequence[Unit], network: Network, params: ClearingParams) -> OfferBook:
+def _monitor(topology: Topology, sections: tuple[Section, ...], outages: Outages | None, params: ClearingParams) -> Monitor:
+    screened = None
+    if outages is not None:
+        screened = Contingencies(topology, outages, emergency_factor=params.emergency_factor, lodf_least=params.lodf_least)
+    return Monitor(topology, sections, screened)
+
+
+def _check_segments(units: Sequence[Unit], params: ClearingParams) -> None:
     for unit in units:
         if len(unit.segments) > params.segments_max:
             raise CaseError(f"unit {unit.id}: {len(unit.segments)} segments, at most {params.segments_max}; merge some")
-    return OfferBook(units, network.bus_index)
 
 
-def _clear(interval: _Interval) -> Outcome:
-    book, topology, params = interval.book, interval.topology, interval.params
-    able = interval.ranges.high_mw > 0
-    live = np.zeros(topology.n_islands, dtype=np.bool_)
-    live[topology.island_of_bus[book.bus[able]]] = True
-    if not live.any():
-        return interval.failed(FailureReason.INPUT_INVALID, "no unit is on that could produce; check commitment and availability")
-    fed = live[topology.island_of_bus[book.bus]]
-    low, high = np.where(fed, interval.ranges.low_mw, 0.0), np.where(fed, interval.ranges.high_mw, 0.0)
-    lost = np.where(book.controlled(Control.CURTAILABLE), params.curtailment_penalty_per_mwh, 0.0)
-    curve = np.flatnonzero(fed[book.curved])
-    problem = DispatchProblem(
-        topology=topology,
-        live=live,
-        load_mw=interval.load_mw,
-        unit_bus=book.bus,
-        low_mw=low,
-        high_mw=high,
-        seg_unit=book.seg_unit,
-        seg_mw=book.segments_between(low, high),
-        # What a renewable gives saves the penalty for what it could have given.
-        seg_price_per_mwh=book.seg_price_per_mwh - lost[book.seg_unit],
-        curved=book.curved[curve],
-        curved_linear_per_mwh=book.linear_per_mwh[curve],
-        curved_per_mw2h=book.curvature_per_mw2h[curve],
-    )
-    result = dispatch(problem, params)
+def _parameter_hash(params: ClearingParams, sections: tuple[Section, ...], outages: Outages | None) -> str:
+    parameters = {name: repr(value) for name, value in asdict(params).items()}
+    return digest(sorted(parameters.items()), SOLVER, repr(sorted(sections, key=lambda section: section.id)), repr(outages))
+
+
+def _failed(start_ns: int, completed_at_ns: int, reason: FailureReason, detail: str) -> ClearingFailed:
+    return ClearingFailed(interval_start_ns=start_ns, completed_at_ns=completed_at_ns, reason=reason, detail=detail)
+
+
+def _clear(
+    assembled: Assembled,
+    participants: Participants,
+    reach: Horizon,
+    params: ClearingParams,
+    labels: Labels,
+    program: Program | None = None,
+) -> Outcome:
+    problem = assembled.problem
+    formulation = problem.formulation
+    if not formulation.periods[0].live.any():
+        detail = "no unit is on that could produce; check commitment and availability"
+        return _failed(labels.start_ns, labels.completed_at_ns, FailureReason.INPUT_INVALID, detail)
+    result = dispatch(problem, params, program)
     if isinstance(result, NotSolved):
         detail = f"{SOLVER} says {result.status!r} after {result.rounds} rounds; keep the inputs and report them"
-        return interval.failed(FailureReason.SOLVER_STATUS, detail)
-    prices = price(problem, result, params)
-    certificate = certify(problem, result, prices, params, interval.ranges.widened_mw)
+        return _failed(labels.start_ns, labels.completed_at_ns, FailureReason.SOLVER_STATUS, detail)
+    prices = price(formulation, result.pricing, result.pricing_injection_mw[0], params)
+    certificate = certify(problem, result, prices, params, float(reach.widened_mw[0]))
     if not certificate.passed:
         over = {name: value for name, value in certificate.residuals.items() if not value <= TOLERANCES.get(name, np.inf)}
         named = ", ".join(f"{name} {value:.3g} (at most {TOLERANCES[name]:g})" for name, value in over.items())
-        return interval.failed(FailureReason.KKT_FAILED, f"the certificate does not hold: {named}; keep the inputs and report them")
-    return _cleared(interval, problem, result, prices, certificate, lost)
-
-
-def _cleared(
-    interval: _Interval, problem: DispatchProblem, result: Dispatch, prices: Prices, certificate: Certificate, lost: FloatArray
-) -> Cleared:
-    book, topology, params = interval.book, interval.topology, interval.params
-    network = topology.network
-    flow = topology.flows_mw(problem.injection_mw(result.output_mw, result.shed_mw - result.spill_mw)) + 0.0
-    violations = _violations(problem, result)
-    curtailed = (problem.high_mw - result.output_mw) @ lost
-    beyond = np.abs(result.over_mw).sum() * params.line_penalty_per_mwh
-    unbalanced = sum(v.mw for v in violations if v.kind != "line") * params.balance_penalty_per_mwh
-    degraded = OutcomeStatus.OK_DEGRADED if interval.degraded else OutcomeStatus.OK
-    buses = np.flatnonzero(problem.live_bus)
-    cleared = Cleared(
-        interval_start_ns=interval.start_ns,
-        completed_at_ns=interval.completed_at_ns,
-        status=OutcomeStatus.OK_VIOLATION if violations else degraded,
-        objective_per_h=book.cost_per_h(result.output_mw, interval.ranges.running),
-        penalty_per_h=float(curtailed + beyond + unbalanced),
-        dispatch_mw=dict(zip(book.ids, result.output_mw.tolist(), strict=True)),
-        lmp_per_mwh={network.bus_ids[i]: float(prices.lmp_per_mwh[i]) for i in buses},
-        congestion_per_mwh={network.bus_ids[i]: float(prices.congestion_per_mwh[i]) for i in buses},
-        energy_per_mwh=prices.energy_per_mwh,
-        flow_mw={network.branch_ids[i]: float(flow[i]) for i in np.flatnonzero(topology.in_service)},
-        uniform_price_per_mwh=prices.uniform_per_mwh,
-        certificate=certificate,
-        binding=_bindings(topology, result, flow),
-        violations=violations,
-    )
-    parameters = {name: repr(value) for name, value in asdict(params).items()}
-    hashes = {
-        "input": interval.input_hash,
-        "topology": topology.hash,
-        "parameters": _digest(sorted(parameters.items()), SOLVER),
-        "result": _digest(*(getattr(cleared, name) for name in _RESULT_FIELDS)),
-    }
-    return replace(cleared, hashes=hashes)
-
-
-_RESULT_FIELDS = tuple(
-    name for name in Cleared.__dataclass_fields__ if name not in {"interval_start_ns", "completed_at_ns", "hashes", "version"}
-)
-
-
-def _bindings(topology: Topology, result: Dispatch, flow_mw: FloatArray) -> tuple[Binding, ...]:
-    nu = result.branch_price_per_mwh
-    limit = np.where(nu < 0, topology.limit_high_mw, -topology.limit_low_mw)
-    return tuple(
-        Binding(
-            kind="line",
-            id=topology.network.branch_ids[i],
-            outage=None,
-            flow_mw=float(flow_mw[i]),
-            limit_mw=float(limit[i]),
-            shadow_price=float(abs(nu[i])),
-        )
-        for i in np.flatnonzero(np.abs(nu) > _BINDS_FROM_PER_MWH)
-    )
-
-
-def _violations(problem: DispatchProblem, result: Dispatch) -> tuple[Violation, ...]:
-    network = problem.topology.network
-    found = [
-        Violation(kind="line", id=network.branch_ids[i], mw=float(abs(result.over_mw[i])))
-        for i in np.flatnonzero(np.abs(result.over_mw) > _REPORTED_FROM_MW)
-    ]
-    for kind, amount in (("shed", result.shed_mw), ("spill", result.spill_mw)):
-        # An island is named by its first bus; the load is shed over all of it, in proportion.
-        named = [(network.bus_ids[problem.topology.reference_bus[i]], float(amount[i])) for i in np.flatnonzero(amount > _REPORTED_FROM_MW)]
-        found += [Violation(kind=kind, id=name, mw=mw) for name, mw in named]
-    dead = ~problem.live_bus & (problem.load_mw > 0)
-    found += [Violation(kind="shed", id=network.bus_ids[i], mw=float(problem.load_mw[i])) for i in np.flatnonzero(dead)]
-    return tuple(found)
-
-
-def _digest(*parts: object) -> str:
-    """SHA-256 over parts in order; arrays and maps of numbers by their little-endian bytes, the rest as it prints."""
-    mark = sha256()
-    for part in parts:
-        if isinstance(part, dict):
-            named = sorted(part.items())
-            raw = "\x1f".join(name for name, _ in named).encode() + np.array([value for _, value in named], dtype="<f8").tobytes()
-        elif isinstance(part, np.ndarray):
-            raw = part.astype(part.dtype.newbyteorder("<")).tobytes()
-        else:
-            raw = repr(part).encode()
-        mark.update(len(raw).to_bytes(8, "little") + raw)
-    return mark.hexdigest()
+        detail = f"the certificate does not hold: {named}; keep the inputs and report them"
+        return _failed(labels.start_ns, labels.completed_at_ns, FailureReason.KKT_FAILED, detail)
+    return report(assembled, participants, reach, result, prices, certificate, params, labels)

@@ -14,9 +14,11 @@ rebuilt whenever a switch moves.
 Two susceptance conventions are in use and both are wanted: the one in which PGLib's DC objectives are published (PowerModels'
 ``DCPPowerModel``) and MATPOWER's own. See :class:`Convention`.
 
-Absent on purpose: losses and reactive power; outage factors (LODF); the merging of buses joined by x = 0, which is refused by
-name, because b = 0 would cut the buses apart and 1/x does not exist. Which island is dead depends on the units and is the
-engine's to say.
+Buses joined by a branch in service with x = 0 are one node; :mod:`market.busbars` says how power runs inside it. All arrays stay
+per bus and per branch.
+
+Absent on purpose: losses and reactive power; outage factors (:mod:`market.outages`). Which island is dead depends on the units and
+is the engine's to say.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from scipy.sparse import coo_array, csc_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
 
+from market.busbars import Busbars
 from market.errors import CaseError
 
 __all__ = ["X_LEAST_PU", "BoolArray", "Convention", "FloatArray", "IndexArray", "Network", "Topology", "sum_by"]
@@ -43,7 +46,14 @@ IndexArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
 
 X_LEAST_PU = 1e-9
-"""A reactance below this is a bus-bar, not a branch: flows through it cannot be computed to any digit."""
+"""A reactance below this is a bus-bar: angles say nothing of the flow through it, see :mod:`market.busbars`."""
+
+_WIDTH = 8
+"""Right-hand sides of a back-solve whose result is kept, always: for another number of them the solver rounds the last bit differently."""
+
+_ROWS_BYTES_MAX = 1 << 27
+_ROWS_LEAST = 256
+"""At most this much memory for the PTDF rows that are kept, but never fewer rows than this."""
 
 
 def sum_by(index: NDArray[np.integer[Any]], values: FloatArray, n: int) -> FloatArray:
@@ -163,6 +173,13 @@ class Network:
         return {name: i for i, name in enumerate(self.branch_ids)}
 
     @cached_property
+    def branch_rank(self) -> IndexArray:
+        """(nl,) place of each branch in the order of the names: breaks ties in a way that does not hang on positions."""
+        rank = np.empty(self.n_branches, dtype=np.int32)
+        rank[sorted(range(self.n_branches), key=self.branch_ids.__getitem__)] = np.arange(self.n_branches, dtype=np.int32)
+        return rank
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over every attribute, hex; the same network always has the same digest."""
         mark = sha256(f"network/{self.base_mva!r}".encode())
@@ -190,7 +207,8 @@ class Topology:
         network: what was built.
         in_service: (nl,) whether each branch is closed.
         convention: how susceptances were formed.
-        b_mw_per_rad: (nl,) susceptance, MW/rad; 0 where open.
+        b_mw_per_rad: (nl,) susceptance, MW/rad; 0 where open and where there is no reactance.
+        busbars: the branches in service without reactance, None where there are none.
         limit_low_mw: (nl,) least flow allowed, MW (the rating, and the angle limits folded in); ``-inf`` where open.
         limit_high_mw: (nl,) largest flow allowed, MW.
         n_islands: number of islands, single buses included.
@@ -199,8 +217,8 @@ class Topology:
         hash: SHA-256 of network, convention and open branches, hex.
 
     Raises:
-        CaseError: a branch in service with x = 0 or with limits that exclude each other, or susceptances that cancel so that B'
-            is singular.
+        CaseError: a branch in service with limits that exclude each other, or with x = 0 and a phase shift or angle limits that
+            exclude 0, or susceptances that cancel so that B' is singular.
     """
 
     def __init__(self, network: Network, in_service: BoolArray, convention: Convention = Convention.MATPOWER) -> None:
@@ -209,12 +227,14 @@ class Topology:
         self.in_service: BoolArray = np.array(in_service, dtype=np.bool_)
         if self.in_service.shape != (network.n_branches,):
             raise CaseError(f"topology: in_service has {self.in_service.shape} entries for {network.n_branches} branches")
+        self.busbars = _busbars(network, self.in_service)
         self.b_mw_per_rad = _susceptance(network, self.in_service, convention)
         self._shift_rad = network.shift_rad if convention is Convention.MATPOWER else np.zeros(network.n_branches)
         self.shift_flow_mw: FloatArray = -self.b_mw_per_rad * self._shift_rad
         self.limit_low_mw, self.limit_high_mw = self._limits()
         self._find_islands()
         self._factorise()
+        self._ptdf_rows: dict[int, FloatArray] = {}
 
     @cached_property
     def hash(self) -> str:
@@ -225,7 +245,7 @@ class Topology:
     def _limits(self) -> tuple[FloatArray, FloatArray]:
         net, b = self.network, self.b_mw_per_rad
         low, high = np.full(net.n_branches, -np.inf), np.full(net.n_branches, np.inf)
-        on = self.in_service
+        on = b != 0
         # A negative susceptance (series capacitor) turns the angle limits round.
         ends = b[on] * (np.stack([net.angle_min_rad[on], net.angle_max_rad[on]]) - self._shift_rad[on])
         low[on] = np.maximum(-net.rate_mw[on], ends.min(axis=0))
@@ -233,6 +253,13 @@ class Topology:
         if (low > high).any():
             named = ", ".join(net.branch_ids[i] for i in np.flatnonzero(low > high)[:5])
             raise CaseError(f"topology: no flow within both the rating and the angle limits: {named}; correct one of them")
+        if self.busbars is not None:
+            flat = self.busbars.branches
+            bent = (self._shift_rad[flat] != 0) | (net.angle_min_rad[flat] > 0) | (net.angle_max_rad[flat] < 0)
+            if bent.any():
+                named = ", ".join(net.branch_ids[i] for i in flat[bent][:5])
+                raise CaseError(f"topology: x = 0, and an angle between the ends all the same: {named}; give them a reactance or no angle")
+            low[flat], high[flat] = -net.rate_mw[flat], net.rate_mw[flat]
         return low, high
 
     def _find_islands(self) -> None:
@@ -252,10 +279,16 @@ class Topology:
         self.b_bus_mw_per_rad: csr_array[np.float64] = matrix
         keep = np.ones(net.n_buses, dtype=np.bool_)
         keep[self.reference_bus] = False
+        if self.busbars is not None:
+            keep &= self.busbars.first_bus == np.arange(net.n_buses)
         self._free: NDArray[np.intp] = np.flatnonzero(keep)
+        self._gather = _gather(self._free, self.busbars)
         self._lu: SuperLU | None = None
         if len(self._free):
-            reduced = csc_array(matrix[self._free][:, self._free])
+            if self._gather is None:
+                reduced = csc_array(matrix[self._free][:, self._free])
+            else:
+                reduced = csc_array(self._gather @ matrix @ self._gather.T)
             try:
                 self._lu = splu(reduced, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": True})
             except RuntimeError as exc:
@@ -264,17 +297,18 @@ class Topology:
                     + ", ".join(net.branch_ids[i] for i in on if self.b_mw_per_rad[i] < 0)[:200]
                 ) from exc
 
-    def _solve(self, right: FloatArray) -> FloatArray:
-        """Solve B' θ = right with θ = 0 at the reference buses; (nb,) or (nb, k)."""
+    def solve(self, right: FloatArray) -> FloatArray:
+        """Return θ of B' θ = right with θ = 0 at the reference buses; (nb,) or (nb, k), MW in, rad out."""
         out = np.zeros_like(right)
         if self._lu is not None:
-            out[self._free] = self._lu.solve(right[self._free])
-        return out
+            gathered = right[self._free] if self._gather is None else np.asarray(self._gather @ right, dtype=np.float64)
+            out[self._free] = self._lu.solve(gathered)
+        return out if self.busbars is None else out[self.busbars.first_bus]
 
     def angles_rad(self, injection_mw: FloatArray) -> FloatArray:
         """Return the bus angles (nb,), rad, for net injections (nb,), MW; what an island lacks is taken at its reference bus."""
         shifted = injection_mw - self._incidence_t(self.shift_flow_mw)
-        return self._solve(shifted)
+        return self.solve(shifted)
 
     def flows_mw(self, injection_mw: FloatArray) -> FloatArray:
         """Return the branch flows (nl,), MW, positive from ``from`` to ``to``, 0 on open branches.
@@ -283,7 +317,10 @@ class Topology:
             injection_mw: (nb,) net injections; each island should sum to 0, or its reference bus makes up the difference.
         """
         theta = self.angles_rad(injection_mw)
-        return self.b_mw_per_rad * (theta[self.network.from_bus] - theta[self.network.to_bus]) + self.shift_flow_mw
+        flow_mw: FloatArray = self.b_mw_per_rad * (theta[self.network.from_bus] - theta[self.network.to_bus]) + self.shift_flow_mw
+        if self.busbars is not None:
+            flow_mw[self.busbars.branches] = self.busbars.flows_mw(injection_mw - self._incidence_t(flow_mw))
+        return flow_mw
 
     def ptdf(self, rows: NDArray[np.integer[Any]]) -> FloatArray:
         """Return (k, nb): what one MW more at each bus, withdrawn at its island's reference bus, adds to the flow on each of ``rows``."""
@@ -291,7 +328,40 @@ class Topology:
         right = np.zeros((net.n_buses, k))
         right[net.from_bus[rows], np.arange(k)] += self.b_mw_per_rad[rows]
         right[net.to_bus[rows], np.arange(k)] -= self.b_mw_per_rad[rows]
-        return np.ascontiguousarray(self._solve(right).T)
+        found = self.solve(right)
+        if self.busbars is not None:
+            inside = self.busbars.spread((self.busbars.branches[:, None] == np.asarray(rows)[None, :]).astype(np.float64))
+            found += inside - self.solve(np.asarray(self.b_bus_mw_per_rad @ inside))
+        return np.ascontiguousarray(found.T)
+
+    def ptdf_of(self, coefficients: csr_array[np.float64]) -> FloatArray:
+        """Return (k, nb): what one MW more at each bus, withdrawn at its island's reference bus, adds to weighted sums of flows.
+
+        The rows of single branches are kept, since the same limits come back in every clearing. A row is the same to the last bit
+        whatever was asked before or beside it, so a replay gives the same answer as a long day did.
+
+        Args:
+            coefficients: (k, nl) weight of each branch flow in each sum; an open branch carries nothing whatever its weight.
+        """
+        branches, place = np.unique(coefficients.indices, return_inverse=True)
+        single = csr_array((coefficients.data, place, coefficients.indptr), shape=(coefficients.shape[0], len(branches)))
+        if not len(branches):
+            return np.zeros((coefficients.shape[0], self.network.n_buses))
+        return np.asarray(single @ np.stack(self._single_rows(branches.tolist())), dtype=np.float64)
+
+    def _single_rows(self, branches: list[int]) -> list[FloatArray]:
+        """Return the PTDF row of each branch, kept or computed."""
+        missing = [branch for branch in branches if branch not in self._ptdf_rows]
+        for at in range(0, len(missing), _WIDTH):
+            block = missing[at : at + _WIDTH]
+            # Repeated to the full width, see there.
+            rows = self.ptdf(np.resize(np.array(block, dtype=np.int32), _WIDTH))
+            self._ptdf_rows.update(zip(block, rows, strict=False))
+        found = [self._ptdf_rows[branch] for branch in branches]
+        most = max(_ROWS_LEAST, _ROWS_BYTES_MAX // (8 * self.network.n_buses))
+        while len(self._ptdf_rows) > most:
+            del self._ptdf_rows[next(iter(self._ptdf_rows))]
+        return found
 
     def priced_flows(self, price_per_mwh: FloatArray) -> FloatArray:
         """Return (nb,) the sum over branches of PTDF times branch price: what congestion adds to each bus price.
@@ -301,7 +371,32 @@ class Topology:
         Args:
             price_per_mwh: (nl,) dual of each branch flow; 0 where nothing binds.
         """
-        return self._solve(self._incidence_t(self.b_mw_per_rad * price_per_mwh))
+        right = self._incidence_t(self.b_mw_per_rad * price_per_mwh)
+        if self.busbars is None:
+            return self.solve(right)
+        inside = self.busbars.spread(price_per_mwh[self.busbars.branches])
+        return inside + self.solve(right - self.b_bus_mw_per_rad @ inside)
+
+    def price_gap_per_mwh(self, lmp_per_mwh: FloatArray, price_per_mwh: FloatArray) -> FloatArray:
+        """Return (nb,) by how much each bus price departs from what its neighbours' prices and the branch prices ask for.
+
+        0 everywhere exactly when the bus prices are one price per island plus :meth:`priced_flows`. No factor is used: the condition
+        is B'·LMP = Aᵀ·diag(b)·price at every node, each row divided by its diagonal, and within a node that prices differ only by
+        what the price of a branch without reactance makes of them.
+
+        Args:
+            lmp_per_mwh: (nb,) bus prices; a number in dead islands too.
+            price_per_mwh: (nl,) dual of each branch flow.
+        """
+        gap = self.b_bus_mw_per_rad @ lmp_per_mwh - self._incidence_t(self.b_mw_per_rad * price_per_mwh)
+        weight = np.abs(self.b_bus_mw_per_rad.diagonal())
+        if self.busbars is not None:
+            first = self.busbars.first_bus
+            gap, weight = sum_by(first, gap, len(gap)), sum_by(first, weight, len(gap))
+        out: FloatArray = np.where(weight > 0, np.abs(gap) / np.where(weight > 0, weight, 1.0), 0.0)
+        if self.busbars is not None:
+            out += np.abs(self.busbars.price_gap(lmp_per_mwh, price_per_mwh[self.busbars.branches]))
+        return out
 
     def _incidence_t(self, per_branch: FloatArray) -> FloatArray:
         """Sum a branch quantity onto the buses: + at the from bus, − at the to bus."""
@@ -313,16 +408,29 @@ class Topology:
         return self._incidence_t(flow_mw)
 
 
+def _busbars(network: Network, in_service: BoolArray) -> Busbars | None:
+    flat = np.flatnonzero(in_service & (np.abs(network.x_pu) < X_LEAST_PU))
+    if not len(flat):
+        return None
+    return Busbars(network.n_buses, flat, network.from_bus[flat], network.to_bus[flat])
+
+
+def _gather(free: NDArray[np.intp], busbars: Busbars | None) -> csr_array[np.float64] | None:
+    """Return (free nodes, nb) ones that sum buses into nodes, None where every bus is a node."""
+    if busbars is None:
+        return None
+    n = len(busbars.first_bus)
+    whole = csr_array((np.ones(n), (busbars.first_bus, np.arange(n))), shape=(n, n))
+    return csr_array(whole[free])
+
+
 def _susceptance(network: Network, in_service: BoolArray, convention: Convention) -> FloatArray:
-    """Return (nl,) MW/rad, 0 where open."""
-    shorted = in_service & (np.abs(network.x_pu) < X_LEAST_PU)
-    if shorted.any():
-        named = ", ".join(network.branch_ids[i] for i in np.flatnonzero(shorted)[:5])
-        raise CaseError(f"topology: branches in service with x = 0: {named}; give them a reactance or merge their buses")
+    """Return (nl,) MW/rad, 0 where open and where there is no reactance."""
     b = np.zeros(network.n_branches)
-    x, r = network.x_pu[in_service], network.r_pu[in_service]
+    on = in_service & (np.abs(network.x_pu) >= X_LEAST_PU)
+    x, r = network.x_pu[on], network.r_pu[on]
     if convention is Convention.POWERMODELS:
-        b[in_service] = network.base_mva * x / (r * r + x * x)
+        b[on] = network.base_mva * x / (r * r + x * x)
     else:
-        b[in_service] = network.base_mva / (x * network.tap[in_service])
+        b[on] = network.base_mva / (x * network.tap[on])
     return b

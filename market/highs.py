@@ -15,6 +15,7 @@ from typing import Any
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
 from market.grid import BoolArray, FloatArray, IndexArray
 
@@ -45,12 +46,14 @@ class Solved:
         optimal: whether it claims an optimum; everything else means nothing otherwise.
         status: its own word.
         x: (columns,) values.
+        row_value: (rows,) what the rows come to.
         row_dual: (rows,) change of the objective per unit of the row's bound.
     """
 
     optimal: bool
     status: str
     x: FloatArray
+    row_value: FloatArray
     row_dual: FloatArray
 
 
@@ -71,23 +74,32 @@ class LinearProgram:
         self._highs = highspy.Highs()
         for name, value in _OPTIONS.items():
             self._highs.setOptionValue(name, value)
+        self._low, self._high = np.zeros(0), np.zeros(0)
+        self._cost, self._upper = np.zeros(0), np.zeros(0)
         self.add_columns(cost, upper)
         self.add_rows(low, high, rows)
 
-    def start_from(self, at_upper: BoolArray, basic: IndexArray) -> None:
-        """Start the next solve from a basis: ``basic`` columns, one per row, the rest at their upper or lower bound."""
+    def start_from(self, at_upper: BoolArray, basic: IndexArray, idle_rows: int = 0) -> None:
+        """Start the next solve from a basis.
+
+        Args:
+            at_upper: (n,) columns at their upper bound; the others are at 0.
+            basic: (m,) basic columns, one for each of the first rows.
+            idle_rows: how many rows follow that bind nothing.
+        """
         word = highspy.HighsBasisStatus
         status = [word.kUpper if full else word.kLower for full in at_upper.tolist()]
         for column in basic.tolist():
             status[column] = word.kBasic
         basis = highspy.HighsBasis()
         basis.col_status = status
-        basis.row_status = [word.kLower] * len(basic)
+        basis.row_status = [word.kLower] * len(basic) + [word.kBasic] * idle_rows
         self._highs.setBasis(basis)
 
     def add_columns(self, cost: FloatArray, upper: FloatArray, entries: tuple[IndexArray, IndexArray, FloatArray] | None = None) -> None:
         """Append columns; ``entries`` are (start (n,), row (nnz,), value (nnz,)), none for columns that stand in no row yet."""
         n = len(cost)
+        self._cost, self._upper = np.concatenate([self._cost, cost]), np.concatenate([self._upper, upper])
         nothing = (np.zeros(n, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0))
         start, row, value = entries or nothing
         self._highs.addCols(n, cost, np.zeros(n), upper, len(row), start, row, value)
@@ -95,12 +107,46 @@ class LinearProgram:
     def add_rows(self, low: FloatArray, high: FloatArray, rows: tuple[IndexArray, IndexArray, FloatArray]) -> None:
         """Append rows; the solution so far stays the start of the next solve."""
         start, column, value = rows
+        self._low, self._high = np.concatenate([self._low, low]), np.concatenate([self._high, high])
         self._highs.addRows(len(low), low, high, len(column), start, column, value)
 
-    def change_columns(self, column: IndexArray, cost: FloatArray, upper: FloatArray) -> None:
+    def change_columns(self, column: NDArray[np.integer[Any]], cost: FloatArray, upper: FloatArray) -> None:
         """Give some columns another cost and upper bound, in place."""
-        self._highs.changeColsCost(len(column), column, cost)
-        self._highs.changeColsBounds(len(column), column, np.zeros(len(column)), upper)
+        self.change_costs(column, cost)
+        self._upper[column] = upper
+        self._highs.changeColsBounds(len(column), column.astype(np.int32), np.zeros(len(column)), upper)
+
+    def change_all_columns(self, cost: FloatArray, upper: FloatArray) -> None:
+        """Give the first columns, as many as there are costs, another cost and upper bound."""
+        self.change_columns(np.arange(len(cost), dtype=np.int32), cost, upper)
+
+    def change_costs(self, column: NDArray[np.integer[Any]], cost: FloatArray) -> None:
+        """Give some columns another cost."""
+        self._cost[column] = cost
+        self._highs.changeColsCost(len(column), column.astype(np.int32), cost)
+
+    def change_rows(self, row: NDArray[np.integer[Any]], low: FloatArray, high: FloatArray) -> None:
+        """Give some rows other bounds."""
+        self._low[row], self._high[row] = low, high
+        self._highs.changeRowsBounds(len(row), row.astype(np.int32), low, high)
+
+    def row_bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Return (m,) lower and upper bounds of the rows."""
+        return self._low, self._high
+
+    def column_data(self) -> tuple[FloatArray, FloatArray]:
+        """Return (n,) costs and upper bounds of the columns."""
+        return self._cost, self._upper
+
+    def equal_rows(self) -> BoolArray:
+        """Return (m,) which rows are equations."""
+        same: BoolArray = self._low == self._high
+        return same
+
+    def change_entries(self, row: int, column: NDArray[np.integer[Any]], value: FloatArray) -> None:
+        """Give some entries of a row another value."""
+        for at, number in zip(column.tolist(), value.tolist(), strict=True):
+            self._highs.changeCoeff(row, at, number)
 
     def start_from_nothing(self) -> None:
         """Forget the basis; the rows and columns stay."""
@@ -118,5 +164,6 @@ class LinearProgram:
             optimal=status == highspy.HighsModelStatus.kOptimal,
             status=self._highs.modelStatusToString(status),
             x=np.array(solution.col_value, dtype=np.float64),
+            row_value=np.array(solution.row_value, dtype=np.float64),
             row_dual=np.array(solution.row_dual, dtype=np.float64),
         )

@@ -8,6 +8,7 @@ How the data are read:
     * Buses are named by their number, branches and units by their row counted from 1; a ``gen_name`` list names the units.
     * A bus draws its load Pd and its shunt conductance Gs (MW at 1 p.u.).
     * Out-of-service units and branches stay in the case, switched off. An isolated bus (type 4) loses load, units and branches.
+    * A branch with x = 0 is a closed bus-bar coupler, see :mod:`market.busbars`.
     * Rating 0 is no limit; tap 0 is 1; angle limits of ±360° or beyond, or both 0, are none.
     * Costs are polynomials up to the second degree or convex piecewise-linear curves; the rows for reactive power are not read.
 
@@ -20,13 +21,16 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from market.errors import CaseError
-from market.grid import X_LEAST_PU, BoolArray, FloatArray, IndexArray, Network
+from market.grid import BoolArray, FloatArray, IndexArray, Network
 from market.offers import Control, Fuel, Quadratic, Segment, Unit
 
 __all__ = ["Case", "parse_case", "read_case"]
@@ -67,14 +71,16 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Matrix:
-    """One matrix with the line each of its rows stands on."""
+    """One matrix, and the text it was read from, in which an error finds its line."""
 
     where: str
     values: FloatArray
-    lines: list[int]
+    block: str
+    first_line: int
 
     def refuse(self, row: int, what: str) -> CaseError:
-        return CaseError(f"{self.where.format(self.lines[row])}, row {row + 1}: {what}")
+        line, _ = next(islice(_rows(self.block, self.first_line), row, None))
+        return CaseError(f"{self.where.format(line)}, row {row + 1}: {what}")
 
 
 def read_case(path: Path) -> Case:
@@ -160,32 +166,59 @@ def _refuse_statements(text: str, line: int, name: str) -> None:
 
 
 def _matrix(block: str, first_line: int, where: str, columns: int) -> _Matrix:
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    line = first_line
-    for text in block.replace(",", " ").split("\n"):
-        for piece in text.split(";"):
-            if cells := piece.split():
-                rows.append(cells)
-                lines.append(line)
-        line += 1 + text.count("\v")
-    width = len(rows[0]) if rows else 0
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != width or width < columns:
-            raise CaseError(f"{where.format(line)}: a row of {len(row)} values, expected {max(width, columns)}; complete the row")
-    try:
-        values = np.array(rows, dtype=np.float64).reshape(len(rows), width)
-    except ValueError:
-        line, cell = next((line, cell) for row, line in zip(rows, lines, strict=True) for cell in row if not _is_number(cell))
-        raise CaseError(f"{where.format(line)}: {cell!r} is no number; correct the cell") from None
-    if not len(rows):
-        raise CaseError(f"{where.format(first_line)}: the matrix is empty; give at least one row")
-    matrix = _Matrix(where=where, values=values, lines=lines)
+    values = _even(block)
+    if values is None or values.shape[1] < columns:
+        values = _row_by_row(block, first_line, where, columns)
+    matrix = _Matrix(where=where, values=values, block=block, first_line=first_line)
     # Infinity stands for "no limit" where the format has limits; what is merely huge is a slip of the pen.
     absurd = np.isnan(values) | (np.isfinite(values) & (np.abs(values) > _LARGEST))
     if absurd.any():
         raise matrix.refuse(int(absurd.any(axis=1).argmax()), f"holds NaN or a number beyond {_LARGEST:g}; correct the cell")
     return matrix
+
+
+def _even(block: str) -> FloatArray | None:
+    """Read rows of plain numbers that are all of one length, in one sweep; None where something is out of the ordinary.
+
+    The end of a row is written as NaN, which no ordinary cell is: blocks with a letter of that word are left to the careful way.
+    """
+    if "n" in block or "N" in block:
+        return None
+    cells = block.replace(",", " ").replace(";", " nan ").replace("\n", " nan ").split()
+    try:
+        flat = np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
+    except ValueError:
+        return None
+    end = np.isnan(flat)
+    lengths = np.diff(np.concatenate([[-1], np.flatnonzero(end), [len(flat)]])) - 1
+    lengths = lengths[lengths > 0]
+    if not len(lengths) or (lengths != lengths[0]).any():
+        return None
+    return flat[~end].reshape(len(lengths), int(lengths[0]))
+
+
+def _row_by_row(block: str, first_line: int, where: str, columns: int) -> FloatArray:
+    """Read what is out of the ordinary, or say on which line it is wrong."""
+    rows = list(_rows(block, first_line))
+    if not rows:
+        raise CaseError(f"{where.format(first_line)}: the matrix is empty; give at least one row")
+    width = len(rows[0][1])
+    for line, row in rows:
+        if len(row) != width or width < columns:
+            raise CaseError(f"{where.format(line)}: a row of {len(row)} values, expected {max(width, columns)}; complete the row")
+    for line, row in rows:
+        if bad := [cell for cell in row if not _is_number(cell)]:
+            raise CaseError(f"{where.format(line)}: {bad[0]!r} is no number; correct the cell")
+    return np.array([[float(cell) for cell in row] for _, row in rows], dtype=np.float64)
+
+
+def _rows(block: str, line: int) -> Iterator[tuple[int, list[str]]]:
+    """Go through the rows of a matrix with the line each stands on."""
+    for text in block.replace(",", " ").split("\n"):
+        for piece in text.split(";"):
+            if cells := piece.split():
+                yield line, cells
+        line += 1 + text.count("\v")
 
 
 def _is_number(cell: str) -> bool:
@@ -208,9 +241,6 @@ def _case(name: str, matrices: dict[str, _Matrix], base_mva: float, gen_names: l
     f, t = (_positions(numbers, branch, column, "a branch ends at") for column in (0, 1))
     in_service: BoolArray = (branch.values[:, 10] > 0) & ~isolated[f] & ~isolated[t]
     network = _network(bus, branch, f, t, base_mva)
-    shorted = in_service & (np.abs(network.x_pu) < X_LEAST_PU)
-    if shorted.any():
-        raise branch.refuse(int(shorted.argmax()), "in service with x = 0; give it a reactance or merge its buses")
     load_mw: FloatArray = np.where(isolated, 0.0, bus.values[:, 2])
     shunt_mw: FloatArray = np.where(isolated, 0.0, bus.values[:, 4])
     if not np.isfinite(load_mw + shunt_mw).all():
@@ -220,7 +250,7 @@ def _case(name: str, matrices: dict[str, _Matrix], base_mva: float, gen_names: l
         raise gencost.refuse(0, f"{gencost.values.shape[0]} cost rows for {len(on)} units; give one per unit")
     named = len(set(gen_names)) == len(on) == len(gen_names)
     ids = gen_names if named else [str(k + 1) for k in range(len(on))]
-    areas = {f"{row[0]:.0f}": f"{row[6]:.0f}" for row in bus.values}
+    areas = dict(zip(network.bus_ids, network.bus_area, strict=True))
     units = tuple(_unit(ids[k], gen, gencost, k, areas, in_service=bool(on[k])) for k in range(len(on)))
     return Case(
         name=name,
@@ -273,14 +303,14 @@ def _network(bus: _Matrix, branch: _Matrix, f: IndexArray, t: IndexArray, base_m
 
 
 def _unit(unit_id: str, gen: _Matrix, gencost: _Matrix, row: int, areas: dict[str, str], *, in_service: bool) -> Unit:
-    data = gen.values[row]
-    p_max_mw, p_min_mw = (float(data[8]), float(data[9])) if in_service else (0.0, 0.0)
+    number, p_max_mw, p_min_mw = gen.values[row, [0, 8, 9]].tolist() if in_service else (gen.values[row, 0], 0.0, 0.0)
+    bus = f"{number:.0f}"
     cost_at_min, segments, quadratic = _cost(gencost, row, p_min_mw, p_max_mw)
     try:
         return Unit(
             id=unit_id,
-            bus=f"{data[0]:.0f}",
-            area=areas[f"{data[0]:.0f}"],
+            bus=bus,
+            area=areas[bus],
             fuel=Fuel.OTHER,
             category="",
             control=Control.DISPATCHABLE,
@@ -297,20 +327,22 @@ def _unit(unit_id: str, gen: _Matrix, gencost: _Matrix, row: int, areas: dict[st
 
 def _cost(gencost: _Matrix, row: int, p_min_mw: float, p_max_mw: float) -> tuple[float, tuple[Segment, ...], Quadratic | None]:
     """Return the cost per hour at the minimum, and what lies above it as segments or as a quadratic."""
-    if not np.isfinite(gencost.values[row]).all():
+    # Plain numbers: four thousand units have a row each, and an array costs more than what is done with it here.
+    numbers = gencost.values[row].tolist()
+    if not all(map(isfinite, numbers)):
         raise gencost.refuse(row, "holds an infinite cost; give numbers")
-    model, n = gencost.values[row, 0], int(gencost.values[row, 3])
-    data = gencost.values[row, 4:]
+    model, _, _, terms, *data = numbers
+    n = int(terms)
     if model == 2 and 0 < n <= len(data):
-        c2, c1, c0 = np.concatenate([np.zeros(3), data[:n]])[-3:].tolist()
-        if n > 3 and data[: n - 3].any():
+        c2, c1, c0 = [0.0, 0.0, 0.0, *data[:n]][-3:]
+        if n > 3 and any(data[: n - 3]):
             raise gencost.refuse(row, f"a cost polynomial of degree {n - 1}; use a quadratic or piecewise-linear cost")
         at_min = (c2 * p_min_mw + c1) * p_min_mw + c0
         if c2 != 0:
             return at_min, (), Quadratic(linear_per_mwh=c1, curvature_per_mw2h=c2)
         return at_min, ((Segment(p_max_mw - p_min_mw, c1),) if p_max_mw > p_min_mw else ()), None
     if model == 1 and n >= 2 and 2 * n <= len(data):
-        x, y = data[0 : 2 * n : 2], data[1 : 2 * n : 2]
+        x, y = np.array(data[0 : 2 * n : 2]), np.array(data[1 : 2 * n : 2])
         if (np.diff(x) <= 0).any():
             raise gencost.refuse(row, "the points of the cost curve do not rise in MW; order them")
         return _piecewise(gencost, row, x, y, p_min_mw, p_max_mw)

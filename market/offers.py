@@ -4,7 +4,10 @@ A :class:`Unit` carries its physics (range, ramp, times) and its offer. The offe
 either segments stacked upward from ``p_min_mw``, or, for MATPOWER cases, a convex quadratic. A falling curve is refused: with it
 the cheapest dispatch is no linear program, and its prices support nothing.
 
-Absent on purpose: start-up costs (the shipped data have none that decide anything), storage, bids of loads.
+A load that follows the price is a unit too: ``p_min_mw = -demand``, ``p_max_mw = 0``, and each segment from the bottom up says what it
+would forgo that much consumption for: the bid that is given up first stands first.
+
+Absent on purpose: start-up costs (the shipped data have none that decide anything); storage has :mod:`market.storage`.
 """
 
 from __future__ import annotations
@@ -204,6 +207,12 @@ class OfferBook:
         """Return (nu,) which units are of this kind."""
         return np.array([kind is control for kind in self.control], dtype=np.bool_)
 
+    @cached_property
+    def bids(self) -> BoolArray:
+        """(nu,) which units are loads that follow the price: they take power, and follow a base point."""
+        takes = (self.p_min_mw < 0) & (self.p_max_mw <= 0)
+        return takes & self.controlled(Control.DISPATCHABLE)
+
     def segments_between(self, low_mw: FloatArray, high_mw: FloatArray) -> FloatArray:
         """Return (ns,) the part of each segment's width that lies between two outputs per unit (nu,), MW."""
         begin = np.maximum(self.seg_from_mw, low_mw[self.seg_unit])
@@ -244,15 +253,23 @@ class OfferBook:
         return mark.hexdigest()
 
 
-def with_offer(unit: Unit, segments: Sequence[Segment]) -> Unit:
+def with_offer(unit: Unit, segments: Sequence[Segment], *, monotone: bool = True) -> Unit:
     """Return the unit with its cost replaced by segments that start at 0 MW (at ``p_min_mw`` where that is negative).
 
     What lies below ``p_min_mw`` becomes part of the cost of running at the minimum; what is not offered is not available.
 
+    Args:
+        unit: the unit.
+        segments: its offer.
+        monotone: whether falling prices are refused. Where a market admits them (False), each segment is a block of its own, and
+            blocks are taken in order of price wherever they were written; equal prices in the order written. A linear program would
+            take them so in any case: it cannot be made to buy the dear first megawatts in order to reach the cheap ones.
+
     Raises:
         CaseError: falling prices, segments of no width, or an offer that does not reach ``p_min_mw``.
     """
-    probe = replace(unit, segments=tuple(segments), quadratic=None)  # refuses falling prices before anything is cut
+    offer = tuple(segments) if monotone else tuple(sorted(segments, key=lambda segment: segment.price_per_mwh))
+    probe = replace(unit, segments=offer, quadratic=None)  # refuses falling prices before anything is cut
     start_mw = min(unit.p_min_mw, 0.0)
     offered_mw = start_mw + sum(s.mw for s in probe.segments)
     if offered_mw < unit.p_min_mw:

@@ -18,6 +18,7 @@ __all__ = [
     "InputQuality",
     "Outcome",
     "OutcomeStatus",
+    "PeriodAhead",
     "Violation",
 ]
 
@@ -44,6 +45,29 @@ class FailureReason(StrEnum):
     KKT_FAILED = "KKT_FAILED"
     PRICE_NOT_CREDIBLE = "PRICE_NOT_CREDIBLE"
     SUSPENDED = "SUSPENDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodAhead:
+    """What is expected of one period after the interval that is cleared; as long as the interval itself.
+
+    Attributes:
+        load_mw: forecast withdrawal per bus, MW; every load bus of the network is present.
+        available_mw: forecast upper limit of renewable units, MW; of bids the demand, negative.
+        out_of_service: branches that will be open, sorted.
+        units_off: units that will not be committed or available, sorted.
+        tie_mw: scheduled injection of tie-lines per bus, MW, positive into the network.
+        test_mw: units under test and the output each is scheduled to run at, MW.
+        reserve_mw: reserve requirements that differ from the standing ones, by requirement, MW.
+    """
+
+    load_mw: dict[str, float]
+    available_mw: dict[str, float]
+    out_of_service: tuple[str, ...] = ()
+    units_off: tuple[str, ...] = ()
+    tie_mw: dict[str, float] = field(default_factory=dict)
+    test_mw: dict[str, float] = field(default_factory=dict)
+    reserve_mw: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +112,18 @@ class ClearingInputs:
         frozen_at_ns: event time of the freeze.
         load_mw: withdrawal per bus, MW; every load bus of the network is present.
         output_mw: telemetered output per unit, MW; every unit that is in service is present.
-        available_mw: upper limit of renewable units, MW.
+        available_mw: upper limit of renewable units, MW; of bids the demand, negative, where it is less than they bid for.
         out_of_service: branches that are open, sorted.
         units_off: units that are not committed or unavailable, sorted.
         stale_points: how many of the points used were not GOOD.
         used_points: how many points were used.
         oldest_s: age of the oldest value used, s.
         notes: what was substituted and with what, for people.
+        tie_mw: scheduled injection of tie-lines per bus, MW, positive into the network.
+        test_mw: units under test and the output each is scheduled to run at, MW, whether committed or not; they set no price.
+        soc_mwh: energy in each storage at the start of the interval, MWh; every storage is present.
+        reserve_mw: reserve requirements that differ from the standing ones, by requirement, MW.
+        ahead: the periods after this one, in order; empty for a clearing of this interval alone.
         quality: how far they can be trusted; None in records of releases that did not say.
     """
 
@@ -109,6 +138,11 @@ class ClearingInputs:
     used_points: int = 0
     oldest_s: float = 0.0
     notes: tuple[str, ...] = ()
+    tie_mw: dict[str, float] = field(default_factory=dict)
+    test_mw: dict[str, float] = field(default_factory=dict)
+    soc_mwh: dict[str, float] = field(default_factory=dict)
+    reserve_mw: dict[str, float] = field(default_factory=dict)
+    ahead: tuple[PeriodAhead, ...] = ()
     quality: InputQuality | None = None
 
 
@@ -117,11 +151,11 @@ class Binding:
     """A limit that shaped the prices.
 
     Attributes:
-        kind: ``line`` for a branch limit in the intact grid.
-        id: the branch.
+        kind: ``line`` for a branch limit in the intact grid, ``n-1`` for one after an outage, ``section`` for an interface.
+        id: the branch or section.
         outage: the contingency it binds under, or null for the intact grid.
-        flow_mw: flow, positive from ``from`` to ``to``.
-        limit_mw: the limit, > 0.
+        flow_mw: flow, positive from ``from`` to ``to``; of a section the weighted sum; after the outage, where there is one.
+        limit_mw: the limit in the direction of the flow, MW.
         shadow_price: what one more MW of limit would save, in the case's money per MWh, >= 0.
     """
 
@@ -135,11 +169,20 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """A limit that was exceeded at its penalty: ``kind`` is ``line``, ``shed`` (load not served) or ``spill`` (excess)."""
+    """Something that was exceeded or missed at its penalty.
+
+    Attributes:
+        kind: ``line``, ``n-1``, ``section`` (a limit of the network), ``shed`` (load not served), ``spill`` (excess), ``reserve`` (a
+            requirement not met) or ``group`` (a limit of a group of units).
+        id: the branch, section, requirement or group; of load and excess the first bus of the island, or a dead bus.
+        mw: by how much, MW.
+        outage: the branch after whose outage the limit would be exceeded.
+    """
 
     kind: str
     id: str
     mw: float
+    outage: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +213,17 @@ class Cleared:
         uniform_price_per_mwh: load-weighted mean LMP, the user-side settlement price.
         objective_per_h: cost of the dispatch without penalties.
         hashes: SHA-256 of inputs, topology, parameters and result, hex, by name.
+        lmp_raw_per_mwh: price before floor and cap, of the buses where one of them acted.
+        substitute_bus: of dead buses that were reached from a live one before they died, the nearest of those: its price stands in.
+        storage_mw: what each storage gives less what it takes, MW.
+        soc_mwh: energy in each storage at the end of the interval, MWh.
+        simultaneous_mw: power that a storage was awarded on both sides at once, MW, where it is not 0 (:mod:`market.storage`).
+        reserve_mw: award by product and provider, MW, where it is not 0.
+        reserve_price_per_mwh: price of each reserve requirement per MW and hour.
+        ahead_energy_per_mwh: energy price of each period of the horizon after this one; advisory; None where no island lives.
+        flags: what a reader of the prices should know: ``tied`` (equal offers shared), ``price_degenerate`` (the least of several price
+            sets), ``unsettled`` (a choice among equals was not reached and the solver's stands), ``priced_apart`` (the pricing run ended
+            elsewhere than the dispatch), ``islanding:N`` (N outages cut the grid and are not screened).
         review: why people must look at it before its prices are settled; empty where nothing speaks against it.
     """
 
@@ -189,6 +243,15 @@ class Cleared:
     violations: tuple[Violation, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
     version: int = 1
+    lmp_raw_per_mwh: dict[str, float] = field(default_factory=dict)
+    substitute_bus: dict[str, str] = field(default_factory=dict)
+    storage_mw: dict[str, float] = field(default_factory=dict)
+    soc_mwh: dict[str, float] = field(default_factory=dict)
+    reserve_mw: dict[str, dict[str, float]] = field(default_factory=dict)
+    reserve_price_per_mwh: dict[str, float] = field(default_factory=dict)
+    ahead_energy_per_mwh: tuple[float | None, ...] = ()
+    flags: tuple[str, ...] = ()
+    simultaneous_mw: dict[str, float] = field(default_factory=dict)
     review: tuple[str, ...] = ()
 
 

@@ -1,18 +1,19 @@
 """What is a MWh worth at each bus, and how much of that is congestion?
 
-From the duals of the dispatch: the price at a bus is what one MW more of load there would cost per hour,
+From the duals of the pricing run: the price at a bus is what one MW more of load there would cost per hour,
 
     LMP_i = λ_island + Σ_l PTDF_li · ν_l
 
-with λ the price at the island's reference bus and ν the dual of each branch flow. Split for publication into energy and congestion
-with the load as the reference, so that neither part depends on which bus was taken out of the equations:
+with λ the price at the island's reference bus and ν the dual of each branch flow, in which limits after outages and of sections are
+already spread over their branches. Split for publication into energy and congestion with the load as the reference, so that neither part
+depends on which bus was taken out of the equations:
 
     energy = Σ share_i · LMP_i over the main island        congestion_i = LMP_i − energy
 
 Prices are clipped to the market's floor and cap after the fact, as the provincial rules have it; the raw values are kept, because
-only they satisfy the optimality conditions. A dead bus has no price: absence, never 0.
+only they satisfy the optimality conditions. A dead bus has no price of its own: absence, never 0.
 
-Absent on purpose: losses; a separate pricing run with its own penalty factors; the choice among degenerate duals.
+Absent on purpose: losses.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.formulation import NO_BUS, Formulation
 from market.grid import FloatArray, sum_by
-from market.sced import ClearingParams, Dispatch, DispatchProblem
+from market.params import ClearingParams
+from market.program import Solution
 
-__all__ = ["Prices", "price"]
+__all__ = ["Prices", "bus_prices", "price", "reduced_costs"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,24 +51,49 @@ class Prices:
     rent_per_h: float
 
 
-def price(problem: DispatchProblem, result: Dispatch, params: ClearingParams) -> Prices:
-    """Turn the duals of a dispatch into prices."""
-    topology, island = problem.topology, problem.topology.island_of_bus
-    raw = result.island_price_per_mwh[island] + topology.priced_flows(result.branch_price_per_mwh)
+def bus_prices(formulation: Formulation, solution: Solution, t: int) -> FloatArray:
+    """Return (nb,) raw prices of one period; NaN at dead buses."""
+    topology = formulation.periods[t].topology
+    return solution.island_price_per_mwh[t][topology.island_of_bus] + topology.priced_flows(solution.branch_price_per_mwh[t])
+
+
+def reduced_costs(formulation: Formulation, solution: Solution) -> FloatArray:
+    """Return (n,) the cost of each column less what a unit of it earns at the solution's prices; those of curves are not among them."""
+    worth = np.asarray(formulation.rows.T @ solution.row_price, dtype=np.float64)
+    for t, period in enumerate(formulation.periods):
+        lmp = np.where(period.live_bus, bus_prices(formulation, solution, t), 0.0)
+        mean = sum_by(period.topology.island_of_bus, period.share * lmp, len(period.live))
+        own = np.flatnonzero((formulation.period == t) & (formulation.gain != 0) & (formulation.bus != NO_BUS))
+        bus, over = formulation.bus[own], formulation.spread[own]
+        worth[own] += formulation.gain[own] * np.where(over, mean[np.where(over, bus, 0)], lmp[np.where(over, 0, bus)])
+    return formulation.cost - worth
+
+
+def price(formulation: Formulation, solution: Solution, injection_mw: FloatArray, params: ClearingParams, t: int = 0) -> Prices:
+    """Turn the duals of a solution into the prices of one period.
+
+    Args:
+        formulation: what was cleared.
+        solution: of the pricing run.
+        injection_mw: (nb,) net injections of the period in that solution.
+        params: floor and cap.
+        t: which period.
+    """
+    period = formulation.periods[t]
+    island, live = period.topology.island_of_bus, period.live_bus
+    raw = bus_prices(formulation, solution, t)
     lmp = np.clip(raw, params.price_floor_per_mwh, params.price_cap_per_mwh) + 0.0  # NaN stays NaN, and -0 becomes 0
-    live = problem.live_bus
-    load = np.where(live, np.maximum(problem.load_mw, 0.0), 0.0)
-    by_island = np.where(problem.live, sum_by(island, load, len(problem.live)), -1.0)
+    load = np.where(live, np.maximum(period.load_mw, 0.0), 0.0)
+    by_island = np.where(period.live, sum_by(island, load, len(period.live)), -1.0)
     main = live & (island == int(by_island.argmax()))
-    energy = _mean(lmp[main], problem.share[main])
-    injection = problem.injection_mw(result.output_mw, result.shed_mw - result.spill_mw)
+    energy = _mean(lmp[main], period.share[main])
     return Prices(
         lmp_raw_per_mwh=raw,
         lmp_per_mwh=lmp,
         energy_per_mwh=energy,
         congestion_per_mwh=lmp - energy,
         uniform_per_mwh=_mean(lmp[live], load[live]) if load.sum() > 0 else energy,
-        rent_per_h=-float(raw[live] @ injection[live]),
+        rent_per_h=-float(raw[live] @ injection_mw[live]),
     )
 
 

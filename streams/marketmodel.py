@@ -9,8 +9,8 @@ from functools import cached_property
 from detectors.topology_change import Element
 from ingest.points import PointTable
 from market.engine import ClearingEngine
+from market.params import ClearingParams
 from market.rts_gmlc import RtsCase
-from market.sced import ClearingParams
 from streams.figures import GridModel
 from streams.intake import AreaIntake
 

@@ -12,9 +12,9 @@ from ingest.points import PointTable
 from market.engine import ClearingEngine
 from market.errors import ConfigError, Problem
 from market.matpower import read_case
+from market.params import ClearingParams
 from market.rts_gmlc import RtsCase, load
 from market.rules import MarketRules
-from market.sced import ClearingParams
 from streams.figures import GridModel
 from streams.kpis import ControlParams
 from streams.marketmodel import MarketModel

@@ -14,8 +14,8 @@ from ingest.simulator.daycurve import ZONE
 from market.day_ahead import clear_day_ahead
 from market.offers import Control
 from market.outcomes import ClearingFailed
+from market.params import ClearingParams
 from market.rts_gmlc import RtsCase
-from market.sced import ClearingParams
 from market.units import NS_PER_H, civil_day, day_start_ns
 
 __all__ = ["scheduled_base_points"]

@@ -19,7 +19,7 @@ from market.day_ahead import DayAhead, clear_day_ahead
 from market.engine import ClearingEngine, clear_case
 from market.grid import Topology
 from market.outcomes import Cleared, ClearingInputs
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from tests.kit import btheta
 
 CASES = ("118_ieee", "300_ieee", "1354_pegase", "2869_pegase")

@@ -8,8 +8,11 @@ import pytest
 
 from market.admission import ranges, refusal
 from market.offers import Control, OfferBook
-from market.outcomes import ClearingInputs, FailureReason
-from market.sced import ClearingParams
+from market.outcomes import ClearingInputs, FailureReason, PeriodAhead
+from market.params import ClearingParams
+from market.reserves import Direction, ReserveProduct, ReserveRequirement, ShortageStep
+from market.resources import Resources
+from market.storage import Storage
 from tests.kit.grids import network, unit
 
 NET = network(("1", "2"), [("1", "2", 0.1, 1e3)])
@@ -81,6 +84,104 @@ def test_what_cannot_be_cleared_is_named(change, reason, named):
 )
 def test_what_is_admitted(change):
     assert refused(**change) is None
+
+
+BIDDING = OfferBook([*BOOK.units, unit("mill", "2", (80.0, 30.0), p_min_mw=-80.0, p_max_mw=0.0)], NET.bus_index)
+BATTERY = Storage(
+    id="battery",
+    bus="2",
+    area="1",
+    charge_mw=10.0,
+    discharge_mw=10.0,
+    energy_min_mwh=10.0,
+    energy_max_mwh=100.0,
+    charge_efficiency=0.9,
+    discharge_efficiency=0.9,
+)
+RESOURCES = Resources(
+    storages=(BATTERY,),
+    products=(ReserveProduct(id="up", direction=Direction.UP, minutes=10.0),),
+    requirements=(ReserveRequirement(id="spin", product="up", mw=10.0, shortage=(ShortageStep(1.0, 5.0),)),),
+)
+NEXT = PeriodAhead(load_mw={"2": 85.0}, available_mw={"wind": 20.0, "roof": 4.0})
+FULL = replace(GOOD, soc_mwh={"battery": 50.0}, tie_mw={"1": -20.0}, test_mw={"coal": 30.0}, reserve_mw={"spin": 0.0}, ahead=(NEXT, NEXT))
+
+
+def refused_ahead(**change: object):
+    return refusal(replace(FULL, ahead=(NEXT, replace(NEXT, **change))), NET, BIDDING, PARAMS, {"2"}, RESOURCES)
+
+
+def refused_now(**change: object):
+    return refusal(replace(FULL, **change), NET, BIDDING, PARAMS, {"2"}, RESOURCES)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"soc_mwh": {"battery": 9.5}},  # noise of an instrument
+        {"soc_mwh": {"battery": 101.0}},
+        {"test_mw": {"coal": -0.5}},
+        {"available_mw": GOOD.available_mw | {"mill": -50.0}},
+        {"available_mw": GOOD.available_mw | {"mill": 0.5}},
+        {"available_mw": GOOD.available_mw | {"mill": -500.0}},
+        {"available_mw": {"roof": 5.0}, "test_mw": {"wind": 10.0, "coal": 30.0}},
+        {"output_mw": {}},  # coal is under test, and the mill needs no meter
+    ],
+)
+def test_what_storages_tests_and_bids_state_is_admitted(change):
+    assert refused_now(**change) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "named"),
+    [
+        ({"tie_mw": {"9": 1.0}}, INVALID, "tie-lines at unknown buses: 9"),
+        ({"test_mw": {"oil": 1.0}}, INVALID, "tests of unknown units: oil"),
+        ({"soc_mwh": {"battery": 1.0, "lake": 1.0}}, INVALID, "state of charge of unknown storages: lake"),
+        ({"reserve_mw": {"spin": 1.0, "spun": 1.0}}, INVALID, "unknown reserve requirements: spun"),
+        ({"tie_mw": {"1": float("nan")}}, INVALID, "tie-line schedule that is no number: 1"),
+        ({"soc_mwh": {"battery": float("nan")}}, INVALID, "state of charge that is no number: battery"),
+        ({"test_mw": {"coal": float("inf")}}, INVALID, "test schedule that is no number: coal"),
+        ({"reserve_mw": {"spin": float("nan")}}, INVALID, "reserve requirement that is no number: spin"),
+        ({"reserve_mw": {"spin": -1.0}}, INVALID, "negative reserve requirement: spin"),
+        ({"soc_mwh": {"battery": -1.5}}, INVALID, "state of charge beyond the marks: battery with -1.5 MWh"),
+        ({"soc_mwh": {"battery": 8.5}}, INVALID, "state of charge beyond the marks: battery with 8.5 MWh"),
+        ({"soc_mwh": {"battery": 102.0}}, INVALID, "state of charge beyond the marks: battery with 102 MWh"),
+        ({"test_mw": {"coal": 150.0}}, INVALID, "tests beyond what the unit can give: coal"),
+        ({"test_mw": {"coal": -20.0}}, INVALID, "tests beyond what the unit can give: coal"),
+        ({"available_mw": GOOD.available_mw | {"mill": 20.0}}, INVALID, "demand above 0 of loads that bid: mill"),
+        ({"soc_mwh": {}}, MISSING, "no state of charge for storages battery"),
+        ({"test_mw": {}, "output_mw": {}}, MISSING, "no output for units coal"),
+    ],
+)
+def test_what_storages_tests_and_bids_state_wrongly_is_named(change, reason, named):
+    answer = refused_now(**change)
+    assert answer is not None
+    assert answer[0] is reason
+    assert answer[1].startswith(named)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "named"),
+    [
+        ({"load_mw": {"2": 1.0, "9": 1.0}}, INVALID, "loads at unknown buses: 9"),
+        ({"load_mw": {"2": float("nan")}}, INVALID, "load that is no number: 2"),
+        ({"load_mw": {"2": -1.0}}, INVALID, "negative load: 2"),
+        ({"available_mw": {"wind": -5.0, "roof": 1.0}}, INVALID, "negative availability: wind"),
+        ({"out_of_service": ("L9",)}, INVALID, "unknown branches out of service: L9"),
+        ({"units_off": ("oil",)}, INVALID, "unknown units off: oil"),
+        ({"tie_mw": {"1": float("inf")}}, INVALID, "tie-line schedule that is no number: 1"),
+        ({"reserve_mw": {"spun": 1.0}}, INVALID, "unknown reserve requirements: spun"),
+        ({"load_mw": {}}, MISSING, "no load for buses 2"),
+        ({"available_mw": {"wind": 1.0}}, MISSING, "no availability for units roof"),
+    ],
+)
+def test_a_period_ahead_is_held_to_the_same(change, reason, named):
+    answer = refused_ahead(**change)
+    assert answer is not None
+    assert answer[0] is reason
+    assert answer[1].startswith(f"period 2 ahead: {named}")
 
 
 def limits(name: str, **change: object) -> tuple[float, float]:

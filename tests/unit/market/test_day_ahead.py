@@ -12,7 +12,7 @@ from market.day_ahead import DayAhead, clear_day_ahead
 from market.engine import ClearingEngine
 from market.offers import Control
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, OutcomeStatus
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from market.units import NS_PER_H, NS_PER_MIN, instant_ns
 
 START_NS = instant_ns("2026-06-10T00:00:00+08:00")

@@ -14,9 +14,10 @@ from market.certificate import TOLERANCES
 from market.engine import CASE_PARAMS, ClearingEngine, clear_case
 from market.errors import CaseError
 from market.grid import Convention
+from market.monitor import LimitKind
 from market.offers import Control, Segment
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, OutcomeStatus
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from tests.kit import btheta
 from tests.kit.grids import case, network, triangle, unit
 from tests.unit.market.test_matpower import PGLIB
@@ -55,7 +56,7 @@ def test_a_case_without_a_dc_solution_clears_with_the_line_named():
     assert outcome.status is OutcomeStatus.OK_VIOLATION
     assert [(v.kind, v.id) for v in outcome.violations] == [("line", "33")]
     assert outcome.violations[0].mw == pytest.approx(10.08, abs=0.005)
-    assert outcome.penalty_per_h == pytest.approx(outcome.violations[0].mw * CASE_PARAMS.line_penalty_per_mwh)
+    assert outcome.penalty_per_h == pytest.approx(outcome.violations[0].mw * CASE_PARAMS.penalties[LimitKind.LINE])
 
 
 @pytest.mark.parametrize("convention", list(Convention))
@@ -277,7 +278,7 @@ def test_topologies_are_remembered_and_do_not_pile_up(engine):
     assert engine.topology(("L1",)) is engine.topology(["L1", "L1"])
     for k in range(40):
         engine.topology((f"L{1 + k % 3}",) if k % 2 else ())
-    assert len(engine._topologies) <= 16
+    assert len(engine._monitors) <= 16
     with pytest.raises(CaseError, match="branches the network does not have: L9"):
         engine.topology(("L9",))
 
@@ -292,3 +293,19 @@ def test_an_open_line_changes_the_flows(engine):
 def test_load_buses_must_exist():
     with pytest.raises(CaseError, match="load buses the network does not have: 9"):
         ClearingEngine(NET, UNITS, ClearingParams(), load_buses=["9"])
+
+
+def test_a_bus_that_died_is_given_the_price_of_the_nearest_live_one_and_says_so():
+    net = network(("1", "2", "3", "4"), [("1", "2", 0.1, 1e3), ("2", "3", 0.1, 1e3), ("1", "4", 0.05, 1e3), ("4", "3", 0.3, 1e3)])
+    engine = ClearingEngine(net, [unit("a", "1", (100.0, 10.0))], ClearingParams(), load_buses=["2", "3"])
+    said = ClearingInputs(
+        interval_start_ns=0,
+        frozen_at_ns=0,
+        load_mw={"2": 40.0, "3": 5.0},
+        output_mw={"a": 45.0},
+        available_mw={},
+        out_of_service=("L2", "L4"),
+    )
+    outcome = cleared(engine.clear(said, completed_at_ns=0))
+    assert "3" not in outcome.lmp_per_mwh
+    assert outcome.substitute_bus == {"3": "2"}

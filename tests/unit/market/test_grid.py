@@ -9,6 +9,7 @@ import pytest
 
 from market.errors import CaseError
 from market.grid import Convention, Topology
+from market.outages import Contingencies
 from tests.kit.grids import network
 
 TRIANGLE = [("1", "2", 0.1, 100.0), ("1", "3", 0.1, 100.0), ("2", "3", 0.1, 100.0)]
@@ -98,11 +99,49 @@ def test_hash_names_network_convention_and_open_branches():
     assert len(others | {base}) == 5
 
 
-def test_a_branch_in_service_without_reactance_is_refused_by_name():
-    net = network(("1", "2", "3"), [("1", "2", 0.0, 100.0), ("2", "3", 0.1, 100.0)])
-    with pytest.raises(CaseError, match=r"x = 0: L1"):
-        topology(net)
+def test_a_coupler_carries_what_has_to_cross():
+    # 1 =(coupler)= 2, and a triangle 2-3-4 beside: everything put in at 1 crosses the coupler.
+    net = network(("1", "2", "3", "4"), [("1", "2", 0.0, 70.0), ("2", "3", 0.1, 9.0), ("2", "4", 0.1, 9.0), ("3", "4", 0.1, 9.0)])
+    topo = topology(net)
+    np.testing.assert_allclose(topo.flows_mw(np.array([90.0, 0.0, 0.0, -90.0])), [90.0, 30.0, 60.0, 30.0], atol=1e-12)
+    np.testing.assert_allclose(topo.flows_mw(np.array([0.0, 90.0, 0.0, -90.0])), [0.0, 30.0, 60.0, 30.0], atol=1e-12)
+    assert (topo.limit_low_mw[0], topo.limit_high_mw[0]) == (-70.0, 70.0)
+    ptdf = topo.ptdf(np.arange(4))
+    np.testing.assert_allclose(ptdf[1:, 0], ptdf[1:, 1], atol=1e-15)  # one node to all others
+    np.testing.assert_allclose(ptdf[0], [0.0, -1.0, -1.0, -1.0], atol=1e-12)
     assert topology(net, "L1").n_islands == 2
+
+
+def test_couplers_in_parallel_and_in_a_ring_share_like_equal_branches():
+    pair = topology(network(("1", "2"), [("1", "2", 0.0, 100.0), ("2", "1", 0.0, 100.0)]))
+    np.testing.assert_allclose(pair.flows_mw(np.array([80.0, -80.0])), [40.0, -40.0], atol=1e-12)
+    ring = topology(network(("1", "2", "3"), [("1", "2", 0.0, 100.0), ("2", "3", 0.0, 100.0), ("1", "3", 0.0, 100.0)]))
+    np.testing.assert_allclose(ring.flows_mw(np.array([90.0, 0.0, -90.0])), [30.0, 30.0, 60.0], atol=1e-12)
+
+
+def test_a_line_beside_a_coupler_carries_nothing():
+    topo = topology(network(("1", "2"), [("1", "2", 0.1, 100.0), ("1", "2", 0.0, 100.0)]))
+    np.testing.assert_allclose(topo.flows_mw(np.array([80.0, -80.0])), [0.0, 80.0], atol=1e-12)
+
+
+def test_a_coupler_across_which_an_angle_is_asked_for_is_refused_by_name():
+    net = network(("1", "2"), [("1", "2", 0.0, 100.0)])
+    with pytest.raises(CaseError, match="x = 0, and an angle between the ends all the same: L1"):
+        topology(replace(net, shift_rad=np.array([0.1])))
+    with pytest.raises(CaseError, match="x = 0, and an angle between the ends all the same: L1"):
+        topology(replace(net, angle_min_rad=np.array([0.1]), angle_max_rad=np.array([0.2])))
+    # Shifts mean nothing in this convention, and the window holds 0.
+    powermodels = replace(net, shift_rad=np.array([0.1]), angle_min_rad=np.array([-0.1]), angle_max_rad=np.array([0.2]))
+    assert topology(powermodels, convention=Convention.POWERMODELS).limit_high_mw.tolist() == [100.0]
+
+
+def test_the_outage_of_a_coupler_is_listed_and_its_flow_after_others_is_known():
+    net = network(("1", "2", "3"), [("1", "2", 0.0, 50.0), ("1", "3", 0.1, 50.0), ("2", "3", 0.1, 50.0)])
+    topo = topology(net)
+    outages = Contingencies(topo)
+    assert (outages.couplers, outages.islanding, outages.outages.tolist()) == (("L1",), (), [1, 2])
+    # Without L3 (2-3) everything that reached 3 over it crosses the coupler back to bus 1 and takes L2.
+    np.testing.assert_allclose(outages.lodf[[2]].toarray(), [[-1.0, 1.0, 0.0]], atol=1e-12)
 
 
 def test_limits_that_exclude_each_other_are_refused():

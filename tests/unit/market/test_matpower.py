@@ -10,6 +10,7 @@ import pytest
 
 from market import matpower
 from market.errors import CaseError
+from market.grid import Topology
 from market.offers import Quadratic, Segment
 from market.rts_gmlc import _SHIPPED
 
@@ -69,6 +70,19 @@ def test_a_whole_case():
     assert case.units_off == ("3", "4")
 
 
+@pytest.mark.parametrize("x", ["0", "1e-30"])
+def test_a_branch_without_reactance_joins_its_buses(x):
+    case = matpower.parse_case(changed("0.01\t0.1\t0\t50\t60", f"0.01\t{x}\t0\t50\t60"))
+    topology = Topology(case.network, case.in_service)
+    assert topology.busbars is not None
+    assert topology.busbars.branches.tolist() == [0]
+    assert topology.limit_high_mw[0] == 50.0
+    # The phase shifter beside it circulates through it, and cannot push power anywhere else.
+    flow = topology.flows_mw(np.array([10.0, -10.0, 0.0]))
+    assert flow[:2].sum() == pytest.approx(10.0)
+    assert flow[1] == pytest.approx(-100 / (0.1 * 1.05) * np.pi / 18)
+
+
 def test_a_quadratic_cost_keeps_its_constant():
     unit = matpower.parse_case(TEXT).units[0]
     assert unit.quadratic == Quadratic(linear_per_mwh=10.0, curvature_per_mw2h=0.02)
@@ -109,6 +123,22 @@ def test_a_row_continued_over_two_lines_and_windows_line_ends():
         matpower.parse_case(text.replace("\t2\t0\t0\t0\t0\t1\t100\t1\t60\t0;", "\t9\t0\t0\t0\t0\t1\t100\t1\t60\t0;"))
 
 
+@pytest.mark.parametrize("block", ["1 2 3;\n4,5 6;\n", "1 2 3\n\n4 5 6", "\t1\t2\t3;4 5 6;;\n", "-1e3 .5 +2;\n0 0 0"])
+def test_the_quick_way_and_the_careful_way_read_the_same(block):
+    np.testing.assert_array_equal(matpower._even(block), matpower._row_by_row(block, 1, "{}", 3))
+
+
+@pytest.mark.parametrize("block", ["1 2 NaN 4 5;", "1 2 Inf;", "1 2;\n3;", "1 two;", "", ";\n;"])
+def test_what_is_out_of_the_ordinary_is_left_to_the_careful_way(block):
+    assert matpower._even(block) is None
+
+
+def test_an_infinite_limit_is_read_wherever_it_stands():
+    plain, infinite = matpower.parse_case(TEXT), matpower.parse_case(changed("0.1\t0\t0\t0\t0\t1.05", "0.1\t0\tInf\t0\t0\t1.05"))
+    assert plain.network.digest == infinite.network.digest
+    assert plain.units == infinite.units
+
+
 def test_plain_and_gzipped_files(tmp_path):
     (tmp_path / "tiny.m").write_text(TEXT)
     (tmp_path / "tiny.m.gz").write_bytes(gzip.compress(TEXT.encode()))
@@ -136,8 +166,6 @@ def test_plain_and_gzipped_files(tmp_path):
         (changed("\t0.02\t10", "\tInf\t10"), r"case:17: mpc\.gencost, row 1: holds an infinite cost"),
         (changed("\t7\t4\t50", "\t2\t4\t50"), r"case:8: mpc\.bus, row 3: bus 2 is given twice"),
         (changed("\t2\t7\t0.01", "\t2\t8\t0.01"), r"case:26: mpc\.branch, row 4: a branch ends at bus 8"),
-        (changed("0.01\t0.1\t0\t50\t60", "0.01\t0\t0\t50\t60"), r"case:23: mpc\.branch, row 1: in service with x = 0"),
-        (changed("0.01\t0.1\t0\t50\t60", "0.01\t1e-30\t0\t50\t60"), r"case:23: mpc\.branch, row 1: in service with x = 0"),
         (changed("1\t80\t10;", "1\t80\t90;"), r"case:11: mpc\.gen, row 1: unit 1: p_min 90.0 MW above p_max 80.0 MW"),
         (changed("\t0.02\t10", "\t-0.02\t10"), r"case:11: mpc\.gen, row 1: unit 1: .*make it convex"),
         (changed("20\t200\t60\t1000", "20\t200\t60\t300"), r"case:18: mpc\.gencost, row 2: the cost curve is not convex"),

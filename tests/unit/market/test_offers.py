@@ -35,6 +35,19 @@ def test_an_offer_from_zero_is_cut_at_the_minimum():
     assert plant.p_max_mw == 80.0  # of 100 MW only 80 are offered
 
 
+def test_falling_prices_are_refused_unless_the_market_takes_segments_as_blocks():
+    plant, falling = unit("G", "1", (60.0, 1.0), p_min_mw=40.0), [Segment(30.0, 20.0), Segment(30.0, 10.0), Segment(20.0, 30.0)]
+    with pytest.raises(CaseError, match="unit G: the price falls in segment 2"):
+        with_offer(plant, falling)
+    in_order = with_offer(plant, [Segment(30.0, 10.0), Segment(30.0, 20.0), Segment(20.0, 30.0)])
+    assert with_offer(plant, falling, monotone=False) == in_order
+
+
+def test_blocks_at_no_price_are_refused_whatever_the_order():
+    with pytest.raises(CaseError, match="at nan"):
+        with_offer(unit("G", "1", (60.0, 1.0)), [Segment(5.0, 3.0), Segment(5.0, float("nan"))], monotone=False)
+
+
 def test_an_offer_below_the_minimum_is_refused():
     with pytest.raises(CaseError, match=r"ends at 30.0 MW, below its p_min of 40.0 MW"):
         with_offer(unit("G", "1", (60.0, 1.0), p_min_mw=40.0), [Segment(30.0, 10.0)])

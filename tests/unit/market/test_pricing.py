@@ -7,17 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from market.pricing import price
-from market.sced import ClearingParams, dispatch
 from tests.kit.grids import case, network, triangle, unit
-from tests.unit.market.test_sced import problem_of
-
-FREE = ClearingParams(price_floor_per_mwh=-np.inf, price_cap_per_mwh=np.inf)
+from tests.kit.problems import FREE, solved
 
 
-def priced(a_case, *open_branches: str, params: ClearingParams = FREE):
-    problem = problem_of(a_case, *open_branches)
-    return price(problem, dispatch(problem, params), params)
+def priced(a_case, *open_branches: str, params=FREE):
+    return solved(a_case, *open_branches, params=params).prices
 
 
 def test_the_triangle():

@@ -83,23 +83,86 @@ def test_a_folder_of_ones_own(copy):
     assert rts_gmlc.load(copy).real_time.periods == 288
 
 
+DAY = "2020-01-01/"
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("2020-01-01/REAL_TIME_regional_Load.csv", "\n2020,1,1,7,", "\n2020,1,1,8,", "periods 1 to 288"),
-        ("2020-01-01/REAL_TIME_wind.csv", "146.0,782.7", "-146.0,782.7", "negative or no number"),
-        ("2020-01-01/DAY_AHEAD_wind.csv", "309_WIND_1", "309_WIND_9", "309_WIND_1, 309_WIND_9"),
-        ("branch.csv", "A1,101,102", "A1,101,999", "bus '999'"),
-        ("gen.csv", "101_CT_1,101", "101_CT_1,999", "101_CT_1 stands at bus 999"),
+        (
+            DAY + "REAL_TIME_regional_Load.csv",
+            "\n2020,1,1,7,",
+            "\n2020,1,1,8,",
+            r"Load\.csv:8: Period is '8', expected 7, of periods 1 to 288",
+        ),
+        (DAY + "REAL_TIME_pv.csv", "\n2020,1,1,1,", "\n2020,1,2,1,", r"pv\.csv:2: a row of 2020-01-02 in the folder of 2020-01-01"),
+        (DAY + "REAL_TIME_wind.csv", "146.0,782.7", "-146.0,782.7", r"wind\.csv:2: 309_WIND_1 is -146\.0, expected 0 or more"),
+        (DAY + "REAL_TIME_wind.csv", "146.0,782.7", "146.0,NaN", r"wind\.csv:2: 317_WIND_1 is 'NaN', which is no number"),
+        (DAY + "REAL_TIME_wind.csv", "146.0,782.7", "146.0,", r"wind\.csv:2: 317_WIND_1 is '', which is no number"),
+        (DAY + "REAL_TIME_wind.csv", "146.0,782.7", "146.0;782.7", r"wind\.csv:2: a row of 7 cells, expected 8"),
+        (DAY + "REAL_TIME_wind.csv", "317_WIND_1", "309_WIND_1", r"wind\.csv:1: columns given twice: 309_WIND_1"),
+        (DAY + "REAL_TIME_wind.csv", "317_WIND_1", "122_HYDRO_1", r"REAL_TIME_wind\.csv:1: in another REAL_TIME series too: 122_HYDRO_1"),
+        (DAY + "DAY_AHEAD_wind.csv", "309_WIND_1", "309_WIND_9", "309_WIND_1, 309_WIND_9"),
+        (DAY + "DAY_AHEAD_wind.csv", "Period", "Hour", r"DAY_AHEAD_wind\.csv:1: columns missing: Period"),
+        (DAY + "DAY_AHEAD_regional_Load.csv", "Period,1,2,3", "Period,1,2,4", r"Load\.csv:1: areas not both here and in bus\.csv: 3, 4"),
+        ("bus.csv", "102,Adams", "101,Adams", r"bus\.csv:3: Bus ID 101 stands on line 2 already"),
+        ("bus.csv", "PV,108.0", "PV,-108.0", r"bus\.csv:2: MW Load is -108\.0, expected 0 or more"),
+        ("bus.csv", "PV,108.0", "PV,inf", r"bus\.csv:2: MW Load is 'inf', which is no number"),
+        ("bus.csv", ",Area,", ",Region,", r"bus\.csv:1: columns missing: Area"),
+        ("bus.csv", "0.0,0.0,1,11.0,11.0", "0.0,0.0,,11.0,11.0", r"bus\.csv:2: Area is empty"),
+        ("branch.csv", "A1,101,102", "A1,101,999", r"branch\.csv:2: To Bus: bus '999'"),
+        ("branch.csv", "A1,101,102", "A1,102,102", r"branch\.csv:2: branch A1 has both ends at bus 102"),
+        ("branch.csv", "A2,101", "A1,101", r"branch\.csv:3: UID A1 stands on line 2 already"),
+        ("branch.csv", "0.461,175", "0.461,-175", r"branch\.csv:2: Cont Rating is -175, expected 0 or more"),
+        ("branch.csv", "175,193,200", "175,193,170", r"branch\.csv:2: STE Rating 170 below Cont Rating 175"),
+        ("branch.csv", "0.003,0.014", "0.003,x", r"branch\.csv:2: X is 'x', which is no number"),
+        ("gen.csv", "101_CT_1,101", "101_CT_1,999", r"gen\.csv:2: unit 101_CT_1 stands at bus 999"),
+        ("gen.csv", "101_CT_2,101", "101_CT_1,101", r"gen\.csv:3: GEN UID 101_CT_1 stands on line 2 already"),
+        ("gen.csv", "Oil CT,Oil,8", "Oil CT,Peat,8", r"gen\.csv:2: Fuel is 'Peat', expected one of Coal"),
+        ("gen.csv", "1.0468,20,8", "1.0468,-20,8", r"gen\.csv:2: PMax MW is -20, expected 0 or more"),
+        ("gen.csv", "1.0468,20,8", "1.0468,6,8", r"gen\.csv:2: "),
+        ("gen.csv", "10.3494,0.4,0.6,0.8,1", "10.3494,0.4,0.8,0.6,1", r"gen\.csv:2: the Output_pct points do not rise"),
+        ("gen.csv", "10.3494,0.4,0.6,0.8,1", "10.3494,NA,NA,NA,NA", r"gen\.csv:2: fewer than two Output_pct points"),
+        ("gen.csv", "13114,9456,9476", "13114,NA,9476", r"gen\.csv:2: HR_incr_1 is 'NA', which is no number"),
+        ("gen.csv", "13114,9456,9476", "13114,9476,9456", r"gen\.csv:2: unit 101_CT_1: "),
     ],
 )
-def test_a_damaged_file_is_refused_by_name(copy, file, old, new, message):
+def test_a_damaged_file_is_refused_by_file_line_and_remedy(copy, file, old, new, message):
     path = copy / file
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(CaseError, match=message):
         rts_gmlc.load(copy)
+
+
+def test_a_series_cut_short_and_an_area_that_nobody_draws_from_are_refused(copy):
+    path = copy / DAY / "DAY_AHEAD_hydro.csv"
+    whole = path.read_text()
+    path.write_text("\n".join(whole.splitlines()[:20]) + "\n")
+    with pytest.raises(CaseError, match=r"DAY_AHEAD_hydro\.csv: 19 rows, expected periods 1 to 24"):
+        rts_gmlc.load(copy)
+    path.write_text("")
+    with pytest.raises(CaseError, match=r"DAY_AHEAD_hydro\.csv:1: columns missing: Year"):
+        rts_gmlc.load(copy)
+    path.write_text(whole.splitlines()[0])
+    with pytest.raises(CaseError, match=r"DAY_AHEAD_hydro\.csv: no rows below the heading"):
+        rts_gmlc.load(copy)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(CaseError, match=r"DAY_AHEAD_hydro\.csv: cannot be read as a table"):
+        rts_gmlc.load(copy)
+    path.write_text(whole)
+    buses = (copy / "bus.csv").read_text().splitlines()
+    idle = [",".join([*row.split(",")[:4], "0.0", *row.split(",")[5:]]) if row.startswith("3") else row for row in buses]
+    (copy / "bus.csv").write_text("\n".join(idle))
+    with pytest.raises(CaseError, match=r"REAL_TIME_regional_Load\.csv: area 3 has load, and no bus of bus\.csv to draw it"):
+        rts_gmlc.load(copy)
+
+
+def test_a_byte_order_mark_blank_lines_and_spaces_change_nothing(copy):
+    path = copy / "bus.csv"
+    path.write_text("\ufeff" + path.read_text().replace("\n102,Adams", "\n\n102 ,Adams"))
+    assert rts_gmlc.load(copy).network.digest == rts_gmlc.load().network.digest
 
 
 def test_a_missing_day_is_refused_by_name():

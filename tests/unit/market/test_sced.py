@@ -5,41 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from market.grid import Topology
-from market.offers import OfferBook
+from market.monitor import LimitKind
+from market.params import ClearingParams
+from market.program import NotSolved
 from market.rules import rules_from
-from market.sced import ClearingParams, Dispatch, DispatchProblem, NotSolved, dispatch
 from tests.kit.grids import case, network, triangle, unit
-
-PARAMS = ClearingParams(offer_cap_per_mwh=1000.0)
-
-
-def problem_of(a_case, *open_branches: str) -> DispatchProblem:
-    net = a_case.network
-    book = OfferBook(a_case.units, net.bus_index)
-    topology = Topology(net, np.array([name not in open_branches for name in net.branch_ids]))
-    live = np.zeros(topology.n_islands, dtype=np.bool_)
-    live[topology.island_of_bus[book.bus]] = True
-    return DispatchProblem(
-        topology=topology,
-        live=live,
-        load_mw=a_case.load_mw,
-        unit_bus=book.bus,
-        low_mw=book.p_min_mw,
-        high_mw=book.p_max_mw,
-        seg_unit=book.seg_unit,
-        seg_mw=book.segments_between(book.p_min_mw, book.p_max_mw),
-        seg_price_per_mwh=book.seg_price_per_mwh,
-        curved=book.curved,
-        curved_linear_per_mwh=book.linear_per_mwh,
-        curved_per_mw2h=book.curvature_per_mw2h,
-    )
-
-
-def solved(a_case, *open_branches: str, params: ClearingParams = PARAMS) -> Dispatch:
-    result = dispatch(problem_of(a_case, *open_branches), params)
-    assert isinstance(result, Dispatch)
-    return result
+from tests.kit.problems import FREE as PARAMS
+from tests.kit.problems import assembled_of, solved, tried
 
 
 def one_bus(units, load_mw: float):
@@ -50,14 +22,14 @@ def test_merit_order_without_a_grid():
     result = solved(one_bus([unit("b", "1", (50.0, 30.0)), unit("a", "1", (50.0, 10.0), (50.0, 40.0))], 80.0))
     np.testing.assert_allclose(result.output_mw, [50.0, 30.0])
     assert result.island_price_per_mwh.tolist() == [30.0]
-    assert result.rounds == 1
+    assert result.result.solution.rounds == 1
 
 
 def test_congestion_on_paper():
     result = solved(triangle())
     np.testing.assert_allclose(result.output_mw, [50.0, 50.0])
     np.testing.assert_allclose(result.branch_price_per_mwh, [0.0, -30.0, 0.0], atol=1e-9)
-    assert result.rounds == 2  # the line came in with the second
+    assert result.result.solution.rounds == 2  # the line came in with the second
 
 
 def test_a_limit_against_the_direction_of_the_branch():
@@ -72,7 +44,7 @@ def test_without_the_dear_unit_the_line_is_violated_at_its_penalty():
     result = solved(case(bare.network, [bare.units[0]], {"3": 100.0}))
     # All 100 MW come from bus 1, two thirds of them over the line of 50.
     np.testing.assert_allclose(result.over_mw, [0.0, 100 * 2 / 3 - 50, 0.0], atol=1e-9)
-    assert result.branch_price_per_mwh[1] == pytest.approx(-PARAMS.line_penalty_per_mwh)
+    assert result.branch_price_per_mwh[1] == pytest.approx(-PARAMS.penalties[LimitKind.LINE])
     assert result.shed_mw.tolist() == [0.0]
 
 
@@ -135,17 +107,17 @@ def test_a_line_that_hardly_feels_the_units_still_binds():
 
 
 def test_rounds_are_limited():
-    result = dispatch(problem_of(triangle()), ClearingParams(rounds_max=1))
+    result = tried(triangle(), params=ClearingParams(rounds_max=1))
     assert result == NotSolved(status="still changing after 1 rounds", rounds=1)
 
 
 def test_shares_follow_the_load_and_skip_dead_islands():
     net = network(("1", "2", "3"), [("1", "2", 0.1, 1e3)])
-    problem = problem_of(case(net, [unit("a", "1", (100.0, 10.0))], {"1": 30.0, "2": 10.0, "3": 5.0}))
-    assert problem.share.tolist() == [0.75, 0.25, 0.0]
+    assembled = assembled_of(case(net, [unit("a", "1", (100.0, 10.0))], {"1": 30.0, "2": 10.0, "3": 5.0}))
+    assert assembled.problem.formulation.periods[0].share.tolist() == [0.75, 0.25, 0.0]
 
 
 def test_parameters_from_the_rules():
     params = ClearingParams.from_rules(rules_from({"rt_interval_min": 5, "price_cap_cny_per_mwh": 800.0}))
     assert (params.interval_min, params.price_cap_per_mwh, params.offer_cap_per_mwh) == (5.0, 800.0, 800.0)
-    assert params.line_penalty_per_mwh < params.balance_penalty_per_mwh
+    assert params.penalties[LimitKind.LINE] < params.balance_penalty_per_mwh

@@ -6,6 +6,7 @@ import pytest
 
 from market import facts
 from market.facts import CommandGiven, Fact, Ticked
+from market.outcomes import ClearingInputs, PeriodAhead
 from streams import topics, wire
 from streams.errors import DecodeError
 from tests.kit.rts_day import frames_at, values_at
@@ -20,6 +21,31 @@ def test_every_kind_of_fact_travels() -> None:
 def test_json_record_round_trips() -> None:
     record = CommandGiven(ts_event_ns=5, command_id="c", by="chen", role="DISPATCH", action="CONFIRM_RECOVER", args={"a": "b"})
     assert wire.decode(topics.COMMANDS, wire.encode(record)) == record
+
+
+def test_inputs_travel_with_all_that_is_ahead_of_them() -> None:
+    ahead = PeriodAhead(load_mw={"1": 5.0}, available_mw={"w": 1.0}, units_off=("a",), tie_mw={"1": -2.0}, reserve_mw={"spin": 3.0})
+    inputs = ClearingInputs(
+        interval_start_ns=1,
+        frozen_at_ns=0,
+        load_mw={"1": 4.0},
+        output_mw={},
+        available_mw={},
+        tie_mw={"1": 2.0},
+        test_mw={"t": 7.0},
+        soc_mwh={"b": 8.0},
+        ahead=(ahead, ahead),
+    )
+    assert wire.decode(topics.INPUTS, wire.encode(inputs)) == inputs
+
+
+def test_inputs_of_releases_that_knew_no_storage_are_read() -> None:
+    body = (
+        b'{"interval_start_ns":1,"frozen_at_ns":0,"load_mw":{"1":4.0},"output_mw":{},"available_mw":{},"units_off":["a"],"used_points":3}'
+    )
+    inputs = wire.decode(topics.INPUTS, b'{"kind":"ClearingInputs","v":1,"body":' + body + b"}")
+    assert (inputs.load_mw, inputs.units_off) == ({"1": 4.0}, ("a",))
+    assert (inputs.soc_mwh, inputs.tie_mw, inputs.test_mw, inputs.reserve_mw, inputs.ahead) == ({}, {}, {}, {}, ())
 
 
 def test_frame_round_trips() -> None:
