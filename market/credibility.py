@@ -1,7 +1,7 @@
 """Is a result credible, held against the last valid one? A dispatch can be optimal and proven, and of inputs that are manifestly wrong.
 
 Three things are compared: bus prices, flows between areas, and what a MW of load costs. A price that leaps is no proof of anything: in
-shortage it goes to its cap, and rightly so. So a step that priced violations explain is none, nor is a flow that changed with the
+shortage it goes to its cap, and rightly so. So a step into or out of priced violations is none, nor is a flow that changed with the
 switches. What is left is doubt, not failure, unless the rules say so (:class:`market.rules.Credibility`).
 
 A result that was refused is held against nobody; after ``reference_min`` without a valid one the market is believed again.
@@ -36,6 +36,7 @@ class Reference:
         cost_per_mwh: objective over load; None without load.
         load_mw: system load.
         out_of_service: branches that were open.
+        violated: whether limits were, at their penalty.
     """
 
     interval_start_ns: int
@@ -44,6 +45,7 @@ class Reference:
     cost_per_mwh: float | None
     load_mw: float
     out_of_service: tuple[str, ...] = ()
+    violated: bool = False
 
 
 def reference_of(cleared: Cleared, inputs: ClearingInputs, ties: Mapping[str, tuple[str, str]]) -> Reference:
@@ -67,15 +69,15 @@ def reference_of(cleared: Cleared, inputs: ClearingInputs, ties: Mapping[str, tu
         cost_per_mwh=cleared.objective_per_h / load_mw if load_mw > 0 else None,
         load_mw=load_mw,
         out_of_service=inputs.out_of_service,
+        violated=bool(cleared.violations),
     )
 
 
-def doubts(cleared: Cleared, now: Reference, last: Reference | None, rules: MarketRules) -> tuple[str, ...]:
+def doubts(now: Reference, last: Reference | None, rules: MarketRules) -> tuple[str, ...]:
     """Say what speaks against a result; nothing where there is none to hold it against.
 
     Args:
-        cleared: the result.
-        now: taken from it.
+        now: taken from the result.
         last: taken from the last valid one, None where there is none.
     """
     bounds = rules.credibility
@@ -83,7 +85,8 @@ def doubts(cleared: Cleared, now: Reference, last: Reference | None, rules: Mark
         return ()
     before = clock_text(last.interval_start_ns, rules.zone)
     found: list[str] = []
-    if not cleared.violations:
+    # Of a shortage the way back is as steep as the way there.
+    if not (now.violated or last.violated):
         found += [f"{what} since {before}" for what in (_prices(now, last, bounds), _cost(now, last, bounds)) if what]
     if now.out_of_service == last.out_of_service:
         found += [f"{what} since {before}" for what in [_flows(now, last, bounds)] if what]
@@ -92,7 +95,7 @@ def doubts(cleared: Cleared, now: Reference, last: Reference | None, rules: Mark
 
 def believed(outcome: Outcome, now: Reference, last: Reference | None, rules: MarketRules) -> Outcome:
     """Return an outcome as the rules take it: as it is, under review, or as a failure."""
-    if not isinstance(outcome, Cleared) or not (found := doubts(outcome, now, last, rules)):
+    if not isinstance(outcome, Cleared) or not (found := doubts(now, last, rules)):
         return outcome
     if rules.credibility.doubt is Doubt.REVIEW:
         return replace(outcome, review=found)

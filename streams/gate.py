@@ -58,13 +58,22 @@ def prepared(
         output_mw=frozen.output_mw | replaced_mw,
         notes=(*frozen.notes, *notes),
         quality=replace(
-            inputquality.quality_of(image, model.table, points, model.units),
+            inputquality.quality_of(image, model.table, points, model.units, _import_mw(frozen, model)),
             replaced_units=tuple(replaced_mw),
             replaced_output_mw=sum(map(abs, replaced_mw.values())),
             horizon_s=seen.horizon_s,
             load_persisted=seen.persisted,
         ),
     )
+
+
+def _import_mw(frozen: ClearingInputs, model: GridModel) -> dict[str, float]:
+    """Return what tie-lines bring in from outside of the network, by area, MW."""
+    area = dict(zip(model.network.bus_ids, model.network.bus_area, strict=True))
+    brought_mw: dict[str, float] = {}
+    for bus, mw in frozen.tie_mw.items():
+        brought_mw[area[bus]] = brought_mw.get(area[bus], 0.0) + mw
+    return brought_mw
 
 
 def _base_points(old: Sequence[str], image: GridImage, model: GridModel, plans: Sequence[IntervalPlan]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
+from market.prices import Regime
 from market.rules import rules_from
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from streams import topics
@@ -91,4 +92,35 @@ def test_a_process_of_its_own_clears_what_a_replay_clears_again(tmp_path: Path) 
     assert all(isinstance(outcome, Cleared) for outcome in found.values())
     with open_recording(f"embedded://{tmp_path}/log") as recording:
         reports = {report.name: report for report in replay(recording, rts_model(RULES), ["grid", "clearing", "breaker"])}
+    assert {name: report.different for name, report in reports.items()} == {"grid": 0, "clearing": 0, "breaker": 0}
+
+
+def test_a_result_that_is_doubted_counts_for_now_and_replays(tmp_path: Path) -> None:
+    """Any change of flow is a leap here; the request of the second interval comes twice, and its answer was held against the first."""
+    wary = rules_from({"rt_interval_min": 5, "credibility": {"tie_step_pct": 0}})
+    second = NOON + 5 * NS_PER_MIN
+
+    async def story() -> MarketRun:
+        async with MarketRun(f"embedded://{tmp_path}/log", tmp_path, wary, NOON) as run:
+            await run.until(5.5)
+            with LogReader(tmp_path / "log") as log:
+                requests = [record.value or b"" for record in log.records(topics.INPUTS.name, 0)]
+            await (await run.shell.send(topics.INPUTS, b"market", requests[-1]))
+            await eventually_async("the answers", lambda: run.shell.counters["taken clearing"] > len(requests))
+            await eventually_async("the price", lambda: (second, 0) in run.seen.prices)
+            await eventually_async("the alert", lambda: any(alert.name == "price_under_review" for alert in run.seen.alerts.values()))
+            return run
+
+    seen = asyncio.run(story()).seen
+    first, outcome = seen.outcomes[NOON], seen.outcomes[second]
+    assert isinstance(first, Cleared)
+    assert isinstance(outcome, Cleared)
+    assert first.review == ()
+    assert outcome.review[0].startswith("the flow between areas")
+    assert (seen.prices[second, 0].regime, seen.prices[second, 0].provisional) == (Regime.MARKET, True)
+    with LogReader(tmp_path / "log") as log:
+        told = outcomes(log)
+    assert (len(told), len(set(told))) == (3, 2)
+    with open_recording(f"embedded://{tmp_path}/log") as recording:
+        reports = {report.name: report for report in replay(recording, rts_model(wary), ["grid", "clearing", "breaker"])}
     assert {name: report.different for name, report in reports.items()} == {"grid": 0, "clearing": 0, "breaker": 0}

@@ -43,6 +43,7 @@ from streams.influx import FlushState, FlushStatus
 from streams.ledger import open_engine
 from streams.notify import Dispatcher, LogChannel
 from streams.outbox import Outbox
+from streams.solverprocess import SolverHealth
 from streams.spool import Spool
 from streams.transport.log import Log
 from tests.kit.board_feed import SCENES
@@ -298,6 +299,20 @@ def test_sinks_tell_what_waits_and_what_was_lost(watched: Watched) -> None:
     assert at(page, "influx_failures_total") == 3
     assert at(page, "alert_deliveries", channel="webhook", state="waiting") == 1
     assert at(page, "alert_deliveries", channel="log", state="delivered") == 0
+
+
+def test_the_solver_process_tells_how_it_is(watched: Watched) -> None:
+    assert not [name for name, _ in scraped(watched) if name.startswith("gridfuse_solver")]
+    health = SolverHealth(pid=7, starts=3, solve_s=0.25, resident_bytes=90 << 20, peak_bytes=120 << 20)
+    health.ends.update(killed=1, died=1)
+    page = scraped(replace(watched, solver=health))
+    assert page["gridfuse_solver_up", ()] == 1
+    assert page["gridfuse_solver_starts_total", ()] == 3
+    assert page["gridfuse_solver_ends_total", (("how", "killed"),)] == page["gridfuse_solver_ends_total", (("how", "died"),)] == 1
+    assert page["gridfuse_solver_last_solve_seconds", ()] == 0.25
+    assert (page["gridfuse_solver_resident_bytes", ()], page["gridfuse_solver_peak_bytes", ()]) == (90 << 20, 120 << 20)
+    health.pid = None
+    assert scraped(replace(watched, solver=health))["gridfuse_solver_up", ()] == 0
 
 
 def test_time_is_told_in_seconds(watched: Watched) -> None:

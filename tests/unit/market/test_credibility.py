@@ -50,7 +50,7 @@ LAST = reference_of(cleared(), inputs(), TIES)
 
 
 def doubted(result: Cleared, last: Reference | None = LAST, *out: str) -> tuple[str, ...]:
-    return doubts(result, reference_of(result, inputs(1_000.0, *out), TIES), last, RULES)
+    return doubts(reference_of(result, inputs(1_000.0, *out), TIES), last, RULES)
 
 
 def after(**changed: Any) -> Cleared:
@@ -84,6 +84,7 @@ def test_a_price_at_its_cap_in_shortage_is_credible() -> None:
     shed = (Violation(kind="shed", id="A", mw=5.0),)
     assert doubted(after(price=1_500.0, objective=900_000.0, violations=shed, status=OutcomeStatus.OK_VIOLATION)) == ()
     assert len(doubted(after(price=1_500.0, objective=900_000.0))) == 2
+    assert doubted(after(), replace(LAST, lmp_per_mwh=dict.fromkeys(BUSES, 1_500.0), violated=True)) == (), "the way back"
 
 
 def test_a_leap_of_cost_is_doubted_either_way() -> None:

@@ -62,6 +62,16 @@ def test_the_area_with_the_wrong_meter_is_found() -> None:
     assert (brought.import_mw, brought.area_gap_mw) == (70.0, 0.0)
 
 
+def test_what_tie_lines_bring_in_is_part_of_the_balance() -> None:
+    now = image(load__B__mw=170.0)
+    frozen = replace(freeze(NINE + NS_PER_MIN, now, GRID.table, POINTS, GRID.units), tie_mw={"B": 70.0})
+    inputs = prepared(frozen, now, GRID, POINTS, (PLAN,), (), LoadForecastSums())
+    assert inputs.quality is not None
+    assert (inputs.quality.import_mw, inputs.quality.area_gap_mw) == (70.0, 0.0)
+    assert refused(inputs, GRID.rules) is None
+    assert refused(replace(inputs, quality=replace(inputs.quality, import_mw=0.0)), GRID.rules) is not None
+
+
 def test_what_is_not_all_measured_is_not_summed() -> None:
     quality = quality_of(image(load__B__mw=float("nan")), GRID.table, POINTS, GRID.units)
     assert (quality.generation_mw, quality.load_mw, quality.worst_area) == (None, None, "")

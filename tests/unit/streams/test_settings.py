@@ -156,3 +156,14 @@ def test_how_telemetry_waits_that_nobody_takes(tmp_path: Path) -> None:
     assert (said.pace.replay_per_s, said.pace.away_after_s) == (70, 1.5)
     [complaint] = complaints(tmp_path, WHOLE + "field_spool:\n  size_mb: 0\n")
     assert complaint.startswith("gridfuse.yaml:5: ")
+
+
+def test_the_solver_has_its_deadlines_by_the_length_of_the_interval(tmp_path: Path) -> None:
+    settings = read(tmp_path, WHOLE)
+    limits = settings.solver.limits(settings.rules)
+    assert (limits.hard_stop_s, limits.retry_after_s, limits.memory_mb) == (settings.rules.rt_interval_min * 6.0, 5.0, 4096)
+    said = read(tmp_path, WHOLE + "solver: {retry_after: 2s, hard_stop_pct: 5, memory_mb: 512}\n")
+    limits = said.solver.limits(said.rules)
+    assert (limits.hard_stop_s, limits.retry_after_s, limits.memory_mb) == (said.rules.rt_interval_min * 3.0, 2.0, 512)
+    [complaint] = complaints(tmp_path, WHOLE + "solver:\n  hard_stop_pct: 0\n")
+    assert complaint.startswith("gridfuse.yaml:5: ")
