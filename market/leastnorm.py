@@ -177,19 +177,19 @@ class _Face:
         if worst > _SOLVER * self.size:
             return None
         g, h = self.row_g, self.row_h
-        entered = np.zeros(0, dtype=np.intp)
+        entered = np.zeros(len(self.cost), dtype=np.bool_)
         for _ in range(_ROUNDS_MAX):
             s = _least_distance(g, h, _SAME * self.size)
             if s is None:
                 return None
             y = self.origin + self.free @ s
             missed = self.column_least - self.reduced(y)
-            violated = np.flatnonzero(missed > 10 * _SAME * self.size)
-            new = np.setdiff1d(violated, entered)
+            violated = missed > 10 * _SAME * self.size
+            new = np.flatnonzero(violated & ~entered)
             if not len(new):
-                return y if not len(violated) else None
+                return None if violated.any() else y
             new = new[np.argsort(-missed[new], kind="stable")][:_NEW_MAX]
-            entered = np.concatenate([entered, new])
+            entered[new] = True
             # side·(c − Aᵀ(origin + free·s)) >= least
             side, column = self.side[new], block(self.rows, self.binding, new).T
             g = np.concatenate([g, -side[:, None] * (column @ self.free)])

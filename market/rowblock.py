@@ -25,8 +25,13 @@ _LEAST_PIVOT = 1e-8
 def block(rows: csr_array[np.float64], row: NDArray[np.integer[Any]], column: NDArray[np.integer[Any]]) -> FloatArray:
     """Return the dense block (k, b) of ``rows`` at the rows ``row`` (k,) and the columns ``column`` (b,).
 
-    Costs k searches within a row each. Column indices within a row must be sorted and unique (``rows.has_canonical_format``).
+    Costs k searches within a row each.
+
+    Raises:
+        ValueError: the matrix' column indices are not sorted, so that nothing can be searched in it.
     """
+    if not rows.has_sorted_indices:
+        raise ValueError("the column indices of the rows are not sorted: call rows.sum_duplicates() first")
     cut = np.zeros((len(row), len(column)))
     if not len(column):
         return cut

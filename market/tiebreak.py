@@ -106,7 +106,8 @@ def fair_share(
         high: (m,) upper bounds of the rows.
 
     Returns:
-        The dispatch, or None where the limit of steps was reached or ``x`` is no dispatch that meets the rows: keep ``x`` and say so.
+        The dispatch, or None where the limit of steps was reached, bounds are no numbers, or ``x`` is no dispatch that meets the rows:
+        keep ``x`` and say so.
 
     Raises:
         ValueError: a weight is not a positive number.
@@ -116,6 +117,8 @@ def fair_share(
     if not ((shares > 0) & np.isfinite(shares)).all():
         bad = wide[~((shares > 0) & np.isfinite(shares))][0]
         raise ValueError(f"column {bad} has the weight {weight[bad]}: a share must be a positive number")
+    if not (low <= high).all():
+        return None
     start = np.clip(x[wide], 0.0, upper[wide])
     matrix: Any = rows if len(wide) == len(x) else csr_array(rows[:, wide])
     if rows.shape[0] * len(wide) <= _DENSE_MAX or matrix.nnz * 4 > rows.shape[0] * len(wide):
@@ -174,7 +177,7 @@ class _Program:
             x = self.columns(part.rows.T @ y)
             beyond = self.beyond(self.rows @ x)
             beyond[kept] = 0.0
-            new = np.flatnonzero(beyond > _ENOUGH)
+            new = np.flatnonzero(~(beyond <= _ENOUGH))
             if not len(new):
                 return x
             stays = part.equal | (y != 0)

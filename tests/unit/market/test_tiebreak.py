@@ -193,3 +193,11 @@ def test_two_marginal_columns_that_a_priced_line_tells_apart_are_none():
 
 def test_two_marginal_columns_that_all_rows_see_alike_are_a_choice():
     assert face([0, 0, 5], [6, 4, 0], [[1, 1, 1], [0.3, 0.3, 0.5]], [True, True]) == ([0, 1], False)
+
+
+def test_without_rows_nothing_is_wanted():
+    np.testing.assert_array_equal(fair_share(np.ones(2), np.ones(2), np.ones(2), csr_array((0, 2)), np.zeros(0), np.zeros(0)), [0.0, 0.0])
+
+
+def test_a_bound_that_is_no_number_is_no_answer():
+    assert share([1, 1], [2, 2], [1, 1], [1, 1], [np.nan], [np.nan]) is None
