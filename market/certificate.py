@@ -159,12 +159,8 @@ def _stationarity(problem: DispatchProblem, solution: Solution) -> tuple[float, 
 def _consistency(problem: DispatchProblem, solution: Solution, t: int, lmp_per_mwh: FloatArray) -> float:
     """Largest amount by which a bus price departs from what its neighbours' prices and the branch prices ask for."""
     period = problem.formulation.periods[t]
-    topology, live = period.topology, period.live_bus
-    asked = topology.outflow_mw(topology.b_mw_per_rad * solution.branch_price_per_mwh[t])
-    matrix = topology.b_bus_mw_per_rad
-    weight = np.abs(matrix.diagonal())
-    gap = np.abs(matrix @ lmp_per_mwh - asked)
-    return _largest(np.where(live & (weight > 0), gap / np.where(weight > 0, weight, 1.0), 0.0))
+    gap = period.topology.price_gap_per_mwh(lmp_per_mwh, solution.branch_price_per_mwh[t])
+    return _largest(np.where(period.live_bus, gap, 0.0))
 
 
 def _worse(a: float, b: float) -> float:

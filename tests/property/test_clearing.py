@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.engine import CASE_PARAMS, clear_case
-from market.grid import Convention
+from market.grid import Convention, Topology
 from market.matpower import Case
 from market.offers import Unit
 from market.outcomes import Cleared
@@ -138,3 +138,41 @@ def test_parts_of_the_price_add_up(a_case):
         assert lmp == pytest.approx(
             outcome.energy_per_mwh + outcome.congestion_per_mwh[bus], abs=1e-9 * CASE_PARAMS.balance_penalty_per_mwh
         )
+
+
+@given(cases(), st.data())
+def test_a_grid_with_couplers_clears_with_its_certificate(a_case, data):
+    """Branches without reactance join their buses; prices across one differ only where its own limit makes them."""
+    closed = np.array(data.draw(st.lists(st.booleans(), min_size=a_case.network.n_branches, max_size=a_case.network.n_branches)))
+    net = replace(a_case.network, x_pu=np.where(closed, 0.0, a_case.network.x_pu))
+    outcome = cleared(replace(a_case, network=net))
+    for name in np.array(net.branch_ids)[closed & np.isinf(net.rate_mw)]:
+        i = net.branch_index[str(name)]
+        f, t = net.bus_ids[net.from_bus[i]], net.bus_ids[net.to_bus[i]]
+        if not (closed & np.isfinite(net.rate_mw)).any():
+            assert outcome.lmp_per_mwh.get(f) == pytest.approx(outcome.lmp_per_mwh.get(t), abs=1e-6)
+
+
+@given(cases())
+@settings(max_examples=40)
+def test_no_outage_of_one_branch_overloads_another(a_case):
+    """With every branch really opened in turn the flows keep the emergency limits, or it is said which one they do not keep."""
+    net, params = a_case.network, replace(CASE_PARAMS, lodf_least=0.0)
+    secured = clear_case(a_case, convention=Convention.MATPOWER, params=params, outages="all")
+    assert isinstance(secured, Cleared), secured
+    assert total_per_h(secured) >= total_per_h(cleared(a_case)) - 1e-3
+    exceeded = {(v.outage, v.id): v.mw for v in secured.violations if v.kind == "n-1"}
+    if any(v.kind in ("shed", "spill") for v in secured.violations):
+        return  # what is injected where is not in the outcome
+    injection = -a_case.load_mw.copy()
+    for plant in a_case.units:
+        injection[net.bus_index[plant.bus]] += secured.dispatch_mw[plant.id]
+    intact = Topology(net, np.ones(net.n_branches, dtype=np.bool_), Convention.MATPOWER)
+    for k, outage in enumerate(net.branch_ids):
+        closed = np.ones(net.n_branches, dtype=np.bool_)
+        closed[k] = False
+        after = Topology(net, closed, Convention.MATPOWER)
+        if after.n_islands == intact.n_islands:
+            over = np.abs(after.flows_mw(injection)) - 1.3 * net.rate_mw
+            for branch, mw in zip(net.branch_ids, over, strict=True):
+                assert mw <= exceeded.get((outage, branch), 0.0) + 1e-4
