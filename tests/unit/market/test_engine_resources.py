@@ -12,7 +12,7 @@ from market.engine import ClearingEngine, Mode
 from market.offers import Segment, Unit
 from market.outcomes import Cleared, ClearingInputs, FailureReason, OutcomeStatus, PeriodAhead
 from market.params import ClearingParams
-from market.reserves import Direction, ReserveProduct, ReserveRequirement, ShortageStep, standing_offers
+from market.reserves import Direction, ReserveOffer, ReserveProduct, ReserveRequirement, ShortageStep, standing_offers
 from market.resources import Resources, UnitGroup
 from market.storage import Storage
 from tests.kit.grids import network, unit
@@ -137,3 +137,18 @@ def test_whatever_is_declared_is_cleared_and_proven_and_the_advisory_run_agrees(
         # Over a horizon only the whole is least; how much of it falls on the first period need not be unique.
         cost = official.objective_per_h + official.penalty_per_h
         assert again.objective_per_h + again.penalty_per_h == pytest.approx(cost, rel=1e-6, abs=1e-4)
+
+
+def test_who_stands_in_a_dead_island_holds_no_reserve_and_stores_nothing():
+    """With both lines of bus 3 open the battery is alone: nobody there can produce, so the requirement is short of all it could give."""
+    here = Resources(
+        storages=(BATTERY,),
+        products=(UP,),
+        requirements=(replace(SPIN, mw=5.0),),
+        reserve_offers=(ReserveOffer(provider="battery", product="up10", mw=20.0),),
+    )
+    found = clear([BASE, PEAK], [50.0], here, soc_mwh={"battery": 80.0}, out_of_service=("L2", "L3"))
+    assert found.storage_mw == {"battery": 0.0}
+    assert found.soc_mwh == {"battery": pytest.approx(80.0)}
+    assert found.reserve_mw == {}
+    assert [(v.kind, v.id, pytest.approx(v.mw)) for v in found.violations] == [("shed", "3", 50.0), ("reserve", "spin", 5.0)]
