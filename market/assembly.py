@@ -64,6 +64,7 @@ class Participants:
     def __init__(self, units: Sequence[Unit], resources: Resources, network: Network) -> None:
         resources.check(network.bus_index, units)
         self.resources = resources
+        self.declared = repr(resources)
         self.book = OfferBook(units, network.bus_index)
         self.storages = StorageBook(resources.storages, network.bus_index)
         self.reserves = ReserveBook(resources, self.book, self.storages)

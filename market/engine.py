@@ -210,7 +210,7 @@ class ClearingEngine:
         ]
         return digest(
             self.book.digest,
-            repr(self.participants.resources),
+            self.participants.declared,
             inputs.interval_start_ns,
             inputs.load_mw,
             inputs.output_mw,

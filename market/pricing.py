@@ -57,8 +57,8 @@ def bus_prices(formulation: Formulation, solution: Solution, t: int) -> FloatArr
     return solution.island_price_per_mwh[t][topology.island_of_bus] + topology.priced_flows(solution.branch_price_per_mwh[t])
 
 
-def reduced_costs(formulation: Formulation, solution: Solution) -> FloatArray:
-    """Return (n,) the cost of each column less what a unit of it earns at the solution's prices; those of curves are not among them."""
+def reduced_costs(formulation: Formulation, solution: Solution, cost: FloatArray) -> FloatArray:
+    """Return (n,) the cost (n,) of each column less what a unit of it earns at the solution's prices; curves are not among them."""
     worth = np.asarray(formulation.rows.T @ solution.row_price, dtype=np.float64)
     for t, period in enumerate(formulation.periods):
         lmp = np.where(period.live_bus, bus_prices(formulation, solution, t), 0.0)
@@ -66,7 +66,7 @@ def reduced_costs(formulation: Formulation, solution: Solution) -> FloatArray:
         own = np.flatnonzero((formulation.period == t) & (formulation.gain != 0) & (formulation.bus != NO_BUS))
         bus, over = formulation.bus[own], formulation.spread[own]
         worth[own] += formulation.gain[own] * np.where(over, mean[np.where(over, bus, 0)], lmp[np.where(over, 0, bus)])
-    return formulation.cost - worth
+    return cost - worth
 
 
 def price(formulation: Formulation, solution: Solution, injection_mw: FloatArray, params: ClearingParams, t: int = 0) -> Prices:
