@@ -220,16 +220,19 @@ def _unit(workings: Workings, name: str) -> UnitExplanation:
         sets_price=setting,
         in_merit=all(one.reason is Reason.CONGESTION for one in out),
         out_of_merit=out,
-        detail="; ".join(one.detail for one in out) or _in_merit(output, low, high, high_by, lmp, setting),
+        detail="; ".join(one.detail for one in out)
+        or _in_merit(output, low, high, high_by, lmp, setting, offers=bool(book.p_max_mw[i] > book.p_min_mw[i])),
     )
 
 
-def _in_merit(output: float, low: float, high: float, high_by: Reason, lmp: float | None, setting: bool) -> str:
+def _in_merit(output: float, low: float, high: float, high_by: Reason, lmp: float | None, setting: bool, *, offers: bool) -> str:
     """Say why a unit that is in merit stands where it stands."""
     if lmp is None:
         return "its bus is dead: it neither runs nor has a price"
     if high_by in {Reason.OFF, Reason.TEST, Reason.FIXED, Reason.STOPPING, Reason.OUT_OF_RANGE}:
         return f"it has no choice this interval ({high_by.value}), and the price of {lmp:,.2f} at its bus would not have it otherwise"
+    if not offers:
+        return f"it offers no range; the price at its bus is {lmp:,.2f}"
     if setting:
         return f"its offer is partly taken and sets prices; the price at its bus is {lmp:,.2f}"
     if output >= high and high > low:
