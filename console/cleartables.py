@@ -84,8 +84,8 @@ def _bus(console: Console, bus: BusExplanation) -> None:
         rest = sum(share.per_mwh for share in bus.shares[_ROWS_SHOWN - 1 :])
         parts = [*parts[:_ROWS_SHOWN], (f"{len(parts) - _ROWS_SHOWN} smaller ones", "", "", f"{rest:+,.4f}")]
     parts.append(("price", "", "", f"{bus.lmp_per_mwh:,.4f}"))
-    heading = ("part", "shadow price /MWh", "MW on it per MW of load", "/MWh")
-    _table(console, "the price and its parts", heading, parts, numbers=3, whole=True)
+    note = "load factor: MW on the limit per MW more of load at this bus" if bus.shares else ""
+    _table(console, "the price and its parts", ("part", "shadow price", "load factor", "/MWh"), parts, numbers=3, whole=True, note=note)
     if bus.capped_by is not None:
         console.print(f"the {bus.capped_by} moved it from {bus.raw_per_mwh:,.4f}")
     setters = [(one.kind, one.id, one.bus or "", f"{one.mw:,.2f}", f"{one.per_mwh:,.4f}") for one in bus.setters]
@@ -160,7 +160,8 @@ def show_merit(console: Console, found: Sequence[OutOfMerit]) -> None:
         for one in sorted(found, key=lambda one: -one.mw)
     ]
     heading = ("unit", "", "MW", "offered at", "price", "because of")
-    _table(console, "\nunits out of merit, largest first", heading, rows, numbers=(2, 3, 4))
+    console.print()
+    _table(console, "units out of merit, largest first", heading, rows, numbers=(2, 3, 4))
 
 
 def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
@@ -178,6 +179,7 @@ def _table(
     *,
     numbers: int | tuple[int, ...],
     whole: bool = False,
+    note: str = "",
 ) -> None:
     """Print a table; ``numbers`` are the columns that hold numbers, or how many of the last ones do. An outage column is shown if used."""
     if not rows:
@@ -185,7 +187,8 @@ def _table(
     last = range(len(heading) - numbers, len(heading)) if isinstance(numbers, int) else numbers
     shown = rows if whole else rows[:_ROWS_SHOWN]
     hidden = len(rows) - len(shown)
-    table = Table(title=title, title_justify="left", caption=f"and {hidden} more; --json has all" if hidden > 0 else None)
+    caption = f"and {hidden} more; --json has all" if hidden > 0 else note
+    table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
     kept = [k for k, name in enumerate(heading) if name != "after outage of" or any(row[k] for row in rows)]
     for k in kept:
         table.add_column(heading[k], justify="right" if k in last else "left")

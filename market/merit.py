@@ -196,7 +196,8 @@ class Merit:
     def beyond_mw(self, direction: Direction, price_per_mwh: FloatArray) -> FloatArray:
         """Return (nu,) MW by which each unit is out of merit at prices (nu,): given though dearer, or not given though cheaper."""
         if direction is Direction.UP:
-            out = self.output_mw - self._worth_mw(price_per_mwh + self._slack_per_mwh)
+            # What is given beyond what is offered, on the way down, has no offer to be held against.
+            out = np.minimum(self.output_mw, self.book.p_max_mw) - self._worth_mw(price_per_mwh + self._slack_per_mwh)
         else:
             out = np.minimum(self._worth_mw(price_per_mwh - self._slack_per_mwh), self._most) - self.output_mw
         return np.where(out > _LISTED_FROM_MW, out, 0.0)
