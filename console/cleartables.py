@@ -19,6 +19,7 @@ __all__ = ["show_diagnosis", "show_explanation", "show_merit", "show_outages", "
 
 _ROWS_SHOWN = 20
 _NAMES_SHOWN = 12
+_MOVED_MW = 1e-6
 
 
 def show_outcome(console: Console, outcome: Cleared, case: Case) -> None:
@@ -88,11 +89,29 @@ def _bus(console: Console, bus: BusExplanation) -> None:
     _table(console, "the price and its parts", ("part", "shadow price", "load factor", "/MWh"), parts, numbers=3, whole=True, note=note)
     if bus.capped_by is not None:
         console.print(f"the {bus.capped_by} moved it from {bus.raw_per_mwh:,.4f}")
-    setters = [(one.kind, one.id, one.bus or "", f"{one.mw:,.2f}", f"{one.per_mwh:,.4f}") for one in bus.setters]
-    if setters:
-        _table(console, "where the next MW comes from", ("kind", "id", "bus", "MW now", "at /MWh"), setters, numbers=2)
-    else:
+    _setters(console, bus)
+
+
+def _setters(console: Console, bus: BusExplanation) -> None:
+    """Show what the next MW comes from; where the amounts are known, only what moves, and that they make the price."""
+    if not bus.setters:
         console.print("no offer is partly used: the price lies between the last that is taken and the next that is not")
+        return
+    title = "where the next MW of load at this bus comes from"
+    if any(one.per_mw_of_load is None for one in bus.setters):
+        rows = [(one.kind, one.id, one.bus or "", f"{one.mw:,.2f}", f"{one.per_mwh:,.4f}") for one in bus.setters]
+        _table(console, title, ("kind", "id", "bus", "MW now", "at /MWh"), rows, numbers=2)
+        return
+    moving = [(one, one.per_mw_of_load) for one in bus.setters if one.per_mw_of_load and abs(one.per_mw_of_load) > _MOVED_MW]
+    moved = [
+        (one.kind, one.id, one.bus or "", f"{one.mw:,.2f}", f"{change:+.4f}", f"{one.per_mwh:,.4f}", f"{one.per_mwh * change:+,.4f}")
+        for one, change in sorted(moving, key=lambda pair: -abs(pair[1]))
+    ]
+    total = sum(one.per_mwh * change for one, change in moving)
+    if len(moved) > _ROWS_SHOWN:
+        moved = [*moved[:_ROWS_SHOWN], (f"{len(moved) - _ROWS_SHOWN} smaller ones", "", "", "", "", "", "")]
+    moved.append(("price", "", "", "", "", "", f"{total:,.4f}"))
+    _table(console, title, ("kind", "id", "bus", "MW now", "change", "at /MWh", "/MWh"), moved, numbers=4, whole=True)
 
 
 _LABELS = {"island": "mean price of its island, less the main one's", "capped": "cap and floor"}

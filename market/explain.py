@@ -17,12 +17,14 @@ import numpy as np
 
 from market.errors import CaseError
 from market.merit import Merit, OutOfMerit, Reason
-from market.priceparts import PriceSetter, PriceShare, price_parts, price_setters
+from market.priceparts import PriceShare, price_parts
+from market.setters import PriceSetter, price_setters
 from market.workings import Workings
 
 __all__ = ["BusExplanation", "Explanation", "UnitExplanation", "explain"]
 
 _MOVED_PER_MWH = 1e-9
+_MOVED_MW = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +162,12 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
     lmp, raw = float(prices.lmp_per_mwh[bus]), float(prices.lmp_raw_per_mwh[bus])
     congestion = float(prices.congestion_per_mwh[bus])
     shares = price_parts(workings).at(bus)
-    setters = price_setters(workings, int(period.topology.island_of_bus[bus]))
+    setters = price_setters(workings, bus)
     capped_by = None if abs(lmp - raw) <= _MOVED_PER_MWH else "cap" if lmp < raw else "floor"
     makers = ", ".join(f"{share.label} {share.per_mwh:+,.2f}" for share in shares[:3])
     more = f" and {len(shares) - 3} more" if len(shares) > 3 else ""
-    set_by = ", ".join(f"{one.kind} {one.id} at {one.per_mwh:,.2f}" for one in setters[:3]) or "no offer that is partly used"
+    moving = [one for one in setters if one.per_mw_of_load is None or abs(one.per_mw_of_load) > _MOVED_MW]
+    set_by = ", ".join(_taken(one) for one in moving[:3]) or "no offer that is partly used"
     limited = f"; the {capped_by} moved it from {raw:,.2f}" if capped_by else ""
     return BusExplanation(
         what="bus",
@@ -180,8 +183,13 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
         setters=setters,
         detail=f"{lmp:,.2f} is energy {prices.energy_per_mwh:,.2f} and congestion {congestion:+,.2f}"
         + (f" ({makers}{more})" if shares else "")
-        + f"; the next MW comes from {set_by}{' and others' if len(setters) > 3 else ''}{limited}",
+        + f"; the next MW comes from {set_by}{' and others' if len(moving) > 3 else ''}{limited}",
     )
+
+
+def _taken(one: PriceSetter) -> str:
+    amount = "" if one.per_mw_of_load is None else f"{one.per_mw_of_load:+.2f} MW of "
+    return f"{amount}{one.kind} {one.id} at {one.per_mwh:,.2f}"
 
 
 def _unit(workings: Workings, name: str) -> UnitExplanation:
@@ -191,8 +199,7 @@ def _unit(workings: Workings, name: str) -> UnitExplanation:
     lmp = _number(merit.bus_price_per_mwh[i])
     last, following = _number(merit.last_per_mwh[i]), _number(merit.next_per_mwh[i])
     out = tuple(one for one in merit.all() if one.unit == name)
-    island = int(topology.island_of_bus[book.bus[i]])
-    setting = any(one.kind == "unit" and one.id == name for one in price_setters(workings, island)) if lmp is not None else False
+    setting = lmp is not None and any(one.kind == "unit" and one.id == name for one in price_setters(workings, int(book.bus[i])))
     output, low, high = float(merit.output_mw[i]), float(assembled.units.low_mw[0, i]), float(assembled.units.high_mw[0, i])
     low_by, high_by = merit.low_by(i), merit.high_by(i)
     reserve: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Of what is the congestion part of a bus price made, and whose offer sets it?
+"""Of what is the congestion part of a bus price made?
 
 One MW more of load at a bus, taken off the other loads in proportion, loads each limit of the network by its *load factor*; each MW
 on a limit costs its shadow price. So the congestion part of every price is a sum with a term per binding limit::
@@ -8,8 +8,6 @@ on a limit costs its shadow price. So the congestion part of every price is a su
 with the load-weighted mean as the reference, as in the published split (:mod:`market.pricing`), so that no term depends on a reference bus.
 Two terms more where they apply: by how much the mean price of the bus's own island differs from that of the main one, and what cap and
 floor moved. The terms sum to the published congestion part, to rounding.
-
-The price itself is set by what would give the next MW: offers that are partly used, and what is bought at a penalty.
 """
 
 from __future__ import annotations
@@ -23,9 +21,8 @@ from market.grid import FloatArray
 from market.reporting import limit_names
 from market.workings import Workings
 
-__all__ = ["PriceParts", "PriceSetter", "PriceShare", "price_parts", "price_setters"]
+__all__ = ["PriceParts", "PriceShare", "price_parts"]
 
-_AT_BOUND_MW = 1e-6
 _NOTHING_PER_MWH = 1e-9
 
 
@@ -54,27 +51,6 @@ class PriceShare:
     def label(self) -> str:
         """Kind and name for people."""
         return f"{self.kind} {self.id}".strip() + (f" after {self.outage}" if self.outage else "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceSetter:
-    """Something of which the next MW would be bought.
-
-    Attributes:
-        kind: ``unit``, ``charge`` or ``discharge`` of a storage; ``shed``, ``spill`` and ``line``, ``section``, ``n-1``, ``group``,
-            ``reserve`` for what is missed at a penalty.
-        id: its name; of load and excess the first bus of the island.
-        bus: where it injects, or null.
-        per_mwh: what its next MW costs, money per MWh: the offer (of wind, sun and water less the penalty for not taking it), or the
-            penalty.
-        mw: how much of it is used in all, MW.
-    """
-
-    kind: str
-    id: str
-    bus: str | None
-    per_mwh: float
-    mw: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,66 +120,3 @@ def _main_island(workings: Workings) -> int:
     period = workings.assembled.problem.formulation.periods[0]
     load = np.bincount(period.topology.island_of_bus, weights=np.maximum(period.load_mw, 0.0), minlength=len(period.live))
     return int(np.where(period.live, load, -1.0).argmax())
-
-
-def price_setters(workings: Workings, island: int) -> tuple[PriceSetter, ...]:
-    """Return what is partly used in the pricing run in one island, by kind and name: the next MW of each sets prices."""
-    return tuple(sorted({*_offers(workings, island), *_penalties(workings, island)}, key=lambda one: (one.kind, one.id)))
-
-
-def _offers(workings: Workings, island: int) -> Iterator[PriceSetter]:
-    assembled, solution = workings.assembled, workings.result.pricing
-    formulation, book, storages = assembled.problem.formulation, assembled.units.book, assembled.storages
-    topology, x = formulation.periods[0].topology, solution.x
-    names, of_bus = topology.network.bus_ids, topology.island_of_bus
-    partly = (x > _AT_BOUND_MW) & (x < formulation.upper - _AT_BOUND_MW)
-    output = assembled.output_mw(x, solution.curve_mw)[0]
-    for column, i in zip(assembled.units.column[0].tolist(), assembled.units.unit.tolist(), strict=True):
-        if partly[column] and of_bus[book.bus[i]] == island:
-            yield PriceSetter(
-                kind="unit", id=book.ids[i], bus=names[book.bus[i]], per_mwh=float(formulation.cost[column]), mw=float(output[i])
-            )
-    curves = assembled.problem.curves
-    inside = (solution.curve_mw > curves.low_mw + _AT_BOUND_MW) & (solution.curve_mw < curves.high_mw - _AT_BOUND_MW)
-    slope = curves.slope_per_mwh(solution.curve_mw)
-    for k in np.flatnonzero(inside & (of_bus[curves.bus] == island)).tolist():
-        i = assembled.curved[k]
-        yield PriceSetter(kind="unit", id=book.ids[i], bus=names[book.bus[i]], per_mwh=float(slope[k]), mw=float(output[i]))
-    sold = storages.book
-    for kind, columns, of, sign in (
-        ("charge", storages.charge[0], sold.bid_of, -1.0),
-        ("discharge", storages.discharge[0], sold.offer_of, 1.0),
-    ):
-        for column, i in zip(columns.tolist(), of.tolist(), strict=True):
-            if partly[column] and of_bus[sold.bus[i]] == island:
-                price = sign * float(formulation.cost[column])
-                yield PriceSetter(kind=kind, id=sold.ids[i], bus=names[sold.bus[i]], per_mwh=price, mw=float(x[columns[of == i]].sum()))
-
-
-def _penalties(workings: Workings, island: int) -> Iterator[PriceSetter]:
-    assembled, solution, params = workings.assembled, workings.result.pricing, workings.params
-    period, monitor, x = assembled.problem.formulation.periods[0], assembled.problem.monitors[0], solution.x
-    topology, relief = period.topology, assembled.relief
-    first = topology.network.bus_ids[topology.reference_bus[island]]
-    balance = params.pricing_balance_penalty_per_mwh if workings.result.priced_apart else params.balance_penalty_per_mwh
-    for kind, columns, sign in (("shed", relief.shed, 1.0), ("spill", relief.spill, -1.0)):
-        mw = relief.per_island(columns, x, 0, topology.n_islands)[island]
-        if mw > _AT_BOUND_MW:
-            yield PriceSetter(kind=kind, id=first, bus=None, per_mwh=sign * balance, mw=float(mw))
-    over = [limit for limit in solution.priced if limit.period == 0 and abs(limit.over_mw) > _AT_BOUND_MW]
-    keys = [limit.key for limit in over]
-    rows = monitor.rows(np.array(keys, dtype=np.int64)).coefficients
-    branch = rows.indices[rows.indptr[:-1]].tolist()
-    for limit, (limited, name, outage), own in zip(over, limit_names(monitor, keys), branch, strict=True):
-        if topology.island_of_bus[topology.network.from_bus[own]] == island:
-            after = f"{name} after {outage}" if outage else name
-            yield PriceSetter(kind=limited.value, id=after, bus=None, per_mwh=abs(limit.price_per_mwh), mw=abs(limit.over_mw))
-    # Groups and reserves know no island: they are named everywhere.
-    for name, mw in zip(assembled.groups.ids, assembled.groups.beyond_mw(x)[0].tolist(), strict=True):
-        if abs(mw) > _AT_BOUND_MW:
-            yield PriceSetter(kind="group", id=name, bus=None, per_mwh=params.group_penalty_per_mwh, mw=abs(mw))
-    if (held := assembled.reserves) is not None:
-        paid = held.requirement_price_per_mwh(solution.row_price)[0].tolist()
-        for name, mw, price in zip(held.book.requirements, held.short_mw(x)[0].tolist(), paid, strict=True):
-            if mw > _AT_BOUND_MW:
-                yield PriceSetter(kind="reserve", id=name, bus=None, per_mwh=price, mw=mw)

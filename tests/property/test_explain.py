@@ -77,6 +77,9 @@ def test_the_terms_sum_with_cap_floor_and_a_pricing_run_of_its_own(workings):
         (found,) = explain(workings, f"bus:{period.topology.network.bus_ids[i]}")
         assert isinstance(found, BusExplanation)
         assert sum(share.per_mwh for share in found.shares) == pytest.approx(float(prices.congestion_per_mwh[i]), abs=1e-5)
+        moves = [(one.per_mwh, one.per_mw_of_load) for one in found.setters]
+        if moves and all(change is not None for _, change in moves):
+            assert sum(price * change for price, change in moves) == pytest.approx(float(prices.lmp_raw_per_mwh[i]), rel=1e-5, abs=1e-3)
         assert (found.capped_by is not None) == (abs(prices.lmp_per_mwh[i] - prices.lmp_raw_per_mwh[i]) > 1e-9)
 
 

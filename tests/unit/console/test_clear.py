@@ -174,7 +174,16 @@ def test_explanations_as_data(run):
 def test_explanations_as_tables(run):
     result = run(PJM, "--explain", "bus:4", "--explain", "unit:2", "--merit")
     assert result.exit_code == 0
-    for text in ("bus 4", "energy, the same at every bus", "62.3220", "+0.1131", "where the next MW comes from", "unit 2", "in merit"):
+    for text in (
+        "bus 4",
+        "energy, the same at every bus",
+        "62.3220",
+        "+0.1131",
+        "where the next MW of load",
+        "+1.4971",
+        "unit 2",
+        "in merit",
+    ):
         assert text in result.stdout
     assert "units out of merit" in result.stdout
     assert "196.51" in result.stdout

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from market import matpower
 from market.engine import CASE_PARAMS
 from market.errors import CaseError
 from market.explain import BusExplanation, UnitExplanation, explain
@@ -22,6 +23,7 @@ from market.storage import Storage
 from market.workings import Workings
 from tests.kit.explained import of_case, of_interval
 from tests.kit.grids import case, network, triangle, unit
+from tests.unit.market.test_engine import FILES
 
 ONE_BUS = network(("1", "2"), [("1", "2", 0.1, np.inf)])
 
@@ -62,9 +64,10 @@ def test_the_triangle_taken_apart():
         assert (share.shadow_price, share.load_factor) == (pytest.approx(30.0), pytest.approx(factor))
         assert share.per_mwh == pytest.approx(lmp - 30.0)
     assert bus(workings, "3").shares == ()
-    assert [(one.kind, one.id, one.per_mwh, one.mw) for one in bus(workings, "3").setters] == [
-        ("unit", "cheap", 10.0, pytest.approx(50.0)),
-        ("unit", "dear", 20.0, pytest.approx(50.0)),
+    # One MW more of load at 3 takes 2 MW more of the dear unit and 1 MW less of the cheap one.
+    assert [(one.kind, one.id, one.bus, one.per_mwh, one.mw, one.per_mw_of_load) for one in bus(workings, "3").setters] == [
+        ("unit", "cheap", "1", 10.0, pytest.approx(50.0), pytest.approx(-1.0)),
+        ("unit", "dear", "2", 20.0, pytest.approx(50.0), pytest.approx(2.0)),
     ]
 
 
@@ -229,7 +232,9 @@ def test_a_violated_limit_sets_the_price_at_its_penalty():
     net = network(("1", "2"), [("1", "2", 0.1, 30.0)])
     _, workings = of_case(case(net, [unit("far", "1", (200.0, 10.0))], {"2": 40.0}))
     penalty = CASE_PARAMS.line_multiple * CASE_PARAMS.offer_cap_per_mwh
-    assert ("line", "L1", penalty, pytest.approx(10.0)) in [(one.kind, one.id, one.per_mwh, one.mw) for one in bus(workings, "2").setters]
+    (found,) = [one for one in bus(workings, "2").setters if one.kind == "line"]
+    assert (found.id, found.bus, found.per_mwh) == ("L1", None, penalty)
+    assert (found.mw, found.per_mw_of_load) == (pytest.approx(10.0), pytest.approx(1.0))
 
 
 def test_a_storage_that_is_partly_used_sets_the_price():
@@ -249,7 +254,8 @@ def test_a_storage_that_is_partly_used_sets_the_price():
     given = inputs(80.0, {"base": 50.0}, soc_mwh={"store": 60.0})
     _, workings = of_interval(ONE_BUS, (unit("base", "1", (50.0, 10.0)),), given, resources=Resources(storages=(store,)))
     (setter,) = bus(workings, "2").setters
-    assert (setter.kind, setter.id, setter.per_mwh, setter.mw) == ("discharge", "store", pytest.approx(77.0), pytest.approx(30.0))
+    assert (setter.kind, setter.id, setter.bus, setter.per_mwh) == ("discharge", "store", "1", pytest.approx(77.0))
+    assert (setter.mw, setter.per_mw_of_load) == (pytest.approx(30.0), pytest.approx(1.0))
 
 
 def test_an_island_of_its_own_has_a_term_for_it():
@@ -297,3 +303,38 @@ def test_limits_after_an_outage_are_named_with_it():
     kinds = {(share.kind, share.id, share.outage) for share in bus(workings, "1").shares}
     assert kinds <= {("n-1", "L1", "L2"), ("n-1", "L2", "L1")}
     assert kinds
+
+
+def test_what_the_next_mw_comes_from_is_what_a_clearing_with_it_takes():
+    """A quarter of a MW more at bus 4 of the PJM system, cleared again: the outputs move as was said."""
+    read = matpower.read_case(FILES["pglib_opf_case5_pjm"])
+    before, workings = of_case(read)
+    after, _ = of_case(read, loads_mw={"4": float(read.load_mw[3]) + 0.25})
+    said = {one.id: one.per_mw_of_load for one in bus(workings, "4").setters}
+    for name, mw in after.dispatch_mw.items():
+        assert mw - before.dispatch_mw[name] == pytest.approx(0.25 * (said.get(name) or 0.0), abs=1e-6)
+    assert sorted(said) == ["3", "5"]
+
+
+def test_what_the_next_mw_comes_from_is_left_open_where_periods_are_tied():
+    ahead = (PeriodAhead(load_mw={"2": 100.0}, available_mw={}),)
+    _, workings = of_interval(ONE_BUS, SLOW, inputs(90.0, {"slow": 20.0, "peak": 60.0}, ahead=ahead))
+    assert [(one.id, one.per_mw_of_load) for one in bus(workings, "2").setters] == [("peak", None)]
+
+
+def test_reserve_that_is_short_sets_the_price_of_energy():
+    """50 MW for 40 of load and 20 of reserve: a MW more of load is a MW more missing, at 700, on top of the offer of 10."""
+    resources = Resources(
+        products=(ReserveProduct(id="spin", direction=Way.UP, minutes=10.0),),
+        requirements=(ReserveRequirement(id="need", product="spin", mw=20.0, shortage=(ShortageStep(1.0, 700.0),)),),
+        reserve_offers=(ReserveOffer(provider="a", product="spin", mw=50.0),),
+    )
+    _, workings = of_interval(ONE_BUS, (unit("a", "1", (50.0, 10.0)),), inputs(40.0, {"a": 40.0}), resources=resources)
+    found = bus(workings, "2")
+    assert found.lmp_per_mwh == pytest.approx(710.0)
+    moves = {(one.kind, one.id): (one.per_mwh, one.per_mw_of_load) for one in found.setters}
+    assert moves == {
+        ("unit", "a"): (10.0, pytest.approx(1.0)),
+        ("award", "a for spin"): (0.0, pytest.approx(-1.0)),
+        ("reserve", "need"): (700.0, pytest.approx(1.0)),
+    }
