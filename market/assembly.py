@@ -27,7 +27,7 @@ from market.reserveblock import ReserveBlock, ReserveBook, add_reserves
 from market.resources import Resources
 from market.sced import DispatchProblem
 from market.storageblock import StorageBlock, StorageBook, add_storages
-from market.unitblock import GroupRows, UnitBlock, add_groups, add_ramps, add_units, least_mw_at_buses
+from market.unitblock import GroupRows, RampRows, UnitBlock, add_groups, add_ramps, add_units, least_mw_at_buses
 
 __all__ = ["Assembled", "Moment", "Participants", "assemble"]
 
@@ -77,6 +77,7 @@ class Assembled:
     Attributes:
         problem: ready to be dispatched.
         units: the units' columns.
+        ramps: the rows that tie their periods.
         curved: units whose quadratic cost is met exactly, in the order of the problem's curves; empty where it is cut into chords.
         relief: load not served and excess.
         storages: the storages' columns.
@@ -86,6 +87,7 @@ class Assembled:
 
     problem: DispatchProblem
     units: UnitBlock
+    ramps: RampRows
     curved: tuple[int, ...]
     relief: Relief
     storages: StorageBlock
@@ -138,7 +140,7 @@ def assemble(
         curtailment_penalty_per_mwh=params.curtailment_penalty_per_mwh,
         curves=not exact,
     )
-    add_ramps(builder, units, interval_min=params.interval_min, follows=horizon.follows)
+    ramps = add_ramps(builder, units, interval_min=params.interval_min, follows=horizon.follows)
     groups = add_groups(builder, units, resources.unit_groups, penalty_per_mwh=params.group_penalty_per_mwh)
     sold = participants.storages
     initial = sold.empty_mwh if soc_mwh is None else soc_mwh
@@ -154,6 +156,7 @@ def assemble(
             formulation=builder.build(), relief=relief, curves=_curves(book, curved, low[0], high[0]), monitors=monitors
         ),
         units=units,
+        ramps=ramps,
         curved=tuple(book.curved[curved].tolist()),
         relief=relief,
         storages=storages,

@@ -23,7 +23,7 @@ from market.program import Priced
 from market.ranges import Horizon
 from market.sced import Dispatch
 
-__all__ = ["Labels", "digest", "report"]
+__all__ = ["Labels", "digest", "limit_names", "report"]
 
 _BINDS_FROM_PER_MWH = 1e-6
 _REPORTED_FROM_MW = 1e-6
@@ -145,7 +145,8 @@ def _flags(monitor: Monitor, result: Dispatch) -> Iterator[str]:
         yield f"islanding:{len(monitor.contingencies.islanding)}"
 
 
-def _names(monitor: Monitor, keys: list[int]) -> Iterator[tuple[LimitKind, str, str | None]]:
+def limit_names(monitor: Monitor, keys: list[int]) -> Iterator[tuple[LimitKind, str, str | None]]:
+    """Yield kind, branch or section, and outage of the limits with these keys."""
     rows = monitor.rows(np.array(keys, dtype=np.int64))
     ids = monitor.topology.network.branch_ids
     for kind, element, outage in zip(rows.kind, rows.element.tolist(), rows.outage.tolist(), strict=True):
@@ -167,7 +168,7 @@ def _bindings(monitor: Monitor, priced: tuple[Priced, ...], flow_mw: FloatArray)
             shadow_price=abs(limit.price_per_mwh),
         )
         for limit, (kind, name, outage), at, low, high in zip(
-            bound, _names(monitor, keys), rows.coefficients @ flow_mw, rows.low_mw, rows.high_mw, strict=True
+            bound, limit_names(monitor, keys), rows.coefficients @ flow_mw, rows.low_mw, rows.high_mw, strict=True
         )
     ]
     return tuple(sorted(found, key=lambda binding: (binding.kind, binding.id, binding.outage or "")))
@@ -175,7 +176,7 @@ def _bindings(monitor: Monitor, priced: tuple[Priced, ...], flow_mw: FloatArray)
 
 def _limits_exceeded(monitor: Monitor, priced: tuple[Priced, ...]) -> tuple[Violation, ...]:
     over = [limit for limit in priced if limit.period == 0 and abs(limit.over_mw) > _REPORTED_FROM_MW]
-    named = _names(monitor, [limit.key for limit in over])
+    named = limit_names(monitor, [limit.key for limit in over])
     found = [
         Violation(kind=kind.value, id=name, mw=abs(limit.over_mw), outage=outage)
         for limit, (kind, name, outage) in zip(over, named, strict=True)
