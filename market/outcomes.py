@@ -225,6 +225,7 @@ class Cleared:
             sets), ``unsettled`` (a choice among equals was not reached and the solver's stands), ``priced_apart`` (the pricing run ended
             elsewhere than the dispatch), ``islanding:N`` (N outages cut the grid and are not screened).
         review: why people must look at it before its prices are settled; empty where nothing speaks against it.
+        eased: whether it was secured against no outage, because with them the solver did not end in time.
     """
 
     interval_start_ns: int
@@ -253,6 +254,7 @@ class Cleared:
     flags: tuple[str, ...] = ()
     simultaneous_mw: dict[str, float] = field(default_factory=dict)
     review: tuple[str, ...] = ()
+    eased: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

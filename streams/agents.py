@@ -36,6 +36,7 @@ from streams.outcome import (
     clearing_records,
     day_ahead_records,
     day_ahead_result,
+    eased,
     from_before,
     from_outside,
     held_against,
@@ -262,6 +263,7 @@ class _Answer(msgspec.Struct):
     fault: str | None
     failed: ClearingFailed | None = None
     review: tuple[str, ...] = ()
+    eased: bool = False
 
 
 _ANSWERS_KEPT: Final = 16
@@ -277,13 +279,16 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
     async def noted(request: Any, event: Any, fault: str | None = None, outcome: Outcome | None = None) -> _Answer:
         failed = outcome if isinstance(outcome, ClearingFailed) and (from_outside(outcome) or from_before(outcome)) else None
         review = outcome.review if isinstance(outcome, Cleared) else ()
-        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed, review=review)
+        without = isinstance(outcome, Cleared) and outcome.eased
+        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed, review=review, eased=without)
         return await answers.note(identity_of(request), answer, event)
 
     async def computed(inputs: ClearingInputs, known: _Answer | None) -> Outcome:
         if (failed := refused(inputs, rules)) is not None:
             return failed
         # An answer that was given once is there to be computed, whatever it takes: another one would contradict it.
+        if known is not None and known.eased:
+            return eased(await asyncio.to_thread(solved, model.eased_engine, inputs))
         if hooks.solver is None or known is not None:
             return await asyncio.to_thread(solved, model.engine, inputs)
         return await hooks.solver.clear(inputs)

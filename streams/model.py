@@ -85,6 +85,7 @@ def market_model(
         ),
         engine=make_engine(),
         make_engine=make_engine,
+        make_eased=None if make_engine.keywords.get("outages") is None else partial(make_engine, outages=None),
         case=case,
         elements={b: Element(kv=float(kv)) for b, kv in zip(grid.branch_ids, grid.branch_kv, strict=True)},
         rating_mw=rating_mw,

@@ -25,6 +25,7 @@ __all__ = [
     "clearing_records",
     "day_ahead_records",
     "day_ahead_result",
+    "eased",
     "from_before",
     "from_outside",
     "held_against",
@@ -100,6 +101,14 @@ def solved(engine: ClearingEngine, inputs: ClearingInputs) -> Outcome:
             reason=FailureReason.SOLVER_STATUS,
             detail=f"the engine failed on these inputs by a defect of its own: {exc!r}",
         )
+
+
+def eased(outcome: Outcome) -> Outcome:
+    """Return what an engine made that was told of no outage as what it is: a degraded one."""
+    if not isinstance(outcome, Cleared):
+        return outcome
+    status = OutcomeStatus.OK_DEGRADED if outcome.status is OutcomeStatus.OK else outcome.status
+    return replace(outcome, status=status, eased=True)
 
 
 def clearing_records(outcome: Outcome, inputs: ClearingInputs, model: MarketModel) -> list[Any]:
