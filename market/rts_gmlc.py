@@ -6,6 +6,7 @@ folder holds the tables used here and the day 2020-01-01; :func:`load` turns the
 How the data are read:
     * The price of a segment is its incremental heat rate times the fuel price plus the variable cost; the cost of running at the
       minimum is the average heat rate there times the fuel price. Money is converted with :data:`CNY_PER_USD`.
+    * A start burns the heat given for a plant as cold as its least time off leaves it; there is one start cost, not three.
     * Water, wind, sun and the solar-thermal inflow are 0 MW to what the series says; rooftop PV injects what the series says.
     * The load of an area is spread over its buses in proportion to ``MW Load``.
     * The day-ahead data have no solar-thermal inflow: the hourly mean of the real-time series stands in.
@@ -219,10 +220,19 @@ def _unit(row: dict[str, str], area_of_bus: dict[str, str]) -> Unit:
         ramp_mw_per_min=float(row["Ramp Rate MW/Min"]),
         segments=segments,
         cost_at_min_per_h=cost_at_min,
+        start_cost=_start_cost(row) if control is Control.DISPATCHABLE else 0.0,
         min_up_h=float(row["Min Up Time Hr"]),
         min_down_h=float(row["Min Down Time Hr"]),
         must_run=kind == "NUCLEAR",
     )
+
+
+def _start_cost(row: dict[str, str]) -> float:
+    """Return what a start after the least time off costs: how cold that is, the times and heats of the table say."""
+    off_h = float(row["Min Down Time Hr"])
+    state = next((state for state in ("Cold", "Warm") if off_h >= float(row[f"Start Time {state} Hr"])), "Hot")
+    fuel = float(row[f"Start Heat {state} MBTU"]) * float(row["Fuel Price $/MMBTU"])
+    return (fuel + float(row["Non Fuel Start Cost $"])) * CNY_PER_USD
 
 
 def _segments(row: dict[str, str], p_min_mw: float, p_max_mw: float, fuel_cny_per_mbtu: float, vom: float) -> tuple[Segment, ...]:

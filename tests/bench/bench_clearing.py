@@ -70,7 +70,7 @@ def demonstration_grid() -> None:
         interval_start_ns=0,
         frozen_at_ns=0,
         load_mw=dict(zip(case.network.bus_ids, case.bus_load_mw(case.real_time, period).tolist(), strict=True)),
-        output_mw=day.hours[16].dispatch_mw,
+        output_mw=day.periods[16].dispatch_mw,
         available_mw=case.available_mw(case.real_time, period),
         units_off=day.units_off(16),
     )

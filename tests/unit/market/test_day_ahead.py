@@ -31,9 +31,9 @@ def day(case) -> DayAhead:
 
 
 def test_every_hour_clears_without_shedding_or_overload(day):
-    assert [hour.status for hour in day.hours] == [OutcomeStatus.OK] * 24
-    assert [hour.interval_start_ns for hour in day.hours] == [START_NS + k * NS_PER_H for k in range(24)]
-    assert all(hour.certificate.passed for hour in day.hours)
+    assert [hour.status for hour in day.periods] == [OutcomeStatus.OK] * 24
+    assert [hour.interval_start_ns for hour in day.periods] == [START_NS + k * NS_PER_H for k in range(24)]
+    assert all(hour.certificate.passed for hour in day.periods)
 
 
 def test_dispatch_meets_the_load_with_committed_units_only(case, day):
@@ -83,7 +83,7 @@ def test_the_real_time_day_sheds_nothing_on_that_commitment(case, day, minutes):
     """Each interval is cleared from the dispatch of the one before, without sight of the next; all certificates hold."""
     params = dataclasses.replace(ClearingParams(), interval_min=float(minutes))
     engine = ClearingEngine(case.network, case.units, params, load_buses=case.load_buses)
-    output = day.hours[0].dispatch_mw
+    output = day.periods[0].dispatch_mw
     for period in range(0, case.real_time.periods, minutes // case.real_time.step_min):
         inputs = ClearingInputs(
             interval_start_ns=START_NS + period * 5 * NS_PER_MIN,
