@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from market.day_ahead import DayAhead, clear_day_ahead
 from market.engine import ClearingEngine
 from market.errors import CaseError
@@ -78,11 +80,11 @@ def day_ahead_records(wanted: DayAheadWanted, result: DayAhead | ClearingFailed,
     if isinstance(result, ClearingFailed):
         failed = replace(result, interval_start_ns=start_ns, completed_at_ns=now_ns)
         return [replace(_reported(failed), segment=Segment.DA)]
-    hours = range(len(result.committed))
     plan = DayAheadPlan(
         ts_event_ns=now_ns,
         day=wanted.day,
-        units_on=tuple(tuple(sorted(set(result.unit_ids) - set(result.units_off(hour)))) for hour in hours),
+        # Units are switched by the hour; four times the same would be as much again in every state that holds the plan.
+        units_on=tuple(tuple(sorted(np.array(result.unit_ids)[on].tolist())) for on in result.committed_by_hour),
         uniform_price_cny_per_mwh=tuple(result.uniform_price_per_mwh.tolist()),
         load_mw=tuple(result.load_mw.tolist()),
         wind_solar_mw=tuple(result.wind_solar_mw.tolist()),
@@ -93,6 +95,6 @@ def day_ahead_records(wanted: DayAheadWanted, result: DayAhead | ClearingFailed,
         interval_start_ns=start_ns,
         status=ClearingStatus.OK,
         completed_at_ns=now_ns,
-        price_cny_per_mwh=tuple(settled_price(float(price)) for price in result.uniform_price_per_mwh),
+        price_cny_per_mwh=tuple(settled_price(float(price)) for price in result.hourly_price_per_mwh),
     )
     return [plan, report]
