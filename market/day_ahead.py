@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -181,7 +180,7 @@ def clear_day_ahead(
         return ClearingFailed(interval_start_ns=start_ns, completed_at_ns=completed_at_ns, reason=reason, detail=detail)
 
     try:
-        plan = _committed(case, how, convention) if on_progress is None else _commit(case, how, convention, on_progress)
+        plan = _committed(case, how, convention, on_progress)
     except CaseError as exc:
         return failed(FailureReason.INPUT_INVALID, str(exc))
     if isinstance(plan, NotCommitted):
@@ -232,10 +231,19 @@ def _commit(case: RtsCase, how: DayAheadParams, convention: Convention, on_progr
     return commit_units(inputs, how.commitment, on_progress)
 
 
-@lru_cache(maxsize=4)
-def _committed(case: RtsCase, how: DayAheadParams, convention: Convention) -> Committed | NotCommitted:
-    """Remember the commitments of a case: they are a function of it, and take most of the time."""
-    return _commit(case, how, convention, None)
+_KEPT = 4
+_kept: dict[tuple[RtsCase, DayAheadParams, Convention], Committed | NotCommitted] = {}
+"""Commitments of cases by what they follow from; whoever asks again does not wait again."""
+
+
+def _committed(case: RtsCase, how: DayAheadParams, convention: Convention, on_progress: OnProgress | None) -> Committed | NotCommitted:
+    key = case, how, convention
+    if (known := _kept.get(key)) is None:
+        known = _commit(case, how, convention, on_progress)
+        while len(_kept) >= _KEPT:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[key] = known
+    return known
 
 
 def dispatch_day(

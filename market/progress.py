@@ -13,12 +13,14 @@ Absent on purpose: clocks. Whoever runs the computation measures elapsed time an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 
-__all__ = ["Phase", "Progress", "Remaining", "Run", "remaining"]
+from market.units import NS_PER_S
+
+__all__ = ["Course", "Expected", "Outlook", "Phase", "Progress", "Remaining", "Run", "expected", "remaining"]
 
 
 class Phase(StrEnum):
@@ -120,3 +122,70 @@ def remaining(history: Sequence[Run], phase: Phase, in_phase_s: float) -> Remain
 
 def _quantile(values: Sequence[float], share: float) -> float:
     return round(float(np.quantile(values, share)), 6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """A run as far as it has come.
+
+    Attributes:
+        seconds: time spent in each phase it has left, s.
+        phase: where it is; None before it has said anything.
+        since_s: when it came there, s since the run began.
+    """
+
+    seconds: dict[Phase, float] = field(default_factory=dict)
+    phase: Phase | None = None
+    since_s: float = 0.0
+
+    def seen(self, progress: Progress, elapsed_s: float) -> Course:
+        """Take in what a run said ``elapsed_s`` after it began; a phase that is entered again goes on where it was left."""
+        if progress.phase is self.phase:
+            return self
+        return replace(self._left(elapsed_s), phase=progress.phase, since_s=elapsed_s)
+
+    def _left(self, elapsed_s: float) -> Course:
+        if self.phase is None:
+            return self
+        spent_s = self.seconds.get(self.phase, 0.0) + elapsed_s - self.since_s
+        return replace(self, seconds=self.seconds | {self.phase: spent_s})
+
+    def left(self, history: Sequence[Run], elapsed_s: float) -> Remaining | None:
+        """Estimate the time left from earlier runs; see :func:`remaining`."""
+        if self.phase is None:
+            return None
+        return remaining(history, self.phase, self._left(elapsed_s).seconds[self.phase])
+
+    def over(self) -> Run:
+        """Return the finished run for the history."""
+        return Run(seconds={phase: s for phase, s in self.seconds.items() if phase is not Phase.DONE})
+
+
+class Outlook(StrEnum):
+    """What follows from a statistical estimate, by Art. 23(1) as this service reads it. It never trips."""
+
+    IN_TIME = "in_time"
+    WARN = "warn"
+    """One run in ten would miss the deadline."""
+    PROPOSE = "propose"
+    """Every second run would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """When a result is expected, UTC ns, and what follows from it."""
+
+    p50_ns: int
+    p90_ns: int
+    outlook: Outlook
+
+
+def expected(now_ns: int, left: Remaining, deadline_ns: int) -> Expected:
+    """Set an estimate against a deadline; a result at the deadline itself is in time.
+
+    >>> expected(0, Remaining(p50_s=30.0, p90_s=90.0, runs=9), 60 * 10**9).outlook
+    <Outlook.WARN: 'warn'>
+    """
+    p50_ns, p90_ns = (now_ns + round(s * NS_PER_S) for s in (left.p50_s, left.p90_s))
+    outlook = Outlook.PROPOSE if p50_ns > deadline_ns else Outlook.WARN if p90_ns > deadline_ns else Outlook.IN_TIME
+    return Expected(p50_ns=p50_ns, p90_ns=p90_ns, outlook=outlook)

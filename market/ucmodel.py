@@ -281,8 +281,8 @@ class CommitmentModel:
         every = np.arange(self.periods)
         terms: list[_Terms] = [(every, self.on[every // self.per_slot, i], np.ones(self.periods))]
         for k in range(min(int(self.fleet.climb[i]), self.periods)):
-            t, slot = self._since(k)
-            terms.append((t, self.start[slot, i], np.full(len(t), -1.0)))
+            period, slot = self._since(k)
+            terms.append((period, self.start[slot, i], np.full(len(period), -1.0)))
         row, column, value = (np.concatenate(part) for part in zip(*terms, strict=True))
         return row, column, value
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -24,6 +25,7 @@ from market.rules import MarketRules
 from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
 from streams.clearing import DayAheadWanted
+from streams.dayaheadwatch import DayAheadWatch
 from streams.heldsnapshots import HeldSnapshots
 from streams.identity import identity_of
 from streams.image import AreaSnapshot
@@ -244,6 +246,7 @@ _ANSWERS_KEPT: Final = 16
 
 def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
     answers = Notes(shell, _table(app, "clearing", topics.INPUTS), _Answer, _ANSWERS_KEPT)
+    watch = DayAheadWatch(model.grid.rules.zone, time.monotonic, shell.now_ns)
 
     async def noted(request: Any, event: Any, fault: str | None) -> _Answer:
         return await answers.note(identity_of(request), _Answer(completed_at_ns=shell.now_ns(), fault=fault), event)
@@ -258,7 +261,9 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         await shell.emit(clearing_records(outcome, inputs, model))
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
-        result = await asyncio.to_thread(day_ahead_result, wanted, model)
+        # The search gives the interpreter's lock away, and it ends by counted work; see market.day_ahead.QUICK.
+        result = await asyncio.to_thread(day_ahead_result, wanted, model, watch.begin(wanted.day))
+        watch.ended()
         if isinstance(result, ClearingFailed):
             where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}
             _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail, extra=where)

@@ -16,6 +16,7 @@ from market.errors import CaseError
 from market.facts import ClearingReported, ClearingStatus, Segment
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
 from market.prices import settled_price
+from market.unitcommitment import OnProgress
 from market.units import day_start_ns
 from streams.clearing import DayAheadPlan, DayAheadWanted, plan_of
 from streams.marketmodel import MarketModel
@@ -52,11 +53,11 @@ def clearing_records(outcome: Outcome, inputs: ClearingInputs, model: MarketMode
     return records
 
 
-def day_ahead_result(wanted: DayAheadWanted, model: MarketModel) -> DayAhead | ClearingFailed:
-    """Make the day-ahead result that was asked for; takes seconds."""
+def day_ahead_result(wanted: DayAheadWanted, model: MarketModel, on_progress: OnProgress | None = None) -> DayAhead | ClearingFailed:
+    """Make the day-ahead result that was asked for; takes seconds, and tells ``on_progress`` how far it is."""
     assert model.case is not None, "a day-ahead result is only asked for where there is a series to make it from"
     start_ns = day_start_ns(wanted.day, model.grid.rules.zone)
-    return clear_day_ahead(model.case, model.params, start_ns=start_ns, completed_at_ns=wanted.ts_event_ns)
+    return clear_day_ahead(model.case, model.params, start_ns=start_ns, completed_at_ns=wanted.ts_event_ns, on_progress=on_progress)
 
 
 def _reported(outcome: Outcome) -> ClearingReported:
