@@ -262,11 +262,11 @@ class CommitmentModel:
             first = Rows(len(known)).add(row, self.on[0, known], 1.0).add(row, self.start[0, known], -1.0)
             blocks.append(first.add(row, self.stop[0, known], 1.0).block(before[known], before[known]))
         for least, switched, sign, high in ((fleet.up_slots, self.start, -1.0, 0.0), (fleet.down_slots, self.stop, 1.0, 1.0)):
-            row = np.arange(slots * len(before)).reshape(slots, -1)
-            rows = Rows(row.size).add(row, self.on, sign)
+            each = np.arange(slots * len(before)).reshape(slots, -1)
+            rows = Rows(each.size).add(each, self.on, sign)
             for back in range(min(int(least.max(initial=0)), slots)):
                 long = np.flatnonzero(least > back)
-                rows.add(row[back:, long], switched[: slots - back, long], 1.0)
+                rows.add(each[back:, long], switched[: slots - back, long], 1.0)
             blocks.append(rows.block(-np.inf, high))
         return blocks
 
