@@ -35,6 +35,9 @@ def scheduled_base_points(case: RtsCase, ts_ns: int) -> dict[str, float]:
         return {}
     period = (ts_ns - start_ns) // (NS_PER_DAY // PERIODS)
     base_mw = dict(zip(result.unit_ids, result.dispatch_mw[period].tolist(), strict=True))
+    for name, on in zip(result.unit_ids, result.committed[period].tolist(), strict=True):
+        # Nothing begins half way up or down: what climbs has arrived, and what comes down is gone.
+        base_mw[name] = base_mw[name] if base_mw[name] >= case.unit[name].p_min_mw else case.unit[name].p_min_mw if on else 0.0
     for name, available_mw in result.available_mw(period).items():
         unit = case.unit[name]
         if unit.control is Control.CURTAILABLE and base_mw[name] > available_mw - _CURTAILED_MW:
