@@ -36,6 +36,7 @@ OnProgress = Callable[[Progress], None]
 
 _MW_LARGEST = 1e9
 _WHOLE = 1e-6
+_RELAXED_ROUNDS_MAX = 50
 _AROUND_MIN = 120
 """A unit's switching is searched this far to either side of where the relaxed answer has it, min."""
 
@@ -283,8 +284,8 @@ class _Run:
 
     def _relaxed(self) -> Found:
         """Solve without whole numbers, adding the rows that this answer lacks: steps of offers, and lines."""
-        while True:
-            found = self._program.relaxed()
+        found = self._program.relaxed()
+        for _ in range(_RELAXED_ROUNDS_MAX):
             if found.x is None:
                 return found
             steps = steps_lacking(self._model, found.x)
@@ -292,6 +293,8 @@ class _Run:
                 self._add(steps)
             if not self._add_lines(found.x) and steps is None:
                 return found
+            found = self._program.relaxed()
+        return found
 
     def _add(self, block: RowBlock) -> None:
         matrix, low, high = matrix_of([block], self._program.columns)
@@ -323,18 +326,20 @@ class _Run:
             free[:-k] |= doubtful[k:]
         low, high = self._model.low[self._model.on], self._model.high[self._model.on]
         self._program.bound(self._on, np.where(free, low, np.round(on)).ravel(), np.where(free, high, np.round(on)).ravel())
-        found = self._search(None, self._params.near_nodes_max, relaxed.objective)
+        found = self._search(None, self._params.near_nodes_max, relaxed.objective, everywhere=False)
         self._program.bound(self._on, low.ravel(), high.ravel())
         # Nothing was proven of what lies further away.
         return replace(found, bound=relaxed.objective)
 
-    def _search(self, start: tuple[IndexArray, FloatArray] | None, nodes_max: int, least: float) -> Found:
+    def _search(self, start: tuple[IndexArray, FloatArray] | None, nodes_max: int, least: float, *, everywhere: bool = True) -> Found:
         params = self._params
 
         def seen(search: SearchSeen) -> None:
             best = search.best if np.isfinite(search.best) else None
-            gap = None if best is None else max(best - least, 0.0) / max(abs(best), 1e-9)
-            self._tell(Progress(phase=Phase.COMMITMENT, incumbent=best, bound=least, gap=gap, nodes=search.nodes))
+            # What is proven of a neighbourhood holds for nothing outside it.
+            bound = max(search.bound, least) if everywhere else least
+            gap = None if best is None else max(best - bound, 0.0) / max(abs(best), 1e-9)
+            self._tell(Progress(phase=Phase.COMMITMENT, incumbent=best, bound=bound, gap=gap, nodes=search.nodes))
 
         return self._program.search(Search(gap=params.gap, nodes_max=nodes_max, stall_nodes_max=params.stall_nodes_max), start, seen)
 

@@ -93,7 +93,7 @@ def test_quarters_keep_the_energy_of_every_hour_and_begin_none_with_a_jump(case,
     np.testing.assert_allclose(day.wind_solar_mw.reshape(24, 4).mean(axis=1), wind_solar, rtol=0.01, atol=1.0)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0, 1e4), min_size=24, max_size=24))
 def test_quarters_of_any_hours_keep_their_energy_and_stay_above_nothing(hourly):
     found = quarters(np.array(hourly))
