@@ -7,7 +7,7 @@ the cheapest dispatch is no linear program, and its prices support nothing.
 A load that follows the price is a unit too: ``p_min_mw = -demand``, ``p_max_mw = 0``, and each segment from the bottom up says what it
 would forgo that much consumption for: the bid that is given up first stands first.
 
-Absent on purpose: start-up costs (the shipped data have none that decide anything); storage has :mod:`market.storage`.
+Absent on purpose: start-up costs that depend on how long a unit was off; storage has :mod:`market.storage`.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class Unit:
         segments: offer above ``p_min_mw``, prices never falling; empty where ``quadratic`` is given.
         quadratic: cost in place of segments.
         cost_at_min_per_h: cost of running at ``p_min_mw``, per hour; counted in full whenever the unit is committed.
+        start_cost: cost of one start, whenever it is.
         min_up_h: least time on, h.
         min_down_h: least time off, h.
         must_run: committed whenever it is available.
@@ -110,12 +111,13 @@ class Unit:
     segments: tuple[Segment, ...] = ()
     quadratic: Quadratic | None = None
     cost_at_min_per_h: float = 0.0
+    start_cost: float = 0.0
     min_up_h: float = 0.0
     min_down_h: float = 0.0
     must_run: bool = False
 
     def __post_init__(self) -> None:
-        numbers = (self.p_min_mw, self.p_max_mw, self.cost_at_min_per_h, self.min_up_h, self.min_down_h)
+        numbers = (self.p_min_mw, self.p_max_mw, self.cost_at_min_per_h, self.start_cost, self.min_up_h, self.min_down_h)
         if not all(abs(number) <= _LARGEST for number in numbers) or not self.ramp_mw_per_min >= 0:
             raise CaseError(f"unit {self.id}: a limit, cost or time is no number; correct the case")
         if self.p_min_mw > self.p_max_mw:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -25,6 +26,7 @@ from market.rules import MarketRules
 from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
 from streams.clearing import DayAheadWanted
+from streams.dayaheadwatch import DayAheadWatch
 from streams.heldsnapshots import HeldSnapshots
 from streams.identity import identity_of
 from streams.image import AreaSnapshot
@@ -275,6 +277,7 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
     kept = _table(app, "clearing", topics.INPUTS)
     answers = Notes(shell, kept, _Answer, _ANSWERS_KEPT)
     rules = model.grid.rules
+    watch = DayAheadWatch(model.grid.rules.zone, time.monotonic, shell.now_ns)
 
     async def noted(request: Any, event: Any, fault: str | None = None, outcome: Outcome | None = None) -> _Answer:
         failed = outcome if isinstance(outcome, ClearingFailed) and (from_outside(outcome) or from_before(outcome)) else None
@@ -313,7 +316,9 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
             kept[_REFERENCE] = msgspec.json.encode(reference)
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
-        result = await asyncio.to_thread(day_ahead_result, wanted, model)
+        # The search gives the interpreter's lock away, and it ends by counted work; see market.day_ahead.QUICK.
+        result = await asyncio.to_thread(day_ahead_result, wanted, model, watch.begin(wanted.day))
+        watch.ended()
         if isinstance(result, ClearingFailed):
             where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}
             _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail, extra=where)
