@@ -57,7 +57,7 @@ for it. It does not see what happens within an hour, so it plans with 95 % of ea
 shipped day then clear without shedding load or overloading a line; with all of it, one of them overloads a line by 7 MW."""
 
 THOROUGH = DayAheadParams(commitment=CommitmentParams(), by_quarters=True)
-"""By quarters, to a tenth of a per cent if the limits on work allow it: minutes."""
+"""By quarters, to a tenth of a per cent or as far as the limits on work allow: minutes, so for where nobody waits."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
