@@ -178,7 +178,7 @@ class Collector:
         last = self.last(name)
         return last is not None and last.quality.startswith("Bad")
 
-    async def until(self, condition: Callable[[], bool], what: str, within_s: float = 10.0) -> float:
+    async def until(self, condition: Callable[[], bool], what: str, within_s: float = 60.0) -> float:
         """Return, once the condition holds, the wall seconds it took."""
         begin = time.monotonic()
         while not condition():
@@ -199,7 +199,7 @@ async def running(*devices: Device, clock: Clock | None = None, memory: Path | N
     finally:
         begin = time.monotonic()
         await gateway.stop()
-        assert time.monotonic() - begin < 2.0, "stopping took too long"
+        assert time.monotonic() - begin < 10.0, "stopping took too long"
 
 
 def source_into(collector: Collector, name: str = "rtu") -> Source:
