@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from ingest.quality import quality_name
 from ingest.source import Source
 from ingest.turns import Turns
 from market.units import NS_PER_MS
+from tests.kit.ports import free_port
 
 __all__ = [
     "Collector",
@@ -115,13 +115,6 @@ async def turning(clock: Clock | None = None) -> AsyncIterator[Turns]:
         yield turns
     finally:
         turns.stop()
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)
