@@ -135,14 +135,15 @@ class SteadyPoll:
 
     def begin(self, now_ns: int) -> bool:
         """Ask, if it is due and can be done at once; returns whether it was."""
-        if now_ns < self._reader.group.due_ns or self.left <= 0 or not self._link.is_idle:
+        if now_ns < self._reader.group.due_ns or self.left <= 0:
             return False
-        self.left -= 1
         self._exchange.done = self._done
         self.is_out = True
-        if self._link.submit(self._exchange) is not None:
+        if not self._link.ask_if_idle(self._exchange):
             self.is_out = False
-        return self.is_out
+            return False
+        self.left -= 1
+        return True
 
     def abandon(self) -> None:
         """Publish nothing of what is under way."""
