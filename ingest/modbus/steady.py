@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from ingest.clock import Clock
 from ingest.errors import DeviceError
 from ingest.modbus.exchange import Exchange, Link
-from ingest.modbus.layout import Layout, all_good
+from ingest.modbus.layout import Layout
 from ingest.modbus.reading import Reader
-from ingest.quality import BAD_DATA_UNAVAILABLE
+from ingest.quality import BAD_DATA_UNAVAILABLE, all_good
 from ingest.source import Source
 
 __all__ = ["Harvest", "SteadyPoll"]
