@@ -90,6 +90,8 @@ def _bus(console: Console, bus: BusExplanation) -> None:
     if bus.capped_by is not None:
         console.print(f"the {bus.capped_by} moved it from {bus.raw_per_mwh:,.4f}")
     _setters(console, bus)
+    if bus.several:
+        console.print("other prices would support this dispatch as well; these are the least of them")
 
 
 def _setters(console: Console, bus: BusExplanation) -> None:

@@ -44,6 +44,7 @@ class BusExplanation:
         capped_by: ``cap`` or ``floor`` where it moved this price, else null.
         setters: what the next MW would come from, in the bus's island: the offers and penalties that set its prices. None where every
             offer is either full or unused; then the price lies anywhere between the last that is used and the next that is not.
+        several: whether other prices would support the same dispatch as well; these are then the least of them.
         detail: the same in a sentence.
     """
 
@@ -58,6 +59,7 @@ class BusExplanation:
     raw_per_mwh: float | None
     capped_by: str | None
     setters: tuple[PriceSetter, ...]
+    several: bool
     detail: str
 
 
@@ -157,6 +159,7 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
             raw_per_mwh=None,
             capped_by=None,
             setters=(),
+            several=False,
             detail="it has no price: no unit that could produce is joined to it by branches in service",
         )
     lmp, raw = float(prices.lmp_per_mwh[bus]), float(prices.lmp_raw_per_mwh[bus])
@@ -167,7 +170,8 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
     makers = ", ".join(f"{share.label} {share.per_mwh:+,.2f}" for share in shares[:3])
     more = f" and {len(shares) - 3} more" if len(shares) > 3 else ""
     moving = [one for one in setters if one.per_mw_of_load is None or abs(one.per_mw_of_load) > _MOVED_MW]
-    set_by = ", ".join(_taken(one) for one in moving[:3]) or "no offer that is partly used"
+    taken = ", ".join(_taken(one) for one in moving[:3]) + (" and others" if len(moving) > 3 else "")
+    set_by = f"the next MW comes from {taken}" if moving else "no offer is partly used"
     limited = f"; the {capped_by} moved it from {raw:,.2f}" if capped_by else ""
     return BusExplanation(
         what="bus",
@@ -181,9 +185,11 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
         raw_per_mwh=raw,
         capped_by=capped_by,
         setters=setters,
+        several=workings.result.price_degenerate,
         detail=f"{lmp:,.2f} is energy {prices.energy_per_mwh:,.2f} and congestion {congestion:+,.2f}"
         + (f" ({makers}{more})" if shares else "")
-        + f"; the next MW comes from {set_by}{' and others' if len(moving) > 3 else ''}{limited}",
+        + f"; {set_by}{limited}"
+        + ("; other prices would do as well, and these are the least of them" if workings.result.price_degenerate else ""),
     )
 
 

@@ -313,7 +313,7 @@ class Merit:
 
     def _row(self, i: int, direction: Direction) -> tuple[Reason, str]:
         """The structure row with the largest price on a unit's output."""
-        assembled, solution = self.workings.assembled, self.workings.result.solution
+        assembled, solution = self.workings.assembled, self.workings.supporting
         block = assembled.units
         column = int(block.column[0, np.flatnonzero(block.unit == i)[0]])
         entries = csc_array(assembled.problem.formulation.rows[:, [column]])

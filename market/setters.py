@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from market.grid import BoolArray, FloatArray, IndexArray
 from market.program import Priced
 from market.reporting import limit_names
+from market.sced import pricing_cost
 from market.workings import Workings
 
 __all__ = ["PriceSetter", "price_setters"]
@@ -158,11 +159,8 @@ def _these(partly: BoolArray, columns: IndexArray, of: NDArray[np.integer[Any]])
 
 def _cost(workings: Workings) -> FloatArray:
     """(n,) what a unit of each column costs in the pricing run."""
-    relief, params = workings.assembled.relief, workings.params
-    cost = workings.assembled.problem.formulation.cost.copy()
-    if workings.result.priced_apart:
-        cost[relief.shed] = cost[relief.spill] = params.pricing_balance_penalty_per_mwh
-    return cost
+    problem = workings.assembled.problem
+    return pricing_cost(problem, workings.params) if workings.result.priced_apart else problem.formulation.cost
 
 
 def _partly_used(workings: Workings) -> NDArray[np.intp]:

@@ -16,6 +16,7 @@ from market.grid import FloatArray
 from market.outcomes import ClearingInputs
 from market.params import ClearingParams
 from market.pricing import Prices, bus_prices
+from market.program import Solution
 from market.ranges import Horizon
 from market.sced import Dispatch
 
@@ -49,6 +50,11 @@ class Workings:
         solution = self.result.solution
         return np.asarray(self.assembled.output_mw(solution.x, solution.curve_mw)[0] + 0.0)
 
+    @property
+    def supporting(self) -> Solution:
+        """The duals that support the dispatch: those published, unless the pricing run ended elsewhere."""
+        return self.result.solution if self.result.priced_apart else self.result.pricing
+
     def dispatch_lmp_per_mwh(self) -> FloatArray:
-        """Return (nb,) the bus prices of the dispatch itself, which the pricing run may have left; NaN at dead buses."""
-        return bus_prices(self.assembled.problem.formulation, self.result.solution, 0)
+        """Return (nb,) the bus prices that support the dispatch, which the pricing run may have left; NaN at dead buses."""
+        return bus_prices(self.assembled.problem.formulation, self.supporting, 0)

@@ -338,3 +338,13 @@ def test_reserve_that_is_short_sets_the_price_of_energy():
         ("award", "a for spin"): (0.0, pytest.approx(-1.0)),
         ("reserve", "need"): (700.0, pytest.approx(1.0)),
     }
+
+
+def test_a_price_between_two_offers_is_set_by_none():
+    """The load is just what the first unit offers: any price from 10 to 90 would do, and the least is taken."""
+    _, workings = of_case(case(ONE_BUS, [unit("full", "1", (50.0, 10.0)), unit("idle", "1", (50.0, 90.0))], {"2": 50.0}))
+    found = bus(workings, "2")
+    assert found.setters == ()
+    assert "no offer is partly used; other prices would do as well" in found.detail
+    assert found.several
+    assert out_of_merit(workings) == ()
