@@ -90,6 +90,7 @@ class ClearingEngine:
         resources: storages, reserves, groups of units.
         sections: interfaces with limits.
         outages: single outages to be secured against; none by default.
+        delivery: delivery factor by bus, where the rules price losses.
 
     Attributes:
         book: the units as columns.
@@ -110,11 +111,12 @@ class ClearingEngine:
         resources: Resources | None = None,
         sections: tuple[Section, ...] = (),
         outages: Outages | None = None,
+        delivery: Mapping[str, float] | None = None,
     ) -> None:
         self.network, self.params, self.convention = network, params, convention
         _check_segments(units, params)
-        self.participants = Participants(units, resources or Resources(), network)
-        self.book = self.participants.book
+        self.participants = Participants(units, resources or Resources(), network, delivery)
+        self.book = self.participants.offered
         self.sections, self.outages = sections, outages
         self.load_buses = frozenset(load_buses)
         if lost := sorted(self.load_buses - network.bus_index.keys()):
@@ -328,7 +330,7 @@ def _clear(
     if isinstance(result, NotSolved):
         detail = f"{SOLVER} says {result.status!r} after {result.rounds} rounds; keep the inputs and report them"
         return _failed(labels.start_ns, labels.completed_at_ns, FailureReason.SOLVER_STATUS, detail)
-    prices = price(formulation, result.pricing, result.pricing_injection_mw[0], params)
+    prices = price(formulation, result.pricing, result.pricing_injection_mw[0], params, delivery=participants.delivery)
     certificate = certify(problem, result, prices, params, float(reach.widened_mw[0]))
     if not certificate.passed:
         over = {name: value for name, value in certificate.residuals.items() if not value <= TOLERANCES.get(name, np.inf)}

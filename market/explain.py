@@ -39,6 +39,7 @@ class BusExplanation:
         lmp_per_mwh: the published price.
         energy_per_mwh: its part that all buses share.
         congestion_per_mwh: its part that is this bus's own.
+        loss_per_mwh: its part that the delivery factor of the bus makes.
         shares: the terms of the congestion part, the largest first; they sum to it.
         raw_per_mwh: the price before cap and floor.
         capped_by: ``cap`` or ``floor`` where it moved this price, else null.
@@ -55,6 +56,7 @@ class BusExplanation:
     lmp_per_mwh: float | None
     energy_per_mwh: float | None
     congestion_per_mwh: float | None
+    loss_per_mwh: float | None
     shares: tuple[PriceShare, ...]
     raw_per_mwh: float | None
     capped_by: str | None
@@ -155,6 +157,7 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
             lmp_per_mwh=None,
             energy_per_mwh=None,
             congestion_per_mwh=None,
+            loss_per_mwh=None,
             shares=(),
             raw_per_mwh=None,
             capped_by=None,
@@ -163,10 +166,11 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
             detail="it has no price: no unit that could produce is joined to it by branches in service",
         )
     lmp, raw = float(prices.lmp_per_mwh[bus]), float(prices.lmp_raw_per_mwh[bus])
-    congestion = float(prices.congestion_per_mwh[bus])
+    congestion, loss = float(prices.congestion_per_mwh[bus]), float(prices.loss_per_mwh[bus])
     shares = price_parts(workings).at(bus)
     setters = price_setters(workings, bus)
-    capped_by = None if abs(lmp - raw) <= _MOVED_PER_MWH else "cap" if lmp < raw else "floor"
+    lossless = lmp - loss
+    capped_by = None if abs(lossless - raw) <= _MOVED_PER_MWH else "cap" if lossless < raw else "floor"
     makers = ", ".join(f"{share.label} {share.per_mwh:+,.2f}" for share in shares[:3])
     more = f" and {len(shares) - 3} more" if len(shares) > 3 else ""
     moving = [one for one in setters if one.per_mw_of_load is None or abs(one.per_mw_of_load) > _MOVED_MW]
@@ -181,6 +185,7 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
         lmp_per_mwh=lmp,
         energy_per_mwh=prices.energy_per_mwh,
         congestion_per_mwh=congestion,
+        loss_per_mwh=loss,
         shares=shares,
         raw_per_mwh=raw,
         capped_by=capped_by,
@@ -188,6 +193,7 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
         several=workings.result.price_degenerate,
         detail=f"{lmp:,.2f} is energy {prices.energy_per_mwh:,.2f} and congestion {congestion:+,.2f}"
         + (f" ({makers}{more})" if shares else "")
+        + (f" and loss {loss:+,.2f}" if loss else "")
         + f"; {set_by}{limited}"
         + ("; other prices would do as well, and these are the least of them" if workings.result.price_degenerate else ""),
     )

@@ -134,7 +134,7 @@ class Merit:
         self.workings = workings
         self.book = workings.participants.book
         self.output_mw = workings.output_mw()
-        self.bus_price_per_mwh: FloatArray = workings.prices.lmp_per_mwh[self.book.bus]
+        self.bus_price_per_mwh: FloatArray = workings.prices.lossless_per_mwh[self.book.bus]
         self._low, self._high = workings.assembled.units.low_mw[0], workings.assembled.units.high_mw[0]
         self._curtailable, self._fixed = self.book.controlled(Control.CURTAILABLE), self.book.controlled(Control.FIXED)
         horizon = workings.horizon

@@ -13,6 +13,7 @@ Absent on purpose: start-up costs that depend on how long a unit was off; storag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -243,6 +244,15 @@ class OfferBook:
         slope = self.linear_per_mwh + 2.0 * self.curvature_per_mw2h * output_mw[self.curved]
         last[self.curved[above]] = slope[above]
         return last
+
+    def referred(self, factor: FloatArray) -> OfferBook:
+        """Return the same units with prices referred to the reference node: divided by the delivery factor (nu,) of each."""
+        other = copy(self)
+        other.seg_price_per_mwh = self.seg_price_per_mwh / factor[self.seg_unit]
+        other.linear_per_mwh = self.linear_per_mwh / factor[self.curved]
+        other.curvature_per_mw2h = self.curvature_per_mw2h / factor[self.curved]
+        other.__dict__.pop("digest", None)
+        return other
 
     @cached_property
     def digest(self) -> str:

@@ -208,11 +208,12 @@ class Cleared:
         dispatch_mw: base point per unit.
         lmp_per_mwh: price per bus; a dead bus is absent.
         congestion_per_mwh: the congestion part of each bus price.
-        energy_per_mwh: the part common to all buses of the main island; LMP = energy + congestion.
+        energy_per_mwh: the part common to all buses of the main island; LMP = energy + congestion + loss.
         flow_mw: flow per branch in service.
         uniform_price_per_mwh: load-weighted mean LMP, the user-side settlement price.
         objective_per_h: cost of the dispatch without penalties.
         hashes: SHA-256 of inputs, topology, parameters and result, hex, by name.
+        loss_per_mwh: the loss part of each bus price, of the buses that have a delivery factor.
         lmp_raw_per_mwh: price before floor and cap, of the buses where one of them acted.
         substitute_bus: of dead buses that were reached from a live one before they died, the nearest of those: its price stands in.
         storage_mw: what each storage gives less what it takes, MW.
@@ -245,6 +246,7 @@ class Cleared:
     hashes: dict[str, str] = field(default_factory=dict)
     version: int = 1
     lmp_raw_per_mwh: dict[str, float] = field(default_factory=dict)
+    loss_per_mwh: dict[str, float] = field(default_factory=dict)
     substitute_bus: dict[str, str] = field(default_factory=dict)
     storage_mw: dict[str, float] = field(default_factory=dict)
     soc_mwh: dict[str, float] = field(default_factory=dict)

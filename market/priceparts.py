@@ -104,7 +104,7 @@ def price_parts(workings: Workings) -> PriceParts:
         of_island[own] = raw[own] @ period.share[own]
     main = _main_island(workings)
     energy_raw = float(of_island[island == main][0])
-    moved = np.where(period.live_bus, prices.lmp_per_mwh, 0.0) - raw
+    moved = np.where(period.live_bus, prices.lossless_per_mwh, 0.0) - raw
     # An injection that loads a limit in its direction is worth less there: of load it is the other way round.
     return PriceParts(
         names=tuple((kind.value, name, outage) for kind, name, outage in limit_names(monitor, keys)),

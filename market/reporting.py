@@ -71,13 +71,14 @@ def report(
     violations = (*_limits_exceeded(monitor, result.solution.priced), *_not_met(assembled, x))
     degraded = OutcomeStatus.OK_DEGRADED if labels.degraded else OutcomeStatus.OK
     buses = np.flatnonzero(period.live_bus).tolist()
-    moved = np.flatnonzero(period.live_bus & (prices.lmp_raw_per_mwh != prices.lmp_per_mwh)).tolist()
+    moved = np.flatnonzero(period.live_bus & (prices.lmp_raw_per_mwh != prices.lossless_per_mwh)).tolist()
+    lossy = np.flatnonzero(period.live_bus & (participants.delivery != 1.0)).tolist()
     storages, held = assembled.storages, assembled.reserves
     cleared = Cleared(
         interval_start_ns=labels.start_ns,
         completed_at_ns=labels.completed_at_ns,
         status=OutcomeStatus.OK_VIOLATION if violations else degraded,
-        objective_per_h=book.cost_per_h(output, horizon.running[0]) + _other_cost(assembled, x),
+        objective_per_h=participants.offered.cost_per_h(output, horizon.running[0]) + _other_cost(assembled, x),
         penalty_per_h=_penalty(assembled, participants, output, result, params),
         dispatch_mw=dict(zip(book.ids, output.tolist(), strict=True)),
         lmp_per_mwh=_named(network.bus_ids, buses, prices.lmp_per_mwh),
@@ -89,6 +90,7 @@ def report(
         binding=_bindings(monitor, result.pricing.priced, topology.flows_mw(result.pricing_injection_mw[0])),
         violations=violations,
         lmp_raw_per_mwh=_named(network.bus_ids, moved, prices.lmp_raw_per_mwh),
+        loss_per_mwh=_named(network.bus_ids, lossy, prices.loss_per_mwh),
         substitute_bus=_substitutes(labels.intact, period.live_bus),
         storage_mw=dict(zip(storages.book.ids, storages.net_mw(x)[0].tolist(), strict=True)),
         soc_mwh=dict(zip(storages.book.ids, storages.soc_mwh(x)[0].tolist(), strict=True)),

@@ -63,6 +63,7 @@ def market_model(
         resources=setup.resources_of(units),
         sections=setup.sections,
         outages=setup.outages,
+        delivery=dict(setup.delivery),
     )
     rating_mw = {b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)}
     return MarketModel(

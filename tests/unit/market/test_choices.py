@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from market.engine import CASE_PARAMS, clear_case
+from market.engine import CASE_PARAMS, ClearingEngine, clear_case
+from market.errors import CaseError
 from market.matpower import Case
-from market.outcomes import Cleared
+from market.outcomes import Cleared, ClearingInputs
 from market.params import ClearingParams
 from tests.kit.grids import case, network, triangle, unit
 
@@ -84,3 +85,32 @@ def test_a_limit_after_an_outage_binds_before_the_line_itself():
     assert outcome.dispatch_mw == pytest.approx({"cheap": 78.0, "dear": 22.0})
     assert [(b.kind, b.id, b.outage) for b in outcome.binding] == [("n-1", "L2", "L1")]
     assert outcome.binding[0].flow_mw == pytest.approx(78.0)
+
+
+def test_delivery_factors_make_the_loss_part_of_a_price():
+    """A delivers 90 % of what it offers at 18, so at the node it is worth 20: b at 19 goes first, and a at the margin is paid its 18."""
+    net = network(("1", "2", "3"), [("1", "3", 0.1, 1e3), ("2", "3", 0.1, 1e3)])
+    engine = ClearingEngine(
+        net,
+        [unit("a", "1", (100.0, 18.0)), unit("b", "2", (60.0, 19.0))],
+        ClearingParams(),
+        load_buses=["3"],
+        delivery={"1": 0.9, "2": 1.0},
+    )
+    said = ClearingInputs(
+        interval_start_ns=0, frozen_at_ns=0, load_mw={"3": 100.0}, output_mw={"a": 40.0, "b": 60.0}, available_mw={}, used_points=1
+    )
+    outcome = engine.clear(said, completed_at_ns=0)
+    assert isinstance(outcome, Cleared)
+    assert outcome.dispatch_mw == pytest.approx({"a": 40.0, "b": 60.0})
+    assert outcome.lmp_per_mwh == pytest.approx({"1": 18.0, "2": 20.0, "3": 20.0})
+    assert outcome.loss_per_mwh == pytest.approx({"1": -2.0})
+    for bus, lmp in outcome.lmp_per_mwh.items():
+        assert outcome.energy_per_mwh + outcome.congestion_per_mwh[bus] + outcome.loss_per_mwh.get(bus, 0.0) == pytest.approx(lmp, abs=1e-9)
+    assert outcome.objective_per_h == pytest.approx(40 * 18 + 60 * 19)
+
+
+@pytest.mark.parametrize(("factors", "said"), [({"9": 1.0}, "does not have: 9"), ({"1": 0.0}, "no positive number: 1")])
+def test_delivery_factors_that_cannot_be_are_named(factors, said):
+    with pytest.raises(CaseError, match=said):
+        ClearingEngine(LINE, [unit("a", "1", (10.0, 1.0))], ClearingParams(), delivery=factors)
