@@ -65,11 +65,11 @@ class DayAheadWatch:
         self._course, self.progress = self._course.seen(progress, self._elapsed_s() - self._began_s), progress
         if entered:
             gap = "" if progress.gap is None else f", within {progress.gap:.2%} of the least cost"
-            _log.info("day-ahead run of %s: %s%s", self._day, progress.phase, gap, extra={"day": self._day, "phase": progress.phase})
+            _log.info("day-ahead run of %s: %s%s", self._day, progress.phase, gap, extra={"day": self._day, "stage": progress.phase})
         found = self.expected()
         if found is not None and found.outlook is not self._said:
             self._said = found.outlook
             if found.outlook is not Outlook.IN_TIME:
                 halves = ", ".join(f"{name} {clock_text(ns, self._zone)}" for name, ns in (("P50", found.p50_ns), ("P90", found.p90_ns)))
-                where = {"day": self._day, "outlook": found.outlook}
+                where = {"day": self._day, "state": found.outlook}
                 _log.warning("day-ahead result of %s may miss 23:00: expected %s; tell the dispatcher", self._day, halves, extra=where)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market import rts_gmlc
-from market.day_ahead import DayAhead, clear_day_ahead, quarters
+from market.day_ahead import THOROUGH, DayAhead, clear_day_ahead, quarters
 from market.engine import ClearingEngine
 from market.offers import Control
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, OutcomeStatus
@@ -153,3 +153,15 @@ def test_the_real_time_day_sheds_nothing_on_that_commitment(case, day, minutes):
         assert isinstance(outcome, Cleared), outcome
         assert outcome.violations == (), period
         output = outcome.dispatch_mw
+
+
+@pytest.mark.slow  # seconds: a commitment over 96 periods
+def test_a_day_committed_by_quarters_clears_as_well_and_its_units_climb_as_they_were_planned_to(case):
+    near = dataclasses.replace(THOROUGH, commitment=dataclasses.replace(THOROUGH.commitment, gap=0.01, nodes_max=0))
+    planned = clear_day_ahead(case, ClearingParams(), start_ns=START_NS, completed_at_ns=START_NS, how=near)
+    assert isinstance(planned, DayAhead)
+    assert [period.status for period in planned.periods] == [OutcomeStatus.OK] * 96
+    assert planned.commitment_gap <= 0.01
+    ramp_mw = np.array([unit.ramp_mw_per_min * 15 for unit in case.units])
+    thermal = np.array([unit.control is Control.DISPATCHABLE for unit in case.units])
+    assert (np.abs(np.diff(planned.dispatch_mw, axis=0)) <= ramp_mw + 1e-6)[:, thermal].all()
