@@ -23,7 +23,7 @@ from market import matpower
 from market.diagnosis import Diagnosis, diagnose
 from market.engine import CASE_PARAMS, Outages, clear_case
 from market.errors import CaseError, ConfigError, GridfuseError, Problem
-from market.explain import Explanation
+from market.explain import Explanation, which
 from market.explain import explain as explain_name
 from market.grid import Convention
 from market.merit import OutOfMerit, out_of_merit
@@ -71,6 +71,8 @@ def clear(
         read = matpower.read_case(case)
         loads_mw = read_loads(loads, read.network.bus_index.keys()) if loads else {}
         segments = read_offers(offers, {unit.id for unit in read.units}) if offers else {}
+        for name in explain or ():
+            which(name, read.network.bus_index.keys(), {unit.id for unit in read.units})
         secured = _secured(read, outages, every=n_1)
         parsed = perf_counter()
         params = CASE_PARAMS if emergency_factor is None else replace(CASE_PARAMS, emergency_factor=emergency_factor)
