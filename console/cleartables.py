@@ -174,7 +174,7 @@ def show_merit(console: Console, found: Sequence[OutOfMerit]) -> None:
     rows = [
         (
             one.unit,
-            {"up": "gives", "down": "withholds"}[one.direction],
+            {"up": "runs", "down": "not taken"}[one.direction],
             f"{one.mw:,.2f}",
             f"{one.offer_per_mwh:,.2f}",
             f"{one.price_per_mwh:,.2f}",
