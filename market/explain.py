@@ -188,6 +188,7 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
     makers = ", ".join(f"{share.label} {share.per_mwh:+,.2f}" for share in shares[:3])
     more = f" and {len(shares) - 3} more" if len(shares) > 3 else ""
     moving = [one for one in setters if one.per_mw_of_load is None or abs(one.per_mw_of_load) > _MOVED_MW]
+    moving.sort(key=lambda one: -abs(one.per_mw_of_load or 0.0))
     taken = ", ".join(_taken(one) for one in moving[:3]) + (" and others" if len(moving) > 3 else "")
     set_by = f"the next MW comes from {taken}" if moving else "no offer is partly used"
     limited = f"; the {capped_by} moved it from {raw:,.2f}" if capped_by else ""
