@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json as jsonlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -17,19 +17,24 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from console import cleartables
 from market import matpower
-from market.engine import clear_case
+from market.diagnosis import Diagnosis, diagnose
+from market.engine import CASE_PARAMS, Outages, clear_case
 from market.errors import CaseError, ConfigError, GridfuseError, Problem
+from market.explain import Explanation
+from market.explain import explain as explain_name
 from market.grid import Convention
+from market.merit import OutOfMerit, out_of_merit
 from market.offers import Segment
+from market.outages import EMERGENCY_FACTOR, Contingencies
 from market.outcomes import Cleared, ClearingFailed, Outcome
+from market.workings import Workings
 
-__all__ = ["clear", "outcome_data", "read_loads", "read_offers", "register"]
+__all__ = ["clear", "outcome_data", "read_loads", "read_offers", "read_outages", "register"]
 
 _FAILED, _UNUSABLE = 1, 2
-_ROWS_SHOWN = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -45,28 +50,90 @@ def clear(
         Path | None, typer.Option(help="CSV unit,mw,price: segments from 0 MW up, in order, that replace a unit's cost.")
     ] = None,
     convention: Annotated[Convention, typer.Option(help="How susceptances are formed.")] = Convention.POWERMODELS,
+    n_1: Annotated[bool, typer.Option("--n-1", help="Secure every branch against the outage of any other one.")] = False,
+    outages: Annotated[Path | None, typer.Option(help="CSV branch: secure against these outages only, one a line.")] = None,
+    emergency_factor: Annotated[
+        float, typer.Option(help="Limit after an outage over the rating, where a branch has no emergency rating of its own.")
+    ] = EMERGENCY_FACTOR,
+    explain: Annotated[
+        list[str] | None, typer.Option(help="Say why a bus has its price or a unit its output; bus:7, unit:7 or 7 for both. Repeatable.")
+    ] = None,
+    merit: Annotated[bool, typer.Option("--merit", help="List the units that do not run as their offers would have it, and why.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Where limits are violated, name a smallest set that cannot be kept together.")
+    ] = False,
 ) -> None:
     """Clear one interval of a MATPOWER case: dispatch, prices, flows, and the certificate that they belong together."""
     started = perf_counter()
+    kept: list[Workings] = []
     try:
         read = matpower.read_case(case)
         loads_mw = read_loads(loads, read.network.bus_index.keys()) if loads else {}
         segments = read_offers(offers, {unit.id for unit in read.units}) if offers else {}
+        secured: Outages | None = read_outages(outages, read.network.branch_index.keys()) if outages else "all" if n_1 else None
         parsed = perf_counter()
-        outcome = clear_case(read, loads_mw, segments, convention)
+        params = replace(CASE_PARAMS, emergency_factor=emergency_factor)
+        outcome = clear_case(read, loads_mw, segments, convention, params, secured, keep=kept.append)
+        cleared = perf_counter()
+        asked = _Asked.of(kept, explain or [], merit=merit, why=why)
     except (CaseError, ConfigError) as exc:
         _complain(exc)
         raise typer.Exit(_UNUSABLE) from exc
-    cleared = perf_counter()
+    timings = {"parse": parsed - started, "clear": cleared - parsed, "explain": perf_counter() - cleared, "total": perf_counter() - started}
     if json:
-        timings = {"parse": parsed - started, "clear": cleared - parsed, "total": cleared - started}
-        data = outcome_data(outcome) | {"timings_ms": {name: round(seconds * 1e3, 3) for name, seconds in timings.items()}}
+        data = outcome_data(outcome) | asked.data() | {"timings_ms": {name: round(s * 1e3, 3) for name, s in timings.items()}}
         typer.echo(jsonlib.dumps(data, ensure_ascii=False, allow_nan=False))
     elif isinstance(outcome, Cleared):
-        _show(outcome, read)
+        console = Console()
+        cleartables.show_outcome(console, outcome, read)
+        asked.show(console)
     if isinstance(outcome, ClearingFailed):
         typer.echo(f"{case}: not cleared, {outcome.reason}: {outcome.detail}", err=True)
         raise typer.Exit(_FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What was asked for besides the outcome; None for what was not, and for everything where nothing was cleared."""
+
+    outages: Contingencies | None = None
+    explanations: tuple[Explanation, ...] | None = None
+    merit: tuple[OutOfMerit, ...] | None = None
+    diagnosis: Diagnosis | None = None
+
+    @classmethod
+    def of(cls, kept: Sequence[Workings], names: Sequence[str], *, merit: bool, why: bool) -> _Asked:
+        if not kept:
+            return cls()
+        (workings,) = kept
+        return cls(
+            outages=workings.assembled.problem.monitors[0].contingencies,
+            explanations=tuple(each for name in names for each in explain_name(workings, name)) if names else None,
+            merit=out_of_merit(workings) if merit else None,
+            diagnosis=diagnose(workings) if why else None,
+        )
+
+    def data(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        outages = self.outages
+        listed = None if outages is None else {name: list(getattr(outages, name)) for name in ("islanding", "couplers", "out_already")}
+        return {
+            "outages": None if outages is None or listed is None else {"screened": len(outages.outages), **listed},
+            "explain": None if self.explanations is None else [asdict(each) for each in self.explanations],
+            "out_of_merit": None if self.merit is None else [asdict(each) for each in self.merit],
+            "diagnosis": None if self.diagnosis is None else asdict(self.diagnosis),
+        }
+
+    def show(self, console: Console) -> None:
+        """Show it to a person."""
+        if self.outages is not None:
+            cleartables.show_outages(console, self.outages)
+        if self.merit is not None:
+            cleartables.show_merit(console, self.merit)
+        if self.diagnosis is not None:
+            cleartables.show_diagnosis(console, self.diagnosis)
+        for explanation in self.explanations or ():
+            cleartables.show_explanation(console, explanation)
 
 
 def outcome_data(outcome: Outcome) -> dict[str, Any]:
@@ -79,6 +146,7 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
             **dict.fromkeys(_PUBLISHED),
             "binding": [],
             "violations": [],
+            "flags": [],
             "certificate": None,
         }
     return {
@@ -87,6 +155,7 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
         **{name: getattr(outcome, name) for name in _PUBLISHED},
         "binding": [asdict(binding) for binding in outcome.binding],
         "violations": [asdict(violation) for violation in outcome.violations],
+        "flags": list(outcome.flags),
         "certificate": {"passed": outcome.certificate.passed, **outcome.certificate.residuals},
     }
 
@@ -162,6 +231,33 @@ def read_offers(path: Path, units: Collection[str]) -> Mapping[str, tuple[Segmen
     return offers
 
 
+def read_outages(path: Path, branches: Collection[str]) -> tuple[str, ...]:
+    """Read outages written as ``branch``, one a line; the heading may be left out.
+
+    Args:
+        path: the file.
+        branches: names that may stand in it.
+
+    Returns:
+        The branches, in the order of the file.
+
+    Raises:
+        ConfigError: the file cannot be read, or lines that are no branch of the case, or one twice; all of them.
+    """
+    found: dict[str, None] = {}
+    problems: list[Problem] = []
+    for where, (branch,) in _rows(path, ("branch",), problems):
+        if branch not in branches:
+            problems.append(Problem(where, f"branch {branch!r} is not in the case; name branches by their row there, from 1"))
+        elif branch in found:
+            problems.append(Problem(where, f"branch {branch} is given twice; keep one"))
+        else:
+            found[branch] = None
+    if problems:
+        raise ConfigError(problems)
+    return tuple(found)
+
+
 def _rows(path: Path, heading: tuple[str, ...], problems: list[Problem]) -> Iterator[tuple[str, list[str]]]:
     """Yield ``file:line`` and the cells of every line of the right length; the others become problems."""
     try:
@@ -189,35 +285,3 @@ def _number(text: str) -> float | None:
 
 def _complain(exc: GridfuseError) -> None:
     typer.echo(f"gridfuse clear: {exc}", err=True)
-
-
-def _show(outcome: Cleared, case: matpower.Case) -> None:
-    console = Console()
-    style = "green" if outcome.status.value == "OK" else "yellow"
-    console.print(
-        f"[bold]{case.name}[/]: [{style}]{outcome.status.value}[/], certificate {'passed' if outcome.certificate.passed else 'FAILED'}"
-    )
-    console.print(f"cost {outcome.objective_per_h:,.2f} /h, penalties {outcome.penalty_per_h:,.2f} /h")
-    console.print(f"uniform price {outcome.uniform_price_per_mwh:.4f} /MWh, energy {outcome.energy_per_mwh:.4f} /MWh")
-    _table(console, "violated limits", ("kind", "id", "MW"), [(v.kind, v.id, f"{v.mw:,.3f}") for v in outcome.violations])
-    binding = [(b.id, f"{b.flow_mw:,.2f}", f"{b.limit_mw:,.2f}", f"{b.shadow_price:,.4f}") for b in outcome.binding]
-    _table(console, "binding lines", ("branch", "flow MW", "limit MW", "shadow price /MWh"), binding)
-    running = [(unit.id, unit.bus, outcome.dispatch_mw[unit.id], unit.p_max_mw) for unit in case.units if outcome.dispatch_mw[unit.id]]
-    running.sort(key=lambda row: -row[2])
-    units = [(name, bus, f"{mw:,.2f}", f"{p_max:,.2f}", f"{outcome.lmp_per_mwh[bus]:,.4f}") for name, bus, mw, p_max in running]
-    _table(console, "units, largest first", ("unit", "bus", "MW", "of MW", "LMP /MWh"), units)
-    lmp = sorted(outcome.lmp_per_mwh.items(), key=lambda item: -abs(outcome.congestion_per_mwh[item[0]]))
-    buses = [(bus, f"{value:,.4f}", f"{outcome.congestion_per_mwh[bus]:+,.4f}") for bus, value in lmp]
-    _table(console, "bus prices, most congested first", ("bus", "LMP /MWh", "of it congestion"), buses)
-
-
-def _table(console: Console, title: str, heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    if not rows:
-        return
-    hidden = len(rows) - _ROWS_SHOWN
-    table = Table(title=title, title_justify="left", caption=f"and {hidden} more; --json has all" if hidden > 0 else None)
-    for k, name in enumerate(heading):
-        table.add_column(name, justify="right" if k >= len(heading) - 3 else "left")
-    for row in rows[:_ROWS_SHOWN]:
-        table.add_row(*row)
-    console.print(table)

@@ -115,7 +115,9 @@ class Service:
             self.hooks.in_field = self.field.base_points
         self.solver: SolverProcess | None = None
         if Part.PROCESSORS in role.parts:
-            self.solver = self.hooks.solver = SolverProcess(self.model.make_engine, settings.solver.limits(settings.rules))
+            self.solver = self.hooks.solver = SolverProcess(
+                self.model.make_engine, settings.solver.limits(settings.rules), make_eased=self.model.make_eased
+            )
         self.app, self.shell = build_app(settings, self.model, stamp_ns or self.clock.now_ns, self.hooks, role, instance)
         if self.field is not None:
             self.field.bind(self.shell)

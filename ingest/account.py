@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.layouts import Layouts, is_fixed
-from ingest.quality import is_bad, is_good
+from ingest.quality import is_all_good, is_bad, is_good
 from market.units import NS_PER_MIN, NS_PER_S
 
 __all__ = ["ACCOUNT_SOURCE", "DEVICES_MAX", "INTERVAL_NS", "Accounts", "DeviceAccount", "Ledger", "LostReason", "Tally", "tally"]
@@ -122,7 +122,7 @@ def tally(quality: NDArray[np.uint32]) -> Tally:
     (2, 1, 1)
     """
     n = len(quality)
-    if not np.count_nonzero(quality):
+    if is_all_good(quality):
         return n, 0, 0
     good, bad = int(np.count_nonzero(is_good(quality))), int(np.count_nonzero(is_bad(quality)))
     return good, n - good - bad, bad

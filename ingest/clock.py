@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from market.units import NS_PER_S
@@ -42,8 +43,7 @@ class Clock(Protocol):
         ...
 
 
-def _since_boot_ns() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+_since_boot_ns: Final = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
 
 
 class WallClock:
@@ -67,13 +67,16 @@ class WallClock:
 
     def now_ns(self) -> int:
         """Event time now, UTC ns; never runs backwards."""
-        steady_ns = self._steady_ns()
-        apart_ns = self._utc_ns() - steady_ns - self._offset_ns
-        if abs(apart_ns) <= _CORRECTION_MAX_NS:
-            self._offset_ns += apart_ns
-            apart_ns = 0
-        self._step_ns = apart_ns
-        self._last_ns = max(self._last_ns, steady_ns + self._offset_ns)
+        steady_ns, now_ns = self._steady_ns(), self._utc_ns()
+        apart_ns = now_ns - steady_ns - self._offset_ns
+        if -_CORRECTION_MAX_NS <= apart_ns <= _CORRECTION_MAX_NS:
+            self._offset_ns = now_ns - steady_ns
+            self._step_ns = 0
+        else:
+            self._step_ns = apart_ns
+            now_ns = steady_ns + self._offset_ns
+        if now_ns > self._last_ns:
+            self._last_ns = now_ns
         return self._last_ns
 
     def step_s(self) -> float:

@@ -29,11 +29,11 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Collection
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from ingest.account import LostReason
 from ingest.bundle import encode_bundle

@@ -48,7 +48,7 @@ class Outbox:
 
     def __init__(self, emit: Callable[[TelemetryFrame], Awaitable[None]]) -> None:
         self._emit = emit
-        self._lanes: dict[Source, deque[TelemetryFrame]] = {}
+        self._lanes: dict[Source, list[TelemetryFrame]] = {}
         self._sending: Source | None = None
         self._ready: deque[Source | _Beat] = deque()
         self._beats: deque[_Beat] = deque()
@@ -61,13 +61,13 @@ class Outbox:
         """Put a frame into its source's lane; where that is full, the oldest is dropped and counted."""
         lane = self._lanes.get(source)
         if lane is None:
-            self._lanes[source] = deque((frame,))
+            self._lanes[source] = [frame]
             self._enlist(source)
             return
         if not len(frame) and not len(lane[-1]):
             lane.pop()  # of two heartbeats in a row the later says all; together they must not push values out
         elif len(lane) >= _LANE_FRAMES_MAX:
-            source.drop(LostReason.QUEUE_FULL, lane.popleft())
+            source.drop(LostReason.QUEUE_FULL, lane.pop(0))
         lane.append(frame)
 
     def waiting(self, source: Source) -> int:
@@ -115,7 +115,7 @@ class Outbox:
 
     async def _turn_of(self, source: Source) -> None:
         lane = self._lanes[source]
-        frame = lane.popleft()
+        frame = lane.pop(0)
         if lane:
             self._ready.append(source)
         else:

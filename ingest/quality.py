@@ -30,6 +30,8 @@ __all__ = [
     "UNCERTAIN_SUBSTITUTE",
     "UNCERTAIN_SUB_NORMAL",
     "Flag",
+    "all_good",
+    "is_all_good",
     "is_bad",
     "is_good",
     "quality_name",
@@ -100,6 +102,24 @@ class Flag(IntFlag):
     """The counter does not continue the reading before: it was set, exchanged or misread; there is no difference to that one."""
     ELAPSED_INVALID = 1 << 13
     """The device says of its own that the time it measured is wrong."""
+
+
+_all_good: dict[int, NDArray[np.uint32]] = {}
+"""By how many."""
+
+
+def all_good(n: int) -> NDArray[np.uint32]:
+    """Return (n,) Good, which cannot be written to: all frames of that many good samples share it."""
+    good = _all_good.get(n)
+    if good is None:
+        good = _all_good[n] = np.full(n, GOOD, dtype=np.uint32)
+        good.flags.writeable = False
+    return good
+
+
+def is_all_good(quality: NDArray[np.uint32]) -> bool:
+    """Return whether every sample is Good, without any substatus; of a column of :func:`all_good` nothing needs to be looked at."""
+    return quality is _all_good.get(len(quality)) or not np.count_nonzero(quality)
 
 
 def is_good(quality: NDArray[np.uint32]) -> NDArray[np.bool_]:

@@ -32,6 +32,7 @@ _log: Final = logging.getLogger(__name__)
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 
+_ROOM: Final = select.EPOLLOUT if HAS_EPOLL else 0
 _READ_MAX: Final = 8192
 """Bytes taken from a connection at a turn: more than a device owes at the deepest pipelining."""
 
@@ -101,10 +102,11 @@ class _Connection(asyncio.Transport):
 
     def serve(self, events: int) -> None:
         """Read, write or end, as epoll says."""
-        if events & select.EPOLLOUT and self._unsent:
-            self._send_rest()
-        if not events & ~select.EPOLLOUT or self._sock.fileno() < 0:
-            return
+        if events & _ROOM:
+            if self._unsent:
+                self._send_rest()
+            if events == _ROOM or self._sock.fileno() < 0:
+                return
         try:
             data = self._sock.recv(_READ_MAX)
         except (BlockingIOError, InterruptedError):

@@ -9,7 +9,7 @@ A quadratic cost is met exactly where one period is cleared without rows that kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from market.balanceblock import Relief, add_relief
 from market.chords import NO_CURVES, Curves
+from market.errors import CaseError
 from market.formulation import Builder, Period
 from market.grid import BoolArray, FloatArray, Network
 from market.monitor import Monitor
@@ -27,7 +28,7 @@ from market.reserveblock import ReserveBlock, ReserveBook, add_reserves
 from market.resources import Resources
 from market.sced import DispatchProblem
 from market.storageblock import StorageBlock, StorageBook, add_storages
-from market.unitblock import GroupRows, UnitBlock, add_groups, add_ramps, add_units, least_mw_at_buses
+from market.unitblock import GroupRows, RampRows, UnitBlock, add_groups, add_ramps, add_units, least_mw_at_buses
 
 __all__ = ["Assembled", "Moment", "Participants", "assemble"]
 
@@ -56,17 +57,37 @@ class Participants:
         units: every unit with its offer.
         resources: storages, reserves, groups.
         network: gives the buses.
+        delivery: share of a MWh put in at a bus that arrives at the reference node, by bus; 1 where it is not named.
+
+    Attributes:
+        offered: the units with the offers as they were made.
+        book: the same with prices referred to the reference node, by which they are dispatched; the offers themselves without losses.
+        delivery: (nb,) delivery factors.
+        declared: the declarations as text, for the hash of inputs.
 
     Raises:
-        CaseError: declarations that contradict each other or the network.
+        CaseError: declarations that contradict each other or the network, delivery factors that are no positive number or at no bus.
     """
 
-    def __init__(self, units: Sequence[Unit], resources: Resources, network: Network) -> None:
+    def __init__(self, units: Sequence[Unit], resources: Resources, network: Network, delivery: Mapping[str, float] | None = None) -> None:
         resources.check(network.bus_index, units)
         self.resources = resources
-        self.book = OfferBook(units, network.bus_index)
+        self.declared = repr((resources, sorted((delivery or {}).items())))
+        self.delivery = _delivery(delivery or {}, network)
+        self.offered = OfferBook(units, network.bus_index)
+        self.book = self.offered.referred(self.delivery[self.offered.bus]) if delivery else self.offered
         self.storages = StorageBook(resources.storages, network.bus_index)
         self.reserves = ReserveBook(resources, self.book, self.storages)
+
+
+def _delivery(factors: Mapping[str, float], network: Network) -> FloatArray:
+    if lost := sorted(factors.keys() - network.bus_index.keys()):
+        raise CaseError(f"delivery factors at buses the network does not have: {', '.join(lost[:5])}; correct the table")
+    if bad := sorted(bus for bus, factor in factors.items() if not 0 < factor < np.inf):
+        raise CaseError(f"delivery factors that are no positive number: {', '.join(bad[:5])}; give the share that arrives, near 1")
+    out: FloatArray = np.ones(network.n_buses)
+    out[[network.bus_index[bus] for bus in factors]] = list(factors.values())
+    return out
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +97,7 @@ class Assembled:
     Attributes:
         problem: ready to be dispatched.
         units: the units' columns.
+        ramps: the rows that tie their periods.
         curved: units whose quadratic cost is met exactly, in the order of the problem's curves; empty where it is cut into chords.
         relief: load not served and excess.
         storages: the storages' columns.
@@ -85,6 +107,7 @@ class Assembled:
 
     problem: DispatchProblem
     units: UnitBlock
+    ramps: RampRows
     curved: tuple[int, ...]
     relief: Relief
     storages: StorageBlock
@@ -137,7 +160,7 @@ def assemble(
         curtailment_penalty_per_mwh=params.curtailment_penalty_per_mwh,
         curves=not exact,
     )
-    add_ramps(builder, units, interval_min=params.interval_min, follows=horizon.follows)
+    ramps = add_ramps(builder, units, interval_min=params.interval_min, follows=horizon.follows)
     groups = add_groups(builder, units, resources.unit_groups, penalty_per_mwh=params.group_penalty_per_mwh)
     sold = participants.storages
     initial = sold.empty_mwh if soc_mwh is None else soc_mwh
@@ -153,6 +176,7 @@ def assemble(
             formulation=builder.build(), relief=relief, curves=_curves(book, curved, low[0], high[0]), monitors=monitors
         ),
         units=units,
+        ramps=ramps,
         curved=tuple(book.curved[curved].tolist()),
         relief=relief,
         storages=storages,

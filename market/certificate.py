@@ -25,7 +25,7 @@ from market.outcomes import Certificate
 from market.params import ClearingParams
 from market.pricing import Prices, bus_prices, reduced_costs
 from market.program import Penalties, Solution
-from market.sced import Dispatch, DispatchProblem
+from market.sced import Dispatch, DispatchProblem, pricing_cost
 
 __all__ = ["TOLERANCES", "certify"]
 
@@ -61,9 +61,11 @@ def certify(problem: DispatchProblem, result: Dispatch, prices: Prices, params: 
     Returns:
         The certificate; a NaN among the residuals fails it.
     """
-    residuals = dict(_conditions(problem, result.solution, result.injection_mw, params.penalties))
+    cost = problem.formulation.cost
+    residuals = dict(_conditions(problem, result.solution, result.injection_mw, params.penalties, cost))
     if result.pricing is not result.solution:
-        for name, value in _conditions(problem, result.pricing, result.pricing_injection_mw, params.pricing_penalties):
+        penalties, costs = (params.pricing_penalties, pricing_cost(problem, params)) if result.priced_apart else (params.penalties, cost)
+        for name, value in _conditions(problem, result.pricing, result.pricing_injection_mw, penalties, costs):
             residuals[name] = _worse(residuals[name], value)
     residuals |= dict(_published(problem, result, prices, params))
     assert residuals.keys() == TOLERANCES.keys()
@@ -89,7 +91,7 @@ def _published(problem: DispatchProblem, result: Dispatch, prices: Prices, param
 
 
 def _conditions(
-    problem: DispatchProblem, solution: Solution, injection_mw: FloatArray, penalties: Penalties
+    problem: DispatchProblem, solution: Solution, injection_mw: FloatArray, penalties: Penalties, cost: FloatArray
 ) -> Iterator[tuple[str, float]]:
     """The conditions of one linear program, the worst over its periods."""
     f, curves, x = problem.formulation, problem.curves, solution.x
@@ -99,7 +101,7 @@ def _conditions(
     activity = f.rows @ x
     above, below = f.high - activity, activity - f.low
     idle = np.where(solution.row_price < -_PRICED, above, np.where(solution.row_price > _PRICED, below, 0.0))
-    stationarity, relief = _stationarity(problem, solution)
+    stationarity, relief = _stationarity(problem, solution, cost)
     yield "balance_mw", worst["balance_mw"]
     yield "bus_balance_mw", worst["bus_balance_mw"]
     yield "bounds_mw", _largest(np.concatenate([-x, x - f.upper, curved]))
@@ -136,11 +138,11 @@ def _network(problem: DispatchProblem, solution: Solution, t: int, injection_mw:
     }
 
 
-def _stationarity(problem: DispatchProblem, solution: Solution) -> tuple[float, float]:
+def _stationarity(problem: DispatchProblem, solution: Solution, cost: FloatArray) -> tuple[float, float]:
     """Largest gain per MWh that a move of any column would still bring; for load not served and excess as a share of their penalty."""
     f, curves = problem.formulation, problem.curves
     # A column in a dead island earns nothing and can serve nobody: it must be 0, which its bound sees to.
-    reduced = reduced_costs(f, solution)
+    reduced = reduced_costs(f, solution, cost)
     at_curve = np.zeros(len(curves))
     for t, period in enumerate(f.periods):
         lmp = np.where(period.live_bus, bus_prices(f, solution, t), 0.0)
@@ -153,7 +155,7 @@ def _stationarity(problem: DispatchProblem, solution: Solution) -> tuple[float, 
     slope = curves.slope_per_mwh(solution.curve_mw) - at_curve
     down, up = solution.curve_mw > curves.low_mw + _AT_BOUND_MW, solution.curve_mw < curves.high_mw - _AT_BOUND_MW
     on_curves = np.maximum(np.where(down, slope, 0.0), np.where(up, -slope, 0.0))
-    return _largest(np.concatenate([wrong[others], on_curves])), _largest(wrong[relief] / np.maximum(f.cost[relief], 1.0))
+    return _largest(np.concatenate([wrong[others], on_curves])), _largest(wrong[relief] / np.maximum(cost[relief], 1.0))
 
 
 def _consistency(problem: DispatchProblem, solution: Solution, t: int, lmp_per_mwh: FloatArray) -> float:

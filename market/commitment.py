@@ -12,7 +12,8 @@ The reserve is a share of the load plus the largest running unit. A unit that st
 to reach its minimum, so the need of each hour is met from the hour before. What happens outside the day is unknown: a run or gap
 that touches its edge counts as long enough.
 
-Absent on purpose: optimality (a mixed-integer program takes its place later), start-up cost, the network.
+Absent on purpose: optimality, start-up cost, the network. :mod:`market.unitcommitment` has them, and starts its search from this answer
+where it finds none near its relaxation.
 """
 
 from __future__ import annotations

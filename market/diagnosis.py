@@ -1,155 +1,283 @@
-"""Inputs that cannot be met: which limits are in the way, by how many MW, and which of them contradict each other?
+"""Which limits cannot be kept together?
 
-Two answers, found in different ways.
+A clearing never fails for a limit: what cannot be kept is exceeded at a penalty, and the violations say which and by how much. That is the
+first opinion, and the one to act on. This is the second: the same interval with every limit rigid, as a question of feasibility alone, and
+of the answer "no" an *irreducible* set of limits, from which none can be left out without the rest becoming possible. It tells a wrong
+rating from a grid that is short everywhere.
 
-*By how much*: a clearing never is infeasible, it buys what cannot be met at a penalty. :func:`violations` reads off what was bought, the
-dearest first. That is what operators need: these limits, that many MW. But a shortage shows where it is cheapest to take, which need
-not be where it comes from.
+There can be several such sets; one is named. Where all limits can be kept after all, a violation was a matter of money: keeping the limit
+would have cost more than its penalty.
 
-*Which*: :func:`contradiction` names a smallest set of rows that no dispatch meets together; without any one of them, all others in the
-set can be met. Something in that set has to give. There may be several such sets; this is one. HiGHS proposes it (an irreducible
-infeasible subsystem of the rigid program), and the proposal is proven here row by row with programs that always have a solution: what
-is the least by which the rows are missed? Where HiGHS proposes nothing (its own default does not, on these programs), the rows with a
-multiplier in that program are the set to begin with, for they are a proof of the contradiction (Farkas).
-
-Absent on purpose: any change of the inputs, and contradictions within a unit (an offer checks its own limits).
+The interval is asked alone, within the ranges of its units; periods ahead are left out. Limits of the network enter as they are broken, as
+in the clearing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import highspy
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, eye_array, hstack
+from scipy.sparse import csr_array, vstack
 
-from market.grid import FloatArray
-from market.highs import LinearProgram
+from market.grid import FloatArray, IndexArray, sum_by
+from market.highs import Conflict, conflict
+from market.reporting import limit_names
+from market.workings import Workings
 
-__all__ = ["Violation", "contradiction", "violations"]
+__all__ = ["Diagnosis", "KeptLimit", "diagnose"]
 
-_MET_MW = 1e-6
-_IRREDUCIBLE_FROM_LP = 6
-"""HiGHS' ``iis_strategy``: the bits for "from the program" and "irreducible"."""
+_TOLERANCE_MW = 1e-6
+_ROUNDS_MAX = 60
+_CUT = 1e-9
+_AT_BOUND_MW = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """One limit that was not met.
+class KeptLimit:
+    """One of the limits that cannot be kept together.
 
     Attributes:
-        name: the limit's name.
-        over_mw: by how much, MW: positive above an upper limit, negative below a lower one.
-        cost_per_h: what that was charged with, money per hour.
+        kind: ``line``, ``section`` or ``n-1``; ``balance`` of an island; ``unit``, ``storage`` or ``award`` for a range; ``group``,
+            ``reserve`` for a requirement, ``energy`` of a storage, ``headroom`` for output and reserve out of one range.
+        id: its name; of a balance the first bus of the island.
+        outage: the contingency, where there is one.
+        side: ``at most``, ``at least`` or ``exactly``.
+        mw: the limit, MW (MWh for ``energy``); of a balance what is wanted above the least outputs.
     """
 
-    name: str
-    over_mw: float
-    cost_per_h: float
-
-    def __str__(self) -> str:
-        side = "above its upper" if self.over_mw > 0 else "below its lower"
-        return f"{self.name}: {abs(self.over_mw):.2f} MW {side} limit"
+    kind: str
+    id: str
+    outage: str | None
+    side: str
+    mw: float
 
 
-def violations(
-    names: Sequence[str], over_mw: FloatArray, penalty_per_mwh: FloatArray, *, tolerance_mw: float = _MET_MW
-) -> tuple[Violation, ...]:
-    """Name the limits that were not met, the dearest first, by name where they cost the same.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Whether every limit of the interval can be kept.
 
-    Args:
-        names: (m,) names of the limits.
-        over_mw: (m,) by how much each was exceeded, MW; positive above an upper limit, negative below a lower one.
-        penalty_per_mwh: (m,) what a MWh of that is charged with.
-        tolerance_mw: what does not count.
+    Attributes:
+        possible: whether they can; None where the question was not settled.
+        limits: if not, a smallest set that cannot be kept together: the network's first, then by kind and name.
+        detail: the same in a sentence.
     """
-    found = [
-        Violation(name=name, over_mw=over, cost_per_h=abs(over) * penalty)
-        for name, over, penalty in zip(names, over_mw.tolist(), penalty_per_mwh.tolist(), strict=True)
-        if abs(over) > tolerance_mw
-    ]
-    return tuple(sorted(found, key=lambda each: (-each.cost_per_h, each.name)))
+
+    possible: bool | None
+    limits: tuple[KeptLimit, ...]
+    detail: str
 
 
-def contradiction(
-    names: Sequence[str], rows: csr_array[np.float64], low: FloatArray, high: FloatArray, upper: FloatArray
-) -> tuple[str, ...] | None:
-    """Name rows that no 0 <= x <= upper meets together, none of which can be left out; empty where all rows can be met.
+def diagnose(workings: Workings) -> Diagnosis:
+    """Ask whether the first period can be had without exceeding or missing anything, and if not, what stands in the way."""
+    if not _missed(workings):
+        return Diagnosis(possible=True, limits=(), detail="nothing is exceeded and nothing missed")
+    rigid = _Rigid(workings)
+    for _ in range(_ROUNDS_MAX):
+        found = rigid.solve()
+        if found is None:
+            return Diagnosis(possible=None, limits=(), detail="the solver came to no verdict; go by the violations")
+        if isinstance(found, Conflict):
+            return _told(rigid.named(found))
+        if not rigid.add_violated(found):
+            said = (
+                "every limit of this interval can be kept: where one is exceeded, keeping it costs more than its penalty, or a period "
+                "ahead asks for it"
+            )
+            return Diagnosis(possible=True, limits=(), detail=said)
+    return Diagnosis(possible=None, limits=(), detail=f"not settled after {_ROUNDS_MAX} rounds; go by the violations")
 
-    Args:
-        names: (m,) names of the rows.
-        rows: (m, n) coefficients.
-        low: (m,) lower bounds, ``-inf`` where there is none.
-        high: (m,) upper bounds, ``inf`` where there is none.
-        upper: (n,) upper bounds of the columns, ``inf`` where there is none.
 
-    Returns:
-        The names in the order of the rows, or None where the solver gave no verdict.
+def _missed(workings: Workings) -> bool:
+    """Whether anything of the first period is exceeded or missed; load in dead islands is asked of no program."""
+    assembled, solution = workings.assembled, workings.result.solution
+    relief, groups, storages = assembled.relief, assembled.groups, assembled.storages
+    now = relief.period == 0
+    bought = [relief.shed[now], relief.spill[now], groups.under[0], groups.over[0], storages.shortfall]
+    if assembled.reserves is not None:
+        bought.append(assembled.reserves.short[0])
+    over = any(limit.period == 0 and abs(limit.over_mw) > _AT_BOUND_MW for limit in solution.priced)
+    return over or bool(solution.x[np.concatenate(bought)].max(initial=0.0) > _AT_BOUND_MW)
+
+
+def _told(limits: tuple[KeptLimit, ...]) -> Diagnosis:
+    wires = [limit for limit in limits if limit.kind in {"line", "section", "n-1"}]
+    named = ", ".join(limit.id if limit.outage is None else f"{limit.id} after {limit.outage}" for limit in wires[:10])
+    others = len(limits) - len(wires)
+    of_wires = f"{len(wires)} limits of the network ({named}{', …' if len(wires) > 10 else ''})" if wires else ""
+    beside = f"{others} of balance, units and others" if others else ""
+    said = " and ".join(part for part in (of_wires, beside) if part)
+    return Diagnosis(possible=False, limits=limits, detail=f"these cannot be kept together, and could if any one were eased: {said}")
+
+
+class _Rigid:
+    """The interval with every limit rigid: a column per range, a row per limit.
+
+    Attributes:
+        width: (n,) what each column may add to its least value.
+        source: (n,) the formulation's column that each stands for, -1 for a curve that has none.
+        unit: (n,) the unit it is the output of, -1 for others.
     """
-    everything = np.arange(len(low))
-    missed = _missed(rows, low, high, upper, everything)
-    if missed is None:
-        return None
-    if missed[0] <= _MET_MW:
-        return ()
-    proposed = _proposed(rows, low, high, upper)
-    met = _met(rows, low, high, upper, proposed) if len(proposed) else True
-    kept = missed[1] if met else proposed
-    if _met(rows, low, high, upper, kept) is not False:
-        return None
-    # Without any one of what stays in the end, the rest can be met: leave out one after the other what is not needed for that.
-    for row in kept.tolist():
-        fewer = kept[kept != row]
-        met = _met(rows, low, high, upper, fewer)
-        if met is None:
-            return None
-        if not met:
-            kept = fewer
-    return tuple(names[row] for row in sorted(kept.tolist()))
+
+    def __init__(self, workings: Workings) -> None:
+        self.workings = workings
+        assembled = workings.assembled
+        self.problem, self.units = assembled.problem, assembled.units
+        self.period, self.monitor = self.problem.formulation.periods[0], self.problem.monitors[0]
+        self._columns()
+        self.keys: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._flow_before = self.period.topology.flows_mw(self.period.injection_mw)
+        self.rows, self.low, self.high = self._balances()
+        self.n_balances = len(self.low)
+        self._structure()
+        self.n_firm = len(self.low)
+        priced = [limit for limit in workings.result.solution.priced if limit.period == 0]
+        active = [limit.key for limit in priced if abs(limit.over_mw) > _AT_BOUND_MW or limit.price_per_mwh != 0.0]
+        self._add(np.array(active, dtype=np.int64))
+
+    def _columns(self) -> None:
+        """One column per unit, whatever its segments; what may be exceeded or missed at a penalty has none."""
+        f, block, assembled = self.problem.formulation, self.units, self.workings.assembled
+        relief, groups, storages = assembled.relief, assembled.groups, assembled.storages
+        open_ = f.period == 0
+        closed = [relief.shed, relief.spill, groups.under[0], groups.over[0], storages.shortfall, block.column[0]]
+        if assembled.reserves is not None:
+            closed.append(assembled.reserves.short[0])
+        open_[np.concatenate(closed)] = False
+        other = np.flatnonzero(open_ & (f.upper > 0))
+        room = (block.high_mw - block.low_mw)[0]
+        moving = np.flatnonzero(block.live[0] & (room > 0))
+        first = np.full(len(room), -1, dtype=np.intp)
+        # The segments of a unit stand in the same rows with the same coefficients: the first speaks for all.
+        first[block.unit[::-1]] = block.column[0, ::-1]
+        self.unit = np.concatenate([moving, np.full(len(other), -1)])
+        self.source = np.concatenate([first[moving], other])
+        self.width: FloatArray = np.concatenate([room[moving], f.upper[other]])
+        self.bus = np.concatenate([block.book.bus[moving], f.bus[other]])
+        self.gain: FloatArray = np.concatenate([np.ones(len(moving)), f.gain[other]])
+        self.gain[self.bus < 0] = 0.0
+
+    def _balances(self) -> tuple[csr_array[np.float64], FloatArray, FloatArray]:
+        period, feeding = self.period, np.flatnonzero(self.gain != 0)
+        island = period.topology.island_of_bus
+        self.live = np.flatnonzero(period.live)
+        row = np.searchsorted(self.live, island[self.bus[feeding]])
+        matrix = csr_array((self.gain[feeding], (row, feeding)), shape=(len(self.live), len(self.width)))
+        wanted = -sum_by(island, period.injection_mw, len(period.live))[self.live]
+        return matrix, wanted, wanted.copy()
+
+    def _structure(self) -> None:
+        """Rows that tie columns of this period alone, those of which nothing can be moved left out."""
+        f = self.problem.formulation
+        entries = f.rows.tocoo()
+        ahead = np.zeros(len(f.low), dtype=np.bool_)
+        ahead[entries.row[f.period[entries.col] != 0]] = True
+        self.structure = np.flatnonzero(~ahead & ~f.lazy)
+        part = f.rows[self.structure].tocsc()
+        known = np.flatnonzero(self.source >= 0)
+        spread = csr_array((np.ones(len(known)), (np.arange(len(known)), known)), shape=(len(known), len(self.width)))
+        moved = csr_array(part[:, self.source[known]] @ spread)
+        self._append(moved, f.low[self.structure], f.high[self.structure])
+
+    def _append(self, rows: csr_array[np.float64], low: FloatArray, high: FloatArray) -> None:
+        self.rows = csr_array(vstack([self.rows, rows]))
+        self.low, self.high = np.concatenate([self.low, low]), np.concatenate([self.high, high])
+
+    def _add(self, keys: NDArray[np.int64]) -> None:
+        """Take limits of the network in, scaled so that the solver drops no factor as too small."""
+        if not len(keys):
+            return
+        found = self.monitor.rows(keys)
+        factor = self.period.topology.ptdf_of(found.coefficients)
+        dense = np.where(self.bus >= 0, factor[:, np.maximum(self.bus, 0)] * self.gain, 0.0)
+        largest = np.abs(dense).max(axis=1, initial=0.0)
+        dense = np.where(np.abs(dense) < _CUT * largest[:, None], 0.0, dense)
+        scale = np.where(largest > 0, 1.0 / np.where(largest > 0, largest, 1.0), 1.0)
+        base = found.coefficients @ self._flow_before
+        self._append(csr_array(dense * scale[:, None]), (found.low_mw - base) * scale, (found.high_mw - base) * scale)
+        self.keys = np.concatenate([self.keys, keys])
+
+    def solve(self) -> FloatArray | Conflict | None:
+        start = self.rows.indptr[:-1].astype(np.int32)
+        return conflict(self.width, self.low, self.high, (start, self.rows.indices.astype(np.int32), self.rows.data))
+
+    def add_violated(self, x: FloatArray) -> bool:
+        """Add the worst limits that a point breaks; tell whether it broke any."""
+        feeding = self.gain != 0
+        made = sum_by(self.bus[feeding], (self.gain * x)[feeding], len(self.period.load_mw))
+        flow = self.period.topology.flows_mw(self.period.injection_mw + np.where(self.period.live_bus, made, 0.0))
+        new = self.monitor.violated(flow, np.sort(self.keys), _TOLERANCE_MW)
+        self._add(new)
+        return bool(len(new))
+
+    def named(self, found: Conflict) -> tuple[KeptLimit, ...]:
+        """Return the limits of a conflict by name."""
+        at = dict(zip(found.row.tolist(), found.row_above.tolist(), strict=True))
+        wires = [(row - self.n_firm, above) for row, above in at.items() if row >= self.n_firm]
+        keys = self.keys[[k for k, _ in wires]]
+        rows = self.monitor.rows(keys)
+        limits = [
+            KeptLimit(kind=kind.value, id=name, outage=outage, side=_side(above), mw=float(high if above else low))
+            for (kind, name, outage), (_, above), low, high in zip(
+                limit_names(self.monitor, keys.tolist()), wires, rows.low_mw, rows.high_mw, strict=True
+            )
+        ]
+        limits.sort(key=lambda limit: (limit.kind, limit.id, limit.outage or ""))
+        firm = [self._firm(row, above) for row, above in at.items() if row < self.n_firm]
+        ranges = [self._range(k, above) for k, above in zip(found.column.tolist(), found.column_above.tolist(), strict=True)]
+        return (*limits, *sorted([*firm, *ranges], key=lambda limit: (limit.kind, limit.id)))
+
+    def _firm(self, row: int, above: bool) -> KeptLimit:
+        names = self.period.topology.network.bus_ids
+        if row < self.n_balances:
+            first = names[self.period.topology.reference_bus[self.live[row]]]
+            return KeptLimit(kind="balance", id=first, outage=None, side="exactly", mw=float(self.low[row]))
+        kind, name = self._structure_name(int(self.structure[row - self.n_balances]))
+        side = "exactly" if self.low[row] == self.high[row] else _side(above)
+        return KeptLimit(kind=kind, id=name, outage=None, side=side, mw=float(self.high[row] if above else self.low[row]))
+
+    def _structure_name(self, row: int) -> tuple[str, str]:
+        assembled = self.workings.assembled
+        held, storages = assembled.reserves, assembled.storages
+        tables: list[tuple[str, IndexArray, tuple[str, ...]]] = [
+            ("group", assembled.groups.row[0], assembled.groups.ids),
+            ("energy", storages.soc_row[0], storages.book.ids),
+            ("energy", storages.target_row, tuple(storages.book.ids[i] for i in storages.book.target)),
+        ]
+        if held is not None:
+            tables.append(("reserve", held.requirement_row[0], held.book.requirements))
+        for kind, rows, names in tables:
+            if len(at := np.flatnonzero(rows == row)):
+                return kind, names[at[0]]
+        columns = self.problem.formulation.rows[[row]].indices
+        return "headroom", next((name for name in map(self._owner, columns.tolist()) if name), "")
+
+    def _owner(self, column: int) -> str:
+        """The unit, storage or provider that a column of the formulation belongs to."""
+        assembled = self.workings.assembled
+        block, storages, held = assembled.units, assembled.storages, assembled.reserves
+        tables: list[tuple[IndexArray, tuple[str, ...]]] = [
+            (block.column[0], tuple(block.book.ids[i] for i in block.unit)),
+            (storages.charge[0], tuple(storages.book.ids[i] for i in storages.book.bid_of)),
+            (storages.discharge[0], tuple(storages.book.ids[i] for i in storages.book.offer_of)),
+            (storages.soc[0], storages.book.ids),
+        ]
+        if held is not None:
+            tables.append((held.award[0], tuple(f"{provider} for {product}" for provider, product in held.book.offers)))
+        return next((names[at[0]] for columns, names in tables if len(at := np.flatnonzero(columns == column))), "")
+
+    def _range(self, k: int, above: bool) -> KeptLimit:
+        """The bound of one column: of a unit the end of its range."""
+        if (i := int(self.unit[k])) >= 0:
+            end = (self.units.high_mw if above else self.units.low_mw)[0, i]
+            return KeptLimit(kind="unit", id=self.units.book.ids[i], outage=None, side=_side(above), mw=float(end))
+        held, column = self.workings.assembled.reserves, int(self.source[k])
+        award = held is not None and column in held.award[0]
+        name = self._owner(column)
+        return KeptLimit(
+            kind="award" if award else "storage", id=name, outage=None, side=_side(above), mw=float(self.width[k] if above else 0.0)
+        )
 
 
-def _met(rows: csr_array[np.float64], low: FloatArray, high: FloatArray, upper: FloatArray, kept: NDArray[np.intp]) -> bool | None:
-    """Whether some columns meet these rows; None without a verdict."""
-    missed = _missed(rows, low, high, upper, kept)
-    return None if missed is None else missed[0] <= _MET_MW
-
-
-def _missed(
-    rows: csr_array[np.float64], low: FloatArray, high: FloatArray, upper: FloatArray, kept: NDArray[np.intp]
-) -> tuple[float, NDArray[np.intp]] | None:
-    """Return the least sum by which some columns miss these rows, and the rows that prove it; None without a verdict."""
-    k, n = len(kept), len(upper)
-    if not k:
-        return 0.0, kept
-    free = eye_array(k)
-    matrix = csr_array(hstack([rows[kept], free, -free], format="csr"))
-    cost = np.concatenate([np.zeros(n), np.ones(2 * k)])
-    most = np.concatenate([upper, np.full(2 * k, np.inf)])
-    solved = LinearProgram(cost, most, low[kept], high[kept], _by_row(matrix)).solve()
-    if not solved.optimal:
-        return None
-    return float(solved.x[n:].sum()), kept[np.abs(solved.row_dual) > _MET_MW]
-
-
-def _proposed(rows: csr_array[np.float64], low: FloatArray, high: FloatArray, upper: FloatArray) -> NDArray[np.intp]:
-    """Return the rows that HiGHS finds to contradict each other, none where it finds nothing."""
-    solver = highspy.Highs()
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("threads", 1)
-    solver.setOptionValue("iis_strategy", _IRREDUCIBLE_FROM_LP)
-    n = len(upper)
-    nothing = np.zeros(0, dtype=np.int32)
-    solver.addCols(n, np.zeros(n), np.zeros(n), upper, 0, np.zeros(n, dtype=np.int32), nothing, np.zeros(0))
-    start, column, value = _by_row(rows)
-    solver.addRows(len(low), low, high, len(column), start, column, value)
-    solver.run()
-    status, found = solver.getIis()
-    usable = status == highspy.HighsStatus.kOk and found.valid_
-    return np.array(sorted(found.row_index_) if usable else [], dtype=np.intp)
-
-
-def _by_row(rows: csr_array[np.float64]) -> tuple[Any, Any, FloatArray]:
-    return rows.indptr[:-1].astype(np.int32), rows.indices.astype(np.int32), rows.data
+def _side(above: bool) -> str:
+    return "at most" if above else "at least"

@@ -19,8 +19,8 @@ Absent on purpose: deadlines and fallback prices (the caller's), the credibility
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -44,6 +44,7 @@ from market.ranges import Horizon, horizon, whole_range
 from market.reporting import Labels, digest, report
 from market.resources import Resources
 from market.sced import dispatch, program_of
+from market.workings import Workings
 
 __all__ = ["CASE_PARAMS", "ClearingEngine", "Mode", "Outages", "clear_case"]
 
@@ -89,6 +90,7 @@ class ClearingEngine:
         resources: storages, reserves, groups of units.
         sections: interfaces with limits.
         outages: single outages to be secured against; none by default.
+        delivery: delivery factor by bus, where the rules price losses.
 
     Attributes:
         book: the units as columns.
@@ -109,11 +111,12 @@ class ClearingEngine:
         resources: Resources | None = None,
         sections: tuple[Section, ...] = (),
         outages: Outages | None = None,
+        delivery: Mapping[str, float] | None = None,
     ) -> None:
         self.network, self.params, self.convention = network, params, convention
         _check_segments(units, params)
-        self.participants = Participants(units, resources or Resources(), network)
-        self.book = self.participants.book
+        self.participants = Participants(units, resources or Resources(), network, delivery)
+        self.book = self.participants.offered
         self.sections, self.outages = sections, outages
         self.load_buses = frozenset(load_buses)
         if lost := sorted(self.load_buses - network.bus_index.keys()):
@@ -147,7 +150,9 @@ class ClearingEngine:
             self._monitors[key] = _monitor(Topology(self.network, closed, self.convention), self.sections, self.outages, self.params)
         return self._monitors[key]
 
-    def clear(self, inputs: ClearingInputs, *, completed_at_ns: int, mode: Mode = Mode.OFFICIAL) -> Outcome:
+    def clear(
+        self, inputs: ClearingInputs, *, completed_at_ns: int, mode: Mode = Mode.OFFICIAL, keep: Callable[[Workings], None] | None = None
+    ) -> Outcome:
         """Clear one interval.
 
         Args:
@@ -155,6 +160,7 @@ class ClearingEngine:
                 wind, sun and water unit that is not off; other entries of known units are not used.
             completed_at_ns: the instant to write into the outcome, UTC ns; it shapes nothing else.
             mode: whether the answer is to be published.
+            keep: is handed what explains the outcome (:mod:`market.explain`), where there is one.
 
         Returns:
             ``Cleared`` with a passed certificate, or ``ClearingFailed``: INPUT_MISSING, INPUT_INVALID or INPUT_STALE with the
@@ -176,7 +182,8 @@ class ClearingEngine:
         soc = np.array([inputs.soc_mwh.get(name, np.nan) for name in participants.storages.ids], dtype=np.float64)
         assembled = assemble(participants, moments, reach, params, soc)
         program = self._kept(assembled) if mode is Mode.ADVISORY else None
-        return _clear(assembled, participants, reach, params, labels, program)
+        note = None if keep is None else lambda workings: keep(replace(workings, inputs=inputs))
+        return _clear(assembled, participants, reach, params, labels, program, note)
 
     def _moment(self, moment: ClearingInputs | PeriodAhead) -> Moment:
         return Moment(
@@ -210,7 +217,7 @@ class ClearingEngine:
         ]
         return digest(
             self.book.digest,
-            repr(self.participants.resources),
+            self.participants.declared,
             inputs.interval_start_ns,
             inputs.load_mw,
             inputs.output_mw,
@@ -233,6 +240,7 @@ def clear_case(
     convention: Convention = Convention.POWERMODELS,
     params: ClearingParams = CASE_PARAMS,
     outages: Outages | None = None,
+    keep: Callable[[Workings], None] | None = None,
 ) -> Outcome:
     """Clear a MATPOWER case as it stands: units that are on within their full range, branches that are on within their limits.
 
@@ -243,6 +251,7 @@ def clear_case(
         convention: how susceptances are formed.
         params: penalties and caps; by default neither floor nor cap.
         outages: single outages to be secured against.
+        keep: is handed what explains the outcome (:mod:`market.explain`), where there is one.
 
     Returns:
         ``Cleared``, in the case's money, or ``ClearingFailed``.
@@ -278,7 +287,7 @@ def clear_case(
         intact=monitor.topology,
     )
     moment = Moment(monitor=monitor, load_mw=load, tie_mw=np.zeros(network.n_buses), reserve_mw={})
-    return _clear(assemble(participants, [moment], reach, params), participants, reach, params, labels)
+    return _clear(assemble(participants, [moment], reach, params), participants, reach, params, labels, keep=keep)
 
 
 def _monitor(topology: Topology, sections: tuple[Section, ...], outages: Outages | None, params: ClearingParams) -> Monitor:
@@ -310,6 +319,7 @@ def _clear(
     params: ClearingParams,
     labels: Labels,
     program: Program | None = None,
+    keep: Callable[[Workings], None] | None = None,
 ) -> Outcome:
     problem = assembled.problem
     formulation = problem.formulation
@@ -320,11 +330,13 @@ def _clear(
     if isinstance(result, NotSolved):
         detail = f"{SOLVER} says {result.status!r} after {result.rounds} rounds; keep the inputs and report them"
         return _failed(labels.start_ns, labels.completed_at_ns, FailureReason.SOLVER_STATUS, detail)
-    prices = price(formulation, result.pricing, result.pricing_injection_mw[0], params)
+    prices = price(formulation, result.pricing, result.pricing_injection_mw[0], params, delivery=participants.delivery)
     certificate = certify(problem, result, prices, params, float(reach.widened_mw[0]))
     if not certificate.passed:
         over = {name: value for name, value in certificate.residuals.items() if not value <= TOLERANCES.get(name, np.inf)}
         named = ", ".join(f"{name} {value:.3g} (at most {TOLERANCES[name]:g})" for name, value in over.items())
         detail = f"the certificate does not hold: {named}; keep the inputs and report them"
         return _failed(labels.start_ns, labels.completed_at_ns, FailureReason.KKT_FAILED, detail)
+    if keep is not None:
+        keep(Workings(assembled=assembled, participants=participants, horizon=reach, result=result, prices=prices, params=params))
     return report(assembled, participants, reach, result, prices, certificate, params, labels)

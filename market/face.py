@@ -28,6 +28,7 @@ _ZERO = 1e-9
 """Relative to the largest price: a reduced cost up to this is the rounding of the sums it comes from."""
 _LEAST_ZERO_PER_MWH = 1e-7
 _ROUNDS_MAX = 20
+_SAME_MW = 1e-6
 _AT_LIMIT = 1e-7
 """MW by which a column or row may miss its bound and stand at it."""
 
@@ -38,7 +39,7 @@ class Chosen:
 
     Attributes:
         solution: the choice; the one that was given where there was none to make.
-        tied: whether there were several.
+        tied: whether another one was chosen than the solver had.
         settled: whether the choice was made; where not, the one that was given stands.
     """
 
@@ -50,7 +51,7 @@ class Chosen:
 def share_fairly(program: Program, solution: Solution) -> Chosen | NotSolved:
     """Choose among dispatches of equal cost; the program must have ended with this solution."""
     f = program.formulation
-    reduced = reduced_costs(f, solution)
+    reduced = reduced_costs(f, solution, f.cost)
     tolerance = max(_LEAST_ZERO_PER_MWH, _ZERO * float(np.abs(program.solved.row_dual).max(initial=0.0)))
     # What is bought at a penalty is what it is; among equals it is offers that share.
     free = np.flatnonzero((np.abs(reduced) <= tolerance) & np.isfinite(f.upper) & (f.upper > 0) & (f.period == 0))
@@ -72,7 +73,8 @@ def share_fairly(program: Program, solution: Solution) -> Chosen | NotSolved:
         x = solution.x.copy()
         x[free] = shared
         if not program.add_violated(x, solution.curve_mw):
-            return Chosen(solution=replace(solution, x=x), tied=True, settled=True)
+            tied = float(np.abs(x - solution.x).max(initial=0.0)) > _SAME_MW
+            return Chosen(solution=replace(solution, x=x) if tied else solution, tied=tied, settled=True)
         again = program.solve()
         if isinstance(again, NotSolved):
             return again

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from market.grid import BoolArray, FloatArray, IndexArray
 
-__all__ = ["SOLVER", "LinearProgram", "Solved"]
+__all__ = ["SOLVER", "Conflict", "LinearProgram", "Solved", "conflict"]
 
 SOLVER = f"HiGHS {highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 """Name and version; part of the parameters' hash."""
@@ -36,6 +36,10 @@ _OPTIONS: dict[str, Any] = {
     "random_seed": 0,
     "simplex_iteration_limit": 1_000_000,
 }
+
+
+_IRREDUCIBLE_FROM_LP = 6
+"""The solver's own strategy for a conflict: from an elastic program, then reduced. Its default finds nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,3 +171,63 @@ class LinearProgram:
             row_value=np.array(solution.row_value, dtype=np.float64),
             row_dual=np.array(solution.row_dual, dtype=np.float64),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Conflict:
+    """Bounds of a linear program that exclude each other, and of which none can be left out.
+
+    Attributes:
+        row: rows whose bound is part of it.
+        row_above: for each, whether it is the upper one; both count as the upper where the row is an equation.
+        column: columns whose bound is part of it.
+        column_above: for each, whether it is the upper one.
+    """
+
+    row: IndexArray
+    row_above: BoolArray
+    column: IndexArray
+    column_above: BoolArray
+
+
+def conflict(
+    upper: FloatArray, low: FloatArray, high: FloatArray, rows: tuple[IndexArray, IndexArray, FloatArray]
+) -> FloatArray | Conflict | None:
+    """Find columns that meet every bound, or an irreducible set of bounds that cannot be met together.
+
+    Args:
+        upper: (n,) upper bounds of the columns; the lower ones are 0.
+        low: (m,) lower row bounds.
+        high: (m,) upper row bounds.
+        rows: the matrix as (start (m,), column (nnz,), value (nnz,)), row by row.
+
+    Returns:
+        (n,) columns, or the conflict, or None where the solver comes to neither.
+    """
+    highs = highspy.Highs()
+    for name, value in (_OPTIONS | {"iis_strategy": _IRREDUCIBLE_FROM_LP}).items():
+        highs.setOptionValue(name, value)
+    n = len(upper)
+    nothing = (np.zeros(n, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0))
+    highs.addCols(n, np.zeros(n), np.zeros(n), upper, 0, *nothing)
+    highs.addRows(len(low), low, high, len(rows[1]), *rows)
+    highs.run()
+    status = highs.getModelStatus()
+    if status == highspy.HighsModelStatus.kOptimal:
+        return np.array(highs.getSolution().col_value, dtype=np.float64)
+    if status != highspy.HighsModelStatus.kInfeasible:
+        return None
+    said, found = highs.getIis()
+    if said != highspy.HighsStatus.kOk or not found.valid_:
+        return None
+    row, row_above = _bounds(found.row_index_, found.row_bound_)
+    column, column_above = _bounds(found.col_index_, found.col_bound_)
+    return Conflict(row=row, row_above=row_above, column=column, column_above=column_above)
+
+
+def _bounds(index: list[int], bound: list[Any]) -> tuple[IndexArray, BoolArray]:
+    """Return which rows or columns have a bound in a conflict, and whether it is the upper one."""
+    word = highspy.IisBoundStatus
+    parts = (word.kIisBoundStatusLower, word.kIisBoundStatusUpper, word.kIisBoundStatusBoxed)
+    found = [(i, status != word.kIisBoundStatusLower) for i, status in zip(index, bound, strict=True) if status in parts]
+    return np.array([i for i, _ in found], dtype=np.int32), np.array([above for _, above in found], dtype=np.bool_)

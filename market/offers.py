@@ -7,12 +7,13 @@ the cheapest dispatch is no linear program, and its prices support nothing.
 A load that follows the price is a unit too: ``p_min_mw = -demand``, ``p_max_mw = 0``, and each segment from the bottom up says what it
 would forgo that much consumption for: the bid that is given up first stands first.
 
-Absent on purpose: start-up costs (the shipped data have none that decide anything); storage has :mod:`market.storage`.
+Absent on purpose: start-up costs that depend on how long a unit was off; storage has :mod:`market.storage`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -90,6 +91,7 @@ class Unit:
         segments: offer above ``p_min_mw``, prices never falling; empty where ``quadratic`` is given.
         quadratic: cost in place of segments.
         cost_at_min_per_h: cost of running at ``p_min_mw``, per hour; counted in full whenever the unit is committed.
+        start_cost: cost of one start, whenever it is.
         min_up_h: least time on, h.
         min_down_h: least time off, h.
         must_run: committed whenever it is available.
@@ -110,12 +112,13 @@ class Unit:
     segments: tuple[Segment, ...] = ()
     quadratic: Quadratic | None = None
     cost_at_min_per_h: float = 0.0
+    start_cost: float = 0.0
     min_up_h: float = 0.0
     min_down_h: float = 0.0
     must_run: bool = False
 
     def __post_init__(self) -> None:
-        numbers = (self.p_min_mw, self.p_max_mw, self.cost_at_min_per_h, self.min_up_h, self.min_down_h)
+        numbers = (self.p_min_mw, self.p_max_mw, self.cost_at_min_per_h, self.start_cost, self.min_up_h, self.min_down_h)
         if not all(abs(number) <= _LARGEST for number in numbers) or not self.ramp_mw_per_min >= 0:
             raise CaseError(f"unit {self.id}: a limit, cost or time is no number; correct the case")
         if self.p_min_mw > self.p_max_mw:
@@ -241,6 +244,15 @@ class OfferBook:
         slope = self.linear_per_mwh + 2.0 * self.curvature_per_mw2h * output_mw[self.curved]
         last[self.curved[above]] = slope[above]
         return last
+
+    def referred(self, factor: FloatArray) -> OfferBook:
+        """Return the same units with prices referred to the reference node: divided by the delivery factor (nu,) of each."""
+        other = copy(self)
+        other.seg_price_per_mwh = self.seg_price_per_mwh / factor[self.seg_unit]
+        other.linear_per_mwh = self.linear_per_mwh / factor[self.curved]
+        other.curvature_per_mw2h = self.curvature_per_mw2h / factor[self.curved]
+        other.__dict__.pop("digest", None)
+        return other
 
     @cached_property
     def digest(self) -> str:

@@ -208,11 +208,12 @@ class Cleared:
         dispatch_mw: base point per unit.
         lmp_per_mwh: price per bus; a dead bus is absent.
         congestion_per_mwh: the congestion part of each bus price.
-        energy_per_mwh: the part common to all buses of the main island; LMP = energy + congestion.
+        energy_per_mwh: the part common to all buses of the main island; LMP = energy + congestion + loss.
         flow_mw: flow per branch in service.
         uniform_price_per_mwh: load-weighted mean LMP, the user-side settlement price.
         objective_per_h: cost of the dispatch without penalties.
         hashes: SHA-256 of inputs, topology, parameters and result, hex, by name.
+        loss_per_mwh: the loss part of each bus price, of the buses that have a delivery factor.
         lmp_raw_per_mwh: price before floor and cap, of the buses where one of them acted.
         substitute_bus: of dead buses that were reached from a live one before they died, the nearest of those: its price stands in.
         storage_mw: what each storage gives less what it takes, MW.
@@ -225,6 +226,7 @@ class Cleared:
             sets), ``unsettled`` (a choice among equals was not reached and the solver's stands), ``priced_apart`` (the pricing run ended
             elsewhere than the dispatch), ``islanding:N`` (N outages cut the grid and are not screened).
         review: why people must look at it before its prices are settled; empty where nothing speaks against it.
+        eased: whether it was secured against no outage, because with them the solver did not end in time.
     """
 
     interval_start_ns: int
@@ -244,6 +246,7 @@ class Cleared:
     hashes: dict[str, str] = field(default_factory=dict)
     version: int = 1
     lmp_raw_per_mwh: dict[str, float] = field(default_factory=dict)
+    loss_per_mwh: dict[str, float] = field(default_factory=dict)
     substitute_bus: dict[str, str] = field(default_factory=dict)
     storage_mw: dict[str, float] = field(default_factory=dict)
     soc_mwh: dict[str, float] = field(default_factory=dict)
@@ -253,6 +256,7 @@ class Cleared:
     flags: tuple[str, ...] = ()
     simultaneous_mw: dict[str, float] = field(default_factory=dict)
     review: tuple[str, ...] = ()
+    eased: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from market.program import Priced
 from market.ranges import Horizon
 from market.sced import Dispatch
 
-__all__ = ["Labels", "digest", "report"]
+__all__ = ["Labels", "digest", "limit_names", "report"]
 
 _BINDS_FROM_PER_MWH = 1e-6
 _REPORTED_FROM_MW = 1e-6
@@ -71,13 +71,14 @@ def report(
     violations = (*_limits_exceeded(monitor, result.solution.priced), *_not_met(assembled, x))
     degraded = OutcomeStatus.OK_DEGRADED if labels.degraded else OutcomeStatus.OK
     buses = np.flatnonzero(period.live_bus).tolist()
-    moved = np.flatnonzero(period.live_bus & (prices.lmp_raw_per_mwh != prices.lmp_per_mwh)).tolist()
+    moved = np.flatnonzero(period.live_bus & (prices.lmp_raw_per_mwh != prices.lossless_per_mwh)).tolist()
+    lossy = np.flatnonzero(period.live_bus & (participants.delivery != 1.0)).tolist()
     storages, held = assembled.storages, assembled.reserves
     cleared = Cleared(
         interval_start_ns=labels.start_ns,
         completed_at_ns=labels.completed_at_ns,
         status=OutcomeStatus.OK_VIOLATION if violations else degraded,
-        objective_per_h=book.cost_per_h(output, horizon.running[0]) + _other_cost(assembled, x),
+        objective_per_h=participants.offered.cost_per_h(output, horizon.running[0]) + _other_cost(assembled, x),
         penalty_per_h=_penalty(assembled, participants, output, result, params),
         dispatch_mw=dict(zip(book.ids, output.tolist(), strict=True)),
         lmp_per_mwh=_named(network.bus_ids, buses, prices.lmp_per_mwh),
@@ -89,6 +90,7 @@ def report(
         binding=_bindings(monitor, result.pricing.priced, topology.flows_mw(result.pricing_injection_mw[0])),
         violations=violations,
         lmp_raw_per_mwh=_named(network.bus_ids, moved, prices.lmp_raw_per_mwh),
+        loss_per_mwh=_named(network.bus_ids, lossy, prices.loss_per_mwh),
         substitute_bus=_substitutes(labels.intact, period.live_bus),
         storage_mw=dict(zip(storages.book.ids, storages.net_mw(x)[0].tolist(), strict=True)),
         soc_mwh=dict(zip(storages.book.ids, storages.soc_mwh(x)[0].tolist(), strict=True)),
@@ -145,7 +147,8 @@ def _flags(monitor: Monitor, result: Dispatch) -> Iterator[str]:
         yield f"islanding:{len(monitor.contingencies.islanding)}"
 
 
-def _names(monitor: Monitor, keys: list[int]) -> Iterator[tuple[LimitKind, str, str | None]]:
+def limit_names(monitor: Monitor, keys: list[int]) -> Iterator[tuple[LimitKind, str, str | None]]:
+    """Yield kind, branch or section, and outage of the limits with these keys."""
     rows = monitor.rows(np.array(keys, dtype=np.int64))
     ids = monitor.topology.network.branch_ids
     for kind, element, outage in zip(rows.kind, rows.element.tolist(), rows.outage.tolist(), strict=True):
@@ -167,7 +170,7 @@ def _bindings(monitor: Monitor, priced: tuple[Priced, ...], flow_mw: FloatArray)
             shadow_price=abs(limit.price_per_mwh),
         )
         for limit, (kind, name, outage), at, low, high in zip(
-            bound, _names(monitor, keys), rows.coefficients @ flow_mw, rows.low_mw, rows.high_mw, strict=True
+            bound, limit_names(monitor, keys), rows.coefficients @ flow_mw, rows.low_mw, rows.high_mw, strict=True
         )
     ]
     return tuple(sorted(found, key=lambda binding: (binding.kind, binding.id, binding.outage or "")))
@@ -175,7 +178,7 @@ def _bindings(monitor: Monitor, priced: tuple[Priced, ...], flow_mw: FloatArray)
 
 def _limits_exceeded(monitor: Monitor, priced: tuple[Priced, ...]) -> tuple[Violation, ...]:
     over = [limit for limit in priced if limit.period == 0 and abs(limit.over_mw) > _REPORTED_FROM_MW]
-    named = _names(monitor, [limit.key for limit in over])
+    named = limit_names(monitor, [limit.key for limit in over])
     found = [
         Violation(kind=kind.value, id=name, mw=abs(limit.over_mw), outage=outage)
         for limit, (kind, name, outage) in zip(over, named, strict=True)

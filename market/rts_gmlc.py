@@ -8,6 +8,7 @@ day with its ``REAL_TIME_*.csv`` and ``DAY_AHEAD_*.csv``. What is wrong in them 
 How the data are read:
     * The price of a segment is its incremental heat rate times the fuel price plus the variable cost; the cost of running at the
       minimum is the average heat rate there times the fuel price. Money is converted with :data:`CNY_PER_USD`.
+    * A start burns the heat given for a plant as cold as its least time off leaves it; there is one start cost, not three.
     * Water, wind, sun and the solar-thermal inflow are 0 MW to what the series says; rooftop PV injects what the series says.
     * The load of an area is spread over its buses in proportion to ``MW Load``; an area where no bus draws any may have no load.
     * The day-ahead data have no solar-thermal inflow: the hourly mean of the real-time series stands in.
@@ -253,12 +254,21 @@ def _unit(row: Row, area_of_bus: Mapping[str, str]) -> Unit:
             ramp_mw_per_min=row.number("Ramp Rate MW/Min", least=0.0),
             segments=segments,
             cost_at_min_per_h=cost_at_min,
+            start_cost=_start_cost(row) if control is Control.DISPATCHABLE else 0.0,
             min_up_h=row.number("Min Up Time Hr", least=0.0),
             min_down_h=row.number("Min Down Time Hr", least=0.0),
             must_run=kind == "NUCLEAR",
         )
     except CaseError as exc:
         raise row.refuse(str(exc)) from exc
+
+
+def _start_cost(row: Row) -> float:
+    """Return what a start after the least time off costs: how cold that is, the times and heats of the table say."""
+    off_h = row.number("Min Down Time Hr", least=0.0)
+    state = next((state for state in ("Cold", "Warm") if off_h >= row.number(f"Start Time {state} Hr")), "Hot")
+    fuel = row.number(f"Start Heat {state} MBTU") * row.number("Fuel Price $/MMBTU")
+    return (fuel + row.number("Non Fuel Start Cost $")) * CNY_PER_USD
 
 
 def _segments(row: Row, p_min_mw: float, p_max_mw: float, fuel_cny_per_mbtu: float, vom: float) -> tuple[Segment, ...]:

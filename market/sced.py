@@ -27,7 +27,7 @@ from market.params import ClearingParams
 from market.pricing import bus_prices
 from market.program import NotSolved, Penalties, Program, Solution
 
-__all__ = ["Dispatch", "DispatchProblem", "dispatch", "program_of"]
+__all__ = ["Dispatch", "DispatchProblem", "dispatch", "pricing_cost", "program_of"]
 
 _NEGLIGIBLE_MW = 1e-7
 
@@ -108,9 +108,7 @@ def dispatch(problem: DispatchProblem, params: ClearingParams, program: Program 
     priced_injection = injection
     apart = _price_apart(problem, shared.solution, params)
     if apart:
-        cost = problem.formulation.cost.copy()
-        cost[problem.relief.shed] = cost[problem.relief.spill] = params.pricing_balance_penalty_per_mwh
-        program.price_at(cost, params.pricing_penalties)
+        program.price_at(pricing_cost(problem, params), params.pricing_penalties)
         again = program.solve()
         if isinstance(again, NotSolved):
             return again
@@ -129,6 +127,13 @@ def dispatch(problem: DispatchProblem, params: ClearingParams, program: Program 
         price_degenerate=pricing.tied,
         settled=shared.settled and pricing.settled,
     )
+
+
+def pricing_cost(problem: DispatchProblem, params: ClearingParams) -> FloatArray:
+    """Return (n,) the costs of the columns in the pricing run."""
+    cost = problem.formulation.cost.copy()
+    cost[problem.relief.shed] = cost[problem.relief.spill] = params.pricing_balance_penalty_per_mwh
+    return cost
 
 
 def _injections(program: Program, solution: Solution) -> FloatArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -25,6 +26,7 @@ from market.rules import MarketRules
 from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
 from streams.clearing import DayAheadWanted
+from streams.dayaheadwatch import DayAheadWatch
 from streams.heldsnapshots import HeldSnapshots
 from streams.identity import identity_of
 from streams.image import AreaSnapshot
@@ -36,6 +38,7 @@ from streams.outcome import (
     clearing_records,
     day_ahead_records,
     day_ahead_result,
+    eased,
     from_before,
     from_outside,
     held_against,
@@ -262,6 +265,7 @@ class _Answer(msgspec.Struct):
     fault: str | None
     failed: ClearingFailed | None = None
     review: tuple[str, ...] = ()
+    eased: bool = False
 
 
 _ANSWERS_KEPT: Final = 16
@@ -273,17 +277,21 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
     kept = _table(app, "clearing", topics.INPUTS)
     answers = Notes(shell, kept, _Answer, _ANSWERS_KEPT)
     rules = model.grid.rules
+    watch = DayAheadWatch(model.grid.rules.zone, time.monotonic, shell.now_ns)
 
     async def noted(request: Any, event: Any, fault: str | None = None, outcome: Outcome | None = None) -> _Answer:
         failed = outcome if isinstance(outcome, ClearingFailed) and (from_outside(outcome) or from_before(outcome)) else None
         review = outcome.review if isinstance(outcome, Cleared) else ()
-        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed, review=review)
+        without = isinstance(outcome, Cleared) and outcome.eased
+        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed, review=review, eased=without)
         return await answers.note(identity_of(request), answer, event)
 
     async def computed(inputs: ClearingInputs, known: _Answer | None) -> Outcome:
         if (failed := refused(inputs, rules)) is not None:
             return failed
         # An answer that was given once is there to be computed, whatever it takes: another one would contradict it.
+        if known is not None and known.eased:
+            return eased(await asyncio.to_thread(solved, model.eased_engine, inputs))
         if hooks.solver is None or known is not None:
             return await asyncio.to_thread(solved, model.engine, inputs)
         return await hooks.solver.clear(inputs)
@@ -308,7 +316,9 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
             kept[_REFERENCE] = msgspec.json.encode(reference)
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
-        result = await asyncio.to_thread(day_ahead_result, wanted, model)
+        # The search gives the interpreter's lock away, and it ends by counted work; see market.day_ahead.QUICK.
+        result = await asyncio.to_thread(day_ahead_result, wanted, model, watch.begin(wanted.day))
+        watch.ended()
         if isinstance(result, ClearingFailed):
             where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}
             _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail, extra=where)

@@ -18,7 +18,7 @@ from ingest.points import PointTable
 from market.offers import Control, OfferBook, Unit
 from market.outcomes import Cleared, ClearingInputs
 from market.rules import MarketRules
-from market.units import NS_PER_DAY, NS_PER_H, civil_day, day_start_ns, floor_ns
+from market.units import NS_PER_DAY, civil_day, day_start_ns, floor_ns
 from streams import marketfigures
 from streams.image import GridImage
 
@@ -55,7 +55,7 @@ class DayAheadPlan:
 
     Attributes:
         day: ``YYYY-MM-DD`` in the market's zone.
-        units_on: the units that are committed in each hour.
+        units_on: the units that are committed in each of its parts, equal and as many as there are entries: hours.
         uniform_price_cny_per_mwh: load-weighted mean price of each period.
         load_mw: forecast system load of each period.
         wind_solar_mw: forecast of what wind and sun can give together in each period.
@@ -194,11 +194,11 @@ def of_period(values: Sequence[float], day: str, ts_ns: int, zone: str) -> float
 
 
 def units_off(units: Sequence[Unit], plan: DayAheadPlan | None, interval_start_ns: int, zone: str) -> tuple[str, ...]:
-    """Return the units that are not committed in the hour of the interval, sorted; none are off without a day-ahead plan."""
+    """Return the units that are not committed when the interval begins, sorted; none are off without a day-ahead plan."""
     if plan is None or civil_day(interval_start_ns, zone) != plan.day:
         return ()
-    hour = (interval_start_ns - day_start_ns(plan.day, zone)) // NS_PER_H
-    on = set(plan.units_on[min(hour, len(plan.units_on) - 1)])
+    part = (interval_start_ns - day_start_ns(plan.day, zone)) // (NS_PER_DAY // len(plan.units_on))
+    on = set(plan.units_on[min(part, len(plan.units_on) - 1)])
     return tuple(sorted(unit.id for unit in units if unit.id not in on))
 
 

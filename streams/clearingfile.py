@@ -16,6 +16,7 @@ Everything in it is optional; without the file intervals are cleared one at a ti
     storages:
       b1: {bus: "313", area: "3", charge_mw: 50, discharge_mw: 50, energy_max_mwh: 200, charge_efficiency: 0.93,
            discharge_efficiency: 0.93, offers: [[50, 280]], bids: [[50, 120]]}
+    delivery_factors: {"101": 0.97, "313": 1.02}                     # losses, where the rules price them so
     groups: {outlet-7: {members: [u1, u2], high_mw: 300}}
 
 The energy in a storage is measured by the point ``storage/<name>/mwh``, a tie-line's schedule by ``tie/<bus>/mw`` (positive into the grid).
@@ -132,6 +133,7 @@ class _FileModel(Strict):
     reserves: _Reserves = Field(default_factory=_Reserves)
     storages: dict[Name, _Storage] = Field(default_factory=dict)
     groups: dict[Name, _Group] = Field(default_factory=dict)
+    delivery_factors: dict[Name, Annotated[float, Field(gt=0, le=2)]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +146,7 @@ class ClearingSetup:
         parameters: fields of :class:`market.params.ClearingParams` that differ.
         sections: interfaces with limits.
         resources: storages, reserves and groups; of the reserve offers those that name a provider.
+        delivery: delivery factor by bus.
         everybody: products that every unit that follows a base point offers.
     """
 
@@ -152,6 +155,7 @@ class ClearingSetup:
     parameters: tuple[tuple[str, float], ...] = ()
     sections: tuple[Section, ...] = ()
     resources: Resources = Resources()
+    delivery: tuple[tuple[str, float], ...] = ()
     everybody: tuple[str, ...] = ()
 
     def params(self, base: ClearingParams) -> ClearingParams:
@@ -217,6 +221,7 @@ class _Reading:
                 reserve_offers=tuple(each for each in offers if each),
                 unit_groups=tuple(each for each in groups if each),
             ),
+            delivery=tuple(sorted(model.delivery_factors.items())),
             everybody=tuple(sorted({offer.product for offer in reserves.offers if offer.provider == EVERYBODY})),
         )
 

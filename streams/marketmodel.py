@@ -27,6 +27,7 @@ class MarketModel:
         rating_mw: continuous rating by branch.
         area_of_bus: control area by bus.
         make_engine: builds an engine that clears as ``engine`` does, elsewhere: it pickles.
+        make_eased: builds one that knows of no outage, likewise; None where the case has none.
     """
 
     grid: GridModel
@@ -37,6 +38,13 @@ class MarketModel:
     area_of_bus: dict[str, str]
     params: ClearingParams
     make_engine: Callable[[], ClearingEngine]
+    make_eased: Callable[[], ClearingEngine] | None = None
+
+    @cached_property
+    def eased_engine(self) -> ClearingEngine:
+        """The engine that knows of no outage; only results that were ``eased`` need it."""
+        assert self.make_eased is not None, "only a case with outages has eased results"
+        return self.make_eased()
 
     @cached_property
     def ties(self) -> dict[str, tuple[str, str]]:

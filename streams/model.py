@@ -63,6 +63,7 @@ def market_model(
         resources=setup.resources_of(units),
         sections=setup.sections,
         outages=setup.outages,
+        delivery=dict(setup.delivery),
     )
     rating_mw = {b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)}
     return MarketModel(
@@ -85,6 +86,7 @@ def market_model(
         ),
         engine=make_engine(),
         make_engine=make_engine,
+        make_eased=None if make_engine.keywords.get("outages") is None else partial(make_engine, outages=None),
         case=case,
         elements={b: Element(kv=float(kv)) for b, kv in zip(grid.branch_ids, grid.branch_kv, strict=True)},
         rating_mw=rating_mw,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
+import numpy as np
+
 from market.credibility import Reference, believed, reference_of
 from market.day_ahead import DayAhead, clear_day_ahead
 from market.engine import ClearingEngine
@@ -17,6 +19,7 @@ from market.gates import judged
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome, OutcomeStatus
 from market.prices import settled_price
 from market.rules import MarketRules
+from market.unitcommitment import OnProgress
 from market.units import day_start_ns
 from streams.clearing import DayAheadPlan, DayAheadWanted, plan_of
 from streams.marketmodel import MarketModel
@@ -25,6 +28,7 @@ __all__ = [
     "clearing_records",
     "day_ahead_records",
     "day_ahead_result",
+    "eased",
     "from_before",
     "from_outside",
     "held_against",
@@ -102,6 +106,14 @@ def solved(engine: ClearingEngine, inputs: ClearingInputs) -> Outcome:
         )
 
 
+def eased(outcome: Outcome) -> Outcome:
+    """Return what an engine made that was told of no outage as what it is: a degraded one."""
+    if not isinstance(outcome, Cleared):
+        return outcome
+    status = OutcomeStatus.OK_DEGRADED if outcome.status is OutcomeStatus.OK else outcome.status
+    return replace(outcome, status=status, eased=True)
+
+
 def clearing_records(outcome: Outcome, inputs: ClearingInputs, model: MarketModel) -> list[Any]:
     """Return what is sent of a completed clearing: the outcome, what the breaker is told, and where it cleared the schedule."""
     records: list[Any] = [outcome, _reported(outcome)]
@@ -110,11 +122,11 @@ def clearing_records(outcome: Outcome, inputs: ClearingInputs, model: MarketMode
     return records
 
 
-def day_ahead_result(wanted: DayAheadWanted, model: MarketModel) -> DayAhead | ClearingFailed:
-    """Make the day-ahead result that was asked for; takes seconds."""
+def day_ahead_result(wanted: DayAheadWanted, model: MarketModel, on_progress: OnProgress | None = None) -> DayAhead | ClearingFailed:
+    """Make the day-ahead result that was asked for; takes seconds, and tells ``on_progress`` how far it is."""
     assert model.case is not None, "a day-ahead result is only asked for where there is a series to make it from"
     start_ns = day_start_ns(wanted.day, model.grid.rules.zone)
-    return clear_day_ahead(model.case, model.params, start_ns=start_ns, completed_at_ns=wanted.ts_event_ns)
+    return clear_day_ahead(model.case, model.params, start_ns=start_ns, completed_at_ns=wanted.ts_event_ns, on_progress=on_progress)
 
 
 def _reported(outcome: Outcome) -> ClearingReported:
@@ -139,11 +151,11 @@ def day_ahead_records(wanted: DayAheadWanted, result: DayAhead | ClearingFailed,
     if isinstance(result, ClearingFailed):
         failed = replace(result, interval_start_ns=start_ns, completed_at_ns=now_ns)
         return [replace(_reported(failed), segment=Segment.DA)]
-    hours = range(len(result.committed))
     plan = DayAheadPlan(
         ts_event_ns=now_ns,
         day=wanted.day,
-        units_on=tuple(tuple(sorted(set(result.unit_ids) - set(result.units_off(hour)))) for hour in hours),
+        # Units are switched by the hour; four times the same would be as much again in every state that holds the plan.
+        units_on=tuple(tuple(sorted(np.array(result.unit_ids)[on].tolist())) for on in result.committed_by_hour),
         uniform_price_cny_per_mwh=tuple(result.uniform_price_per_mwh.tolist()),
         load_mw=tuple(result.load_mw.tolist()),
         wind_solar_mw=tuple(result.wind_solar_mw.tolist()),
@@ -154,6 +166,6 @@ def day_ahead_records(wanted: DayAheadWanted, result: DayAhead | ClearingFailed,
         interval_start_ns=start_ns,
         status=ClearingStatus.OK,
         completed_at_ns=now_ns,
-        price_cny_per_mwh=tuple(settled_price(float(price)) for price in result.uniform_price_per_mwh),
+        price_cny_per_mwh=tuple(settled_price(float(price)) for price in result.hourly_price_per_mwh),
     )
     return [plan, report]

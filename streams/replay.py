@@ -45,6 +45,7 @@ from streams.outcome import (
     clearing_records,
     day_ahead_records,
     day_ahead_result,
+    eased,
     from_before,
     from_outside,
     held_against,
@@ -371,7 +372,9 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
             outcome = known
         else:
             rules = model.grid.rules
-            computed = refused(record, rules) or marked(solved(model.engine, record), record, rules)
+            without = isinstance(known, Cleared) and known.eased
+            cleared = eased(solved(model.eased_engine, record)) if without else solved(model.engine, record)
+            computed = refused(record, rules) or marked(cleared, record, rules)
             outcome, reference = held_against(computed, record, last, model)
             if last is None:
                 # Where the recording begins, nobody knows what the first result was held against.

@@ -25,7 +25,7 @@ from typing import BinaryIO, Final
 
 from market.engine import ClearingEngine
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
-from streams.outcome import solved
+from streams.outcome import eased, solved
 from streams.solverframes import HEADER_BYTES, Answer, decode_request, encode, length_of
 
 __all__ = ["main"]
@@ -47,14 +47,14 @@ def main() -> None:
     _bounded(int(sys.argv[1]) << 20)
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
-    make_engine = pickle.loads(requests.get())  # noqa: S301 (written by our own service, through a pipe of its own)
+    make_engine, make_eased = pickle.loads(requests.get())  # noqa: S301 (written by our own service, through a pipe of its own)
     engine: ClearingEngine = make_engine()
     gc.collect()
     gc.freeze()
     _tell(answers, Answer(number=0))
     while True:
         request = decode_request(requests.get())
-        outcome = _cleared(engine, request.inputs)
+        outcome = eased(_cleared(make_eased(), request.inputs)) if request.eased else _cleared(engine, request.inputs)
         _tell(
             answers,
             Answer(

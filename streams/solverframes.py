@@ -28,10 +28,11 @@ class BadFrame(Exception):
 
 
 class Request(msgspec.Struct):
-    """Clear these inputs."""
+    """Clear these inputs; ``eased`` with the engine that knows of no outage."""
 
     number: int
     inputs: ClearingInputs
+    eased: bool = False
 
 
 class Answer(msgspec.Struct):

@@ -7,9 +7,10 @@ long that may take is :class:`SolverLimits`, the ladder of an interval::
     first try ── soft deadline ──▶ killed, a new process ── hard stop ──▶ killed: ClearingFailed(SOLVER_TIMEOUT)
        └── died ──▶ a new process ── died again ──▶ ClearingFailed(SOLVER_STATUS), with exit code or signal
 
-Both tries are the same official run, so that an answer is the same whichever gave it: what the second one helps against is a process
-that is stuck or was killed, not a program that is hard. Every failure that ends here names all that was tried. It depends on the
-machine, so it is noted and recorded as a fact, and a replay takes it as recorded (:mod:`streams.replay`).
+Where the case has outages to be secured against, the try after a soft deadline is made without them, and its result says so
+(``Cleared.eased``). Otherwise both tries are the same official run, and an answer is the same whichever gave it: what the second one
+helps against then is a process that is stuck or was killed, not a program that is hard. Every failure that ends here names all that was
+tried. It depends on the machine, so it is noted and recorded as a fact, and a replay takes it as recorded (:mod:`streams.replay`).
 
 A process that dies while nobody asks is begun again at once, then after waiting times that double.
 
@@ -114,14 +115,22 @@ class SolverProcess:
     Args:
         make_engine: builds the engine, in the process; must pickle (a function of a module with its arguments).
         limits: how long and how much.
+        make_eased: builds one that knows of no outage, likewise; None where the case has none.
         command: what is run; the memory bound follows as an argument.
 
     Attributes:
         health: what became of it so far.
     """
 
-    def __init__(self, make_engine: Callable[[], ClearingEngine], limits: SolverLimits, command: Sequence[str] = COMMAND) -> None:
-        self._engine = framed(pickle.dumps(make_engine, protocol=5))
+    def __init__(
+        self,
+        make_engine: Callable[[], ClearingEngine],
+        limits: SolverLimits,
+        command: Sequence[str] = COMMAND,
+        make_eased: Callable[[], ClearingEngine] | None = None,
+    ) -> None:
+        self._engine = framed(pickle.dumps((make_engine, make_eased), protocol=5))
+        self._may_ease = make_eased is not None
         self._limits = limits
         self._command = (*command, str(limits.memory_mb))
         self.health = SolverHealth()
@@ -179,7 +188,8 @@ class SolverProcess:
             until_s = hard_s if each == _TRIES else min(hard_s, began_s + self._limits.retry_after_s)
             try:
                 async with asyncio.timeout_at(until_s):
-                    outcome = await self._answered(inputs)
+                    late = bool(tried) and reason is FailureReason.SOLVER_TIMEOUT
+                    outcome = await self._answered(inputs, eased=late and self._may_ease)
             except TimeoutError:
                 who = "a process" if self._process is None else f"process {self._process.pid}"
                 tried.append(f"try {each}: {who} gave no answer in {loop.time() - began_s:.1f} s and was killed")
@@ -208,7 +218,7 @@ class SolverProcess:
             detail=f"{'; '.join(tried)} (hard stop {self._limits.hard_stop_s:g} s)",
         )
 
-    async def _answered(self, inputs: ClearingInputs) -> Outcome:
+    async def _answered(self, inputs: ClearingInputs, *, eased: bool) -> Outcome:
         """Ask the process, with a new one first where there is none.
 
         Raises:
@@ -216,7 +226,7 @@ class SolverProcess:
         """
         process = self._process or await self._begun()
         self._numbers += 1
-        await self._say(process, encode(Request(number=self._numbers, inputs=inputs)))
+        await self._say(process, encode(Request(number=self._numbers, inputs=inputs, eased=eased)))
         answer = await self._hear(process, self._numbers)
         if (outcome := answer.outcome) is None:
             return await self._gave_up("answered without an outcome")

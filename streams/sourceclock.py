@@ -26,11 +26,11 @@ long), and one wrong clock among several behind the same server.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ingest.frame import TelemetryFrame, decode_frame, encode_frame

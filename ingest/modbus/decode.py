@@ -21,10 +21,10 @@ from ingest.frame import point_id
 from ingest.modbus.companions import Companions, Told, companion_spans
 from ingest.modbus.deviceclock import holds, time_at
 from ingest.modbus.interpret import Interpreter, is_plain
-from ingest.modbus.layout import all_good, layout_of
+from ingest.modbus.layout import layout_of
 from ingest.modbus.plan import Block, Span
 from ingest.modbus.wholenumbers import WholeNumbers, byte_offsets, digits_of, integer_at
-from ingest.quality import BAD_DATA_UNAVAILABLE, is_bad
+from ingest.quality import BAD_DATA_UNAVAILABLE, all_good, is_bad
 from ingest.sourcetime import NO_TIME
 from market.errors import UnitError
 

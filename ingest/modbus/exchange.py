@@ -9,6 +9,7 @@ from typing import Protocol
 from ingest.errors import DeviceError, DeviceSilent
 from ingest.modbus.frames import Request, encode_adu
 from ingest.source import Source
+from market.units import NS_PER_S
 
 __all__ = ["Exchange", "Link", "ask_first"]
 
@@ -24,6 +25,7 @@ class Exchange:
     Attributes:
         adu_tail: what goes out behind the transaction number, over Modbus/TCP.
         reply_head, reply_bytes: what stands behind the transaction number of a good reply to a read, and how long all of it is.
+        timeout_ns: as ``timeout_s``.
         sent_ns: event time at which it was sent.
         took_ns: wall time from sending to the reply; 0 where others were on their way and it says little.
         was_ahead: whether others were owed when it was sent.
@@ -38,6 +40,7 @@ class Exchange:
         "sent_ns",
         "sent_wall_ns",
         "source",
+        "timeout_ns",
         "timeout_s",
         "took_ns",
         "was_ahead",
@@ -49,6 +52,7 @@ class Exchange:
         self.request = request
         self.source = source
         self.timeout_s = timeout_s
+        self.timeout_ns = int(timeout_s * NS_PER_S)
         self.done = done
         self.adu_tail = encode_adu(0, request.unit, request.pdu)[2:]
         self.reply_head: bytes | None = None
@@ -70,17 +74,16 @@ class Link(Protocol):
         ...
 
     @property
-    def is_idle(self) -> bool:
-        """Whether a request would be sent at once, and alone."""
-        ...
-
-    @property
     def depth(self) -> int:
         """How many requests may be on their way."""
         ...
 
     def submit(self, exchange: Exchange, *, first: bool = False) -> DeviceSilent | None:
         """Queue a request; returns why it is not taken, where the link is known to be down."""
+        ...
+
+    def ask_if_idle(self, exchange: Exchange) -> bool:
+        """Take a request where it is sent at once, and alone; returns whether it was taken."""
         ...
 
     def withdraw(self, exchange: Exchange) -> bool:

@@ -23,22 +23,13 @@ from ingest.devices import DATA_TYPES, DataType, Kind, ModbusPoint, Order
 from ingest.modbus.interpret import replaces_type
 from ingest.modbus.plan import Block
 from ingest.modbus.wholenumbers import byte_offsets, run_of
-from ingest.quality import GOOD
 
-__all__ = ["Layout", "all_good", "layout_of"]
+__all__ = ["Layout", "layout_of"]
 
 _Places = NDArray[np.int64] | slice
 """Places in a column, as a slice where they follow each other."""
 
 _LAYOUTS_MAX: Final = 4096
-
-
-@cache
-def all_good(n: int) -> NDArray[np.uint32]:
-    """Return (n,) Good, which cannot be written to: all frames of that many good samples share it."""
-    good = np.full(n, GOOD, dtype=np.uint32)
-    good.flags.writeable = False
-    return good
 
 
 @cache

@@ -74,7 +74,7 @@ class ModbusLink:
     """
 
     _asks_at_once = True
-    """Whether a request over an idle connection needs no look at anything else."""
+    """Whether a request over an idle connection needs no look at anything else: nobody is silent, no pause was ever due."""
 
     def __init__(self, address: Address, turns: Turns, manners: Manners | None = None) -> None:
         self.address = address
@@ -108,12 +108,6 @@ class ModbusLink:
         return self._wire is not None and self._wire.is_open
 
     @property
-    def is_idle(self) -> bool:
-        """Whether a request would be sent at once, and alone."""
-        wire = self._wire
-        return wire is not None and wire.is_open and not wire.owed and not self._queue and (not self._free_ns or self._is_free())
-
-    @property
     def depth(self) -> int:
         """How many requests may be on their way."""
         return self._depth
@@ -132,15 +126,22 @@ class ModbusLink:
             # Behind the writes that wait: of two set-points the later one must stand in the end.
             writes = (place for place in range(len(self._queue), 0, -1) if not self._queue[place - 1].request.is_read)
             self._queue.insert(next(writes, 0), exchange)
-        elif self._asks_at_once and self._free_ns == 0 and self.is_idle:
-            assert self._wire is not None
-            self._send(self._wire, exchange)
-            self._watch()
-            return None
         else:
             self._queue.append(exchange)
         self._pump()
         return None
+
+    def ask_if_idle(self, exchange: Exchange) -> bool:
+        """Take a request where it is sent at once, and alone; returns whether it was taken."""
+        wire = self._wire
+        if wire is None or not wire.is_open or wire.owed or self._queue or (self._free_ns and not self._is_free()):
+            return False
+        if not self._asks_at_once or self._free_ns or self._share.silent:
+            return self.submit(exchange) is None
+        self._send(wire, exchange)
+        if exchange.sent_wall_ns + exchange.timeout_ns < self._look_ns:
+            self._watch()
+        return True
 
     def withdraw(self, exchange: Exchange) -> bool:
         """Take back a request that is still queued; returns whether it was."""
@@ -333,7 +334,7 @@ class ModbusLink:
     def _late_ns(self, wire: Wire) -> int:
         """Return the wall time from which the reply that is due first is late, ns."""
         head = next(iter(wire.owed.values()))
-        return max(head.sent_wall_ns, wire.heard_ns) + int(head.timeout_s * NS_PER_S)
+        return max(head.sent_wall_ns, wire.heard_ns) + head.timeout_ns
 
     def _look(self, now_ns: int) -> None:
         """Look whether the first of what is owed is late."""
@@ -360,7 +361,7 @@ class ModbusLink:
             self._depth, self._depth_max, self._blamed = self._deep_before, _DEPTH_MAX, None
             self._shallows -= 1
         self._silences += 1
-        self._waited_ns = int(head.timeout_s * NS_PER_S)
+        self._waited_ns = head.timeout_ns
         # Also before a line is opened anew: what is owed on a serial line comes all the same.
         self._doubt(wire, head)
         self._missed(head)
@@ -425,7 +426,7 @@ class ModbusLink:
         wire.owed.clear()
         if owed and self.address.is_serial:
             # A line that is opened again at once still carries what is owed.
-            self._waited_ns = max(int(each.timeout_s * NS_PER_S) for each in owed)
+            self._waited_ns = max(each.timeout_ns for each in owed)
             self.unsure(wire, why)
         if self._wire is wire:
             self._wire = None

@@ -47,8 +47,6 @@ class ReferenceLink:
     """The connection to one address, by pymodbus's client; used like :class:`ingest.modbus.link.ModbusLink`."""
 
     depth: Final = 1
-    is_idle: Final = False
-    """Never asked on the short way: what it is to be compared with is the long one."""
 
     def __init__(self, address: Address, turns: Turns, manners: Manners | None = None) -> None:
         self.address = address
@@ -79,6 +77,10 @@ class ReferenceLink:
         if self._working is None:
             self._working = asyncio.get_running_loop().create_task(self._work(), name=f"reference-{self.address}")
         return None
+
+    def ask_if_idle(self, exchange: Exchange) -> bool:
+        """Take nothing on the short way: what this is to be compared with is the long one."""
+        return False
 
     def withdraw(self, exchange: Exchange) -> bool:
         """Take back a request that is still queued; returns whether it was."""

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from ingest.clock import Clock
 from ingest.errors import DeviceError
 from ingest.modbus.exchange import Exchange, Link
-from ingest.modbus.layout import Layout, all_good
+from ingest.modbus.layout import Layout
 from ingest.modbus.reading import Reader
-from ingest.quality import BAD_DATA_UNAVAILABLE
+from ingest.quality import BAD_DATA_UNAVAILABLE, all_good
 from ingest.source import Source
 
 __all__ = ["Harvest", "SteadyPoll"]
@@ -135,14 +135,15 @@ class SteadyPoll:
 
     def begin(self, now_ns: int) -> bool:
         """Ask, if it is due and can be done at once; returns whether it was."""
-        if now_ns < self._reader.group.due_ns or self.left <= 0 or not self._link.is_idle:
+        if now_ns < self._reader.group.due_ns or self.left <= 0:
             return False
-        self.left -= 1
         self._exchange.done = self._done
         self.is_out = True
-        if self._link.submit(self._exchange) is not None:
+        if not self._link.ask_if_idle(self._exchange):
             self.is_out = False
-        return self.is_out
+            return False
+        self.left -= 1
+        return True
 
     def abandon(self) -> None:
         """Publish nothing of what is under way."""

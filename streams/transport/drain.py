@@ -191,7 +191,8 @@ class Drain:
         if not records or self.should_stop:
             return
         if not self.flow_active:
-            await self._rewind()
+            # A rebalance has just begun. Going back now would get in the way of the seeks of recovery, and could come after them.
+            self._passed_over = True
             return
         for tp in records:
             app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -199,7 +200,8 @@ class Drain:
         for tp, record in self.scheduler.iterate(records):
             if not self.flow_active or app.consumer_generation_id != generation:
                 return
-            if app.rebalancing and not self._is_changelog_tp(tp):
+            if (app.rebalancing or self._passed_over) and not self._is_changelog_tp(tp):
+                # What lies behind a record that was passed over waits for it, also where the rebalance has ended during this fetch.
                 self._passed_over = True
             elif active is None or tp in active or tp in self._buffered_partitions:
                 await self._deliver(tp, self._to_message(tp, record))

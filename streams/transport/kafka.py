@@ -18,6 +18,10 @@ A commit also tells whether this worker still is what it believes to be: the bro
 another one. Faust ends the app where that happens, and where a rebalance leaves nothing to commit; here the commit is not done, and the
 assignment that follows says what to do. :meth:`Consumer.confirm` asks the same question of a single partition.
 
+A fetch that waits may wait through a whole rebalance, and end after the recovery of the tables has sought the changelogs and before it
+lets records flow. What it brings then is delivered to nobody, but aiokafka counts it as read. Nothing more is ever written to the changelog
+of a worker that died, so that the one which takes over waited for its state for ever. Here such a fetch leaves every position where it was.
+
 ``exactly_once`` is refused.
 """
 
@@ -106,6 +110,18 @@ async def _committed(thread: Any, offsets: Mapping[TP, int]) -> bool:
     return True
 
 
+async def _fetched(consumer: Any, thread: Any, partitions: frozenset[TP] | None, wait_s: float) -> Mapping[Any, list[Any]]:
+    """Fetch, on the thread of aiokafka's consumer: its next records by partition; none, and none skipped, while the flow is stopped."""
+    source = thread._ensure_consumer()
+    found: Mapping[Any, list[Any]] = await thread._fetch_records(source, partitions, timeout=wait_s, max_records=source._max_poll_records)
+    if consumer.flow_active:
+        return found
+    # Nothing is awaited since the records were taken, so no seek of recovery can come in between, to be overruled here.
+    for place, records in found.items():
+        source.seek(place, records[0].offset)
+    return {}
+
+
 class Consumer(Drain, aiokafka.Consumer):  # type: ignore[misc]
     """Faust's aiokafka consumer with our fetch loop."""
 
@@ -117,6 +133,10 @@ class Consumer(Drain, aiokafka.Consumer):  # type: ignore[misc]
             await self.crash(exc)
             return False
         return done
+
+    async def _getmany(self, active_partitions: frozenset[TP] | None, timeout: float) -> Mapping[Any, list[Any]]:  # noqa: ASYNC109
+        found: Mapping[Any, list[Any]] = await self._thread.call_thread(_fetched, self, self._thread, active_partitions, timeout)
+        return found
 
     async def confirm(self, tp: TP, offset: int) -> bool:
         """Whether the broker takes it from this worker that a partition was dealt with up to before ``offset``.

@@ -220,7 +220,7 @@ def test_the_server_stops_although_somebody_watches():
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET /api/stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-        await asyncio.wait_for(server.stop(), 3.0)
+        await asyncio.wait_for(server.stop(), 30.0)
         assert b"data: " in await reader.read()
         writer.close()
 

@@ -66,7 +66,7 @@ def test_every_query_of_every_panel_is_answered(server: Influxd, panel: Panel) -
         took_s = time.perf_counter() - began_s
         assert found, query.influxql
         assert any(value is not None for series in found for value in values(series)), query.influxql
-        assert took_s < 0.2, f"{took_s:.3f} s: {query.influxql}"
+        assert took_s < 2.0, f"{took_s:.3f} s: {query.influxql}"
 
 
 @pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.columns], ids=lambda panel: panel.title.en)

@@ -41,8 +41,8 @@ def test_interrupted_demo_stops_cleanly_and_goes_on(tmp_path: Path) -> None:
         assert demo.reaches(START + 60 * 10**9)
         demo.process.send_signal(signal.SIGINT)
         began_s = time.monotonic()
-        demo.process.communicate(timeout=20)
-        assert time.monotonic() - began_s < 10
+        demo.process.communicate(timeout=60)
+        assert time.monotonic() - began_s < 30
         assert demo.process.returncode == 130
         reached_ns = START + 60 * 10**9
     with DemoProcess(tmp_path, "--speed", "60", "--until", "14:04") as again:

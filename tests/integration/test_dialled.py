@@ -104,7 +104,7 @@ def test_who_is_not_in_the_list_is_turned_away_and_kept_with_the_remedy(caplog: 
             for greeting, closed in ((b"DTU other\r\n", True), (b"DTU other\r\n", True), (b"GET / HTTP/1.1\r\n", True), (b"DTU ", False)):
                 async with dialling(port, greeting=greeting) as dtu:
                     if closed:
-                        await asyncio.wait_for(dtu.closed.wait(), 5)
+                        await asyncio.wait_for(dtu.closed.wait(), 30)
             async with dialling(port):
                 await out.until(lambda: out.is_good("1/0"), "who is in the list is let in")
             own = health(gateway, f"modbus+listen://127.0.0.1:{port}")
@@ -126,7 +126,7 @@ def test_of_two_sockets_of_one_id_the_newer_wins_once_it_answers(framing: Framin
         async with running(*meters(port, framing, 1, 2)) as (gateway, out), dialling(port, framing) as older:
             await out.until(lambda: out.is_good("1/0") and out.is_good("2/0"), "the older is read")
             async with dialling(port, framing) as newer:
-                await asyncio.wait_for(older.closed.wait(), 5)
+                await asyncio.wait_for(older.closed.wait(), 30)
                 before = len(newer.asked)
                 await out.until(lambda: len(newer.asked) > before + 10, "the newer is read")
                 assert not newer.closed.is_set()
@@ -146,7 +146,7 @@ def test_a_second_socket_that_answers_nothing_leaves_the_first_in_charge(framing
             await out.until(lambda: out.is_good("1/0"), "the first is read")
             async with dialling(port, framing, answer=lambda unit, plain: None) as newer:
                 await out.until(lambda: bool(newer.asked), "the second is asked")
-                await asyncio.wait_for(newer.closed.wait(), 10)
+                await asyncio.wait_for(newer.closed.wait(), 30)
                 before = len(older.asked)
                 await out.until(lambda: len(older.asked) > before + 5 and out.is_good("1/0"), "the first is read again")
                 assert not older.closed.is_set()
@@ -345,7 +345,7 @@ def test_another_list_leaves_the_socket_of_a_device_whose_other_meters_stay_as_t
             assert not dtu.closed.is_set()
             assert all_right(out)
             await gateway.relist(PointList(()))
-            await asyncio.wait_for(dtu.closed.wait(), 5)
+            await asyncio.wait_for(dtu.closed.wait(), 30)
             with pytest.raises(ConnectionRefusedError):
                 await Dtu(framing, lambda unit, plain: plain).dial(port, b"DTU dtu\r\n", None)
 
@@ -361,9 +361,9 @@ def test_devices_are_received_in_another_way_at_the_same_port_once_the_list_says
             async with dialling(port) as older:
                 await out.until(lambda: out.is_good("1/0"), "it is read")
                 await gateway.relist(PointList(tuple(after)))
-                await asyncio.wait_for(older.closed.wait(), 5)
+                await asyncio.wait_for(older.closed.wait(), 30)
             async with dialling(port) as stranger:
-                await asyncio.wait_for(stranger.closed.wait(), 5)
+                await asyncio.wait_for(stranger.closed.wait(), 30)
             out.samples["1/0"].clear()
             async with dialling(port, greeting=b"NEW dtu\r\n"):
                 await out.until(lambda: out.is_good("1/0"), "it is read by its new name")

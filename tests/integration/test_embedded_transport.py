@@ -350,13 +350,13 @@ def test_a_stop_waits_for_the_record_in_work_and_not_for_those_nobody_began(tmp_
         await pair.app.start()
         for value in sent:
             await (await pair.topic.send(value=value))
-        await asyncio.wait_for(pair.begun.wait(), 10)
+        await asyncio.wait_for(pair.begun.wait(), 60)
         await eventually_async("the quick agent to be done", lambda: pair.quick == sent)
         stopping = asyncio.create_task(pair.app.stop())
         await asyncio.sleep(0.2)
         assert not stopping.done(), "a record is in work"
         pair.go_on.set()
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 60)
         assert pair.slow == sent[:1]
 
     async def goes_on() -> None:
@@ -364,7 +364,7 @@ def test_a_stop_waits_for_the_record_in_work_and_not_for_those_nobody_began(tmp_
         pair.go_on.set()
         await pair.app.start()
         await eventually_async("the slow agent to catch up", lambda: pair.slow[-2:] == sent[1:])
-        await asyncio.wait_for(pair.app.stop(), 5)
+        await asyncio.wait_for(pair.app.stop(), 60)
 
     asyncio.run(stopped_behind())
     asyncio.run(goes_on())

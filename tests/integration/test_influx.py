@@ -298,7 +298,7 @@ def test_the_event_loop_is_never_held_up(server: Influxd, bucket: str, spool: Sp
 
     asyncio.run(story())
     assert count(server, bucket) == 200_000
-    assert longest_s < 0.25
+    assert longest_s < 1.0
 
 
 PRODUCER = """

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.kit.eventually import eventually
 from tests.kit.kafka import Broker, broker
-from tests.kit.workers import APP_ID, CHANGELOG, INPUTS, OUTPUTS, Job, expected_total, running
+from tests.kit.workers import APP_ID, CHANGELOG, INPUTS, OUTPUTS, Job, Worker, expected_total, running
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]  # a broker takes up to ten seconds to start
 
@@ -18,6 +19,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]  # a broker takes up to
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     with broker(tmp_path_factory.mktemp("kafka")) as server:
         yield server
+
+
+def _totals(server: Broker) -> dict[str, tuple[int, int]]:
+    """The table as it is when every input that the broker has is added up."""
+    last: dict[str, int] = {}
+    for _, _, _, value in server.records(INPUTS):
+        key, seq = (value or b"").decode().split(":")
+        last[key] = max(last.get(key, -1), int(seq))
+    return {key: (seq, expected_total(key, seq)) for key, seq in last.items()}
 
 
 def test_a_killed_worker_comes_back_at_once_and_loses_nothing(kafka: Broker, tmp_path: Path) -> None:
@@ -36,15 +46,11 @@ def test_a_killed_worker_comes_back_at_once_and_loses_nothing(kafka: Broker, tmp
     with running(Job(broker=job.broker, notes=job.notes)) as worker:
         worker.ready()
         assert worker.state["generation"] == generation, "static membership: it is the same member, and nothing is rebalanced"
-        last: dict[str, int] = {}
-        for _, _, _, value in kafka.records(INPUTS):
-            key, seq = (value or b"").decode().split(":")
-            last[key] = max(last.get(key, -1), int(seq))
-        assert sum(seq + 1 for seq in last.values()) >= accepted
-        expected = {key: (seq, expected_total(key, seq)) for key, seq in last.items()}
+        expected = _totals(kafka)
+        assert sum(seq + 1 for seq, _ in expected.values()) >= accepted
         eventually("every input is added up", lambda: worker.totals == expected, 60)
         assert worker.state["gaps"] == 0
-        wanted = {f"{key}:{seq}:{expected_total(key, seq)}".encode() for key, end in last.items() for seq in range(end + 1)}
+        wanted = {f"{key}:{seq}:{expected_total(key, seq)}".encode() for key, (end, _) in expected.items() for seq in range(end + 1)}
         assert {value for _, _, _, value in kafka.records(OUTPUTS)} == wanted, "each output, with the same content each time"
         assert worker.terminate() == 0, worker.log.read_text()
 
@@ -53,3 +59,25 @@ def test_a_killed_worker_comes_back_at_once_and_loses_nothing(kafka: Broker, tmp
     assert kept["retention.ms"] == "-1", "a topic without a retention is kept, as on the embedded log"
     assert kafka.config(CHANGELOG)["cleanup.policy"] == "compact"
     assert int(kafka.config(CHANGELOG)["segment.ms"]) <= 3_600_000
+
+
+def test_a_worker_that_takes_over_recovers_on_a_machine_that_is_busy_with_other_things(tmp_path: Path) -> None:
+    """A fetch that waited through the rebalance ends when recovery has sought the changelogs: what it brings is not lost to recovery.
+
+    The changelogs of a worker that died get no further record, so that its successor would wait for them for ever.
+    """
+    with broker(tmp_path / "broker") as server, ExitStack() as crew:
+
+        def begun(name: str, feed: int) -> Worker:
+            notes = str(tmp_path / name)
+            return crew.enter_context(running(Job(f"kafka://{server.address}", notes, name, feed, lingers_s=0.2)))
+
+        first, second = begun("worker-1", 0), begun("worker-2", 10**9)
+        for worker in (first, second):
+            worker.ready()
+        eventually("both have a part of the inputs", lambda: all(worker.state["processed"] for worker in (first, second)), 60)
+        second.kill()
+        expected = _totals(server)
+        eventually("the other one goes on where it was", lambda: first.totals == expected, 120)
+        assert first.state["gaps"] == 0
+        assert first.terminate() == 0, first.log.read_text()

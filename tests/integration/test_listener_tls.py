@@ -65,7 +65,7 @@ async def turned_away(port: int, context: ssl.SSLContext | None, greeting: bytes
     dtu = Dtu(Framing.RTU, lambda unit, plain: plain)
     try:
         await dtu.dial(port, greeting, context)
-        await asyncio.wait_for(dtu.closed.wait(), 5)
+        await asyncio.wait_for(dtu.closed.wait(), 30)
     except (ssl.SSLError, ConnectionError):
         pass
     await dtu.hang_up()

@@ -291,7 +291,7 @@ def test_senders_wait_before_deliveries_do_and_a_failure_lets_all_go(tmp_path: P
             link.log.append("t", 0, None, BIG)
             await eventually_async("the log is stalled", lambda: link.log.stalled is not None)
             sender = asyncio.create_task(link.ebb())
-            await asyncio.wait_for(link.ebb(delivery=True), 5)
+            await asyncio.wait_for(link.ebb(delivery=True), 30)
             assert not sender.done()
             ticket = link.log.append("t", 0, None, BIG).ticket
             delivery = asyncio.create_task(link.ebb(delivery=True))
@@ -300,7 +300,7 @@ def test_senders_wait_before_deliveries_do_and_a_failure_lets_all_go(tmp_path: P
             assert not delivery.done()
             assert not waits.done()
             link.stopping()
-            await asyncio.wait_for(asyncio.gather(sender, delivery), 5)
+            await asyncio.wait_for(asyncio.gather(sender, delivery), 30)
             with pytest.raises(StoreError, match="the disk is full"):
                 await waits
         link.close()

@@ -236,7 +236,7 @@ def test_a_stop_does_not_wait_for_a_sink_that_is_away_and_nothing_passes_it_by(t
         run.hooks.observers = (Away(),)
         await run.app.start()
         await run.until(1)
-        await asyncio.wait_for(run.app.stop(), 10)
+        await asyncio.wait_for(run.app.stop(), 60)
 
     async def back() -> Seen:
         async with MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON + 2 * NS_PER_MIN) as run:

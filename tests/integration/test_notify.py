@@ -127,19 +127,18 @@ def test_a_webhook_that_hangs_delays_neither_the_log_nor_the_next_alert(engine: 
         return web.Response()
 
     async def story(dispatcher: Dispatcher, _: Scripted) -> None:
-        began_s = time.monotonic()
         await dispatcher.put(alert("stuck"))
         await dispatcher.put(alert("next"))
         await delivered(dispatcher, 1)
         await eventually_async("the log", lambda: dispatcher.status["log"].delivered == 2)
-        assert time.monotonic() - began_s < 0.3
+        assert dispatcher.status["webhook"].undeliverable == 0, "the one that hangs is still being tried"
         await eventually_async("all attempts", lambda: dispatcher.status["webhook"].undeliverable == 1)
 
-    dispatch(engine, answer, story, LogChannel(), timeout_s=0.3)
+    dispatch(engine, answer, story, LogChannel(), timeout_s=1.0)
     rows = {(row.alert_id, row.channel): row for row in Outbox(engine).deliveries()}
     assert rows["next", "webhook"].attempts == 1
     assert rows["stuck", "webhook"].state is DeliveryState.UNDELIVERABLE
-    assert rows["stuck", "webhook"].reply.endswith("did not answer within 0.3 s")
+    assert rows["stuck", "webhook"].reply.endswith("did not answer within 1 s")
 
 
 def test_a_webhook_that_is_away_is_tried_until_it_is_given_up(engine: sa.Engine) -> None:

@@ -144,7 +144,7 @@ def test_a_connection_that_is_mute_for_six_seconds_leaves_no_gap(monkeypatch: py
                 await asyncio.sleep(6.0)
                 assert out.is_bad("v0")
                 line.mend()
-                await out.until(lambda: is_filled(out), "the gap is filled", within_s=20)
+                await out.until(lambda: is_filled(out), "the gap is filled", within_s=60)
                 replays = await assert_exact(out, port, ["v0", "v1", "v2"])
                 assert replays >= 3 * 50
                 [health] = gateway.health()
@@ -167,7 +167,7 @@ def test_a_server_that_was_killed_and_kept_its_history_leaves_no_gap() -> None:
                 first.close()
                 await asyncio.sleep(2.0)
                 with node_opcua(port, historyMs=HISTORY_MS, namespaces=["urn:test:other", PLANT]):
-                    await out.until(lambda: is_filled(out), "the gap is filled", within_s=20)
+                    await out.until(lambda: is_filled(out), "the gap is filled", within_s=60)
                     assert await assert_exact(out, port, ["v0", "v1", "v2"]) >= 3 * 20
                     assert gateway.health()[0].refused == {}
 
@@ -187,7 +187,7 @@ def test_a_server_that_was_frozen_and_makes_up_for_it_leaves_no_gap() -> None:
                 assert out.is_bad("v0")
                 os.kill(server.process.pid, signal.SIGCONT)
                 woken = time.time_ns()
-                await out.until(lambda: times_ns(out, "v2", replayed=False)[-1] > woken + 3 * NS_PER_S, "it counts on", within_s=20)
+                await out.until(lambda: times_ns(out, "v2", replayed=False)[-1] > woken + 3 * NS_PER_S, "it counts on", within_s=60)
                 await assert_whole(out, port, ["v0", "v1", "v2"])
                 assert set(gateway.health()[0].refused) <= {"queue_overflow"}
 
@@ -204,7 +204,7 @@ def test_a_gap_is_filled_no_further_back_than_was_asked_for() -> None:
                 line.cut()
                 await asyncio.sleep(5.0)
                 line.mend()
-                await out.until(lambda: is_filled(out), "the gap is filled", within_s=20)
+                await out.until(lambda: is_filled(out), "the gap is filled", within_s=60)
                 replayed = times_ns(out, "v0", replayed=True)
                 assert len(replayed) == 2 * NS_PER_S // PERIOD_NS - 1
                 assert gateway.health()[0].refused == {"beyond_backfill": 1}
@@ -220,7 +220,7 @@ def test_what_ran_over_in_the_servers_queue_is_filled_in_too() -> None:
             points = (ua_point("v0", value_node(0), sampling_ns=0, queue=2),)
             device = ua_device(port, *points, publish_ns=NS_PER_S, backfill_ns=60 * NS_PER_S)
             async with running(device) as (gateway, out):
-                await out.until(lambda: len(times_ns(out, "v0", replayed=True)) > 30, "the gaps are filled", within_s=20)
+                await out.until(lambda: len(times_ns(out, "v0", replayed=True)) > 30, "the gaps are filled", within_s=60)
                 replayed, live = times_ns(out, "v0", replayed=True), times_ns(out, "v0", replayed=False)
                 whole = sorted(replayed + [at_ns for at_ns in live if live[0] < at_ns <= max(replayed)])
                 assert whole == await history_ns(port, "v0", live[0], max(replayed) + 1)
@@ -238,7 +238,7 @@ def test_a_server_without_history_is_left_in_peace(caplog: pytest.LogCaptureFixt
             async with cable(port) as line, running(plant(line.port, 2)) as (gateway, out):
                 await out.until(lambda: len(out.good("v0")) > 10, "it counts")
                 line.cut()
-                await out.until(lambda: out.is_bad("v0"), "its silence is seen", within_s=10)
+                await out.until(lambda: out.is_bad("v0"), "its silence is seen", within_s=60)
                 line.mend()
                 told = len(out.good("v1"))
                 await out.until(lambda: len(out.good("v1")) > told + 20, "it counts on")

@@ -116,14 +116,14 @@ def test_a_service_goes_on_with_an_edited_list_from_the_registers_to_the_board(t
                 done = await asyncio.to_thread(service.reload)
                 assert (done.returncode, done.stdout) == (0, "applied; devices: 0 changed, 1 added, 0 removed, 1 kept\n"), done.stderr
                 # The new device is known everywhere: nothing of it is a dead letter, and the board shows it.
-                await eventually_async("b is on the board", lambda: (service.source("b") or {}).get("good") == 1, 20)
+                await eventually_async("b is on the board", lambda: (service.source("b") or {}).get("good") == 1, 60)
                 service.write(a, c)
                 process.send_signal(signal.SIGHUP)
-                await eventually_async("b has both points", lambda: (service.source("b") or {}).get("good") == 2, 20)
+                await eventually_async("b has both points", lambda: (service.source("b") or {}).get("good") == 2, 60)
                 assert service.source("a") is not None
                 service.write(a)
                 assert (await asyncio.to_thread(service.reload)).returncode == 0
-                await eventually_async("b is no longer on the board", lambda: service.source("b") is None, 20)
+                await eventually_async("b is no longer on the board", lambda: service.source("b") is None, 60)
                 assert service.metric("dead_letters_total") == 0
                 assert service.metric("device_reconnects_total", device="a") == 0
                 assert one.connections == 1
@@ -158,11 +158,11 @@ def test_a_list_that_cannot_be_taken_over_is_refused_and_the_service_goes_on(tmp
                 assert "area 2 is new" in done.stderr
                 assert "area 1 has no device any more" in done.stderr
                 asked = len(one.asked)
-                await eventually_async("it reads on", lambda: len(one.asked) > asked + 3, 20)
+                await eventually_async("it reads on", lambda: len(one.asked) > asked + 3, 60)
                 assert (one.connections, service.ready()) == (1, True)
                 # Put right, it is found without anybody asking.
                 (tmp_path / "points.yaml").write_text(text + "\n")
-                await eventually_async("the file is looked at", lambda: service.metric("point_list_refused") == 0, 30)
+                await eventually_async("the file is looked at", lambda: service.metric("point_list_refused") == 0, 60)
                 assert service.metric("point_list_reloads_total", outcome="unchanged") == 1
 
     asyncio.run(main())

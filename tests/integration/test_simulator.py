@@ -65,7 +65,7 @@ def in_field(
         finally:
             begun = asyncio.get_running_loop().time()
             await field.stop()
-            assert asyncio.get_running_loop().time() - begun < 2.0
+            assert asyncio.get_running_loop().time() - begun < 10.0
 
     asyncio.run(run())
 
@@ -74,7 +74,7 @@ async def let_pass(field: SimulatedField, clock: SimulatedClock, seconds: int) -
     """Let the clock go for some event seconds, and wait until the field has lived through them."""
     target_ns = field.ts_ns + seconds * NS_PER_S
     clock.run_until(target_ns + NS_PER_S // 2)
-    await eventually_async(f"{seconds} s pass", lambda: field.ts_ns >= target_ns, within_s=30.0)
+    await eventually_async(f"{seconds} s pass", lambda: field.ts_ns >= target_ns, within_s=60.0)
 
 
 def device_of(field: SimulatedField, point: str) -> tuple[ModbusDevice, ModbusPoint]:

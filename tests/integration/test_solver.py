@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from market.engine import ClearingEngine
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
 from market.prices import Regime
 from market.rules import rules_from
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from streams import topics
+from streams.marketmodel import MarketModel
+from streams.outcome import eased, solved
 from streams.recordings import open_recording
 from streams.replay import replay
 from streams.solverprocess import SolverLimits, SolverProcess
@@ -124,3 +129,44 @@ def test_a_result_that_is_doubted_counts_for_now_and_replays(tmp_path: Path) -> 
     with open_recording(f"embedded://{tmp_path}/log") as recording:
         reports = {report.name: report for report in replay(recording, rts_model(wary), ["grid", "clearing", "breaker"])}
     assert {name: report.different for name, report in reports.items()} == {"grid": 0, "clearing": 0, "breaker": 0}
+
+
+class Easing:
+    """Clears without the outages, once."""
+
+    def __init__(self, model: MarketModel) -> None:
+        self._model = model
+
+    async def clear(self, inputs: ClearingInputs) -> Outcome:
+        return eased(solved(self._model.eased_engine, inputs))
+
+
+def test_a_result_without_outages_is_told_again_and_replayed_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two engines differ in a penalty here, which stands in the hash, so that one's answer cannot be taken for the other's."""
+    plain = rts_model(RULES)
+    dear = replace(plain.params, curtailment_multiple=0.5)
+    other = partial(ClearingEngine, plain.grid.network, plain.engine.book.units, dear, load_buses=plain.engine.load_buses)
+    model = replace(plain, make_eased=other)
+    monkeypatch.setattr("tests.kit.market_run.rts_model", lambda *_: model)
+
+    async def story() -> Outcome:
+        run = MarketRun(f"embedded://{tmp_path}/log", tmp_path, RULES, NOON)
+        run.hooks.solver = Easing(model)
+        async with run:
+            await run.until(0.5)
+            with LogReader(tmp_path / "log") as log:
+                requests = [record.value or b"" for record in log.records(topics.INPUTS.name, 0)]
+            await (await run.shell.send(topics.INPUTS, b"market", requests[-1]))
+            await eventually_async("the answers", lambda: run.shell.counters["taken clearing"] > len(requests))
+            await eventually_async("the outcome", lambda: NOON in run.seen.outcomes)
+            return run.seen.outcomes[NOON]
+
+    outcome = asyncio.run(story())
+    assert isinstance(outcome, Cleared)
+    assert outcome.eased
+    with LogReader(tmp_path / "log") as log:
+        told = outcomes(log)
+    assert (len(told), len(set(told))) == (2, 1)
+    with open_recording(f"embedded://{tmp_path}/log") as recording:
+        (report,) = replay(recording, model, ["clearing"])
+    assert report.different == 0

@@ -105,7 +105,7 @@ class Page:
             raise RuntimeError(f"{script}: {answer['exceptionDetails']['exception'].get('description')}")
         return answer["result"].get("value")
 
-    async def until(self, script: str, *, within_s: float = 10.0) -> None:
+    async def until(self, script: str, *, within_s: float = 60.0) -> None:
         """Wait until an expression is true in the page.
 
         Raises:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.kit.ports import free_port
 from tests.kit.require import require
 
 __all__ = ["Influxd", "influxd"]
@@ -46,23 +46,16 @@ level = "error"
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Influxd:
     """One server; it can be stopped, killed and started again with its data."""
 
     def __init__(self, binary: str, home: Path, body_max: int) -> None:
         self._binary = binary
         self._home = home
-        self._port = _free_port()
+        self._port = free_port()
         self._config = home / "influxdb.conf"
         home.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(_CONFIG.format(home=home, http=self._port, rpc=_free_port(), body_max=body_max), encoding="utf-8")
+        self._config.write_text(_CONFIG.format(home=home, http=self._port, rpc=free_port(), body_max=body_max), encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from tests.kit.ports import free_port
 from tests.kit.require import require
 
 __all__ = ["Broker", "broker"]
@@ -49,17 +49,6 @@ group.initial.rebalance.delay.ms=0
 """
 
 
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
 class Broker:
     """A running broker.
 
@@ -68,7 +57,7 @@ class Broker:
     """
 
     def __init__(self, java: str, libs: Path, home: Path) -> None:
-        port, controller = _free_ports(2)
+        port, controller = free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
         self._home = home
         config = home / "server.properties"

@@ -28,13 +28,12 @@ class ScriptedLink:
         self._clock = clock
         self._waiting: list[Exchange] = []
 
-    @property
-    def is_idle(self) -> bool:
-        return self._has_short_way and not self._waiting
-
     def submit(self, exchange: Exchange) -> DeviceSilent | None:
         self._waiting.append(exchange)
         return None
+
+    def ask_if_idle(self, exchange: Exchange) -> bool:
+        return self._has_short_way and not self._waiting and self.submit(exchange) is None
 
     def withdraw(self, exchange: Exchange) -> bool:
         if exchange not in self._waiting:

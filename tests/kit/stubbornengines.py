@@ -11,7 +11,7 @@ import numpy as np
 
 from market.engine import ClearingEngine
 from market.outcomes import ClearingInputs, Outcome
-from market.sced import ClearingParams
+from market.params import ClearingParams
 from tests.kit.grids import network, unit
 
 NETWORK = network(("A", "B", "C"), [("A", "B", 0.1, 1000.0), ("A", "C", 0.1, 50.0), ("B", "C", 0.1, 1000.0)])

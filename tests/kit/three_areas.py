@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from ingest.frame import frame_of, point_id
 from ingest.points import PointSpec, PointTable
 from ingest.quality import GOOD, is_good
@@ -88,8 +90,7 @@ def in_parts(whole: AreaSnapshot, parts: int) -> tuple[AreaSnapshot, ...]:
     size = -(-len(values) // parts)
 
     def part(number: int) -> AreaSnapshot:
-        some = slice(number * size, (number + 1) * size)
-        columns = {name: getattr(values, name)[some] for name in ("point", "ts_event_ns", "value", "quality", "flags")}
-        return replace(whole, values=replace(values, **columns), sources=whole.sources[number : number + 1], part=number, parts=parts)
+        some = np.arange(len(values))[number * size : (number + 1) * size]
+        return replace(whole, values=values.only(some), sources=whole.sources[number : number + 1], part=number, parts=parts)
 
     return (whole,) if parts == 1 else tuple(part(number) for number in range(parts))

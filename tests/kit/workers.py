@@ -77,6 +77,9 @@ class Job:
         feed: inputs to send in all, counted over all runs; 0 feeds nothing.
         file_bytes_max: largest file it may write at first (RLIMIT_FSIZE): a quota that is used up; see :meth:`Worker.grant`.
         padding: bytes that each input carries in a header besides, so that a disk fills sooner.
+        lingers_s: how long it takes after a rebalance to hear where to begin to read, a third of how long recovery of the tables does
+            nothing between seeking the changelogs and letting records flow, and a twentieth of how long a fetch waits for records: as on
+            a machine that is busy with other things.
     """
 
     broker: str
@@ -85,6 +88,7 @@ class Job:
     feed: int = 0
     file_bytes_max: int | None = None
     padding: int = 0
+    lingers_s: float = 0.0
 
 
 class Worker:
@@ -171,6 +175,27 @@ def running(job: Job) -> Iterator[Worker]:
             worker.kill()
 
 
+def _let_linger(linger_s: float) -> None:
+    """Have a fetch that waited through a rebalance end between recovery's seeks and its letting records flow, nearly always."""
+    from aiokafka.consumer.fetcher import Fetcher
+    from faust.tables.recovery import Recovery
+
+    from streams.transport import drain
+
+    find_positions, seek_offsets = Fetcher._update_fetch_positions, Recovery._seek_offsets
+
+    async def lingering_find(self: Any, *args: Any) -> Any:
+        await asyncio.sleep(linger_s)
+        return await find_positions(self, *args)
+
+    async def lingering_seek(self: Any, *args: Any) -> None:
+        await seek_offsets(self, *args)
+        await asyncio.sleep(3 * linger_s)
+
+    Fetcher._update_fetch_positions, Recovery._seek_offsets = lingering_find, lingering_seek
+    drain._FETCH_S = 20 * linger_s
+
+
 def build(job: Job) -> Any:
     """Return the app. Imports Faust, so it is called in the worker's process only."""
     import faust
@@ -183,6 +208,8 @@ def build(job: Job) -> Any:
     # The entry points of an installed project, for a checkout that is not.
     TRANSPORTS.data.update(embedded="streams.transport.embedded:Transport", gridkafka="streams.transport.kafka:Transport")
     notes = Path(job.notes)
+    if job.lingers_s > 0:
+        _let_linger(job.lingers_s)
     settings = faust_settings(job.broker, notes, job.instance_id)
     settings["broker_commit_interval"] = 0.05  # a kill is to find commits in flight, and offsets that moved
     app = faust.App(APP_ID, **settings)

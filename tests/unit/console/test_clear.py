@@ -28,6 +28,11 @@ KEYS = {
     "uniform_price_per_mwh",
     "certificate",
     "hashes",
+    "flags",
+    "outages",
+    "explain",
+    "out_of_merit",
+    "diagnosis",
     "timings_ms",
 }
 
@@ -65,7 +70,7 @@ def test_json_is_one_object_with_every_key(run):
 def test_tables_for_people(run):
     result = run(PJM)
     assert result.exit_code == 0
-    for text in ("OK, certificate passed", "17,479.90", "binding lines", "-240.00", "62.3220", "39.9427"):
+    for text in ("OK, certificate passed", "17,479.90", "binding limits", "-240.00", "62.3220", "39.9427"):
         assert text in result.stdout
 
 
@@ -151,3 +156,97 @@ def test_a_malformed_case(run, tmp_path):
     assert result.exit_code == 2
     assert "bad.m:" in result.stderr
     assert "'lots' is no number" in result.stderr
+
+
+SAD = Path(__file__).parents[2] / "data" / "pglib" / "pglib_opf_case118_ieee__sad.m"
+GRID118 = SAD.with_name("pglib_opf_case118_ieee.m.gz")
+
+
+def test_explanations_as_data(run):
+    data = json.loads(run(PJM, "--json", "--explain", "5", "--explain", "bus:4").stdout)
+    assert [(one["what"], one["id"]) for one in data["explain"]] == [("bus", "5"), ("unit", "5"), ("bus", "4")]
+    at_4 = data["explain"][2]
+    assert sum(share["per_mwh"] for share in at_4["shares"]) == pytest.approx(data["congestion_per_mwh"]["4"], abs=1e-9)
+    assert [one["id"] for one in at_4["setters"]] == ["3", "5"]
+    assert json.loads(run(PJM, "--json").stdout)["explain"] is None
+
+
+def test_explanations_as_tables(run):
+    result = run(PJM, "--explain", "bus:4", "--explain", "unit:2", "--merit")
+    assert result.exit_code == 0
+    for text in (
+        "bus 4",
+        "energy, the same at every bus",
+        "62.3220",
+        "+0.1131",
+        "where the next MW of load",
+        "+1.4971",
+        "unit 2",
+        "in merit",
+    ):
+        assert text in result.stdout
+    assert "units out of merit" in result.stdout
+    assert "196.51" in result.stdout
+
+
+def test_something_that_is_not_there_cannot_be_explained(run):
+    result = run(PJM, "--json", "--explain", "99")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "neither a bus nor a unit '99'" in result.stderr
+
+
+def test_units_that_do_not_run_as_offered_as_data(run):
+    data = json.loads(run(PJM, "--json", "--merit").stdout)
+    assert [(one["unit"], one["direction"], one["reason"]) for one in data["out_of_merit"]] == [
+        ("3", "down", "congestion"),
+        ("5", "down", "congestion"),
+    ]
+    assert data["out_of_merit"][0]["limits"][0]["id"] == "6"
+
+
+def test_every_single_outage(run):
+    data = json.loads(run(GRID118, "--json", "--n-1").stdout)
+    assert data["outages"]["screened"] == 177
+    assert data["outages"]["islanding"] == ["113", "133", "134", "176", "177", "183", "184", "7", "9"]
+    assert "islanding:9" in data["flags"]
+    assert {line["kind"] for line in data["binding"]} == {"n-1"}
+    assert all(line["outage"] for line in data["binding"])
+    shown = run(GRID118, "--n-1").stdout
+    for text in ("after outage of", "177 single outages screened", "9 would cut the grid in two", "islanding:9"):
+        assert text in shown
+
+
+def test_a_wider_emergency_limit_costs_no_more(run):
+    costs = []
+    for factor in ("1.0", "1.3", "3.0"):
+        data = json.loads(run(PJM, "--json", "--n-1", "--emergency-factor", factor).stdout)
+        costs.append(data["objective_per_h"] + data["penalty_per_h"])
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > costs[-1]
+    refused = run(PJM, "--n-1", "--emergency-factor", "0.5")
+    assert refused.exit_code == 2
+    assert "emergency_factor is 0.5" in refused.stderr
+
+
+def test_named_outages_from_a_file(run, tmp_path):
+    data = json.loads(run(GRID118, "--json", "--outages", written(tmp_path, "outages.csv", "branch\n8\n9\n")).stdout)
+    assert data["outages"] == {"screened": 1, "islanding": ["9"], "couplers": [], "out_already": []}
+    assert {line["outage"] for line in data["binding"] if line["kind"] == "n-1"} <= {"8"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("branch\n999\n", "outages.csv:2: branch '999'"), ("8\n8\n", "outages.csv:2: branch 8 is given twice")]
+)
+def test_outages_that_cannot_be_read(run, tmp_path, text, message):
+    result = run(GRID118, "--outages", written(tmp_path, "outages.csv", text))
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_what_cannot_be_kept_together(run):
+    data = json.loads(run(SAD, "--json", "--why").stdout)
+    assert data["diagnosis"]["possible"] is False
+    assert [limit["id"] for limit in data["diagnosis"]["limits"] if limit["kind"] == "line"] == ["33", "66", "96"]
+    assert "cannot be kept together" in run(SAD, "--why").stdout
+    assert json.loads(run(PJM, "--json", "--why").stdout)["diagnosis"]["possible"] is True
+    assert json.loads(run(SAD, "--json").stdout)["diagnosis"] is None

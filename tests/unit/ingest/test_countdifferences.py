@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.account import LostReason
@@ -138,6 +138,7 @@ def test_of_several_readings_in_one_frame_each_has_its_difference() -> None:
     assert [value for _, value, _, _ in bench.told("u/gained")] == [None, 3.0, None]
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     modulus=st.sampled_from([2**16, 10**4, 2**32]),
     scale=st.sampled_from([1.0, 0.001, 0.1, 1000.0]),

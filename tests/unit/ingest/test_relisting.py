@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.addresses import Manners
@@ -59,6 +59,7 @@ def test_devices_that_share_a_connection_get_what_any_of_them_needs() -> None:
 _LISTS = st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 2)), unique_by=lambda given: given[0])
 
 
+@settings(max_examples=50, deadline=None)
 @given(_LISTS, _LISTS)
 def test_every_device_of_either_list_is_told_of_once(before: list[tuple[str, int]], after: list[tuple[str, int]]) -> None:
     old, new = (PointList(tuple(device(name, address) for name, address in given)) for given in (before, after))

@@ -1,110 +1,127 @@
-"""Inputs that cannot be met: which limits are in the way, and which of them contradict each other."""
+"""A smallest set of limits that cannot be kept together: on paper, and in a published case that has no DC solution."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.optimize import linprog
-from scipy.sparse import csr_array
 
-from market import diagnosis, matpower
-from market.diagnosis import contradiction, violations
-from market.grid import Convention, Topology, sum_by
+from market import matpower
+from market.diagnosis import Diagnosis, diagnose
+from market.engine import CASE_PARAMS, clear_case
+from market.matpower import Case
+from market.outcomes import ClearingInputs
+from market.params import ClearingParams
+from market.reserves import Direction, ReserveOffer, ReserveProduct, ReserveRequirement, ShortageStep
+from market.resources import Resources, UnitGroup
+from market.workings import Workings
+from tests.kit.explained import of_case, of_interval
+from tests.kit.grids import case, network, triangle, unit
+from tests.unit.market.test_engine import FILES
 
-CASES = Path(__file__).parents[2] / "data" / "pglib"
-INF = np.inf
-
-
-def test_what_was_bought_is_named_the_dearest_first():
-    found = violations(["a", "b", "c", "d"], np.array([2.0, -3.0, 1e-9, 0.4]), np.array([10.0, 10.0, 10.0, 50.0]))
-    assert [each.name for each in found] == ["b", "a", "d"]
-    assert [each.cost_per_h for each in found] == [30.0, 20.0, 20.0]
-    assert str(found[0]) == "b: 3.00 MW below its lower limit"
-    assert str(found[1]) == "a: 2.00 MW above its upper limit"
+ONE_BUS = network(("1", "2"), [("1", "2", 0.1, np.inf)])
 
 
-NAMES = ("load", "north line", "south line", "far line")
-ROWS = csr_array(np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.5, 0.0]]))
+def of(a_case: Case, **options: object) -> Diagnosis:
+    return diagnose(of_case(a_case, **options)[1])
 
 
-def two_lines(load_mw: float, line_mw: float, unit_mw: float = 50.0) -> tuple[str, ...] | None:
-    """A load fed by a unit behind each of two lines; a third carries half of the first and has room."""
-    low = np.array([load_mw, -INF, -INF, -INF])
-    high = np.array([load_mw, line_mw, line_mw, 40.0])
-    return contradiction(NAMES, ROWS, low, high, np.full(2, unit_mw))
+def named(diagnosis: Diagnosis) -> list[tuple[str, str, str, float]]:
+    return [(limit.kind, limit.id, limit.side, pytest.approx(limit.mw)) for limit in diagnosis.limits]
 
 
-def test_two_lines_that_cannot_carry_the_load_contradict_it_together():
-    assert two_lines(load_mw=80, line_mw=30) == ("load", "north line", "south line")
+def test_nothing_is_wrong_with_a_case_that_clears():
+    assert of(triangle()) == Diagnosis(possible=True, limits=(), detail="nothing is exceeded and nothing missed")
 
 
-def test_more_load_than_units_can_make_contradicts_by_itself():
-    assert two_lines(load_mw=120, line_mw=90) == ("load",)
+def test_two_lines_that_cannot_bring_the_load_together():
+    """60 and 20 MW of line towards 100 MW of load, and no unit behind them."""
+    net = network(("1", "2", "3"), [("1", "3", 0.1, 60.0), ("2", "3", 0.1, 20.0)])
+    found = of(case(net, [unit("a", "1", (200.0, 10.0)), unit("b", "2", (200.0, 20.0))], {"3": 100.0}))
+    assert found.possible is False
+    assert named(found) == [("line", "L1", "at most", 60.0), ("line", "L2", "at most", 20.0)]
+    assert "2 limits of the network (L1, L2)" in found.detail
 
 
-def test_what_can_be_met_contradicts_nothing():
-    assert two_lines(load_mw=60, line_mw=30) == ()
+def test_a_grid_that_is_short_names_units_and_no_line():
+    found = of(case(ONE_BUS, [unit("a", "1", (30.0, 10.0)), unit("b", "2", (20.0, 20.0), (20.0, 30.0))], {"2": 100.0}))
+    assert named(found) == [("balance", "1", "exactly", 100.0), ("unit", "a", "at most", 30.0), ("unit", "b", "at most", 40.0)]
 
 
-def test_of_what_one_line_alone_forbids_only_that_line_is_named():
-    rows = csr_array(np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]))
-    low, high = np.array([10.0, 20.0, -INF]), np.array([100.0, 60.0, 90.0])
-    assert contradiction(("sum", "must run", "line"), rows, low, high, np.array([15.0, 50.0])) == ("must run",)
+def test_least_outputs_beyond_the_load():
+    """The fixed part of the balance is the least output, so it is the balance that cannot be met."""
+    found = of(case(ONE_BUS, [unit("a", "1", (30.0, 10.0), p_min_mw=60.0)], {"2": 50.0}))
+    assert found.possible is False
+    assert ("balance", "1", "exactly", -10.0) in named(found)
 
 
-@pytest.mark.parametrize("load_mw", [80.0, 120.0])
-def test_without_a_proposal_the_proof_of_the_contradiction_is_the_beginning(monkeypatch, load_mw):
-    expected = two_lines(load_mw, line_mw=30)
-    monkeypatch.setattr(diagnosis, "_proposed", lambda *_: np.zeros(0, dtype=np.intp))
-    assert two_lines(load_mw, line_mw=30) == expected
+def test_a_limit_that_was_only_too_dear_to_keep():
+    """The unit behind the line asks more than the penalty: the limit is exceeded, and could be kept."""
+    net = network(("1", "2"), [("1", "2", 0.1, 30.0)])
+    cheap_line = replace(CASE_PARAMS, offer_cap_per_mwh=10.0)
+    found = of(case(net, [unit("far", "1", (200.0, 10.0)), unit("near", "2", (200.0, 90.0))], {"2": 100.0}), params=cheap_line)
+    assert found.possible is True
+    assert "costs more than its penalty" in found.detail
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10**6))
-def test_what_is_named_cannot_be_met_and_all_but_one_of_it_can(seed):
-    draw = np.random.default_rng(seed)
-    m, n = int(draw.integers(2, 9)), int(draw.integers(1, 9))
-    rows = draw.integers(-2, 3, (m, n)).astype(float)
-    upper = draw.integers(1, 9, n).astype(float)
-    low = draw.integers(-9, 9, m).astype(float)
-    high = low + draw.integers(0, 9, m)
-
-    def met(kept: list[int]) -> bool:
-        both = np.concatenate([rows[kept], -rows[kept]])
-        sides = np.concatenate([high[kept], -low[kept]])
-        return not kept or linprog(np.zeros(n), A_ub=both, b_ub=sides, bounds=[(0, each) for each in upper]).status == 0
-
-    found = contradiction([str(i) for i in range(m)], csr_array(rows), low, high, upper)
-    assert found is not None
-    kept = [int(name) for name in found]
-    assert met(list(range(m))) == (not kept)
-    if kept:
-        assert not met(kept)
-        assert all(met([each for each in kept if each != one]) for one in kept)
+def test_limits_after_an_outage():
+    net = network(("1", "2"), [("1", "2", 0.1, 100.0), ("1", "2", 0.1, 100.0)])
+    found = of(case(net, [unit("a", "1", (300.0, 10.0))], {"2": 150.0}), outages="all")
+    (limit,) = [limit for limit in found.limits if limit.kind == "n-1"]
+    assert {limit.id, limit.outage} == {"L1", "L2"}
+    assert (limit.side, limit.mw) == ("at most", pytest.approx(130.0))
 
 
-def pglib(name: str) -> tuple[str, ...] | None:
-    """The rigid program of a published case: a balance and the limits of all lines."""
-    case = matpower.read_case(CASES / name)
-    network, topology = case.network, Topology(case.network, case.in_service, Convention.POWERMODELS)
-    bus = np.array([network.bus_index[unit.bus] for unit in case.units])
-    least = np.array([unit.p_min_mw for unit in case.units])
-    base = sum_by(bus, least, network.n_buses) - case.load_mw - case.shunt_mw
-    rows = np.concatenate([np.ones((1, len(bus))), topology.ptdf(np.arange(network.n_branches))[:, bus]])
-    flow, wanted = topology.flows_mw(base), np.array([-base.sum()])
-    low, high = np.concatenate([wanted, topology.limit_low_mw - flow]), np.concatenate([wanted, topology.limit_high_mw - flow])
-    upper = np.array([unit.p_max_mw for unit in case.units]) - least
-    return contradiction(("balance", *network.branch_ids), csr_array(rows), low, high, upper)
+def test_a_published_case_without_a_dc_solution():
+    """PGLib's 118__sad: three lines, the one that is exceeded among them, with either of the others eased it could be kept."""
+    read = matpower.read_case(FILES["pglib_opf_case118_ieee__sad"])
+    kept: list[Workings] = []
+    outcome = clear_case(read, keep=kept.append)
+    found = diagnose(kept[0])
+    lines = [limit.id for limit in found.limits if limit.kind == "line"]
+    assert (found.possible, lines) == (False, ["33", "66", "96"])
+    assert {violation.id for violation in outcome.violations} <= set(lines)
+    for name in lines:
+        rate = read.network.rate_mw.copy()
+        wider = read.network.branch_index[name]
+        rate[wider] = np.inf
+        net = replace(read.network, rate_mw=rate, angle_min_rad=_free(read, wider, -np.inf), angle_max_rad=_free(read, wider, np.inf))
+        kept.clear()
+        clear_case(replace(read, network=net), keep=kept.append)
+        again = diagnose(kept[0])
+        # Irreducible: with one of them eased the same set is no obstacle any more.
+        assert [limit.id for limit in again.limits if limit.kind == "line"] != lines
 
 
-def test_a_published_case_without_a_dc_solution_names_its_lines():
-    """118 buses, small angle differences: no published DC objective. HiGHS' own search names the same three lines."""
-    assert pglib("pglib_opf_case118_ieee__sad.m") == ("balance", "33", "67", "106")
+def _free(read: Case, branch: int, value: float) -> np.ndarray:
+    angles = (read.network.angle_min_rad if value < 0 else read.network.angle_max_rad).copy()
+    angles[branch] = value
+    return angles
 
 
-def test_a_published_case_with_a_dc_solution_names_none():
-    assert pglib("pglib_opf_case39_epri__sad.m") == ()
+INPUTS = ClearingInputs(
+    interval_start_ns=0, frozen_at_ns=0, load_mw={"2": 100.0}, output_mw={"a": 60.0, "b": 40.0}, available_mw={}, used_points=1
+)
+
+
+def test_a_group_that_may_not_give_what_is_needed():
+    resources = Resources(unit_groups=(UnitGroup(id="outlet", members=("a",), high_mw=50.0),))
+    units = (unit("a", "1", (200.0, 10.0)), unit("b", "1", (40.0, 20.0)))
+    _, workings = of_interval(ONE_BUS, units, INPUTS, resources=resources)
+    assert named(diagnose(workings)) == [
+        ("balance", "1", "exactly", 100.0),
+        ("group", "outlet", "at most", 50.0),
+        ("unit", "b", "at most", 40.0),
+    ]
+
+
+def test_reserve_that_nobody_can_hold():
+    resources = Resources(
+        products=(ReserveProduct(id="spin", direction=Direction.UP, minutes=10.0),),
+        requirements=(ReserveRequirement(id="wanted", product="spin", mw=80.0, shortage=(ShortageStep(1.0, 1000.0),)),),
+        reserve_offers=(ReserveOffer(provider="a", product="spin", mw=50.0),),
+    )
+    units = (unit("a", "1", (200.0, 10.0)), unit("b", "1", (40.0, 20.0)))
+    _, workings = of_interval(ONE_BUS, units, INPUTS, resources=resources, params=ClearingParams())
+    assert named(diagnose(workings)) == [("award", "a for spin", "at most", 50.0), ("reserve", "wanted", "at least", 80.0)]

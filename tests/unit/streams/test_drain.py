@@ -151,19 +151,38 @@ def test_a_partition_whose_agent_has_room_again_does_not_wait_for_the_others() -
     assert consumer.patience_s == 1.0
 
 
-def test_records_fetched_while_the_flow_was_stopped_are_read_again_later() -> None:
+def test_records_fetched_while_the_flow_was_stopped_are_read_again_once_the_rebalance_is_over() -> None:
+    """Going back in its midst would come between recovery and what it has sought."""
+
     async def main() -> None:
-        consumer: Any = _Drained(lambda _: asyncio.sleep(0))
+        delivered: list[int] = []
+
+        async def callback(message: Any) -> None:
+            delivered.append(message.offset)
+
+        consumer: Any = _Drained(callback)
         fetch = consumer._getmany
 
         async def stopped_meanwhile(**arguments: Any) -> Any:
-            consumer.flow_active = False
+            consumer.flow_active, consumer.app.rebalancing = False, True
             return await fetch(**arguments)
 
         consumer._getmany = stopped_meanwhile
         consumer.replies = [{_A: [0]}]
         await consumer._drain_once()
-        assert consumer.rewound == 1
+        assert consumer.rewound == 0
+
+        async def over_meanwhile(**arguments: Any) -> Any:
+            consumer.app.rebalancing = False
+            return await fetch(**arguments)
+
+        consumer._getmany, consumer.flow_active = over_meanwhile, True
+        consumer.replies = [{_A: [1]}]
+        await consumer._drain_once()
+        assert (consumer.rewound, delivered) == (0, []), "what lies behind a record that was passed over waits for it"
+        consumer.replies = [{_A: [0, 1]}]
+        await consumer._drain_once()
+        assert (consumer.rewound, delivered) == (1, [0, 1])
 
     asyncio.run(main())
 

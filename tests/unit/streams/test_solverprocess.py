@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from market.outcomes import Cleared, ClearingFailed, FailureReason
-from streams.outcome import solved
+from market.outcomes import Cleared, ClearingFailed, FailureReason, OutcomeStatus
+from streams.outcome import eased, solved
 from streams.solverframes import BadFrame, decode_answer, length_of
 from streams.solverprocess import SolverLimits, SolverProcess
 from tests.kit import stubbornengines as engines
@@ -138,6 +138,21 @@ def test_an_engine_that_cannot_be_made_is_a_failure_with_the_cause() -> None:
         assert "the case has a hole" in solver.missing()[0]
 
     told(story, engines.refused, LIMITS)
+
+
+@real
+def test_what_takes_too_long_with_outages_is_cleared_without_them_and_says_so() -> None:
+    async def story(solver: SolverProcess) -> None:
+        outcome = await solver.clear(engines.inputs(1.0))
+        assert outcome == eased(solved(engines.plain(), engines.inputs(1.0)))
+        assert isinstance(outcome, Cleared)
+        assert (outcome.eased, outcome.status) == (True, OutcomeStatus.OK_DEGRADED)
+        assert solver.health.ends == {"killed": 1}
+        ordinary = await solver.clear(engines.inputs(80.0))
+        assert isinstance(ordinary, Cleared)
+        assert not ordinary.eased
+
+    told(story, engines.stubborn, SolverLimits(interval_s=600.0, retry_after_s=3.0), make_eased=engines.plain)
 
 
 def test_a_solve_without_end_is_killed_at_the_soft_deadline_and_then_at_the_hard_stop() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.devices import UaDevice
@@ -119,6 +119,7 @@ def test_points_are_known_by_name_and_node_wherever_they_stand_in_the_list(tmp_p
     assert last_ns(other(tmp_path, device(c="s=C", d="s=D", a="s=elsewhere"))) == [T0 + 2, NO_TIME, NO_TIME]
 
 
+@settings(max_examples=40, deadline=None)
 @given(cut=st.integers(0, 200), garbage=st.binary(max_size=20))
 def test_a_damaged_file_is_a_first_start(tmp_path_factory: pytest.TempPathFactory, cut: int, garbage: bytes) -> None:
     folder = tmp_path_factory.mktemp("damaged")

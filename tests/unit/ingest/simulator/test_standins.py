@@ -94,7 +94,7 @@ def read_back(device: ModbusDevice, registers: StandInRegisters) -> tuple[dict[s
     return values, quality
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(ts_s=st.integers(1_600_000_000, 2_000_000_000))
 def test_every_point_is_good_and_says_what_it_should(points: PointList, ts_s: int) -> None:
     ts_ns = ts_s * NS_PER_S
