@@ -80,18 +80,14 @@ class MovingCase:
         topology = Topology(case.network, case.in_service, Convention.MATPOWER)
         self.monitor = Monitor(topology, (), None if outages is None else Contingencies(topology, outages))
         self.reach = whole_range(book, np.array([unit.id not in case.units_off for unit in book.units], dtype=np.bool_))
+        self._offered_per_mwh = book.seg_price_per_mwh
         self._still = np.zeros(case.network.n_buses)
 
-    @property
-    def offered_per_mwh(self) -> FloatArray:
-        """(ns,) segment prices as they stand."""
-        return self.participants.book.seg_price_per_mwh
-
     def intervals(self, n: int, seed: int = 1) -> Iterator[Interval]:
-        """Yield intervals: loads about those of the case, offers each from the one before."""
+        """Yield intervals: loads about those of the case, offers each from the one before, the first from the case's."""
         rng = np.random.default_rng(seed)
         seg_unit, units = self.participants.book.seg_unit, len(self.participants.book.units)
-        base, prices = self.case.load_mw + self.case.shunt_mw, self.offered_per_mwh
+        base, prices = self.case.load_mw + self.case.shunt_mw, self._offered_per_mwh
         for _ in range(n):
             load = base * (1 + rng.uniform(-SYSTEM_SHARE, SYSTEM_SHARE)) * (1 + rng.uniform(-BUS_SHARE, BUS_SHARE, len(base)))
             offering: BoolArray = rng.random(units) < OFFERING_SHARE
