@@ -23,7 +23,7 @@ from market import matpower
 from market.diagnosis import Diagnosis, diagnose
 from market.engine import CASE_PARAMS, Outages, clear_case
 from market.errors import CaseError, ConfigError, GridfuseError, Problem
-from market.explain import Explanation
+from market.explain import Explanation, which
 from market.explain import explain as explain_name
 from market.grid import Convention
 from market.merit import OutOfMerit, out_of_merit
@@ -53,8 +53,9 @@ def clear(
     n_1: Annotated[bool, typer.Option("--n-1", help="Secure every branch against the outage of any other one.")] = False,
     outages: Annotated[Path | None, typer.Option(help="CSV branch: secure against these outages only, one a line.")] = None,
     emergency_factor: Annotated[
-        float, typer.Option(help="Limit after an outage over the rating, where a branch has no emergency rating of its own.")
-    ] = EMERGENCY_FACTOR,
+        float | None,
+        typer.Option(help=f"Limit after an outage over the rating, where a branch has no emergency rating of its own; {EMERGENCY_FACTOR}."),
+    ] = None,
     explain: Annotated[
         list[str] | None, typer.Option(help="Say why a bus has its price or a unit its output; bus:7, unit:7 or 7 for both. Repeatable.")
     ] = None,
@@ -70,9 +71,13 @@ def clear(
         read = matpower.read_case(case)
         loads_mw = read_loads(loads, read.network.bus_index.keys()) if loads else {}
         segments = read_offers(offers, {unit.id for unit in read.units}) if offers else {}
-        secured: Outages | None = read_outages(outages, read.network.branch_index.keys()) if outages else "all" if n_1 else None
+        for name in explain or ():
+            which(name, read.network.bus_index.keys(), {unit.id for unit in read.units})
+        secured = _secured(read, outages, every=n_1)
         parsed = perf_counter()
-        params = replace(CASE_PARAMS, emergency_factor=emergency_factor)
+        params = CASE_PARAMS if emergency_factor is None else replace(CASE_PARAMS, emergency_factor=emergency_factor)
+        if emergency_factor is not None and secured is None:
+            raise ConfigError([Problem("--emergency-factor", "changes nothing without outages; give --n-1 or --outages too")])
         outcome = clear_case(read, loads_mw, segments, convention, params, secured, keep=kept.append)
         cleared = perf_counter()
         asked = _Asked.of(kept, explain or [], merit=merit, why=why)
@@ -90,6 +95,15 @@ def clear(
     if isinstance(outcome, ClearingFailed):
         typer.echo(f"{case}: not cleared, {outcome.reason}: {outcome.detail}", err=True)
         raise typer.Exit(_FAILED)
+
+
+def _secured(case: matpower.Case, outages: Path | None, *, every: bool) -> Outages | None:
+    """Return the outages to be secured against."""
+    if outages is None:
+        return "all" if every else None
+    if every:
+        raise ConfigError([Problem("--outages", "names some outages and --n-1 means all; give one of the two")])
+    return read_outages(outages, case.network.branch_index.keys())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

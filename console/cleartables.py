@@ -84,6 +84,8 @@ def _bus(console: Console, bus: BusExplanation) -> None:
     if len(parts) > _ROWS_SHOWN:
         rest = sum(share.per_mwh for share in bus.shares[_ROWS_SHOWN - 1 :])
         parts = [*parts[:_ROWS_SHOWN], (f"{len(parts) - _ROWS_SHOWN} smaller ones", "", "", f"{rest:+,.4f}")]
+    if bus.loss_per_mwh:
+        parts.append(("loss, by the delivery factor of the bus", "", "", f"{bus.loss_per_mwh:+,.4f}"))
     parts.append(("price", "", "", f"{bus.lmp_per_mwh:,.4f}"))
     note = "load factor: MW on the limit per MW more of load at this bus" if bus.shares else ""
     _table(console, "the price and its parts", ("part", "shadow price", "load factor", "/MWh"), parts, numbers=3, whole=True, note=note)
@@ -172,7 +174,7 @@ def show_merit(console: Console, found: Sequence[OutOfMerit]) -> None:
     rows = [
         (
             one.unit,
-            {"up": "gives", "down": "withholds"}[one.direction],
+            {"up": "runs", "down": "not taken"}[one.direction],
             f"{one.mw:,.2f}",
             f"{one.offer_per_mwh:,.2f}",
             f"{one.price_per_mwh:,.2f}",

@@ -104,8 +104,8 @@ def _told(limits: tuple[KeptLimit, ...]) -> Diagnosis:
     wires = [limit for limit in limits if limit.kind in {"line", "section", "n-1"}]
     named = ", ".join(limit.id if limit.outage is None else f"{limit.id} after {limit.outage}" for limit in wires[:10])
     others = len(limits) - len(wires)
-    of_wires = f"{len(wires)} limits of the network ({named}{', …' if len(wires) > 10 else ''})" if wires else ""
-    beside = f"{others} of balance, units and others" if others else ""
+    of_wires = f"{len(wires)} limit{'s' * (len(wires) > 1)} of the network ({named}{', …' if len(wires) > 10 else ''})" if wires else ""
+    beside = f"{others} of balance, units or others" if others else ""
     said = " and ".join(part for part in (of_wires, beside) if part)
     return Diagnosis(possible=False, limits=limits, detail=f"these cannot be kept together, and could if any one were eased: {said}")
 

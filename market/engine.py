@@ -268,7 +268,7 @@ def clear_case(
         raise CaseError(f"{case.name}: offers for units that are out of service: {listed(idle)}; switch them on in the case")
     if bad := [bus for bus, mw in loads_mw.items() if not abs(mw) <= MW_LARGEST]:
         return _failed(0, 0, FailureReason.INPUT_INVALID, f"load that is no number: {listed(bad)}; give MW")
-    units = [with_offer(unit, offers[unit.id]) if unit.id in offers else unit for unit in case.units]
+    units = [with_offer(unit, offers[unit.id], monotone=params.monotone_offers) if unit.id in offers else unit for unit in case.units]
     _check_segments(units, params)
     participants = Participants(units, Resources(), network)
     load = case.load_mw.copy()

@@ -11,6 +11,7 @@ Absent on purpose: advice. What is said here follows from the inputs of the inte
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from market.priceparts import PriceShare, price_parts
 from market.setters import PriceSetter, price_setters
 from market.workings import Workings
 
-__all__ = ["BusExplanation", "Explanation", "UnitExplanation", "explain"]
+__all__ = ["BusExplanation", "Explanation", "UnitExplanation", "explain", "which"]
 
 _MOVED_PER_MWH = 1e-9
 _MOVED_MW = 1e-6
@@ -129,18 +130,31 @@ def explain(workings: Workings, of: str) -> tuple[Explanation, ...]:
     """
     buses = workings.assembled.problem.formulation.periods[0].topology.network.bus_index
     units = workings.participants.book.index
-    what, _, rest = of.partition(":")
-    as_bus = of in buses or (what == "bus" and rest in buses)
-    as_unit = of in units or (what == "unit" and rest in units)
-    if not (as_bus or as_unit):
+    return tuple((_bus if what == "bus" else _unit)(workings, name) for what, name in which(of, buses, units))
+
+
+def which(of: str, buses: Collection[str], units: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Return what a name means, as (``bus`` or ``unit``, name): one of them, or both.
+
+    Args:
+        of: a name, or ``bus:NAME`` or ``unit:NAME``.
+        buses: names of the buses.
+        units: names of the units.
+
+    Raises:
+        CaseError: there is neither a bus nor a unit of that name.
+    """
+    asked, _, rest = of.partition(":")
+    found = []
+    for what, names in (("bus", buses), ("unit", units)):
+        if of in names:
+            found.append((what, of))
+        elif asked == what and rest in names:
+            found.append((what, rest))
+    if not found:
         raise CaseError(
             f"nothing to explain: there is neither a bus nor a unit {of!r}; name one as it stands in the case, or as bus:7 or unit:7"
         )
-    found: list[Explanation] = []
-    if as_bus:
-        found.append(_bus(workings, of if of in buses else rest))
-    if as_unit:
-        found.append(_unit(workings, of if of in units else rest))
     return tuple(found)
 
 
@@ -174,6 +188,7 @@ def _bus(workings: Workings, name: str) -> BusExplanation:
     makers = ", ".join(f"{share.label} {share.per_mwh:+,.2f}" for share in shares[:3])
     more = f" and {len(shares) - 3} more" if len(shares) > 3 else ""
     moving = [one for one in setters if one.per_mw_of_load is None or abs(one.per_mw_of_load) > _MOVED_MW]
+    moving.sort(key=lambda one: -abs(one.per_mw_of_load or 0.0))
     taken = ", ".join(_taken(one) for one in moving[:3]) + (" and others" if len(moving) > 3 else "")
     set_by = f"the next MW comes from {taken}" if moving else "no offer is partly used"
     limited = f"; the {capped_by} moved it from {raw:,.2f}" if capped_by else ""

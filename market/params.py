@@ -36,6 +36,7 @@ class ClearingParams:
         emergency_factor: limit after an outage over the continuous rating, where a branch has no emergency rating of its own.
         lodf_least: least share of an outage's flow that is followed.
         segments_max: most segments of an offer.
+        monotone_offers: whether an offer whose price falls is refused; where not, its segments are blocks, taken in order of price.
         negative_load_allowed: whether a bus may inject as a negative load.
         stale_share_degraded: share of stale points above which a result is marked degraded.
         stale_share_failed: share of stale points above which there is no result.
@@ -58,6 +59,7 @@ class ClearingParams:
     emergency_factor: float = EMERGENCY_FACTOR
     lodf_least: float = LODF_LEAST
     segments_max: int = 10
+    monotone_offers: bool = True
     negative_load_allowed: bool = False
     stale_share_degraded: float = 0.01
     stale_share_failed: float = 0.10

@@ -162,6 +162,8 @@ def test_no_outage_of_one_branch_overloads_another(a_case):
     assert isinstance(secured, Cleared), secured
     assert total_per_h(secured) >= total_per_h(cleared(a_case)) - 1e-3
     exceeded = {(v.outage, v.id): v.mw for v in secured.violations if v.kind == "n-1"}
+    # An outage that moves nothing onto a line is not screened for it: what is beyond its limit then was so before, and is said.
+    before = {v.id: v.mw for v in secured.violations if v.kind == "line"}
     if any(v.kind in ("shed", "spill") for v in secured.violations):
         return  # what is injected where is not in the outcome
     injection = -a_case.load_mw.copy()
@@ -175,4 +177,4 @@ def test_no_outage_of_one_branch_overloads_another(a_case):
         if after.n_islands == intact.n_islands:
             over = np.abs(after.flows_mw(injection)) - 1.3 * net.rate_mw
             for branch, mw in zip(net.branch_ids, over, strict=True):
-                assert mw <= exceeded.get((outage, branch), 0.0) + 1e-4
+                assert mw <= exceeded.get((outage, branch), before.get(branch, 0.0)) + 1e-4

@@ -250,3 +250,13 @@ def test_what_cannot_be_kept_together(run):
     assert "cannot be kept together" in run(SAD, "--why").stdout
     assert json.loads(run(PJM, "--json", "--why").stdout)["diagnosis"]["possible"] is True
     assert json.loads(run(SAD, "--json").stdout)["diagnosis"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--emergency-factor", "1.2"], "changes nothing without outages"), (["--n-1", "--outages", "o.csv"], "give one of the two")],
+)
+def test_options_that_do_not_go_together_are_refused(run, options, message):
+    result = run(PJM, *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr

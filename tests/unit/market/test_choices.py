@@ -10,6 +10,7 @@ import pytest
 from market.engine import CASE_PARAMS, ClearingEngine, clear_case
 from market.errors import CaseError
 from market.matpower import Case
+from market.offers import Segment
 from market.outcomes import Cleared, ClearingInputs
 from market.params import ClearingParams
 from tests.kit.grids import case, network, triangle, unit
@@ -114,3 +115,13 @@ def test_delivery_factors_make_the_loss_part_of_a_price():
 def test_delivery_factors_that_cannot_be_are_named(factors, said):
     with pytest.raises(CaseError, match=said):
         ClearingEngine(LINE, [unit("a", "1", (10.0, 1.0))], ClearingParams(), delivery=factors)
+
+
+def test_a_falling_offer_is_refused_unless_the_market_takes_blocks():
+    a_case = case(LINE, [unit("a", "1", (100.0, 10.0)), unit("b", "1", (100.0, 25.0))], {"2": 100.0})
+    falling = {"a": [Segment(50.0, 30.0), Segment(50.0, 20.0)]}
+    with pytest.raises(CaseError, match="price falls in segment 2"):
+        clear_case(a_case, offers=falling)
+    taken = clear_case(a_case, offers=falling, params=replace(CASE_PARAMS, monotone_offers=False))
+    assert isinstance(taken, Cleared)
+    assert taken.dispatch_mw == pytest.approx({"a": 50.0, "b": 50.0})

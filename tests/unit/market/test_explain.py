@@ -314,6 +314,7 @@ def test_what_the_next_mw_comes_from_is_what_a_clearing_with_it_takes():
     for name, mw in after.dispatch_mw.items():
         assert mw - before.dispatch_mw[name] == pytest.approx(0.25 * (said.get(name) or 0.0), abs=1e-6)
     assert sorted(said) == ["3", "5"]
+    assert "the next MW comes from +1.50 MW of unit 3 at 30.00, -0.50 MW of unit 5 at 10.00" in bus(workings, "4").detail
 
 
 def test_what_the_next_mw_comes_from_is_left_open_where_periods_are_tied():
