@@ -1,7 +1,7 @@
 """How long do other open tools take to the same prices?
 
 Run with ``python -m tests.bench.bench_clearing_peers`` (``--cases 118_ieee`` for some of the grids); the peers are in the optional extra:
-``pip install 'gridfuse[bench]'``. PGLib cases, linear costs, susceptance 1/(x·tap) as MATPOWER has it, from parsed arrays to prices, CPU
+``pip install --editable '.[bench]'``. PGLib cases, linear costs, susceptance 1/(x·tap) as MATPOWER has it, from parsed arrays to prices, CPU
 time, one thread, the median of several runs of ours and one run of each peer after one on the smallest grid to warm up.
 
     ours      the official run, cold: factor of the grid, dispatch, prices, certificate, hashes
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -165,7 +164,7 @@ def absent() -> str | None:
         import pypower.api  # noqa: F401
         import pypsa as tool  # noqa: F401
     except ImportError as exc:
-        return f"skipped: {exc.name} is not installed; pip install 'gridfuse[bench]' brings the peers"
+        return f"skipped: {exc.name} is not installed; pip install --editable '.[bench]' brings the peers"
     return None
 
 
@@ -209,4 +208,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
