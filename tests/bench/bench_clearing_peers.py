@@ -1,8 +1,8 @@
 """How long do other open tools take to the same prices?
 
 Run with ``python -m tests.bench.bench_clearing_peers`` (``--cases 118_ieee`` for some of the grids); the peers are in the optional extra:
-``pip install --editable '.[bench]'``. PGLib cases, linear costs, susceptance 1/(x·tap) as MATPOWER has it, from parsed arrays to prices, CPU
-time, one thread, the median of several runs of ours and one run of each peer after one on the smallest grid to warm up.
+``pip install --editable '.[bench]'``. PGLib cases, linear costs, susceptance 1/(x·tap) as MATPOWER has it, from parsed arrays to prices.
+CPU time, one thread; the median of several runs of ours, one run of each peer after one on the smallest grid to warm up.
 
     ours      the official run, cold: factor of the grid, dispatch, prices, certificate, hashes
     PYPOWER   ``rundcopf`` with its own solver
