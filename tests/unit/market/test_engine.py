@@ -1,39 +1,19 @@
-"""One interval from inputs to outcome: published objectives, another solver's prices, and everything that can go wrong."""
+"""One interval from inputs to outcome, on paper, and everything that can go wrong."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from market import matpower
 from market.certificate import TOLERANCES
 from market.engine import CASE_PARAMS, ClearingEngine, clear_case
 from market.errors import CaseError
-from market.grid import Convention
-from market.monitor import LimitKind
 from market.offers import Control, Segment
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, OutcomeStatus
 from market.params import ClearingParams
-from tests.kit import btheta
+from tests.kit import pglib
 from tests.kit.grids import case, network, triangle, unit
-from tests.unit.market.test_matpower import PGLIB
-
-MORE = Path(__file__).parents[2] / "data" / "pglib"
-FILES = {path.name.split(".")[0]: path for folder in (PGLIB, MORE) for path in sorted(folder.glob("*.m*")) if path.suffix != ".md"}
-FIVE_DIGITS = 5.1e-5
-"""Half a unit of the fifth digit, the precision of the published objectives."""
-
-
-def published() -> dict[str, str]:
-    with (PGLIB / "pglib_v23.07_baseline.csv").open(newline="") as file:
-        return {row["case"]: row["dc_obj_usd_per_h"] for row in csv.DictReader(file)}
-
-
-PUBLISHED = published()
 
 
 def cleared(outcome) -> Cleared:
@@ -42,40 +22,9 @@ def cleared(outcome) -> Cleared:
     return outcome
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if PUBLISHED[name] != "inf"])
-def test_published_dc_objective(name):
-    outcome = cleared(clear_case(matpower.read_case(FILES[name])))
-    assert outcome.status is OutcomeStatus.OK
-    assert outcome.penalty_per_h == 0.0
-    assert outcome.objective_per_h == pytest.approx(float(PUBLISHED[name]), rel=FIVE_DIGITS)
-
-
-def test_a_case_without_a_dc_solution_clears_with_the_line_named():
-    assert PUBLISHED["pglib_opf_case118_ieee__sad"] == "inf"
-    outcome = cleared(clear_case(matpower.read_case(FILES["pglib_opf_case118_ieee__sad"])))
-    assert outcome.status is OutcomeStatus.OK_VIOLATION
-    assert [(v.kind, v.id) for v in outcome.violations] == [("line", "33")]
-    assert outcome.violations[0].mw == pytest.approx(10.08, abs=0.005)
-    assert outcome.penalty_per_h == pytest.approx(outcome.violations[0].mw * CASE_PARAMS.penalties[LimitKind.LINE])
-
-
-@pytest.mark.parametrize("convention", list(Convention))
-@pytest.mark.parametrize(
-    "name", ["5_pjm", "5_pjm__api", "14_ieee", "30_ieee", "39_epri", "39_epri__api", "39_epri__sad", "57_ieee", "118_ieee", "300_ieee"]
-)
-def test_prices_equal_those_of_a_program_over_bus_angles(name, convention):
-    read = matpower.read_case(FILES[f"pglib_opf_case{name}"])
-    outcome, other = clear_case(read, convention=convention), btheta.solve(read, convention)
-    if isinstance(outcome, Cleared) and outcome.violations:
-        assert other.objective_per_h is None
-        return
-    assert cleared(outcome).objective_per_h == pytest.approx(other.objective_per_h, rel=1e-9)
-    np.testing.assert_allclose(list(outcome.lmp_per_mwh.values()), other.lmp_per_mwh, atol=1e-6)
-
-
 def test_textbook_prices_of_the_pjm_five_bus_system():
     """Li and Bo, Small Test Systems for Power System Economic Studies, 2010: 16.98, 26.38, 30.00, 39.94 and 10.00 $/MWh."""
-    outcome = cleared(clear_case(matpower.read_case(FILES["pglib_opf_case5_pjm"])))
+    outcome = cleared(clear_case(pglib.read("5_pjm")))
     assert list(outcome.lmp_per_mwh.values()) == pytest.approx([16.98, 26.38, 30.00, 39.94, 10.00], abs=0.005)
     assert list(outcome.dispatch_mw.values()) == pytest.approx([40.0, 170.0, 323.49, 0.0, 466.51], abs=0.005)
 
@@ -100,7 +49,7 @@ def test_loads_and_offers_replace_those_of_the_case():
 
 
 def test_replacing_every_load_by_itself_changes_nothing():
-    read = matpower.read_case(FILES["pglib_opf_case300_ieee"])  # which has shunts
+    read = pglib.read("300_ieee")  # which has shunts
     same = dict(zip(read.network.bus_ids, read.load_mw.tolist(), strict=True))
     assert clear_case(read, same) == clear_case(read)
 
