@@ -18,7 +18,7 @@ from market.resources import Resources, UnitGroup
 from market.workings import Workings
 from tests.kit.explained import of_case, of_interval
 from tests.kit.grids import case, network, triangle, unit
-from tests.unit.market.test_engine import FILES
+from tests.kit.pglib import FILES
 
 ONE_BUS = network(("1", "2"), [("1", "2", 0.1, np.inf)])
 
