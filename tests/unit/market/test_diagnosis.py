@@ -18,7 +18,7 @@ from market.resources import Resources, UnitGroup
 from market.workings import Workings
 from tests.kit.explained import of_case, of_interval
 from tests.kit.grids import case, network, triangle, unit
-from tests.unit.market.test_engine import FILES
+from tests.kit.pglib import FILES
 
 ONE_BUS = network(("1", "2"), [("1", "2", 0.1, np.inf)])
 
@@ -75,7 +75,7 @@ def test_limits_after_an_outage():
 
 def test_a_published_case_without_a_dc_solution():
     """PGLib's 118__sad: three lines, the one that is exceeded among them, with either of the others eased it could be kept."""
-    read = matpower.read_case(FILES["pglib_opf_case118_ieee__sad"])
+    read = matpower.read_case(FILES["118_ieee__sad"])
     kept: list[Workings] = []
     outcome = clear_case(read, keep=kept.append)
     found = diagnose(kept[0])
