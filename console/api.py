@@ -56,6 +56,9 @@ __all__ = ["ApiServer", "CommandSink", "HealthSource", "MetricsPage", "build_api
 _CONNECTIONS_MAX: Final = 256
 """Connections at a time; more are answered with 503. One that was dropped and does not read stays until the kernel gives it up."""
 
+_ARGUMENT_MAX: Final = 32_000
+"""Characters of one argument of an order: corrections to some thousand loads."""
+
 CommandSink = Callable[[CommandGiven], Awaitable[None]]
 """Takes an order and returns once it is safely on its way.
 
@@ -89,7 +92,9 @@ class _Order(BaseModel):
     by: Annotated[str, Field(min_length=1, max_length=64)]
     role: Annotated[str, Field(pattern=r"^[A-Z][A-Z_]{0,31}$")]
     action: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
-    args: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=2_000)]] = Field(default_factory=dict, max_length=32)
+    args: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=_ARGUMENT_MAX)]] = Field(
+        default_factory=dict, max_length=32
+    )
 
 
 _STATIC: Final = Path(__file__).parent / "board" / "static"

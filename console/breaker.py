@@ -13,7 +13,7 @@ import typer
 
 from market.units import instant_text
 
-__all__ = ["register"]
+__all__ = ["ask", "register"]
 
 _REFUSED, _UNREACHABLE = 1, 2
 _ZONE = "Asia/Shanghai"
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def _show(url: _Url = _Here, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Show both segments, the price in force and how much headroom is left."""
-    view = _ask(f"{url.rstrip('/')}/api/breaker")
+    view = ask(f"{url.rstrip('/')}/api/breaker")
     if as_json:
         typer.echo(jsonlib.dumps(view, ensure_ascii=False))
         return
@@ -92,7 +92,7 @@ def _recover(
 def _order(url: str, action: str, by: str, role: str, args: dict[str, str]) -> None:
     """Send an order, bound to the version of the segment that is shown now, so that it cannot hit another state."""
     base = url.rstrip("/")
-    view = _ask(f"{base}/api/breaker")
+    view = ask(f"{base}/api/breaker")
     version = next(segment["version"] for segment in view["segments"] if segment["segment"] == "RT")
     body = {
         "command_id": f"cli-{secrets.token_hex(8)}",
@@ -101,11 +101,11 @@ def _order(url: str, action: str, by: str, role: str, args: dict[str, str]) -> N
         "action": action,
         "args": {**args, "version": str(version)},
     }
-    answer = _ask(f"{base}/api/commands", body)
+    answer = ask(f"{base}/api/commands", body)
     typer.echo(f"sent as {answer['command_id']}; whether it is carried out is decided by the breaker: see `gridfuse breaker show`")
 
 
-def _ask(url: str, body: dict[str, Any] | None = None) -> Any:
+def ask(url: str, body: dict[str, Any] | None = None) -> Any:
     """GET, or POST a JSON body; exits with a sentence where that fails."""
     if not url.startswith(("http://", "https://")):
         typer.echo(f"{url!r} is not an http address; give one with --url", err=True)

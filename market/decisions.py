@@ -22,6 +22,7 @@ __all__ = [
     "Announcement",
     "AnomalyNoted",
     "BrokenChain",
+    "ClearingOrdered",
     "Decision",
     "DecisionBody",
     "DutyOpened",
@@ -32,6 +33,7 @@ __all__ = [
     "RecoveryProposed",
     "Refused",
     "Reminded",
+    "ResultRevised",
     "Transition",
     "chained",
     "first_broken",
@@ -199,8 +201,66 @@ class Refused:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearingOrdered:
+    """An interval is cleared again by order of a market operator (Art. 22); what comes of it is a decision of its own.
+
+    Attributes:
+        approvals: reference of each approval, by who gave it.
+    """
+
+    segment: Segment
+    interval_start_ns: int
+    command_id: str
+    by: str
+    role: str
+    reason: str
+    approvals: dict[str, str]
+    article: str = "Art. 22"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRevised:
+    """A new result of an interval takes the place of the one before it, which is kept (Art. 22).
+
+    Attributes:
+        version: of the new result.
+        corrected: each value that was put right, before and after.
+        hashes, hashes_before: of the new result and of the one it replaces.
+        price_rev: revision of the interval's price that follows from it; None where the price stands (it is set by the breaker) or is
+            still to be given.
+    """
+
+    segment: Segment
+    interval_start_ns: int
+    version: int
+    command_id: str
+    by: str
+    role: str
+    reason: str
+    approvals: dict[str, str]
+    corrected: tuple[str, ...]
+    hashes: dict[str, str]
+    hashes_before: dict[str, str]
+    price_cny_per_mwh: float | None
+    price_before_cny_per_mwh: float | None
+    price_rev: int | None
+    article: str = "Art. 22"
+
+
 DecisionBody = (
-    Transition | Announcement | AnomalyNoted | OutageEnded | Reminded | FindingNoted | RecoveryProposed | DutyOpened | DutySettled | Refused
+    Transition
+    | Announcement
+    | AnomalyNoted
+    | OutageEnded
+    | Reminded
+    | FindingNoted
+    | RecoveryProposed
+    | DutyOpened
+    | DutySettled
+    | Refused
+    | ClearingOrdered
+    | ResultRevised
 )
 
 

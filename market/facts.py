@@ -11,6 +11,7 @@ from enum import StrEnum
 
 __all__ = [
     "CalendarClosed",
+    "ClearedAgain",
     "ClearingReported",
     "ClearingStatus",
     "ClockCompared",
@@ -224,7 +225,7 @@ class CommandGiven:
         command_id: chosen by the sender, so that a repeated delivery is carried out once.
         by: who, as authenticated at the edge.
         role: in which capacity: DISPATCH, TRADING, MO, GOV, REG, VIEWER or ADMIN.
-        action: CONFIRM_TRIP, REJECT_TRIP or CONFIRM_RECOVER.
+        action: CONFIRM_TRIP, REJECT_TRIP, CONFIRM_RECOVER, or CLEAR_AGAIN (:mod:`market.reclear`).
         args: the action's own fields: ``reason``; ``version`` of the segment that was seen; ``override``.
     """
 
@@ -236,9 +237,41 @@ class CommandGiven:
     args: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearedAgain:
+    """An interval was cleared again by order (Art. 22), or could not be.
+
+    Attributes:
+        ts_event_ns: when that was done.
+        command_id, by, role, why, approvals: of the order.
+        version: of the new result, 0 where there is none.
+        price_cny_per_mwh: user-side uniform price of the new result, and price_before that of the one it replaces; None without.
+        corrected: each value that was put right, before and after.
+        hashes, hashes_before: of the new result and of the one it replaces; empty without.
+        failure: why there is no new result, one of :class:`market.outcomes.FailureReason`; detail says what it is about.
+    """
+
+    ts_event_ns: int
+    command_id: str
+    by: str
+    role: str
+    why: str
+    interval_start_ns: int
+    approvals: dict[str, str] = field(default_factory=dict)
+    version: int = 0
+    price_cny_per_mwh: float | None = None
+    price_before_cny_per_mwh: float | None = None
+    corrected: tuple[str, ...] = ()
+    hashes: dict[str, str] = field(default_factory=dict)
+    hashes_before: dict[str, str] = field(default_factory=dict)
+    failure: str = ""
+    detail: str = ""
+
+
 Fact = (
     Ticked
     | ClearingReported
+    | ClearedAgain
     | SwitchReported
     | FlowReported
     | LoadReported

@@ -19,6 +19,7 @@ __all__ = [
     "Outcome",
     "OutcomeStatus",
     "PeriodAhead",
+    "Revision",
     "Violation",
 ]
 
@@ -199,6 +200,23 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """By whose order and why an interval was cleared again (Art. 22).
+
+    Attributes:
+        corrected: each frozen value that was put right, before and after.
+        replaces: hashes of the result before this one; empty where there was none.
+    """
+
+    command_id: str
+    by: str
+    role: str
+    reason: str
+    corrected: tuple[str, ...] = ()
+    replaces: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cleared:
     """A valid result for one interval.
 
@@ -227,6 +245,7 @@ class Cleared:
             elsewhere than the dispatch), ``islanding:N`` (N outages cut the grid and are not screened).
         review: why people must look at it before its prices are settled; empty where nothing speaks against it.
         eased: whether it was secured against no outage, because with them the solver did not end in time.
+        revision: by whose order it was cleared again; None for the first result of its interval.
     """
 
     interval_start_ns: int
@@ -257,6 +276,7 @@ class Cleared:
     simultaneous_mw: dict[str, float] = field(default_factory=dict)
     review: tuple[str, ...] = ()
     eased: bool = False
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

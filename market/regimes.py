@@ -21,10 +21,12 @@ from market.rules import MarketRules
 from market.units import NS_PER_H, NS_PER_MIN, civil_day, clock_text, day_start_ns, floor_ns
 
 __all__ = [
+    "REVISED_NS",
     "DayAheadPrices",
     "PriceBook",
     "Substituted",
     "book_from",
+    "cleared_again",
     "day_ahead_at",
     "next_deadline_ns",
     "priced",
@@ -35,8 +37,8 @@ __all__ = [
 Substituted = tuple[int, int | None]
 """First interval that the breaker prices, and first interval of the market again, once a recovery is announced."""
 
-_REVISED_NS: Final = 24 * NS_PER_H
-"""How long a price that is not final can still be revised."""
+REVISED_NS: Final = 24 * NS_PER_H
+"""How long a price that is not final can still be revised, and any price of the market by an order to clear again."""
 
 _REVISABLE: Final = (Regime.GAP, Regime.ART27_3)
 _PERIODS: Final = (1, 24, 48, 96, 288)
@@ -69,6 +71,9 @@ class PriceBook:
         day_ahead: results by operating day, at most the last three.
         last_valid: (start, price) of the last interval whose market price was in force.
         doubted: starts of intervals in ``results`` whose result is under review, ascending.
+        settled: (start, regime, rev) of the records of the last day that only an order to clear again can touch, except the first ones
+            of the market, which are all the others.
+        whole_from_ns: first interval since which every record is remembered; None in states of releases that remembered less.
     """
 
     next_start_ns: int
@@ -78,12 +83,15 @@ class PriceBook:
     last_valid: tuple[int, float] | None = None
     current: PriceInForce | None = field(default=None)
     doubted: tuple[int, ...] = ()
+    settled: tuple[tuple[int, Regime, int], ...] = ()
+    whole_from_ns: int | None = None
 
 
 def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
     """Begin with the first interval that starts at or after ``ts_ns``."""
     step = rules.rt_interval_ns
-    return PriceBook(next_start_ns=floor_ns(ts_ns + step - 1, step))
+    first_ns = floor_ns(ts_ns + step - 1, step)
+    return PriceBook(next_start_ns=first_ns, whole_from_ns=first_ns)
 
 
 def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, version: int, *, doubted: bool = False) -> PriceBook:
@@ -139,6 +147,8 @@ def priced(
         The book, and the new records in the order of their intervals.
     """
     records: list[PriceInForce] = []
+    if book.whole_from_ns is None:
+        book = replace(book, whole_from_ns=book.next_start_ns)
 
     def out(start_ns: int) -> bool:
         return any(from_ns <= start_ns and (to_ns is None or start_ns < to_ns) for from_ns, to_ns in substituted)
@@ -166,6 +176,25 @@ def priced(
     return _forgotten(book, now_ns), tuple(records)
 
 
+def cleared_again(
+    book: PriceBook, now_ns: int, start_ns: int, price_cny_per_mwh: float, version: int, rules: MarketRules
+) -> tuple[PriceBook, tuple[PriceInForce, ...]]:
+    """Revise the price of an interval that was cleared again by order: the result published last is what is settled (Art. 22).
+
+    Returns:
+        The book, and the new record; none where the interval has no price yet, where the breaker sets it (Art. 27), or where it is too
+        old for its records to be remembered.
+    """
+    if book.whole_from_ns is None or not max(book.whole_from_ns, now_ns - REVISED_NS + 1) <= start_ns < book.next_start_ns:
+        return book, ()
+    regime, rev = next(((regime, rev) for at, regime, rev in (*book.given, *book.settled) if at == start_ns), (Regime.MARKET, 0))
+    if regime not in (Regime.MARKET, Regime.GAP):
+        return book, ()
+    records: list[PriceInForce] = []
+    book = _give(book, records, now_ns, start_ns, _market((start_ns, price_cny_per_mwh, version)), rev + 1, rules)
+    return book, tuple(records)
+
+
 _Price = tuple[Regime, float | None, str, int | None]
 """Regime, price in CNY/MWh, source, start of the interval whose clearing it is of."""
 
@@ -188,22 +217,28 @@ def _give(
     )
     records.append(record)
     given = tuple(entry for entry in book.given if entry[0] != start_ns)
+    settled = tuple(entry for entry in book.settled if entry[0] != start_ns)
     if regime in _REVISABLE:
         given = (*given, (start_ns, regime, rev))
+    elif rev or regime is not Regime.MARKET:
+        settled = (*settled, (start_ns, regime, rev))
     current = record if book.current is None or start_ns >= book.current.interval_start_ns else book.current
     last_valid = book.last_valid
     if regime is Regime.MARKET and price_cny_per_mwh is not None and (last_valid is None or start_ns >= last_valid[0]):
         last_valid = (start_ns, price_cny_per_mwh)
-    return replace(book, given=given, current=current, last_valid=last_valid)
+    return replace(book, given=given, settled=settled, current=current, last_valid=last_valid)
 
 
 def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
     """Drop what can change no price any more."""
-    given = tuple(entry for entry in book.given if entry[0] > now_ns - _REVISED_NS)
+    given = tuple(entry for entry in book.given if entry[0] > now_ns - REVISED_NS)
     open_starts = {start_ns for start_ns, _, _ in given}
     results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns or entry[0] in open_starts)
     starts = {start_ns for start_ns, _, _ in results}
-    return replace(book, given=given, results=results, doubted=tuple(start_ns for start_ns in book.doubted if start_ns in starts))
+    settled = tuple(entry for entry in book.settled if entry[0] > now_ns - REVISED_NS)
+    return replace(
+        book, given=given, settled=settled, results=results, doubted=tuple(start_ns for start_ns in book.doubted if start_ns in starts)
+    )
 
 
 def _market(result: tuple[int, float, int]) -> _Price:

@@ -22,8 +22,9 @@ from ingest.frame import TelemetryFrame
 from market.credibility import Reference
 from market.facts import CommandGiven, Fact
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
+from market.reclear import ClearAgain
 from market.rules import MarketRules
-from streams import breaker, grid, pieces, topics
+from streams import again, breaker, grid, pieces, topics
 from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
 from streams.clearing import DayAheadWanted
 from streams.dayaheadwatch import DayAheadWatch
@@ -276,6 +277,7 @@ _REFERENCE: Final = b"reference"
 def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
     kept = _table(app, "clearing", topics.INPUTS)
     answers = Notes(shell, kept, _Answer, _ANSWERS_KEPT)
+    frozen = again.FrozenInputs(kept)
     rules = model.grid.rules
     watch = DayAheadWatch(model.grid.rules.zone, time.monotonic, shell.now_ns)
 
@@ -303,6 +305,7 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
     async def clear(inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
         fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
         if fault == "silent":
+            keep(inputs, None)
             return
         if known is not None and known.failed is not None:
             outcome: Outcome = known.failed
@@ -314,6 +317,29 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         await shell.emit(clearing_records(outcome, inputs, model))
         if isinstance(outcome, Cleared) and reference is not None:
             kept[_REFERENCE] = msgspec.json.encode(reference)
+        keep(inputs, outcome)
+
+    def keep(inputs: ClearingInputs, outcome: Outcome | None) -> None:
+        # Told again, an interval may have been cleared again meanwhile; what was published since then stands.
+        if frozen.get(inputs.interval_start_ns) is None:
+            frozen.keep(again.kept_first(inputs, outcome))
+
+    async def clear_again(order: ClearAgain, event: Any, known: _Answer | None) -> None:
+        of_interval = frozen.get(order.interval_start_ns)
+        inputs = again.inputs_again(order, of_interval, rules.zone)
+        if known is not None and known.failed is not None:
+            outcome: Outcome = known.failed
+        elif isinstance(inputs, ClearingFailed):
+            outcome = inputs
+        else:
+            # People stand for it: it is held against no other result, and none is held against it.
+            outcome = marked(await computed(inputs, known), inputs, rules)
+        answer = known or await noted(order, event, None, outcome)
+        outcome = replace(outcome if answer.failed is None else answer.failed, completed_at_ns=answer.completed_at_ns)
+        records, after = again.answered(order, of_interval, outcome, model)
+        await shell.emit(records)
+        if after is not None:
+            frozen.keep(after)
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
         # The search gives the interpreter's lock away, and it ends by counted work; see market.day_ahead.QUICK.
@@ -326,10 +352,16 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 
     async def take(record: Any, event: Any) -> None:
-        wanted = isinstance(record, DayAheadWanted)
-        hooks.clearing = record.ts_event_ns if wanted else record.interval_start_ns
+        hooks.clearing = record.interval_start_ns if isinstance(record, ClearingInputs) else record.ts_event_ns
+        known = answers.get(identity_of(record))
         try:
-            await (day_ahead if wanted else clear)(record, event, answers.get(identity_of(record)))
+            match record:
+                case DayAheadWanted():
+                    await day_ahead(record, event, known)
+                case ClearAgain():
+                    await clear_again(record, event, known)
+                case _:
+                    await clear(record, event, known)
         finally:
             hooks.clearing = None
 

@@ -26,9 +26,22 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import regimes, segment
-from market.decisions import GENESIS, AnomalyNoted, Decision, DecisionBody, FindingNoted, OutageEnded, chained, out_of_force
+from market import reclear, regimes, segment
+from market.decisions import (
+    GENESIS,
+    AnomalyNoted,
+    ClearingOrdered,
+    Decision,
+    DecisionBody,
+    FindingNoted,
+    OutageEnded,
+    Refused,
+    ResultRevised,
+    chained,
+    out_of_force,
+)
 from market.facts import (
+    ClearedAgain,
     ClearingReported,
     ClearingStatus,
     ClockCompared,
@@ -46,7 +59,7 @@ from market.view import MarketView, SegmentView
 
 __all__ = ["BreakerState", "Effect", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
 
-Effect = Decision | PriceInForce
+Effect = Decision | PriceInForce | reclear.ClearAgain
 Grid = Mapping[str, topology_change.Element]
 
 _COMMANDS_REMEMBERED: Final = 64
@@ -62,6 +75,7 @@ class BreakerState:
         now_ns: latest event time seen.
         seq, prev_hash: the end of the audit chain.
         commands: ids of recent commands, so that one sent twice is carried out once.
+        answered: ids of recent orders to clear again whose answer was taken in, likewise.
         clock_suspect: the machine's clocks disagree; nothing acts by itself.
     """
 
@@ -78,6 +92,7 @@ class BreakerState:
     book: regimes.PriceBook
     commands: tuple[str, ...] = ()
     clock_suspect: bool = False
+    answered: tuple[str, ...] = ()
 
 
 _STATE: Final = msgspec.json.Decoder(BreakerState)
@@ -112,10 +127,12 @@ def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tup
         grid: the branches of the network model by name, with their voltage.
 
     Returns:
-        The new state, and the effects in order: decisions chained one to the other, then prices.
+        The new state, and the effects in order: decisions chained one to the other, then orders to clear again, then prices.
     """
     state = replace(state, now_ns=max(state.now_ns, fact.ts_event_ns))
     bodies: list[DecisionBody] = []
+    orders: tuple[reclear.ClearAgain, ...] = ()
+    revised: tuple[PriceInForce, ...] = ()
     before = state.rt
     # First of all, so that what is found at this instant meets the market as the notice of its recovery said it would be.
     state = _took_effect(state, rules, bodies)
@@ -124,8 +141,12 @@ def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tup
             state = _clock_compared(state, fact, rules, bodies)
         case SourceReported(name="clearing", up=up) if up is state.watch.blind:
             bodies.append(_flagged("BLIND", raised=not up))
+        case CommandGiven(action=reclear.ACTION):
+            state, orders = _ordered_again(state, fact, rules, bodies)
         case CommandGiven():
             state = _commanded(state, fact, rules, bodies)
+        case ClearedAgain():
+            state, revised = _cleared_again(state, fact, rules, bodies)
         case ClearingReported(run_type=RunType.PRODUCTION):
             state = _cleared(state, fact, rules)
         case _:
@@ -140,7 +161,7 @@ def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tup
         decision = chained(body, seq=state.seq + 1, ts_event_ns=state.now_ns, rule_set=rules.id, prev_hash=state.prev_hash)
         state = replace(state, seq=decision.seq, prev_hash=decision.hash)
         decisions.append(decision)
-    return state, (*decisions, *prices)
+    return state, (*decisions, *orders, *revised, *prices)
 
 
 def next_deadline_ns(state: BreakerState, rules: MarketRules) -> int:
@@ -274,6 +295,65 @@ def _commanded(state: BreakerState, command: CommandGiven, rules: MarketRules, b
         still_open=topology_change.still_open(state.topology),
     )
     return _rt(state, result, bodies)
+
+
+def _ordered_again(
+    state: BreakerState, command: CommandGiven, rules: MarketRules, bodies: list[DecisionBody]
+) -> tuple[BreakerState, tuple[reclear.ClearAgain, ...]]:
+    """Pass on an order to clear an interval again, or refuse it; the market's phase has no part in it."""
+    if command.command_id in state.commands:
+        return state, ()
+    state = replace(state, commands=(*state.commands, command.command_id)[-_COMMANDS_REMEMBERED:])
+    order = reclear.judged(command, state.now_ns, rules)
+    if isinstance(order, Refused):
+        bodies.append(order)
+        return state, ()
+    bodies.append(
+        ClearingOrdered(
+            segment=Segment.RT,
+            interval_start_ns=order.interval_start_ns,
+            command_id=order.command_id,
+            by=order.by,
+            role=order.role,
+            reason=order.reason,
+            approvals=order.approvals,
+        )
+    )
+    return state, (order,)
+
+
+def _cleared_again(
+    state: BreakerState, fact: ClearedAgain, rules: MarketRules, bodies: list[DecisionBody]
+) -> tuple[BreakerState, tuple[PriceInForce, ...]]:
+    """Take in what came of an order to clear again: a refusal, or a result that revises the price of its interval."""
+    if fact.command_id in state.answered:
+        return state, ()
+    state = replace(state, answered=(*state.answered, fact.command_id)[-_COMMANDS_REMEMBERED:])
+    if fact.failure or fact.price_cny_per_mwh is None:
+        why = f"{fact.failure}: {fact.detail}"
+        who = {"command_id": fact.command_id, "by": fact.by, "role": fact.role}
+        bodies.append(Refused(**who, action=reclear.ACTION, rule=reclear.ARTICLE, why=why))
+        return state, ()
+    book, prices = regimes.cleared_again(state.book, state.now_ns, fact.interval_start_ns, fact.price_cny_per_mwh, fact.version, rules)
+    bodies.append(
+        ResultRevised(
+            segment=Segment.RT,
+            interval_start_ns=fact.interval_start_ns,
+            version=fact.version,
+            command_id=fact.command_id,
+            by=fact.by,
+            role=fact.role,
+            reason=fact.why,
+            approvals=fact.approvals,
+            corrected=fact.corrected,
+            hashes=fact.hashes,
+            hashes_before=fact.hashes_before,
+            price_cny_per_mwh=fact.price_cny_per_mwh,
+            price_before_cny_per_mwh=fact.price_before_cny_per_mwh,
+            price_rev=prices[0].rev if prices else None,
+        )
+    )
+    return replace(state, book=book), prices
 
 
 def _detected(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid, bodies: list[DecisionBody]) -> BreakerState:

@@ -108,7 +108,7 @@ class _Player:
         for effect in effects:
             if isinstance(effect, PriceInForce):
                 self.result.prices[effect.interval_start_ns] = effect
-            else:
+            elif isinstance(effect, Decision):
                 self.result.decisions.append(effect)
                 self._alerts |= {alert.alert_id: alert for alert in alerts_of(effect)}
 

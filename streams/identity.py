@@ -10,6 +10,7 @@ from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
+from market.reclear import ClearAgain
 from streams.accounts import AreaAccounts
 from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
@@ -70,7 +71,7 @@ def identity_of(record: Any) -> str:
             return f"{kind} {record.element} {end} {record.ts_event_ns} of {record.ts_source_ns}"
         case facts.LoadReported():
             return f"{kind} area {record.area} {record.ts_event_ns}"
-        case facts.CommandGiven():
+        case facts.CommandGiven() | facts.ClearedAgain() | ClearAgain():
             return f"{kind} {record.command_id}"
         case facts.ControlReported():
             return f"{kind} {record.site} {record.ts_event_ns} of {record.ts_source_ns}"

@@ -295,6 +295,14 @@ _SENTENCES: Final[dict[str, Callable[[_Body, _Clock], tuple[str, str]]]] = {
         f"{b['segment']} duty '{b['duty']}': {b['outcome']}, margin {b['margin_s']:.0f} s",
         f"{b['segment']} 义务 {b['duty']}：{b['outcome']}，余量 {b['margin_s']:.0f} 秒",
     ),
+    "ClearingOrdered": lambda b, at: (
+        f"{b['segment']} interval {at(b['interval_start_ns'])} is cleared again by order of {b['by']}: {b['reason']} ({b['article']})",
+        f"{b['by']}（{b['role']}）下令重新出清 {b['segment']} 时段 {at(b['interval_start_ns'])}：{b['reason']}（{b['article']}）",
+    ),
+    "ResultRevised": lambda b, at: (
+        f"{b['segment']} interval {at(b['interval_start_ns'])} has result {b['version']}, by {b['by']}: {b['reason']} ({b['article']})",
+        f"{b['segment']} 时段 {at(b['interval_start_ns'])} 发布第 {b['version']} 版结果，{b['by']} 下令：{b['reason']}（{b['article']}）",
+    ),
     "Refused": lambda b, _: (
         f"{b['action']} by {b['by']} ({b['role']}) refused: {b['why']} ({b['rule']})",
         f"{b['by']}（{b['role']}）的 {b['action']} 被拒绝：{b['why']}（{b['rule']}）",

@@ -25,6 +25,7 @@ from streams.clearing import DayAheadPlan, DayAheadWanted, plan_of
 from streams.marketmodel import MarketModel
 
 __all__ = [
+    "OUTSIDE",
     "clearing_records",
     "day_ahead_records",
     "day_ahead_result",
@@ -34,17 +35,18 @@ __all__ = [
     "held_against",
     "marked",
     "refused",
+    "reported",
     "solved",
     "told_before",
 ]
 
-_FROM_OUTSIDE: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
+OUTSIDE: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
 """Failures that depend on more than the inputs: how fast the machine was, whether the engine answered at all."""
 
 
 def from_outside(outcome: Outcome) -> TypeGuard[ClearingFailed]:
     """Whether the inputs do not explain an outcome, so that it is taken as recorded and never computed again."""
-    return isinstance(outcome, ClearingFailed) and outcome.reason in _FROM_OUTSIDE
+    return isinstance(outcome, ClearingFailed) and outcome.reason in OUTSIDE
 
 
 def from_before(outcome: Outcome) -> TypeGuard[ClearingFailed]:
@@ -116,7 +118,7 @@ def eased(outcome: Outcome) -> Outcome:
 
 def clearing_records(outcome: Outcome, inputs: ClearingInputs, model: MarketModel) -> list[Any]:
     """Return what is sent of a completed clearing: the outcome, what the breaker is told, and where it cleared the schedule."""
-    records: list[Any] = [outcome, _reported(outcome)]
+    records: list[Any] = [outcome, reported(outcome)]
     if isinstance(outcome, Cleared):
         records.append(plan_of(outcome, inputs, model.engine.book, model.area_of_bus, model.grid.rules))
     return records
@@ -129,7 +131,7 @@ def day_ahead_result(wanted: DayAheadWanted, model: MarketModel, on_progress: On
     return clear_day_ahead(model.case, model.params, start_ns=start_ns, completed_at_ns=wanted.ts_event_ns, on_progress=on_progress)
 
 
-def _reported(outcome: Outcome) -> ClearingReported:
+def reported(outcome: Outcome) -> ClearingReported:
     """Return what the breaker is told of an outcome."""
     cleared = isinstance(outcome, Cleared)
     return ClearingReported(
@@ -150,7 +152,7 @@ def day_ahead_records(wanted: DayAheadWanted, result: DayAhead | ClearingFailed,
     start_ns = day_start_ns(wanted.day, model.grid.rules.zone)
     if isinstance(result, ClearingFailed):
         failed = replace(result, interval_start_ns=start_ns, completed_at_ns=now_ns)
-        return [replace(_reported(failed), segment=Segment.DA)]
+        return [replace(reported(failed), segment=Segment.DA)]
     plan = DayAheadPlan(
         ts_event_ns=now_ns,
         day=wanted.day,

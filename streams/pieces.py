@@ -15,7 +15,7 @@ import msgspec
 
 from streams.errors import StoreError
 
-__all__ = ["PIECE_BYTES", "keep", "kept"]
+__all__ = ["PIECE_BYTES", "forget", "keep", "kept"]
 
 PIECE_BYTES: Final = 500_000
 """Largest value in one piece: half of what a broker takes by default."""
@@ -60,6 +60,15 @@ def kept(table: MutableMapping[bytes, bytes], key: bytes) -> bytes | None:
     if zlib.crc32(whole) != head.crc:
         raise StoreError(f"the state kept of {key!r} is not what was written; restore the log from a copy")
     return whole
+
+
+def forget(table: MutableMapping[bytes, bytes], key: bytes) -> None:
+    """Take a value out of the table, with its pieces."""
+    for generation in (0, 1):
+        number = 0
+        while table.pop(_piece(key, generation, number), None) is not None:
+            number += 1
+    table.pop(key, None)
 
 
 def _head(value: bytes | None) -> _Head | None:

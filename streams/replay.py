@@ -5,8 +5,8 @@ Four stages, each a fold over the inputs on its own topics, exactly as the agent
 ========  ==========================================  ==========================================================
 intake    frames of each area                         snapshots, facts of telemetry, findings about sources
 grid      snapshots, schedules, day-ahead plans       key figures, frozen inputs, requests for a day-ahead result
-clearing  frozen inputs, requests                     outcomes, schedules, day-ahead plans, what the breaker is told
-breaker   facts                                       decisions, prices in force
+clearing  frozen inputs, requests, orders             outcomes, schedules, day-ahead plans, what the breaker is told
+breaker   facts                                       decisions, orders to clear again, prices in force
 ========  ==========================================  ==========================================================
 
 A stage takes its inputs as recorded, not as another stage recomputed them, so one difference does not spread. What was recorded more
@@ -29,8 +29,9 @@ from market.credibility import Reference
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
+from market.reclear import ClearAgain
 from market.units import day_start_ns
-from streams import breaker, grid, topics, wire
+from streams import again, breaker, grid, topics, wire
 from streams.accounts import AreaAccounts
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.difference import differences
@@ -341,13 +342,20 @@ def _grid(source: RecordSource, model: MarketModel, base: Base, span: Span, repo
 
 def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
     outcomes: dict[int, Cleared | ClearingFailed] = {}
+    revisions: dict[str, Cleared] = {}
     for found in _decoded(source, topics.OUTCOMES, StageReport("")):
-        outcomes.setdefault(found.record.interval_start_ns, found.record)
+        if isinstance(found.record, Cleared) and found.record.revision is not None:
+            revisions[found.record.revision.command_id] = found.record
+        else:
+            outcomes.setdefault(found.record.interval_start_ns, found.record)
+    said = (found.record for found in _decoded(source, topics.FACTS, StageReport("")))
+    told = {record.command_id: record for record in said if isinstance(record, facts.ClearedAgain)}
+    orders = again.Recomputed(model, revisions, told)
     completed_ns = _day_ahead_completed(source)
     kinds: dict[Topic, tuple[type[Any], ...]] = {
         topics.OUTCOMES: (Cleared, ClearingFailed),
         topics.SNAPSHOTS: (IntervalPlan, DayAheadPlan),
-        topics.FACTS: (facts.ClearingReported,),
+        topics.FACTS: (facts.ClearingReported, facts.ClearedAgain),
     }
     recorded = _Recorded(source, kinds, span, report)
     asked: set[str] = set()
@@ -363,7 +371,12 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
                 for answer in day_ahead_records(record, day_ahead_result(record, model), model, completed_ns[start_ns].popleft()):
                     recorded.compare(answer, cause)
             continue
+        if isinstance(record, ClearAgain):
+            for answer in orders.answers(record):
+                recorded.compare(answer, cause)
+            continue
         known = outcomes.get(record.interval_start_ns)
+        orders.begun(record, known)
         if known is None:
             continue  # never answered: the process died, or a silent engine; the breaker counts it as missing
         outcome: Cleared | ClearingFailed
@@ -384,6 +397,7 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
             outcome = replace(outcome, completed_at_ns=known.completed_at_ns)
         for answer in clearing_records(outcome, record, model):
             recorded.compare(answer, cause)
+    report.external += orders.external
     recorded.close()
 
 
@@ -400,7 +414,12 @@ def _day_ahead_completed(source: RecordSource) -> dict[int, deque[int]]:
 
 
 def _breaker(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
-    recorded = _Recorded(source, {topics.DECISIONS: (Decision,), topics.PRICES: (PriceInForce,)}, span, report)
+    kinds: dict[Topic, tuple[type[Any], ...]] = {
+        topics.DECISIONS: (Decision,),
+        topics.INPUTS: (ClearAgain,),
+        topics.PRICES: (PriceInForce,),
+    }
+    recorded = _Recorded(source, kinds, span, report)
     for cause, effect in _Breaker(model, base.breaker).effects(_decoded(source, topics.FACTS, report)):
         recorded.compare(effect, cause)
     recorded.close()

@@ -36,6 +36,7 @@ from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
+from market.reclear import ClearAgain
 from market.view import MarketView
 from streams import topics, wire
 from streams.accounts import AreaAccounts
@@ -105,6 +106,7 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
     DayAheadPlan: topics.SNAPSHOTS,
     ClearingInputs: topics.INPUTS,
     DayAheadWanted: topics.INPUTS,
+    ClearAgain: topics.INPUTS,
     Cleared: topics.OUTCOMES,
     ClearingFailed: topics.OUTCOMES,
     Decision: topics.DECISIONS,
@@ -118,6 +120,7 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
     (
         facts.Ticked,
         facts.ClearingReported,
+        facts.ClearedAgain,
         facts.SwitchReported,
         facts.FlowReported,
         facts.LoadReported,

@@ -61,7 +61,7 @@ FINDINGS: Final = Topic(
     retention_s=30 * _DAY_S,
 )
 INPUTS: Final = Topic(
-    name="market.inputs.v1", key="market", carries="ClearingInputs, DayAheadWanted", partitions=1, retention_s=400 * _DAY_S
+    name="market.inputs.v1", key="market", carries="ClearingInputs, DayAheadWanted, ClearAgain", partitions=1, retention_s=400 * _DAY_S
 )
 OUTCOMES: Final = Topic(name="market.outcomes.v1", key="market", carries="Cleared, ClearingFailed", partitions=1, retention_s=400 * _DAY_S)
 FACTS: Final = Topic(

@@ -22,6 +22,7 @@ from market import facts
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs
 from market.prices import PriceInForce
+from market.reclear import ClearAgain
 from market.view import MarketView
 from streams import topics
 from streams.accounts import AreaAccounts
@@ -61,6 +62,7 @@ class DeadLetter:
 _FACTS: Final = (
     facts.Ticked,
     facts.ClearingReported,
+    facts.ClearedAgain,
     facts.SwitchReported,
     facts.FlowReported,
     facts.LoadReported,
@@ -76,7 +78,7 @@ _FACTS: Final = (
 _CARRIES: Final[dict[Topic, tuple[type[Any], ...]]] = {
     topics.FINDINGS: SOURCE_FINDINGS,
     topics.SNAPSHOTS: (IntervalPlan, DayAheadPlan),
-    topics.INPUTS: (ClearingInputs, DayAheadWanted),
+    topics.INPUTS: (ClearingInputs, DayAheadWanted, ClearAgain),
     topics.OUTCOMES: (Cleared, ClearingFailed),
     topics.FACTS: _FACTS,
     topics.COMMANDS: (facts.CommandGiven,),

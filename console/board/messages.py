@@ -216,6 +216,14 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     ),
     "decision.DutyOpened": ("Duty opened: {duty}, due {at}", "义务开始：{duty}，期限 {at}"),
     "decision.DutySettled": ("Duty {duty}: {outcome}", "义务{duty}：{outcome}"),
+    "decision.ClearingOrdered": (
+        "{segment} {interval} is cleared again by {by} · {reason}",
+        "{segment} {interval}：{by} 下令重新出清 · {reason}",
+    ),
+    "decision.ResultRevised": (
+        "{segment} {interval}: result {n} by {by} · {reason}",
+        "{segment} {interval}：第 {n} 版结果（{by}）· {reason}",
+    ),
     "decision.Refused": ("Refused: {action} by {by} ({role}) · {why}", "拒绝：{by}（{role}）的 {action} · {why}"),
     "duties.title": ("Statutory duties", "法定义务"),
     "duties.none": ("No duty is running", "当前无义务"),

@@ -4,7 +4,7 @@ Faust's loop starts four tasks for each record, so that a delivery that waits ca
 (a rebalance, a shutdown). Nearly every delivery ends at once. :class:`Drain` looks first whether this one can wait: only then does
 it go Faust's way; otherwise it awaits the delivery directly. That is all of the gain, about three times the records per second.
 
-Seven defects of Faust's are mended here as well:
+Eight defects of Faust's are mended here as well:
 
 * When every partition's buffer is full, Faust sleeps a whole second, whatever the agents do meanwhile; here it goes on as soon as a
   partition may be read again. So does a fetch that waits for the others.
@@ -21,6 +21,8 @@ Seven defects of Faust's are mended here as well:
   back, a commit could pass records that nobody dealt with. Here an acknowledgement counts only in the assignment of its record.
 * A worker that was thrown out of its group does not stop the flow, because it has no assignment any more; records of the next one reach
   agents whose tables are not recovered yet. Here nothing but changelogs is delivered until a rebalance is over.
+* Going back to what is committed goes nowhere where nothing is committed yet: a group that has just begun would never see the records
+  that were passed over until then, and commit what comes behind them. Here it goes back to the first of them.
 
 This uses Faust's private consumer interface; ``pyproject.toml`` pins the versions it is tested against.
 """
@@ -58,7 +60,8 @@ class Drain:
 
     _readable: asyncio.Event | None = None
     _first_delivered: Mapping[TP, int] = MappingProxyType({})
-    _passed_over = False
+    _passed_over: Mapping[TP, int] = MappingProxyType({})
+    """Lowest offset of each partition that was fetched for nobody since reading went back; while there is one, nothing is delivered."""
 
     # When may a partition be read again?
 
@@ -182,7 +185,6 @@ class Drain:
         """Fetch once and deliver what came, as long as nobody stops the flow or takes the partitions away."""
         app = self.app
         if self._passed_over and not app.rebalancing:
-            self._passed_over = False
             await self._rewind()
         records, active = await self._wait_next_records(_FETCH_S)
         # Read after the fetch: one that waited through a whole rebalance brings records from behind the new positions, and those
@@ -192,7 +194,8 @@ class Drain:
             return
         if not self.flow_active:
             # A rebalance has just begun. Going back now would get in the way of the seeks of recovery, and could come after them.
-            self._passed_over = True
+            for tp, found in records.items():
+                self._pass_over(tp, found[0].offset)
             return
         for tp in records:
             app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -202,20 +205,34 @@ class Drain:
                 return
             if (app.rebalancing or self._passed_over) and not self._is_changelog_tp(tp):
                 # What lies behind a record that was passed over waits for it, also where the rebalance has ended during this fetch.
-                self._passed_over = True
+                self._pass_over(tp, record.offset)
             elif active is None or tp in active or tp in self._buffered_partitions:
                 await self._deliver(tp, self._to_message(tp, record))
                 delivered += 1
                 if delivered % _YIELD_EVERY == 0:
                     await asyncio.sleep(0)
 
+    def _pass_over(self: Any, tp: TP, offset: int) -> None:
+        """Note a record that was fetched and that nobody is to have now. Changelogs are recovery's, which seeks them itself."""
+        if not self._is_changelog_tp(tp) and offset <= self._passed_over.get(tp, offset):
+            self._passed_over = {**self._passed_over, tp: offset}
+
     async def _rewind(self: Any) -> None:
         """Records were on their way that nobody was to have: read them again."""
+        passed, self._passed_over = self._passed_over, MappingProxyType({})
+        ours = self.assignment() & passed.keys()
+        if not ours:
+            return  # whoever has them by now reads them
         try:
             await self.perform_seek()
+            for tp in ours:
+                # Never forward: in a new assignment reading begins by itself where nothing is committed.
+                if not self._read_offset.get(tp) and await self.position(tp) > passed[tp]:
+                    await self.seek(tp, passed[tp])
         except Exception as exc:
-            # A rebalance may be under way; it seeks by itself when it is done.
-            self.log.warning("could not go back to the committed offsets while stopped: %r", exc)
+            # A rebalance may be under way, or the broker be slow. Nothing is delivered until it is done.
+            self.log.warning("could not go back to what was passed over, which is tried again: %r", exc)
+            self._passed_over = passed
 
     async def _deliver(self: Any, tp: TP, message: Any) -> None:
         offset = message.offset

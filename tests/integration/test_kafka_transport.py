@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,17 @@ def test_a_worker_that_takes_over_recovers_on_a_machine_that_is_busy_with_other_
         eventually("the other one goes on where it was", lambda: first.totals == expected, 120)
         assert first.state["gaps"] == 0
         assert first.terminate() == 0, first.log.read_text()
+
+
+def test_two_workers_that_begin_together_read_from_the_very_first_record_on(tmp_path: Path) -> None:
+    """What comes before a rebalance is over is nobody's yet, and where nothing is committed yet there is nothing to go back to."""
+    with broker(tmp_path / "broker") as server, ExitStack() as crew:
+        job = Job(f"kafka://{server.address}", str(tmp_path / "worker-1"), "worker-1", lingers_s=0.2)
+        first = crew.enter_context(running(job))
+        first.ready()
+        second = crew.enter_context(running(replace(job, notes=str(tmp_path / "worker-2"), instance_id="worker-2", feed=2000)))
+        eventually("both add up", lambda: all(worker.state.get("processed") for worker in (first, second)), 60)
+        second.accepts(2000 - second.accepted)
+        expected = _totals(server)
+        eventually("every input is added up", lambda: {**first.totals, **second.totals} == expected, 60)
+        assert first.state["gaps"] == second.state["gaps"] == 0

@@ -206,9 +206,9 @@ class MarketRun(TickByTick):
     async def __aexit__(self, *_exc: object) -> None:
         await self.app.stop()
 
-    async def command(self, action: str, command_id: str) -> None:
+    async def command(self, action: str, command_id: str, role: str = "DISPATCH", **args: str) -> None:
         """Order something, as the API does."""
-        order = CommandGiven(ts_event_ns=0, command_id=command_id, by="chen", role="DISPATCH", action=action)
+        order = CommandGiven(ts_event_ns=0, command_id=command_id, by="chen", role=role, action=action, args=args)
         await (await self.shell.send(topics.COMMANDS, b"market", wire.encode(order)))
         await self._reach("the order", lambda: self.shell.counters["taken commands"] >= 1)
 

@@ -78,8 +78,8 @@ class Job:
         file_bytes_max: largest file it may write at first (RLIMIT_FSIZE): a quota that is used up; see :meth:`Worker.grant`.
         padding: bytes that each input carries in a header besides, so that a disk fills sooner.
         lingers_s: how long it takes after a rebalance to hear where to begin to read, a third of how long recovery of the tables does
-            nothing between seeking the changelogs and letting records flow, and a twentieth of how long a fetch waits for records: as on
-            a machine that is busy with other things.
+            nothing between seeking the changelogs and letting records flow, and between going to what is committed and saying that the
+            rebalance is over, and a twentieth of how long a fetch waits for records: as on a machine that is busy with other things.
     """
 
     broker: str
@@ -176,13 +176,16 @@ def running(job: Job) -> Iterator[Worker]:
 
 
 def _let_linger(linger_s: float) -> None:
-    """Have a fetch that waited through a rebalance end between recovery's seeks and its letting records flow, nearly always."""
+    """Have a fetch that waited through a rebalance end between recovery's seeks and its letting records flow, nearly always.
+
+    And have records of the agents come before the rebalance is over.
+    """
     from aiokafka.consumer.fetcher import Fetcher
     from faust.tables.recovery import Recovery
 
     from streams.transport import drain
 
-    find_positions, seek_offsets = Fetcher._update_fetch_positions, Recovery._seek_offsets
+    find_positions, seek_offsets, seek_streams = Fetcher._update_fetch_positions, Recovery._seek_offsets, drain.Drain.perform_seek
 
     async def lingering_find(self: Any, *args: Any) -> Any:
         await asyncio.sleep(linger_s)
@@ -192,6 +195,12 @@ def _let_linger(linger_s: float) -> None:
         await seek_offsets(self, *args)
         await asyncio.sleep(3 * linger_s)
 
+    async def lingering_streams(self: Any) -> None:
+        await seek_streams(self)
+        if self.app.rebalancing:
+            await asyncio.sleep(3 * linger_s)
+
+    drain.Drain.perform_seek = lingering_streams  # type: ignore[method-assign]
     Fetcher._update_fetch_positions, Recovery._seek_offsets = lingering_find, lingering_seek
     drain._FETCH_S = 20 * linger_s
 

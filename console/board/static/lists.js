@@ -76,6 +76,10 @@ function describe({ kind, body }, site, now) {
       return t("decision.DutyOpened", { duty: tOr(`duty.${body.duty}`, body.duty), at: moment(body.due_ms, now, false) });
     case "DutySettled":
       return t("decision.DutySettled", { duty: tOr(`duty.${body.duty}`, body.duty), outcome: tOr(`duty.outcome.${body.outcome}`, body.outcome) });
+    case "ClearingOrdered":
+      return t("decision.ClearingOrdered", { segment, interval: clock(body.interval_start_ms), by: body.by, reason: body.reason });
+    case "ResultRevised":
+      return t("decision.ResultRevised", { segment, interval: clock(body.interval_start_ms), n: num(body.version), by: body.by, reason: body.reason });
     case "Refused":
       return t("decision.Refused", { action: body.action, by: body.by, role: body.role, why: body.why });
     default:

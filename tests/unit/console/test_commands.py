@@ -16,8 +16,11 @@ from console.api import ApiServer, build_api
 from console.board.state import BoardState
 from console.cli import app
 from ingest.clock import SimulatedClock
+from market.decisions import Refused
 from market.facts import CommandGiven
-from market.rules import GUANGDONG_2023
+from market.reclear import ClearAgain, Corrections, judged
+from market.rules import GUANGDONG_2023, rules_from
+from market.units import instant_ns
 from tests.kit.board_feed import SCENES, view_at
 
 DRILLS = Path(__file__).parents[2] / "drills"
@@ -82,6 +85,48 @@ def test_an_order_is_bound_to_the_version_that_was_shown(service: tuple[Service,
     assert run("breaker", "recover", "--url", url, "--override").exit_code == 2, "an override needs a reason"
     assert run("breaker", "recover", "--url", url, "--override", "--reason", "B34 stays out").exit_code == 0
     assert made.orders[-1].args == {"version": str(version), "override": "yes", "reason": "B34 stays out"}
+
+
+AGAIN = ("clear-again", "2020-01-01T12:05:00+08:00", "--reason", "a meter was wrong", "--gov", "G-7", "--reg", "R-9")
+
+
+def test_an_order_to_clear_again_carries_interval_reason_approvals_and_corrections(service: tuple[Service, str], tmp_path: Path) -> None:
+    made, url = service
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("load_mw:\n  101: 96.5\n  b2: 4\nunits_off: [g]\n", encoding="utf-8")
+    told = run(*AGAIN, "--corrections", str(wrong), "--by", "li", "--url", url, "--json")
+    assert told.exit_code == 0
+    order = made.orders[-1]
+    assert json.loads(told.stdout) == {"command_id": order.command_id, "interval_start_ns": instant_ns(AGAIN[1])}
+    assert (order.by, order.role, order.action) == ("li", "MO", "CLEAR_AGAIN")
+    asked = judged(order, instant_ns("2020-01-01T13:00:00+08:00"), GUANGDONG_2023)
+    assert isinstance(asked, Refused), "an interval of this market has fifteen minutes"
+    asked = judged(order, instant_ns("2020-01-01T13:00:00+08:00"), rules_from({"rt_interval_min": 5}))
+    assert isinstance(asked, ClearAgain)
+    assert asked.approvals == {"GOV": "G-7", "REG": "R-9"}
+    assert asked.corrections == Corrections(load_mw={"101": 96.5, "b2": 4.0}, units_off=("g",))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("load: {}\n", "load"), ("load_mw:\n  '101': .nan\n", "no number of MW"), ("load_mw: [1]\n", "wrong.yaml:1"), (None, "no such file")],
+)
+def test_corrections_that_cannot_be_used_are_not_sent(service: tuple[Service, str], tmp_path: Path, content: str | None, says: str) -> None:
+    made, url = service
+    wrong = tmp_path / "wrong.yaml"
+    if content is not None:
+        wrong.write_text(content, encoding="utf-8")
+    sent = len(made.orders)
+    told = run(*AGAIN, "--corrections", str(wrong), "--url", url)
+    assert told.exit_code == 2
+    assert says in told.output
+    assert len(made.orders) == sent
+
+
+def test_an_interval_that_is_no_instant_is_not_sent() -> None:
+    told = run("clear-again", "noon", *AGAIN[2:])
+    assert told.exit_code == 2
+    assert "noon" in told.output
 
 
 def test_where_no_service_answers() -> None:

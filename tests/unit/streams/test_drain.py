@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
 from streams.transport.drain import Drain
@@ -17,8 +19,16 @@ from streams.transport.drain import Drain
 _A, _B = TP("t", 0), TP("t", 1)
 
 
+class _Record(int):
+    """A record of which only the offset matters."""
+
+    @property
+    def offset(self) -> int:
+        return int(self)
+
+
 class _Consumer:
-    """As much of Faust's consumer as the loop touches."""
+    """As much of Faust's consumer as the loop touches; like aiokafka, it counts as read what it hands out."""
 
     def __init__(self, callback: Callable[[Any], Awaitable[None]]) -> None:
         self.callback = callback
@@ -33,6 +43,8 @@ class _Consumer:
         self.scheduler = DefaultSchedulingStrategy()
         self._buffered_partitions: set[TP] = set()
         self._read_offset: dict[TP, int | None] = {_A: None, _B: None}
+        self.positions = {_A: 0, _B: 0}
+        self.log = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)
         self._commit_every = None
         flow = FlowControlEvent(initially_suspended=False)
         self.app = SimpleNamespace(
@@ -57,13 +69,21 @@ class _Consumer:
     def on_buffer_drop(self, tp: TP) -> None:
         self.active.add(tp)
 
-    async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[int]]:  # noqa: ASYNC109
+    async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[_Record]]:  # noqa: ASYNC109
         self.fetched.append(active_partitions)
         self.patience_s = timeout
-        return self.replies.pop(0) if self.replies else {}
+        found = self.replies.pop(0) if self.replies else {}
+        self.positions.update({tp: offsets[-1] + 1 for tp, offsets in found.items()})
+        return {tp: [_Record(offset) for offset in offsets] for tp, offsets in found.items()}
 
-    def _to_message(self, tp: TP, offset: int) -> Any:
-        return SimpleNamespace(tp=tp, topic=tp.topic, offset=offset, generation_id=self.app.consumer_generation_id)
+    def assignment(self) -> set[TP]:
+        return set(self.positions)
+
+    async def position(self, tp: TP) -> int:
+        return self.positions[tp]
+
+    def _to_message(self, tp: TP, record: int) -> Any:
+        return SimpleNamespace(tp=tp, topic=tp.topic, offset=int(record), generation_id=self.app.consumer_generation_id)
 
     def _new_offset(self, tp: TP) -> int | None:
         return 10
@@ -72,7 +92,7 @@ class _Consumer:
         self.rewound += 1
 
     async def seek(self, tp: TP, offset: int) -> None:
-        self._read_offset[tp] = offset
+        self.positions[tp], self._read_offset[tp] = offset, offset or None
 
     def ack(self, message: Any) -> bool:
         return True
@@ -86,6 +106,16 @@ class _Consumer:
 
 class _Drained(Drain, _Consumer):
     pass
+
+
+class Delivers:
+    """Takes what is delivered, and remembers the offsets."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+
+    async def __call__(self, message: Any) -> None:
+        self.offsets.append(message.offset)
 
 
 def drained(replies: list[dict[TP, list[int]]], steps: int = 1, prepare: Callable[[Any], None] = lambda _: None) -> tuple[Any, list[Any]]:
@@ -300,7 +330,6 @@ def test_an_acknowledgement_counts_in_the_assignment_of_its_record_only() -> Non
 def test_reading_goes_on_where_the_state_stands_if_that_is_before_what_is_committed(state_at: int | None, goes_to: int) -> None:
     def prepare(consumer: Any) -> None:
         consumer._read_offset = {_A: 9, _B: None}
-        consumer.log = SimpleNamespace(info=lambda *_: None)
         consumer.app.state_at = lambda tp: state_at
 
     consumer, _ = drained([], steps=0, prepare=prepare)
@@ -314,7 +343,7 @@ def test_until_a_rebalance_is_over_nothing_but_changelogs_is_delivered_and_the_r
 
     def prepare(consumer: Any) -> None:
         consumer.app.rebalancing = True
-        consumer._read_offset[changes] = None
+        consumer._read_offset = {_A: 5, changes: None}  # 5 is committed
         consumer.active = {_A, changes}
 
     consumer, delivered = drained([{_A: [7]}, {changes: [1]}], steps=2, prepare=prepare)
@@ -326,3 +355,76 @@ def test_until_a_rebalance_is_over_nothing_but_changelogs_is_delivered_and_the_r
     asyncio.run(consumer._drain_once())
     assert consumer.rewound == 1
     assert delivered == [(changes, 1), (_A, 5)]
+
+
+def _passes_over(*replies: dict[TP, list[int]]) -> Any:
+    """Return a consumer that fetched these in a rebalance, which is over by now."""
+    consumer, delivered = drained(list(replies), len(replies), lambda consumer: setattr(consumer.app, "rebalancing", True))
+    assert delivered == []
+    consumer.app.rebalancing = False
+    return consumer
+
+
+@pytest.mark.parametrize("committed", [None, 0])
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=5), st.integers(0, 2))
+def test_what_was_passed_over_before_anything_was_committed_is_read_again(
+    committed: int | None, fetches: list[tuple[int, int]], oldest: int
+) -> None:
+    """The driver goes nowhere then: what came first in a new service, all that a quiet device ever says of itself, would be lost."""
+    replies, end = [], {_A: oldest, _B: oldest}
+    for counts in fetches:
+        replies.append({tp: list(range(end[tp], end[tp] + count)) for tp, count in zip((_A, _B), counts, strict=True) if count})
+        end = {tp: end[tp] + count for tp, count in zip((_A, _B), counts, strict=True)}
+    consumer = _passes_over(*replies)
+    consumer._read_offset = {_A: committed, _B: committed}
+    asyncio.run(consumer._drain_once())
+    assert consumer.rewound == 1
+    assert consumer.positions == {_A: oldest, _B: oldest if end[_B] > oldest else 0}
+
+
+def test_what_was_passed_over_is_sought_neither_forward_nor_from_before_what_is_committed_nor_where_it_is_anothers() -> None:
+    consumer = _passes_over({_A: [6, 7], _B: [6, 7]})
+    consumer.positions[_A] = 0  # a new assignment; reading begins by itself where nothing is committed
+    consumer._read_offset[_B] = consumer.positions[_B] = 9  # another worker has had it meanwhile, and committed
+    asyncio.run(consumer._drain_once())
+    assert (consumer.rewound, consumer.positions) == (1, {_A: 0, _B: 9})
+    consumer = _passes_over({_A: [6, 7]})
+    consumer.positions = {_B: 3}
+    asyncio.run(consumer._drain_once())
+    assert (consumer.rewound, consumer.positions) == (0, {_B: 3})
+
+
+def test_nothing_is_delivered_until_what_was_passed_over_could_be_sought() -> None:
+    consumer = _passes_over({_A: [0, 1]})
+    seek = consumer.perform_seek
+
+    async def slow() -> None:
+        raise TimeoutError("the broker does not say what is committed")
+
+    consumer.perform_seek = slow
+    consumer.replies = [{_A: [2]}]
+    asyncio.run(consumer._drain_once())
+    assert (consumer.positions[_A], consumer._read_offset[_A]) == (3, None)
+    consumer.perform_seek, consumer.replies = seek, [{_A: [0, 1, 2]}]
+    consumer.callback = delivers = Delivers()
+    asyncio.run(consumer._drain_once())
+    assert delivers.offsets == [0, 1, 2]
+
+
+def test_a_changelog_that_comes_when_the_flow_was_stopped_is_recoverys_to_seek() -> None:
+    changes = TP("t-changelog", 0)
+
+    def stops(consumer: Any) -> None:
+        fetch = consumer._getmany
+
+        async def stopped_meanwhile(**arguments: Any) -> Any:
+            found = await fetch(**arguments)
+            consumer.flow_active = not found
+            return found
+
+        consumer._getmany = stopped_meanwhile
+
+    consumer, delivered = drained([{changes: [3, 4]}], prepare=stops)
+    consumer.flow_active = True
+    asyncio.run(consumer._drain_once())
+    assert (consumer.rewound, consumer.positions[changes], delivered) == (0, 5, [])
