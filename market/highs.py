@@ -117,8 +117,10 @@ class LinearProgram:
     def change_columns(self, column: NDArray[np.integer[Any]], cost: FloatArray, upper: FloatArray) -> None:
         """Give some columns another cost and upper bound, in place."""
         self.change_costs(column, cost)
-        self._upper[column] = upper
-        self._highs.changeColsBounds(len(column), column.astype(np.int32), np.zeros(len(column)), upper)
+        new = np.flatnonzero(self._upper[column] != upper)
+        if len(new):
+            self._upper[column] = upper
+            self._highs.changeColsBounds(len(new), column[new].astype(np.int32), np.zeros(len(new)), upper[new])
 
     def change_all_columns(self, cost: FloatArray, upper: FloatArray) -> None:
         """Give the first columns, as many as there are costs, another cost and upper bound."""
@@ -126,8 +128,11 @@ class LinearProgram:
 
     def change_costs(self, column: NDArray[np.integer[Any]], cost: FloatArray) -> None:
         """Give some columns another cost."""
-        self._cost[column] = cost
-        self._highs.changeColsCost(len(column), column.astype(np.int32), cost)
+        # From one interval to the next most stay as they are, and the solver asks more of each than a comparison.
+        new = np.flatnonzero(self._cost[column] != cost)
+        if len(new):
+            self._cost[column] = cost
+            self._highs.changeColsCost(len(new), column[new].astype(np.int32), cost[new])
 
     def change_rows(self, row: NDArray[np.integer[Any]], low: FloatArray, high: FloatArray) -> None:
         """Give some rows other bounds."""

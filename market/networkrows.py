@@ -136,16 +136,15 @@ class NetworkRows:
         if len(self):
             for t in np.unique(self.period):
                 own = self.period == t
-                base[own] = self.coefficients[np.flatnonzero(own)] @ self._base_flow[t]
+                base[own] = (self.coefficients @ self._base_flow[t])[own]
         return (self._limit[:, 0] - base) * self.scale, (self._limit[:, 1] - base) * self.scale
 
     def branch_prices(self, t: int, dual: FloatArray) -> FloatArray:
         """Return (nl,) the price of each branch's flow in period ``t`` for scaled duals (k,) of all rows."""
-        out: FloatArray = np.zeros(len(self._base_flow[t]))
-        own = np.flatnonzero((self.period == t) & (dual != 0))
-        if len(own):
-            out += np.asarray(self.coefficients[own].T @ (dual[own] * self.scale[own]), dtype=np.float64)
-        return out
+        if not len(self):
+            return np.zeros(len(self._base_flow[t]))
+        own = np.where(self.period == t, dual * self.scale, 0.0)
+        return np.asarray(self.coefficients.T @ own, dtype=np.float64)
 
 
 def _per_island(period: Period) -> FloatArray:

@@ -144,6 +144,8 @@ def add_storages(builder: Builder, book: StorageBook, *, initial_mwh: FloatArray
         initial_mwh: (n,) energy in each at the start, MWh; what lies outside the marks by noise is brought to the mark.
         interval_h: length of a period, h.
     """
+    if not book.ids:
+        return _none(builder, book, interval_h)
     n, initial = len(book.ids), np.clip(initial_mwh, book.empty_mwh, book.full_mwh) - book.empty_mwh
     charges: list[IndexArray] = []
     discharges: list[IndexArray] = []
@@ -197,4 +199,12 @@ def add_storages(builder: Builder, book: StorageBook, *, initial_mwh: FloatArray
         shortfall=shortfall,
         soc_row=np.array(rows),
         target_row=target_row,
+    )
+
+
+def _none(builder: Builder, book: StorageBook, interval_h: float) -> StorageBlock:
+    """Return the block of a market without storages; nothing is appended for it."""
+    none = np.zeros((len(builder.periods), 0), dtype=np.int32)
+    return StorageBlock(
+        book=book, interval_h=interval_h, charge=none, discharge=none, soc=none, shortfall=none[0], soc_row=none, target_row=none[0]
     )

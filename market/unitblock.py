@@ -223,6 +223,9 @@ def add_groups(builder: Builder, block: UnitBlock, groups: Sequence[UnitGroup], 
         groups: names and limits; the members are units of the book.
         penalty_per_mwh: what a MWh beyond a limit costs.
     """
+    if not groups:
+        none = np.zeros((len(builder.periods), 0), dtype=np.int32)
+        return GroupRows(ids=(), row=none, under=none, over=none)
     ordered = sorted(groups, key=lambda group: group.id)
     n, book = len(ordered), block.book
     group = np.array([g for g, each in enumerate(ordered) for _ in each.members], dtype=np.int32)

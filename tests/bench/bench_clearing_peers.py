@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,15 +141,26 @@ def pypsa(case: Case) -> Answer:
         p_max_pu=[unit.p_max_mw for unit in case.units],
         marginal_cost=slope,
     )
-    status, _ = n.optimize(
-        solver_name="highs",
-        solver_options={"output_flag": False, "log_to_console": False, "threads": 1},
-        io_api="direct",
-        include_objective_constant=False,
-    )
+    options = {"output_flag": False, "threads": 1}
+    with unheard():
+        status, _ = n.optimize(solver_name="highs", solver_options=options, io_api="direct", include_objective_constant=False)
     assert status == "ok"
     prices = n.buses_t.marginal_price.loc["now", list(net.bus_ids)].to_numpy()
     return Answer(objective_per_h=float(n.objective) + float(fixed.sum()), lmp_per_mwh=prices)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Lead standard output away: HiGHS says who it is before it is told to be quiet, and not through Python."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def cpu_s(work: Callable[[], Answer]) -> tuple[float, Answer]:

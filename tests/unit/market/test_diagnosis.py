@@ -75,7 +75,7 @@ def test_limits_after_an_outage():
 
 def test_a_published_case_without_a_dc_solution():
     """PGLib's 118__sad: three lines, the one that is exceeded among them, with either of the others eased it could be kept."""
-    read = matpower.read_case(FILES["pglib_opf_case118_ieee__sad"])
+    read = matpower.read_case(FILES["118_ieee__sad"])
     kept: list[Workings] = []
     outcome = clear_case(read, keep=kept.append)
     found = diagnose(kept[0])

@@ -307,7 +307,7 @@ def test_limits_after_an_outage_are_named_with_it():
 
 def test_what_the_next_mw_comes_from_is_what_a_clearing_with_it_takes():
     """A quarter of a MW more at bus 4 of the PJM system, cleared again: the outputs move as was said."""
-    read = matpower.read_case(FILES["pglib_opf_case5_pjm"])
+    read = matpower.read_case(FILES["5_pjm"])
     before, workings = of_case(read)
     after, _ = of_case(read, loads_mw={"4": float(read.load_mw[3]) + 0.25})
     said = {one.id: one.per_mw_of_load for one in bus(workings, "4").setters}
