@@ -20,6 +20,7 @@ import msgspec
 from ingest.bundle import FrameBundle
 from ingest.frame import TelemetryFrame
 from market.credibility import Reference
+from market.day_ahead import DayAhead
 from market.facts import CommandGiven, Fact
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
 from market.rules import MarketRules
@@ -27,6 +28,7 @@ from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
 from streams.clearing import DayAheadWanted
 from streams.dayaheadwatch import DayAheadWatch
+from streams.followed import followed
 from streams.heldsnapshots import HeldSnapshots
 from streams.identity import identity_of
 from streams.image import AreaSnapshot
@@ -317,7 +319,11 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
         # The search gives the interpreter's lock away, and it ends by counted work; see market.day_ahead.QUICK.
-        result = await asyncio.to_thread(day_ahead_result, wanted, model, watch.begin(wanted.day))
+        def run(tell: Callable[[Fact], None]) -> DayAhead | ClearingFailed:
+            # Of an answer that was given already nothing is expected any more.
+            return day_ahead_result(wanted, model, watch.begin(wanted.day, None if known else tell))
+
+        result = await followed(run, shell.emit)
         watch.ended()
         if isinstance(result, ClearingFailed):
             where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}

@@ -118,6 +118,7 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
     (
         facts.Ticked,
         facts.ClearingReported,
+        facts.DayAheadExpected,
         facts.SwitchReported,
         facts.FlowReported,
         facts.LoadReported,

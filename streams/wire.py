@@ -61,6 +61,7 @@ class DeadLetter:
 _FACTS: Final = (
     facts.Ticked,
     facts.ClearingReported,
+    facts.DayAheadExpected,
     facts.SwitchReported,
     facts.FlowReported,
     facts.LoadReported,
