@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from market.progress import Outlook, Phase
+
 __all__ = [
     "CalendarClosed",
     "ClearedAgain",
@@ -17,6 +19,8 @@ __all__ = [
     "ClockCompared",
     "CommandGiven",
     "ControlReported",
+    "DayAheadExpected",
+    "EstimateSource",
     "ExercisePlanned",
     "Fact",
     "FlowReported",
@@ -70,6 +74,13 @@ class PointQuality(StrEnum):
     STALE = "STALE"
 
 
+class EstimateSource(StrEnum):
+    """Whose word an expected instant is; only a person's may ever trip anything."""
+
+    STATISTICAL = "statistical"
+    DISPATCHER = "dispatcher"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked:
     """Time reached ``ts_event_ns``; everything that happened before has had its chance to be reported, within the grace."""
@@ -102,6 +113,32 @@ class ClearingReported:
     price_cny_per_mwh: tuple[float, ...] = ()
     reason: str = ""
     review: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayAheadExpected:
+    """How far a day-ahead run is, and when its result is expected; told when its phase or its outlook changes.
+
+    Attributes:
+        interval_start_ns: start of the operating day, as in the report of the result.
+        source: a statistical estimate warns or proposes, and never trips.
+        p50_ns: instant that is as likely to be missed as not, UTC ns; None where nothing is known to judge by.
+        p90_ns: instant that one run in ten misses.
+        phase: part of the run; None where nobody says.
+        gap: how far above the least cost the best commitment so far may be, relative; None before it is known.
+        share_done: how much of this phase is done, 0 to 1; None where that cannot be told.
+        outlook: what follows for the deadline of 23:00; None without an estimate.
+    """
+
+    ts_event_ns: int
+    interval_start_ns: int
+    source: EstimateSource
+    p50_ns: int | None = None
+    p90_ns: int | None = None
+    phase: Phase | None = None
+    gap: float | None = None
+    share_done: float | None = None
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +309,7 @@ Fact = (
     Ticked
     | ClearingReported
     | ClearedAgain
+    | DayAheadExpected
     | SwitchReported
     | FlowReported
     | LoadReported

@@ -21,6 +21,8 @@ class SegmentView:
         failed_intervals: intervals of this outage without a valid result.
         shadow_ok: valid shadow clearings in a row since the trip.
         flags: BLIND, CLOCK_SUSPECT.
+        expected_p50_ns, expected_p90_ns: when the result of the day-ahead run that goes on is expected, UTC ns; None where nobody knows.
+        outlook: what that says of its deadline; empty without an estimate.
     """
 
     segment: Segment
@@ -35,6 +37,9 @@ class SegmentView:
     failed_intervals: int = 0
     shadow_ok: int = 0
     flags: tuple[str, ...] = ()
+    expected_p50_ns: int | None = None
+    expected_p90_ns: int | None = None
+    outlook: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

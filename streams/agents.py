@@ -7,47 +7,27 @@ the offset it has taken in, so a record delivered again is passed over.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import faust
-import msgspec
 
 from ingest.bundle import FrameBundle
 from ingest.frame import TelemetryFrame
-from market.credibility import Reference
 from market.facts import CommandGiven, Fact
-from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
-from market.reclear import ClearAgain
+from market.outcomes import ClearingInputs
 from market.rules import MarketRules
-from streams import again, breaker, grid, pieces, topics
+from streams import breaker, grid, pieces, topics
 from streams.alerts import alerts_of, letter_alert, letter_episode, source_alert
-from streams.clearing import DayAheadWanted
-from streams.dayaheadwatch import DayAheadWatch
+from streams.clearings import ClearingFault, Clearings, Solver
 from streams.heldsnapshots import HeldSnapshots
-from streams.identity import identity_of
 from streams.image import AreaSnapshot
 from streams.intake import CLOCK_SOURCE, AreaIntake, state_offset
 from streams.lanes import SHOWN, Lane, Lanes, Observer
 from streams.marketmodel import MarketModel
 from streams.notes import Notes
-from streams.outcome import (
-    clearing_records,
-    day_ahead_records,
-    day_ahead_result,
-    eased,
-    from_before,
-    from_outside,
-    held_against,
-    marked,
-    refused,
-    solved,
-    told_before,
-)
 from streams.roles import Part
 from streams.runtime import Dealt, Handle, Shell
 from streams.topics import Topic
@@ -60,18 +40,6 @@ _log = logging.getLogger(__name__)
 
 Relist = Callable[[MarketModel], None]
 """Has a processor go on with other points, between two records."""
-
-ClearingFault = Callable[[int], str | None]
-"""Says what a simulated fault does to the clearing of an interval: ``error``, ``silent`` or nothing."""
-
-
-class Solver(Protocol):
-    """Clears intervals within a time limit of its own (:class:`streams.solverprocess.SolverProcess`)."""
-
-    async def clear(self, inputs: ClearingInputs) -> Outcome:
-        """Clear one interval; never raises for what the solver does."""
-        ...
-
 
 _STATE: Final = b"state"
 
@@ -259,122 +227,17 @@ def _bind_grid(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -
     return relist
 
 
-class _Answer(msgspec.Struct):
-    """What cannot be computed again of an answer: when it was completed, what a fault did to it, and that the solver gave none."""
-
-    completed_at_ns: int
-    fault: str | None
-    failed: ClearingFailed | None = None
-    review: tuple[str, ...] = ()
-    eased: bool = False
-
-
-_ANSWERS_KEPT: Final = 16
-_REFERENCE: Final = b"reference"
-"""What the next result is held against."""
-
-
 def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
-    kept = _table(app, "clearing", topics.INPUTS)
-    answers = Notes(shell, kept, _Answer, _ANSWERS_KEPT)
-    frozen = again.FrozenInputs(kept)
-    rules = model.grid.rules
-    watch = DayAheadWatch(model.grid.rules.zone, time.monotonic, shell.now_ns)
-
-    async def noted(request: Any, event: Any, fault: str | None = None, outcome: Outcome | None = None) -> _Answer:
-        failed = outcome if isinstance(outcome, ClearingFailed) and (from_outside(outcome) or from_before(outcome)) else None
-        review = outcome.review if isinstance(outcome, Cleared) else ()
-        without = isinstance(outcome, Cleared) and outcome.eased
-        answer = _Answer(completed_at_ns=shell.now_ns(), fault=fault, failed=failed, review=review, eased=without)
-        return await answers.note(identity_of(request), answer, event)
-
-    async def computed(inputs: ClearingInputs, known: _Answer | None) -> Outcome:
-        if (failed := refused(inputs, rules)) is not None:
-            return failed
-        # An answer that was given once is there to be computed, whatever it takes: another one would contradict it.
-        if known is not None and known.eased:
-            return eased(await asyncio.to_thread(solved, model.eased_engine, inputs))
-        if hooks.solver is None or known is not None:
-            return await asyncio.to_thread(solved, model.engine, inputs)
-        return await hooks.solver.clear(inputs)
-
-    def last() -> Reference | None:
-        raw = kept.get(_REFERENCE)
-        return None if raw is None else msgspec.json.decode(raw, type=Reference)
-
-    async def clear(inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
-        fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
-        if fault == "silent":
-            keep(inputs, None)
-            return
-        if known is not None and known.failed is not None:
-            outcome: Outcome = known.failed
-        else:
-            outcome = _failed_by_fault(inputs) if fault else await computed(inputs, known)
-        outcome, reference = held_against(marked(outcome, inputs, rules), inputs, last(), model)
-        answer = known or await noted(inputs, event, fault, outcome)
-        outcome = replace(told_before(outcome, answer.failed, answer.review), completed_at_ns=answer.completed_at_ns)
-        await shell.emit(clearing_records(outcome, inputs, model))
-        if isinstance(outcome, Cleared) and reference is not None:
-            kept[_REFERENCE] = msgspec.json.encode(reference)
-        keep(inputs, outcome)
-
-    def keep(inputs: ClearingInputs, outcome: Outcome | None) -> None:
-        # Told again, an interval may have been cleared again meanwhile; what was published since then stands.
-        if frozen.get(inputs.interval_start_ns) is None:
-            frozen.keep(again.kept_first(inputs, outcome))
-
-    async def clear_again(order: ClearAgain, event: Any, known: _Answer | None) -> None:
-        of_interval = frozen.get(order.interval_start_ns)
-        inputs = again.inputs_again(order, of_interval, rules.zone)
-        if known is not None and known.failed is not None:
-            outcome: Outcome = known.failed
-        elif isinstance(inputs, ClearingFailed):
-            outcome = inputs
-        else:
-            # People stand for it: it is held against no other result, and none is held against it.
-            outcome = marked(await computed(inputs, known), inputs, rules)
-        answer = known or await noted(order, event, None, outcome)
-        outcome = replace(outcome if answer.failed is None else answer.failed, completed_at_ns=answer.completed_at_ns)
-        records, after = again.answered(order, of_interval, outcome, model)
-        await shell.emit(records)
-        if after is not None:
-            frozen.keep(after)
-
-    async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
-        # The search gives the interpreter's lock away, and it ends by counted work; see market.day_ahead.QUICK.
-        result = await asyncio.to_thread(day_ahead_result, wanted, model, watch.begin(wanted.day))
-        watch.ended()
-        if isinstance(result, ClearingFailed):
-            where = {"day": wanted.day, "reason": result.reason, "detail": result.detail}
-            _log.error("day-ahead result of %s: %s: %s", wanted.day, result.reason, result.detail, extra=where)
-        answer = known or await noted(wanted, event)
-        await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
+    clearings = Clearings(shell, model, _table(app, "clearing", topics.INPUTS), hooks.clearing_fault, lambda: hooks.solver)
 
     async def take(record: Any, event: Any) -> None:
         hooks.clearing = record.interval_start_ns if isinstance(record, ClearingInputs) else record.ts_event_ns
-        known = answers.get(identity_of(record))
         try:
-            match record:
-                case DayAheadWanted():
-                    await day_ahead(record, event, known)
-                case ClearAgain():
-                    await clear_again(record, event, known)
-                case _:
-                    await clear(record, event, known)
+            await clearings.take(record, event)
         finally:
             hooks.clearing = None
 
     _agent(app, shell, topics.INPUTS, "clearing", take)
-
-
-def _failed_by_fault(inputs: ClearingInputs) -> ClearingFailed:
-    return ClearingFailed(
-        interval_start_ns=inputs.interval_start_ns,
-        completed_at_ns=inputs.frozen_at_ns,
-        reason=FailureReason.SOLVER_STATUS,
-        detail="no answer from the engine (simulated fault)",
-    )
 
 
 _ARRIVALS_KEPT: Final = 64

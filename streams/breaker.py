@@ -46,6 +46,7 @@ from market.facts import (
     ClearingStatus,
     ClockCompared,
     CommandGiven,
+    DayAheadExpected,
     Fact,
     RunType,
     Segment,
@@ -76,6 +77,7 @@ class BreakerState:
         seq, prev_hash: the end of the audit chain.
         commands: ids of recent commands, so that one sent twice is carried out once.
         answered: ids of recent orders to clear again whose answer was taken in, likewise.
+        expected: what was last said of the day-ahead run that goes on; shown, and moves nothing.
         clock_suspect: the machine's clocks disagree; nothing acts by itself.
     """
 
@@ -93,6 +95,7 @@ class BreakerState:
     commands: tuple[str, ...] = ()
     clock_suspect: bool = False
     answered: tuple[str, ...] = ()
+    expected: DayAheadExpected | None = None
 
 
 _STATE: Final = msgspec.json.Decoder(BreakerState)
@@ -147,6 +150,8 @@ def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tup
             state = _commanded(state, fact, rules, bodies)
         case ClearedAgain():
             state, revised = _cleared_again(state, fact, rules, bodies)
+        case DayAheadExpected():
+            state = replace(state, expected=fact)
         case ClearingReported(run_type=RunType.PRODUCTION):
             state = _cleared(state, fact, rules)
         case _:
@@ -185,7 +190,7 @@ def view(state: BreakerState, rules: MarketRules) -> MarketView:
     current = state.book.current
     return MarketView(
         ts_event_ns=state.now_ns,
-        segments=(rt, _segment_view(state.da, None, 0, ())),
+        segments=(rt, _day_ahead_view(state)),
         last_valid_at_ns=state.watch.last_valid_at_ns,
         regime=current.regime if current else Regime.GAP,
         price_cny_per_mwh=current.price_cny_per_mwh if current else None,
@@ -211,6 +216,13 @@ def _segment_view(state: segment.SegmentState, headroom_s: float | None, failed:
         shadow_ok=state.shadow_ok,
         flags=flags,
     )
+
+
+def _day_ahead_view(state: BreakerState) -> SegmentView:
+    shown, said = _segment_view(state.da, None, 0, ()), state.expected
+    if said is None:
+        return shown
+    return replace(shown, expected_p50_ns=said.p50_ns, expected_p90_ns=said.p90_ns, outlook=str(said.outlook or ""))
 
 
 def _out(state: BreakerState) -> bool:
@@ -272,6 +284,8 @@ def _cleared(state: BreakerState, fact: ClearingReported, rules: MarketRules) ->
     """Take in what a production run says to the prices and to the row of shadow clearings; the detector has its own opinion."""
     ok = fact.status is ClearingStatus.OK
     if fact.segment is Segment.DA:
+        if state.expected is not None and state.expected.interval_start_ns == fact.interval_start_ns:
+            state = replace(state, expected=None)
         if not ok:
             return state
         book = regimes.with_day_ahead(state.book, fact.interval_start_ns, fact.price_cny_per_mwh, fact.version, rules)

@@ -50,6 +50,10 @@ def identity_of(record: Any) -> str:
         case facts.ClearingReported():
             # A day-ahead result that failed is made again, as often as it takes.
             return f"{kind} {record.segment} {record.interval_start_ns} completed {record.completed_at_ns}"
+        case facts.DayAheadExpected():
+            # The clock of a simulation stands still while a day is cleared.
+            said = f"{record.phase or 'no phase'} {record.outlook or 'no outlook'}"
+            return f"{kind} {record.interval_start_ns} {record.source} {said} {record.ts_event_ns}"
         case DayAheadWanted() | DayAheadPlan():
             return f"{kind} {record.day} {record.ts_event_ns}"
         case Decision():

@@ -153,6 +153,10 @@ def _since_s(ts_ns: int, since_ns: int | None) -> float | None:
     return None if since_ns is None else max(0.0, (ts_ns - since_ns) / NS_PER_S)
 
 
+def _until_s(ts_ns: int, then_ns: int | None) -> float | None:
+    return None if then_ns is None else max(0.0, (then_ns - ts_ns) / NS_PER_S)
+
+
 def encode_market(view: MarketView) -> bytes:
     """Encode the state of each segment; the price in force stands on the line of the real-time segment."""
 
@@ -173,6 +177,12 @@ def encode_market(view: MarketView) -> bytes:
                 "regime": view.regime,
                 "price_cny_per_mwh": view.price_cny_per_mwh,
                 "last_valid_age_s": _since_s(view.ts_event_ns, view.last_valid_at_ns),
+            }
+        else:
+            own |= {
+                "expected_p50_s": _until_s(view.ts_event_ns, segment.expected_p50_ns),
+                "expected_p90_s": _until_s(view.ts_event_ns, segment.expected_p90_ns),
+                "outlook": segment.outlook,
             }
         return own
 

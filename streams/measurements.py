@@ -319,6 +319,10 @@ MARKET: Final = Measurement(
         _int("failed_intervals", "Intervals without a result", "失败时段数"),
         _int("shadow_ok", "Valid shadow clearings in a row", "连续试算成功数"),
         _text("flags", "Flags", "标志"),
+        # Of the day-ahead run that goes on; on the line of that segment.
+        _float("expected_p50_s", "s", "Until the result that is being made, P50", "距结果发布预计时间 P50"),
+        _float("expected_p90_s", "s", "Until the result that is being made, P90", "距结果发布预计时间 P90"),
+        _text("outlook", "Outlook for its deadline: in_time, warn or propose; else empty", "截止时间研判"),
         # The price in force is one for the market; it stands on the line of the real-time segment, whose interval it is for.
         _text("regime", "Rule behind the price in force", "价格规则"),
         _float("price_cny_per_mwh", "元/MWh", "Price in force", "执行价格"),

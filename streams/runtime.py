@@ -121,6 +121,7 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
         facts.Ticked,
         facts.ClearingReported,
         facts.ClearedAgain,
+        facts.DayAheadExpected,
         facts.SwitchReported,
         facts.FlowReported,
         facts.LoadReported,

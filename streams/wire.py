@@ -63,6 +63,7 @@ _FACTS: Final = (
     facts.Ticked,
     facts.ClearingReported,
     facts.ClearedAgain,
+    facts.DayAheadExpected,
     facts.SwitchReported,
     facts.FlowReported,
     facts.LoadReported,

@@ -16,6 +16,8 @@ from market.facts import (
     ClockCompared,
     CommandGiven,
     ControlReported,
+    DayAheadExpected,
+    EstimateSource,
     Fact,
     FlowReported,
     PointQuality,
@@ -27,6 +29,7 @@ from market.facts import (
     Ticked,
 )
 from market.prices import PriceInForce, Regime
+from market.progress import Outlook
 from market.rules import rules_from
 from market.units import NS_PER_MIN, NS_PER_S, floor_ns
 from streams.breaker import BreakerState, begin, decode_state, encode_state, next_deadline_ns, step, view
@@ -115,8 +118,16 @@ def one_fact(now: int) -> st.SearchStrategy[Fact]:
         version=st.integers(1, 2),
         price_cny_per_mwh=st.sampled_from([(420.0,), (float("nan"),), (9e9,)]),
     )
+    expected = st.builds(
+        DayAheadExpected,
+        ts_event_ns=st.just(now),
+        interval_start_ns=st.just(at_ns("00:00")),
+        source=st.sampled_from(EstimateSource),
+        p50_ns=st.sampled_from([None, now + FIVE]),
+        outlook=st.none() | st.sampled_from(Outlook),
+    )
     clock = st.builds(ClockCompared, ts_event_ns=st.just(now), wall_s=st.sampled_from([10.0, 15.0]), monotonic_s=st.just(10.0))
-    return st.one_of(clearing, clearing, clearing, switch, flow, command, source, clock, control, closed, day_ahead)
+    return st.one_of(clearing, clearing, clearing, switch, flow, command, source, clock, control, closed, day_ahead, expected)
 
 
 def live(facts: list[Fact]) -> list[Fact]:
@@ -159,6 +170,9 @@ def check_step(before: BreakerState, after: BreakerState, fact: Fact, made: list
         if not commanded:
             assert not before.clock_suspect, "I9: nothing acts by itself on a suspect clock"
             assert not before.watch.blind, "I9: nor while blind"
+    if isinstance(fact, DayAheadExpected):
+        assert not trips, "what is only expected trips nothing"
+        assert after.da == before.da
     recovered = [d for d in made if d.kind == "Transition" and d.body["basis"] == "RECOVERED"]
     assert not recovered or (commanded and all(d.body["by"] for d in recovered)), "I11: recovery never without a person"
     for d in recovered:

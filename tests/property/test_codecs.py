@@ -15,8 +15,11 @@ from ingest.bundle import FrameBundle, decode_telemetry, encode_bundle, is_of_a_
 from ingest.errors import FrameError
 from ingest.frame import TelemetryFrame, account_frame, decode_frame, encode_frame, heartbeat
 from ingest.points import PointSpec, PointTable
+from market.facts import DayAheadExpected, EstimateSource
+from market.progress import Outlook, Phase
 from streams import topics, wire
 from streams.errors import DecodeError
+from streams.identity import identity_of
 from streams.image import AreaSnapshot, decode_snapshot, encode_snapshot
 from streams.intake import AreaIntake
 from streams.kpis import SourceHealth
@@ -98,6 +101,28 @@ def test_a_bundle_that_is_damaged_is_refused_in_words(frame: TelemetryFrame, gar
 def test_what_tells_the_time_or_gives_accounts_is_never_in_a_bundle(frame: TelemetryFrame) -> None:
     with pytest.raises(FrameError, match="record of its own"):
         decode_telemetry(encode_bundle("1", [encode_frame(frame)]))
+
+
+INSTANTS = st.integers(0, 2**62)
+EXPECTED = st.builds(
+    DayAheadExpected,
+    ts_event_ns=INSTANTS,
+    interval_start_ns=INSTANTS,
+    source=st.sampled_from(EstimateSource),
+    p50_ns=st.none() | INSTANTS,
+    p90_ns=st.none() | INSTANTS,
+    phase=st.none() | st.sampled_from(Phase),
+    gap=st.none() | st.floats(0, 1),
+    share_done=st.none() | st.floats(0, 1),
+    outlook=st.none() | st.sampled_from(Outlook),
+)
+
+
+@given(EXPECTED)
+def test_what_is_expected_of_a_day_ahead_run_is_read_back_as_it_was(fact: DayAheadExpected) -> None:
+    again = wire.decode(topics.FACTS, wire.encode(fact))
+    assert again == fact
+    assert identity_of(again) == identity_of(fact)
 
 
 @given(frames(), st.dictionaries(st.sampled_from(["taken", "late"]), st.integers(0, 2**40)))

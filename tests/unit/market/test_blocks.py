@@ -139,7 +139,7 @@ def _write_reserve(lp: Written, market: Market, ordered: list[Unit], t: int) -> 
         lp.at_most.append((short | dict.fromkeys(held, -1.0), -wanted.mw))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(markets())
 def test_the_blocks_cost_what_the_rules_written_down_otherwise_cost(market):
     book, spans = OfferBook(market.units, NET.bus_index), market.spans
@@ -149,7 +149,7 @@ def test_the_blocks_cost_what_the_rules_written_down_otherwise_cost(market):
     assert solve(formulated(market)).cost_per_h + paid_anyway == pytest.approx(written_down(market), rel=1e-7, abs=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(markets(), st.randoms(use_true_random=False))
 def test_the_order_in_which_things_are_declared_changes_nothing(market, shuffle):
     def mixed(things: tuple[object, ...]) -> tuple[object, ...]:
@@ -163,7 +163,7 @@ def test_the_order_in_which_things_are_declared_changes_nothing(market, shuffle)
     assert (one.rows != two.rows).nnz == 0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(markets(), st.lists(MW, min_size=3, max_size=3))
 def test_the_next_interval_has_the_same_columns_and_rows(market, loads):
     """Only costs, bounds and injections move, so a program that was solved can be updated in place."""
@@ -179,14 +179,14 @@ def test_the_next_interval_has_the_same_columns_and_rows(market, loads):
         assert np.array_equal(getattr(one, name), getattr(two, name)), name
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(markets(), PRICE, MW)
 def test_a_unit_more_that_may_stand_still_never_makes_it_dearer(market, price, mw):
     more = replace(market, units=(*market.units, unit("z", "2", (mw + 1.0, price))), output_mw=market.output_mw | {"z": 0.0})
     assert solve(formulated(more)).cost_per_h <= solve(formulated(market)).cost_per_h + 1e-6
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(markets())
 def test_money_in_is_money_out(market):
     """What load and reserve requirements pay is what units, storages and the rows that tie them earn: duality, period by period or not."""

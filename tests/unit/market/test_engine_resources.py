@@ -120,7 +120,7 @@ def test_a_period_ahead_in_which_nothing_lives_has_no_price():
     assert found.ahead_energy_per_mwh == (None, pytest.approx(20.0))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(markets(), st.integers(5, 80).map(float))
 def test_whatever_is_declared_is_cleared_and_proven_and_the_advisory_run_agrees(market, rate_mw):
     wires = network(("1", "2", "3"), [("1", "2", 0.1, rate_mw), ("2", "3", 0.2, 60.0), ("1", "3", 0.15, rate_mw + 1.0)])

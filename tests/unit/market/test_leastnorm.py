@@ -175,7 +175,7 @@ def degenerate_case(seed: int) -> tuple[Case, NDArray[np.intp], NDArray[np.intp]
     return Case(cost, upper, rows, low, high), draw.permutation(n), draw.permutation(m)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 def test_the_shortest_is_found_and_the_same_in_any_order(seed, measured):
     case, c, r = degenerate_case(seed)
@@ -190,7 +190,7 @@ def test_the_shortest_is_found_and_the_same_in_any_order(seed, measured):
     assert again.degenerate == found.degenerate
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 10**6))
 def test_what_is_called_unique_is_found_whatever_is_wanted_of_it(seed):
     """The largest and the least of a random combination of the multipliers differ just where they are called several."""

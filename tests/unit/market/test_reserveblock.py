@@ -247,7 +247,7 @@ def fleets(draw: st.DrawFn) -> tuple[list[Unit], tuple[ReserveOffer, ...]]:
     return units, offers
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(fleets(), MW, MW, st.integers(0, 300).map(float))
 def test_every_megawatt_is_promised_once_and_every_award_covers_its_offer(drawn, up_mw, down_mw, load_mw):
     units, offers = drawn

@@ -174,7 +174,7 @@ def batteries(draw: st.DrawFn) -> tuple[Storage, float]:
     return storage, 5.0 + draw(st.floats(0, 1)) * (storage.energy_max_mwh - 5.0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(batteries(), st.lists(st.integers(0, 220).map(float), min_size=1, max_size=4))
 def test_energy_adds_up_and_both_sides_never_trade_at_a_price_above_zero(drawn, loads):
     storage, initial = drawn
@@ -192,7 +192,7 @@ def test_energy_adds_up_and_both_sides_never_trade_at_a_price_above_zero(drawn, 
         assert both[priced] == pytest.approx(0.0, abs=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(batteries(), st.lists(st.integers(0, 220).map(float), min_size=1, max_size=4))
 def test_a_storage_that_may_stand_still_never_makes_it_dearer(drawn, loads):
     storage, initial = drawn

@@ -227,7 +227,7 @@ def fleets(draw: st.DrawFn) -> tuple[list[Unit], dict[str, float], list[float]]:
     return units, output, draw(st.lists(st.integers(0, 200).map(float), min_size=1, max_size=4))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(fleets(), st.integers(0, 2**16))
 def test_no_telemetry_makes_the_ramps_contradict_the_ranges(fleet, off_bits):
     """The whole program always has an answer, and in it every unit that follows keeps its ramp and its range."""
@@ -244,7 +244,7 @@ def test_no_telemetry_makes_the_ramps_contradict_the_ranges(fleet, off_bits):
     assert balance == pytest.approx(loads, abs=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(fleets(), st.randoms(use_true_random=False))
 def test_the_order_in_which_units_are_given_changes_nothing(fleet, shuffle):
     units, output, loads = fleet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from detectors.topology_change import Element
@@ -13,6 +14,8 @@ from market.facts import (
     ClearingStatus,
     ClockCompared,
     CommandGiven,
+    DayAheadExpected,
+    EstimateSource,
     Fact,
     FlowReported,
     PointQuality,
@@ -23,8 +26,10 @@ from market.facts import (
     Ticked,
 )
 from market.prices import PriceInForce, Regime
+from market.progress import Outlook
+from market.progress import Phase as RunPhase
 from market.rules import rules_from
-from market.units import NS_PER_MIN, NS_PER_S
+from market.units import NS_PER_DAY, NS_PER_MIN, NS_PER_S
 from streams.alerts import AlertState, Priority, alerts_of
 from streams.breaker import BreakerState, begin, decode_state, encode_state, next_deadline_ns, step, view
 from tests.kit.table import at_ns
@@ -348,6 +353,35 @@ def test_the_day_ahead_result_is_validated_and_survives_the_table() -> None:
     story = Story().take(day_ahead(), replace(day_ahead(), price_cny_per_mwh=(float("nan"),), version=2))
     assert decode_state(encode_state(story.state)) == story.state
     assert story.state.book.day_ahead[0].version == 1
+
+
+def test_when_the_day_ahead_result_is_expected_is_shown_until_it_is_there_and_moves_nothing() -> None:
+    expected = DayAheadExpected(
+        ts_event_ns=at_ns("09:01"),
+        interval_start_ns=at_ns("00:00"),
+        source=EstimateSource.STATISTICAL,
+        p50_ns=at_ns("23:01"),
+        p90_ns=at_ns("23:30"),
+        phase=RunPhase.COMMITMENT,
+        gap=0.02,
+        outlook=Outlook.PROPOSE,
+    )
+    story = Story().take(ok("09:00", done="09:00:05"), expected)
+    shown = view(story.state, RULES).segments[1]
+    assert (shown.expected_p50_ns, shown.expected_p90_ns, shown.outlook) == (at_ns("23:01"), at_ns("23:30"), "propose")
+    assert (shown.phase, shown.version, story.decisions) == ("NORMAL", 0, [])
+    assert decode_state(encode_state(story.state)) == story.state
+    another_day = replace(day_ahead(), ts_event_ns=at_ns("09:02"), interval_start_ns=at_ns("00:00") + NS_PER_DAY)
+    assert view(story.take(another_day).state, RULES).segments[1] == shown
+    failed = replace(day_ahead(), ts_event_ns=at_ns("09:03"), status=ClearingStatus.FAILED, price_cny_per_mwh=())
+    after = view(story.take(failed).state, RULES).segments[1]
+    assert (after.expected_p50_ns, after.expected_p90_ns, after.outlook) == (None, None, "")
+
+
+def test_a_state_of_a_release_that_expected_nothing_is_read() -> None:
+    written = msgspec.json.decode(encode_state(Story().take(day_ahead()).state))
+    del written["expected"]
+    assert decode_state(msgspec.json.encode(written)).expected is None
 
 
 def test_no_deadline_lies_in_the_past() -> None:

@@ -99,7 +99,14 @@ def test_market_view_counts_outage_and_breaker_time() -> None:
                 failed_intervals=9,
                 flags=("BLIND", "CLOCK_SUSPECT"),
             ),
-            SegmentView(segment=Segment.DA, phase=Phase.NORMAL, version=1),
+            SegmentView(
+                segment=Segment.DA,
+                phase=Phase.NORMAL,
+                version=1,
+                expected_p50_ns=NOON - 90 * NS_PER_S,
+                expected_p90_ns=NOON + 90 * NS_PER_S,
+                outlook="warn",
+            ),
         ),
         last_valid_at_ns=NOON - 7_240 * NS_PER_S,
         regime=Regime.ART27_2,
@@ -115,8 +122,8 @@ def test_market_view_counts_outage_and_breaker_time() -> None:
             'shadow_ok=0i,flags="BLIND,CLOCK_SUSPECT",regime="ART27_2",last_valid_age_s=7240.0 1781064000000000000'
         ),
         (
-            'market,segment=DA phase="NORMAL",basis="",outage_s=0.0,breaker_s=0.0,failed_intervals=0i,shadow_ok=0i,flags="" '
-            "1781064000000000000"
+            'market,segment=DA phase="NORMAL",basis="",outage_s=0.0,breaker_s=0.0,failed_intervals=0i,shadow_ok=0i,flags="",'
+            'expected_p50_s=0.0,expected_p90_s=90.0,outlook="warn" 1781064000000000000'
         ),
     ]
 

@@ -54,7 +54,7 @@ def test_what_the_server_offers_is_told() -> None:
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8)), min_size=1, max_size=5, unique=True))
 def test_whatever_nodes_are_called_the_list_can_be_read(names: list[tuple[str, str]]) -> None:
     nodes = [f"nsu=urn:x;s={a}{b}" for a, b in names]
