@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -305,7 +305,7 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
     async def clear(inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
         fault = known.fault if known else hooks.clearing_fault(inputs.interval_start_ns)
         if fault == "silent":
-            keep(inputs, None)
+            frozen.keep_first(inputs, None)
             return
         if known is not None and known.failed is not None:
             outcome: Outcome = known.failed
@@ -317,29 +317,7 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         await shell.emit(clearing_records(outcome, inputs, model))
         if isinstance(outcome, Cleared) and reference is not None:
             kept[_REFERENCE] = msgspec.json.encode(reference)
-        keep(inputs, outcome)
-
-    def keep(inputs: ClearingInputs, outcome: Outcome | None) -> None:
-        # Told again, an interval may have been cleared again meanwhile; what was published since then stands.
-        if frozen.get(inputs.interval_start_ns) is None:
-            frozen.keep(again.kept_first(inputs, outcome))
-
-    async def clear_again(order: ClearAgain, event: Any, known: _Answer | None) -> None:
-        of_interval = frozen.get(order.interval_start_ns)
-        inputs = again.inputs_again(order, of_interval, rules.zone)
-        if known is not None and known.failed is not None:
-            outcome: Outcome = known.failed
-        elif isinstance(inputs, ClearingFailed):
-            outcome = inputs
-        else:
-            # People stand for it: it is held against no other result, and none is held against it.
-            outcome = marked(await computed(inputs, known), inputs, rules)
-        answer = known or await noted(order, event, None, outcome)
-        outcome = replace(outcome if answer.failed is None else answer.failed, completed_at_ns=answer.completed_at_ns)
-        records, after = again.answered(order, of_interval, outcome, model)
-        await shell.emit(records)
-        if after is not None:
-            frozen.keep(after)
+        frozen.keep_first(inputs, outcome)
 
     async def day_ahead(wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:
         # The search gives the interpreter's lock away, and it ends by counted work; see market.day_ahead.QUICK.
@@ -351,21 +329,45 @@ def _bind_clearing(app: faust.App, shell: Shell, model: MarketModel, hooks: Hook
         answer = known or await noted(wanted, event)
         await shell.emit(day_ahead_records(wanted, result, model, answer.completed_at_ns))
 
+    clear_again = _clearing_again(shell, model, frozen, computed, noted)
+    answer_to: dict[type[Any], _AnswerTo] = {ClearingInputs: clear, ClearAgain: clear_again, DayAheadWanted: day_ahead}
+
     async def take(record: Any, event: Any) -> None:
         hooks.clearing = record.interval_start_ns if isinstance(record, ClearingInputs) else record.ts_event_ns
-        known = answers.get(identity_of(record))
         try:
-            match record:
-                case DayAheadWanted():
-                    await day_ahead(record, event, known)
-                case ClearAgain():
-                    await clear_again(record, event, known)
-                case _:
-                    await clear(record, event, known)
+            await answer_to[type(record)](record, event, answers.get(identity_of(record)))
         finally:
             hooks.clearing = None
 
     _agent(app, shell, topics.INPUTS, "clearing", take)
+
+
+_AnswerTo = Callable[[Any, Any, _Answer | None], Awaitable[None]]
+_Computed = Callable[[ClearingInputs, _Answer | None], Awaitable[Outcome]]
+_Noted = Callable[[Any, Any, str | None, Outcome | None], Awaitable[_Answer]]
+
+
+def _clearing_again(shell: Shell, model: MarketModel, frozen: again.FrozenInputs, computed: _Computed, noted: _Noted) -> _AnswerTo:
+    rules = model.grid.rules
+
+    async def clear_again(order: ClearAgain, event: Any, known: _Answer | None) -> None:
+        kept = frozen.get(order.interval_start_ns)
+        inputs = again.inputs_again(order, kept, rules.zone)
+        if known is not None and known.failed is not None:
+            outcome: Outcome = known.failed
+        elif isinstance(inputs, ClearingFailed):
+            outcome = inputs
+        else:
+            # People stand for it: it is held against no other result, and none is held against it.
+            outcome = marked(await computed(inputs, known), inputs, rules)
+        answer = known or await noted(order, event, None, outcome)
+        outcome = replace(outcome if answer.failed is None else answer.failed, completed_at_ns=answer.completed_at_ns)
+        records, after = again.answered(order, kept, outcome, model)
+        await shell.emit(records)
+        if after is not None and after is not kept:
+            frozen.keep(after)
+
+    return clear_again
 
 
 def _failed_by_fault(inputs: ClearingInputs) -> ClearingFailed:
