@@ -273,6 +273,10 @@ def _solver(health: SolverHealth) -> Iterator[Metric]:
     what = "Solver processes that ended: killed at a deadline, or died by themselves."
     yield _counter("solver_ends_total", what, ("how",), [((how,), health.ends[how]) for how in ("killed", "died")])
     yield _gauge("solver_last_solve_seconds", "How long the last answer took, the way there and back included.", health.solve_s)
+    if health.warm_gap is not None:
+        what = "How far the objective of the last warm check was from the official one, relative; more than 1e-8 is a contradiction."
+        yield _gauge("solver_warm_gap", what, health.warm_gap)
+        yield _gauge("solver_warm_seconds", "How long the last warm check took.", health.warm_s)
     yield _gauge("solver_resident_bytes", "Memory of the solver process at its last answer.", health.resident_bytes)
     yield _gauge("solver_peak_bytes", "The most memory it ever had.", health.peak_bytes)
 

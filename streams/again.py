@@ -83,6 +83,14 @@ class FrozenInputs:
         for at in (at for at in starts if at <= starts[-1] - _KEPT_NS):
             pieces.forget(self._table, _key(at))
 
+    def keep_first(self, inputs: ClearingInputs, outcome: Outcome | None) -> None:
+        """Keep an interval that was cleared first (:func:`kept_first`); one that is kept stays as it is.
+
+        A request that is told again must not undo what was published since.
+        """
+        if inputs.interval_start_ns not in self._starts():
+            self.keep(kept_first(inputs, outcome))
+
     def _starts(self) -> list[int]:
         raw = self._table.get(_STARTS)
         return [] if raw is None else msgspec.msgpack.decode(raw, type=list[int])

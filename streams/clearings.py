@@ -122,7 +122,7 @@ class Clearings:
     async def _clear(self, inputs: ClearingInputs, event: Any, known: _Answer | None) -> None:
         fault = known.fault if known else self._fault(inputs.interval_start_ns)
         if fault == "silent":
-            self._keep(inputs, None)
+            self._frozen.keep_first(inputs, None)
             return
         if known is not None and known.failed is not None:
             outcome: Outcome = known.failed
@@ -136,12 +136,7 @@ class Clearings:
         await self._shell.emit(clearing_records(outcome, inputs, self._model))
         if isinstance(outcome, Cleared) and reference is not None:
             self._kept[_REFERENCE] = msgspec.json.encode(reference)
-        self._keep(inputs, outcome)
-
-    def _keep(self, inputs: ClearingInputs, outcome: Outcome | None) -> None:
-        # Told again, an interval may have been cleared again meanwhile; what was published since then stands.
-        if self._frozen.get(inputs.interval_start_ns) is None:
-            self._frozen.keep(again.kept_first(inputs, outcome))
+        self._frozen.keep_first(inputs, outcome)
 
     async def _clear_again(self, order: ClearAgain, event: Any, known: _Answer | None) -> None:
         rules = self._model.grid.rules
@@ -158,7 +153,7 @@ class Clearings:
         outcome = replace(outcome if answer.failed is None else answer.failed, completed_at_ns=answer.completed_at_ns)
         records, after = again.answered(order, of_interval, outcome, self._model)
         await self._shell.emit(records)
-        if after is not None:
+        if after is not None and after is not of_interval:
             self._frozen.keep(after)
 
     async def _day_ahead(self, wanted: DayAheadWanted, event: Any, known: _Answer | None) -> None:

@@ -6,13 +6,14 @@ Pure, and used by the agent and by the replay alike, so that what is computed ag
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import Any, Final, TypeGuard
 
 import numpy as np
 
 from market.credibility import Reference, believed, reference_of
 from market.day_ahead import DayAhead, clear_day_ahead
-from market.engine import ClearingEngine
+from market.engine import ClearingEngine, Mode
 from market.errors import CaseError
 from market.facts import ClearingReported, ClearingStatus, Segment
 from market.gates import judged
@@ -38,6 +39,7 @@ __all__ = [
     "reported",
     "solved",
     "told_before",
+    "warm_gap",
 ]
 
 OUTSIDE: Final = (FailureReason.SOLVER_TIMEOUT, FailureReason.SOLVER_STATUS)
@@ -106,6 +108,19 @@ def solved(engine: ClearingEngine, inputs: ClearingInputs) -> Outcome:
             reason=FailureReason.SOLVER_STATUS,
             detail=f"the engine failed on these inputs by a defect of its own: {exc!r}",
         )
+
+
+def warm_gap(engine: ClearingEngine, inputs: ClearingInputs, official: Cleared) -> tuple[float, str]:
+    """Clear inputs once more from the last answer, and say how far that is from the official result.
+
+    Returns:
+        The relative difference of the objectives, penalties included, >= 0, infinite where the warm run found nothing; and why it did not.
+    """
+    warm = engine.clear(inputs, completed_at_ns=official.completed_at_ns, mode=Mode.ADVISORY)
+    if isinstance(warm, ClearingFailed):
+        return inf, f"{warm.reason}: {warm.detail}"
+    cost, warm_cost = (each.objective_per_h + each.penalty_per_h for each in (official, warm))
+    return abs(warm_cost - cost) / max(abs(cost), 1.0), ""
 
 
 def eased(outcome: Outcome) -> Outcome:

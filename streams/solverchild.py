@@ -4,7 +4,11 @@ It is begun by :mod:`streams.solverprocess` as ``python -m streams.solverchild``
 standard output is turned to its standard error before anything else runs, so that a library that prints cannot break a frame. It ends
 when its standard input ends, also in the midst of a solve: no solver outlives the service it works for.
 
-Deliberately absent: deadlines. Whoever asked kills it.
+When a result was told and nobody asks for a while, the same inputs are cleared once more from the last answer, and the two objectives
+are compared: a check of the official run by another way to the same optimum. What it finds goes along with the next answer. It begins
+in a pause only, so that an answer does not wait for it, and one that does not end takes this process with it before anybody asks.
+
+Deliberately absent: deadlines of what was asked. Whoever asked kills it.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import gc
+import math
 import os
 import pickle
 import queue
@@ -19,20 +24,25 @@ import resource
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from market.engine import ClearingEngine
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome
-from streams.outcome import eased, solved
-from streams.solverframes import HEADER_BYTES, Answer, decode_request, encode, length_of
+from streams.outcome import eased, solved, warm_gap
+from streams.solverframes import HEADER_BYTES, Answer, Request, WarmCheck, decode_request, encode, length_of
 
-__all__ = ["main"]
+__all__ = ["checked", "main"]
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _EXPENDABLE: Final = "500"
 """Where memory runs out, the kernel takes this process and not the one that decides."""
+_PAUSE_S: Final = 1.0
+"""Nobody asked for so long after an answer: the next interval is minutes away. Where time is made to run fast there is no such pause."""
+_CHECK_MOST_S: Final = 20.0
+"""A warm run takes milliseconds, and on the largest grids some seconds on a busy machine."""
 
 
 def main() -> None:
@@ -52,8 +62,15 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     _tell(answers, Answer(number=0))
+    check: WarmCheck | None = None
+    unchecked: tuple[Request, Cleared] | None = None
     while True:
-        request = decode_request(requests.get())
+        try:
+            request = decode_request(requests.get(timeout=None if unchecked is None else _PAUSE_S))
+        except queue.Empty:
+            assert unchecked is not None, "without anything to check nobody waits for a pause"
+            check, unchecked = checked(engine, *unchecked), None
+            continue
         outcome = eased(_cleared(make_eased(), request.inputs)) if request.eased else _cleared(engine, request.inputs)
         _tell(
             answers,
@@ -61,8 +78,26 @@ def main() -> None:
                 number=request.number,
                 cleared=outcome if isinstance(outcome, Cleared) else None,
                 failed=outcome if isinstance(outcome, ClearingFailed) else None,
+                check=check,
             ),
         )
+        check = None
+        # An eased result is that of another program.
+        unchecked = (request, outcome) if isinstance(outcome, Cleared) and not request.eased else None
+
+
+def checked(engine: ClearingEngine, request: Request, official: Cleared) -> WarmCheck:
+    """Clear what was told once more, warm, and compare; whatever goes wrong is what the check says."""
+    faulthandler.dump_traceback_later(_CHECK_MOST_S, exit=True)
+    began_s = time.monotonic()
+    try:
+        gap, failure = warm_gap(engine, request.inputs, official)
+    except Exception as exc:  # a check that breaks must not take the official run with it
+        gap, failure = math.inf, f"the warm run broke: {exc!r}"
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    seconds = time.monotonic() - began_s
+    return WarmCheck(interval_start_ns=official.interval_start_ns, gap=gap, seconds=seconds, failure=failure)
 
 
 def _cleared(engine: ClearingEngine, inputs: ClearingInputs) -> Outcome:

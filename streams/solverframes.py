@@ -15,7 +15,7 @@ import msgspec
 
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, Outcome
 
-__all__ = ["HEADER_BYTES", "Answer", "BadFrame", "Request", "decode_answer", "decode_request", "encode", "framed", "length_of"]
+__all__ = ["HEADER_BYTES", "Answer", "BadFrame", "Request", "WarmCheck", "decode_answer", "decode_request", "encode", "framed", "length_of"]
 
 _MARK: Final = b"GFs1"
 HEADER_BYTES: Final = 8
@@ -35,17 +35,33 @@ class Request(msgspec.Struct):
     eased: bool = False
 
 
+class WarmCheck(msgspec.Struct):
+    """What a warm run said of an official result that was published before.
+
+    Attributes:
+        gap: relative difference of the objectives, infinite where the warm run found nothing; failure says why.
+        seconds: how long the warm run took.
+    """
+
+    interval_start_ns: int
+    gap: float
+    seconds: float
+    failure: str = ""
+
+
 class Answer(msgspec.Struct):
     """How that ended: one of ``cleared`` and ``failed``; neither in the first answer, which says that the engine is there.
 
     Attributes:
         number: of the request, 0 in the first answer.
+        check: of the last result that was checked since the answer before; None where none was.
         resident_bytes: memory of the process now; peak_bytes: the most it ever was.
     """
 
     number: int
     cleared: Cleared | None = None
     failed: ClearingFailed | None = None
+    check: WarmCheck | None = None
     resident_bytes: int = 0
     peak_bytes: int = 0
 

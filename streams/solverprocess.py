@@ -37,7 +37,7 @@ from typing import Final, NoReturn
 from market.engine import ClearingEngine
 from market.outcomes import ClearingFailed, ClearingInputs, FailureReason, Outcome
 from streams.backoff import backoff_s
-from streams.solverframes import HEADER_BYTES, Answer, BadFrame, Request, decode_answer, encode, framed, length_of
+from streams.solverframes import HEADER_BYTES, Answer, BadFrame, Request, WarmCheck, decode_answer, encode, framed, length_of
 
 __all__ = ["SolverHealth", "SolverLimits", "SolverProcess"]
 
@@ -52,6 +52,8 @@ _BURIED_S: Final = 5.0
 """How long the kernel may take to be done with a killed process; one in the midst of a disk operation is left to it."""
 _BEGUN_S: Final = 60.0
 """How long a process may take until its engine is there; that of a shipped case takes a second."""
+_WARM_GAP_MOST: Final = 1e-8
+"""Objectives of two runs to one optimum may differ by so much of their size: the solver's own tolerance."""
 _AGAIN_FIRST_S: Final = 0.5
 _AGAIN_MAX_S: Final = 30.0
 
@@ -93,6 +95,8 @@ class SolverHealth:
         last_end: how the last one ended, for people.
         solve_s: how long the last answer took, wall s.
         resident_bytes, peak_bytes: memory of the process at its last answer.
+        warm_gap: how far the objective of the last warm check was from the official one, relative; None before the first.
+        warm_s: how long that check took, wall s.
     """
 
     pid: int | None = None
@@ -103,6 +107,8 @@ class SolverHealth:
     solve_s: float = 0.0
     resident_bytes: int = 0
     peak_bytes: int = 0
+    warm_gap: float | None = None
+    warm_s: float = 0.0
 
 
 class _Ended(Exception):
@@ -231,7 +237,16 @@ class SolverProcess:
         if (outcome := answer.outcome) is None:
             return await self._gave_up("answered without an outcome")
         self.health.deaths_in_row = 0
+        if answer.check is not None:
+            self._note_check(answer.check)
         return outcome
+
+    def _note_check(self, check: WarmCheck) -> None:
+        self.health.warm_gap, self.health.warm_s = check.gap, check.seconds
+        if check.gap > _WARM_GAP_MOST:
+            why = check.failure or f"the objectives differ by {check.gap:.2e}"
+            where = {"interval_start_ns": check.interval_start_ns, "gap": check.gap}
+            _log.warning("interval %d: the warm run contradicts the official one: %s", check.interval_start_ns, why, extra=where)
 
     async def _begun(self) -> asyncio.subprocess.Process:
         """Begin a process and return it once its engine is there."""

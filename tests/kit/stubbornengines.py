@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from market.engine import ClearingEngine
-from market.outcomes import ClearingInputs, Outcome
+from market.engine import ClearingEngine, Mode
+from market.outcomes import Cleared, ClearingInputs, Outcome
 from market.params import ClearingParams
 from tests.kit.grids import network, unit
 
@@ -36,7 +38,7 @@ def inputs(load_mw: float = 80.0) -> ClearingInputs:
 class Stubborn(ClearingEngine):
     """Does what the load at C tells it: 1 MW takes for ever, 2 MW is a segmentation fault, 3 MW is more memory than there is."""
 
-    def clear(self, inputs: ClearingInputs, *, completed_at_ns: int) -> Outcome:
+    def clear(self, inputs: ClearingInputs, *, completed_at_ns: int, **how: Any) -> Outcome:
         match inputs.load_mw["C"]:
             case 1.0:
                 time.sleep(600.0)
@@ -44,10 +46,26 @@ class Stubborn(ClearingEngine):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case 3.0:
                 np.ones(1 << 37)
-        return super().clear(inputs, completed_at_ns=completed_at_ns)
+        return super().clear(inputs, completed_at_ns=completed_at_ns, **how)
 
 
 stubborn = partial(Stubborn, NETWORK, UNITS, ClearingParams(), load_buses=("C",))
+"""Makes one of them."""
+
+
+class Wavering(ClearingEngine):
+    """Sound where it is asked officially; warm it finds another cost, and breaks at 90 MW."""
+
+    def clear(self, inputs: ClearingInputs, *, completed_at_ns: int, mode: Mode = Mode.OFFICIAL, **how: Any) -> Outcome:
+        outcome = super().clear(inputs, completed_at_ns=completed_at_ns, mode=mode, **how)
+        if mode is Mode.OFFICIAL or not isinstance(outcome, Cleared):
+            return outcome
+        if inputs.load_mw["C"] == 90.0:
+            raise ArithmeticError("a pivot of zero")
+        return replace(outcome, objective_per_h=1.5 * outcome.objective_per_h)
+
+
+wavering = partial(Wavering, NETWORK, UNITS, ClearingParams(), load_buses=("C",))
 """Makes one of them."""
 
 

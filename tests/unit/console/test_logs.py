@@ -214,7 +214,7 @@ FIELDS = {
     *("device", "area", "listener", "away_s", "seq", "nodes", "point", "unit", "mw"),
     *("sink", "state", "url", "segment", "place", "kept_as", "lines", "records", "row", "attempt", "attempts", "wait_s"),
     *("channel", "alert_id", "alert", "priority"),
-    *("outcome", "problems"),
+    *("outcome", "problems", "interval_start_ns", "gap"),
 }
 """The words of the log; a collector indexes by them, so one thing has one name."""
 

@@ -310,6 +310,9 @@ def test_the_solver_process_tells_how_it_is(watched: Watched) -> None:
     assert page["gridfuse_solver_starts_total", ()] == 3
     assert page["gridfuse_solver_ends_total", (("how", "killed"),)] == page["gridfuse_solver_ends_total", (("how", "died"),)] == 1
     assert page["gridfuse_solver_last_solve_seconds", ()] == 0.25
+    assert ("gridfuse_solver_warm_gap", ()) not in page, "nothing was checked yet"
+    checked = scraped(replace(watched, solver=replace(health, warm_gap=2e-12, warm_s=0.003)))
+    assert (checked["gridfuse_solver_warm_gap", ()], checked["gridfuse_solver_warm_seconds", ()]) == (2e-12, 0.003)
     assert (page["gridfuse_solver_resident_bytes", ()], page["gridfuse_solver_peak_bytes", ()]) == (90 << 20, 120 << 20)
     health.pid = None
     assert scraped(replace(watched, solver=health))["gridfuse_solver_up", ()] == 0
