@@ -67,7 +67,7 @@ def report(
     topology, network = period.topology, period.topology.network
     x = result.solution.x
     output = assembled.output_mw(x, result.solution.curve_mw)[0] + 0.0
-    flow = topology.flows_mw(result.injection_mw[0]) + 0.0
+    flow = period.flows_mw(result.injection_mw[0]) + 0.0
     violations = (*_limits_exceeded(monitor, result.solution.priced), *_not_met(assembled, x))
     degraded = OutcomeStatus.OK_DEGRADED if labels.degraded else OutcomeStatus.OK
     buses = np.flatnonzero(period.live_bus).tolist()
@@ -87,7 +87,7 @@ def report(
         flow_mw=_named(network.branch_ids, np.flatnonzero(topology.in_service).tolist(), flow),
         uniform_price_per_mwh=prices.uniform_per_mwh,
         certificate=certificate,
-        binding=_bindings(monitor, result.pricing.priced, topology.flows_mw(result.pricing_injection_mw[0])),
+        binding=_bindings(monitor, result.pricing.priced, period.flows_mw(result.pricing_injection_mw[0])),
         violations=violations,
         lmp_raw_per_mwh=_named(network.bus_ids, moved, prices.lmp_raw_per_mwh),
         loss_per_mwh=_named(network.bus_ids, lossy, prices.loss_per_mwh),
