@@ -33,6 +33,7 @@ def refusal(
     params: ClearingParams,
     load_buses: Collection[str],
     resources: Resources = _NO_RESOURCES,
+    tie_buses: Collection[str] = (),
 ) -> tuple[FailureReason, str] | None:
     """Say why these inputs cannot be cleared, or None.
 
@@ -43,6 +44,7 @@ def refusal(
         params: what loads and how much stale telemetry are admitted.
         load_buses: buses whose load must be stated.
         resources: gives the names of storages and reserve requirements.
+        tie_buses: buses whose tie-line schedule must be stated.
     """
     moments: list[tuple[str, ClearingInputs | PeriodAhead]] = [("", inputs)]
     moments += [(f"period {k} ahead: ", period) for k, period in enumerate(inputs.ahead, 1)]
@@ -52,7 +54,7 @@ def refusal(
     if invalid := _unmeasurable(inputs, resources):
         return FailureReason.INPUT_INVALID, invalid
     for where, moment in moments:
-        if missing := _missing(moment, book, load_buses):
+        if missing := _missing(moment, book, load_buses, tie_buses):
             return FailureReason.INPUT_MISSING, where + missing
     if missing := _unmeasured(inputs, book, resources):
         return FailureReason.INPUT_MISSING, missing
@@ -141,9 +143,11 @@ def _unmeasurable(inputs: ClearingInputs, resources: Resources) -> str:
     return f"state of charge beyond the marks: {listed(bad)}; correct the telemetry or the storage" if bad else ""
 
 
-def _missing(moment: ClearingInputs | PeriodAhead, book: OfferBook, load_buses: Collection[str]) -> str:
+def _missing(moment: ClearingInputs | PeriodAhead, book: OfferBook, load_buses: Collection[str], tie_buses: Collection[str]) -> str:
     if absent := set(load_buses) - moment.load_mw.keys():
         return f"no load for buses {listed(absent)}; every load bus must be stated, with 0 where nothing is drawn"
+    if absent := set(tie_buses) - moment.tie_mw.keys():
+        return f"no schedule for tie-lines at buses {listed(absent)}; state it, with 0 where nothing is exchanged"
     idle = {*moment.units_off, *moment.test_mw}
     follows = {unit.id for unit in book.units if unit.control is Control.DISPATCHABLE}
     if absent := set(book.ids) - follows - idle - moment.available_mw.keys():

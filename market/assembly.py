@@ -63,6 +63,7 @@ class Participants:
         offered: the units with the offers as they were made.
         book: the same with prices referred to the reference node, by which they are dispatched; the offers themselves without losses.
         delivery: (nb,) delivery factors.
+        storages: the storages, likewise referred.
         declared: the declarations as text, for the hash of inputs.
 
     Raises:
@@ -76,7 +77,8 @@ class Participants:
         self.delivery = _delivery(delivery or {}, network)
         self.offered = OfferBook(units, network.bus_index)
         self.book = self.offered.referred(self.delivery[self.offered.bus]) if delivery else self.offered
-        self.storages = StorageBook(resources.storages, network.bus_index)
+        stored = StorageBook(resources.storages, network.bus_index)
+        self.storages = stored.referred(self.delivery[stored.bus]) if delivery else stored
         self.reserves = ReserveBook(resources, self.book, self.storages)
 
 

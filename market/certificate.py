@@ -78,12 +78,12 @@ def _published(problem: DispatchProblem, result: Dispatch, prices: Prices, param
     period, solution = problem.formulation.periods[0], result.pricing
     topology, live = period.topology, period.live_bus
     nu, injection = solution.branch_price_per_mwh[0], result.pricing_injection_mw[0]
-    flow = topology.flows_mw(injection)
+    flow = period.flows_mw(injection)
     raw = np.where(live, prices.lmp_raw_per_mwh, 0.0)
     yield "price_consistency_per_mwh", _consistency(problem, solution, 0, raw)
     # A phase shifter moves its fixed flow from the price at one end to the price at the other.
     across = raw[topology.network.from_bus] - raw[topology.network.to_bus]
-    rent_by_lines = -float(nu @ (flow - topology.shift_flow_mw) + topology.shift_flow_mw @ across)
+    rent_by_lines = -float(nu @ (flow - period.shift_flow_mw) + period.shift_flow_mw @ across)
     turnover = float(np.abs(raw) @ np.abs(injection)) + 1.0
     yield "surplus_relative", abs(prices.rent_per_h - rent_by_lines) / turnover
     lmp = prices.lmp_per_mwh[live]
@@ -96,7 +96,7 @@ def _conditions(
     """The conditions of one linear program, the worst over its periods."""
     f, curves, x = problem.formulation, problem.curves, solution.x
     per_period = [_network(problem, solution, t, injection_mw[t], penalties) for t in range(len(f.periods))]
-    worst = {name: max(residuals[name] for residuals in per_period) for name in per_period[0]}
+    worst = {name: _largest(np.array([residuals[name] for residuals in per_period])) for name in per_period[0]}
     curved = np.maximum(curves.low_mw - solution.curve_mw, solution.curve_mw - curves.high_mw)
     activity = f.rows @ x
     above, below = f.high - activity, activity - f.low
@@ -116,7 +116,7 @@ def _network(problem: DispatchProblem, solution: Solution, t: int, injection_mw:
     """The wires of one period: Kirchhoff, limits, and that prices of limits and their violations belong together."""
     period, monitor = problem.formulation.periods[t], problem.monitors[t]
     topology = period.topology
-    flow = topology.flows_mw(injection_mw)
+    flow = period.flows_mw(injection_mw)
     per_island = sum_by(topology.island_of_bus, injection_mw, len(period.live))
     priced = [limit for limit in solution.priced if limit.period == t]
     keys = np.array([limit.key for limit in priced], dtype=np.int64)

@@ -126,7 +126,7 @@ class _Rigid:
         self.period, self.monitor = self.problem.formulation.periods[0], self.problem.monitors[0]
         self._columns()
         self.keys: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-        self._flow_before = self.period.topology.flows_mw(self.period.injection_mw)
+        self._flow_before = self.period.flows_mw(self.period.injection_mw)
         self.rows, self.low, self.high = self._balances()
         self.n_balances = len(self.low)
         self._structure()
@@ -205,7 +205,7 @@ class _Rigid:
         """Add the worst limits that a point breaks; tell whether it broke any."""
         feeding = self.gain != 0
         made = sum_by(self.bus[feeding], (self.gain * x)[feeding], len(self.period.load_mw))
-        flow = self.period.topology.flows_mw(self.period.injection_mw + np.where(self.period.live_bus, made, 0.0))
+        flow = self.period.flows_mw(self.period.injection_mw + np.where(self.period.live_bus, made, 0.0))
         new = self.monitor.violated(flow, np.sort(self.keys), _TOLERANCE_MW)
         self._add(new)
         return bool(len(new))

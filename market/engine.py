@@ -91,6 +91,7 @@ class ClearingEngine:
         sections: interfaces with limits.
         outages: single outages to be secured against; none by default.
         delivery: delivery factor by bus, where the rules price losses.
+        tie_buses: buses whose tie-line schedule every interval must state, as with loads.
 
     Attributes:
         book: the units as columns.
@@ -112,6 +113,7 @@ class ClearingEngine:
         sections: tuple[Section, ...] = (),
         outages: Outages | None = None,
         delivery: Mapping[str, float] | None = None,
+        tie_buses: Iterable[str] = (),
     ) -> None:
         self.network, self.params, self.convention = network, params, convention
         _check_segments(units, params)
@@ -121,6 +123,9 @@ class ClearingEngine:
         self.load_buses = frozenset(load_buses)
         if lost := sorted(self.load_buses - network.bus_index.keys()):
             raise CaseError(f"load buses the network does not have: {', '.join(lost[:5])}; correct the list")
+        self.tie_buses = frozenset(tie_buses)
+        if lost := sorted(self.tie_buses - network.bus_index.keys()):
+            raise CaseError(f"tie-lines at buses the network does not have: {', '.join(lost[:5])}; correct the point list")
         self._monitors: dict[tuple[str, ...], Monitor] = {}
         self._programs: dict[tuple[Monitor, ...], tuple[Program, int]] = {}
         self.monitor(())
@@ -167,7 +172,7 @@ class ClearingEngine:
             offenders by name, SOLVER_STATUS, KKT_FAILED. Never raises for market reasons.
         """
         participants, params = self.participants, self.params
-        if refused := refusal(inputs, self.network, self.book, params, self.load_buses, participants.resources):
+        if refused := refusal(inputs, self.network, self.book, params, self.load_buses, participants.resources, self.tie_buses):
             return _failed(inputs.interval_start_ns, completed_at_ns, *refused)
         labels = Labels(
             start_ns=inputs.interval_start_ns,

@@ -69,6 +69,19 @@ class Period:
         """(nb,) net injection before anything is chosen, MW; 0 in dead islands."""
         return np.where(self.live_bus, self.fixed_mw - self.load_mw, 0.0)
 
+    @cached_property
+    def shift_flow_mw(self) -> FloatArray:
+        """(nl,) what phase shifters add to the flow of their branch, MW; 0 in dead islands."""
+        return np.where(self._live_branch, self.topology.shift_flow_mw, 0.0)
+
+    def flows_mw(self, injection_mw: FloatArray) -> FloatArray:
+        """Return the branch flows (nl,) for net injections (nb,), MW; 0 in dead islands, where phase shifters drive nothing round."""
+        return np.where(self._live_branch, self.topology.flows_mw(injection_mw), 0.0)
+
+    @cached_property
+    def _live_branch(self) -> BoolArray:
+        return self.live_bus[self.topology.network.from_bus]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Formulation:

@@ -90,7 +90,7 @@ class NetworkRows:
 
     def move(self, periods: Sequence[Period]) -> None:
         """Take other loads and fixed injections on the same wires."""
-        self._base_flow = tuple(period.topology.flows_mw(period.injection_mw) for period in periods)
+        self._base_flow = tuple(period.flows_mw(period.injection_mw) for period in periods)
 
     def known(self, t: int) -> NDArray[np.int64]:
         """Return the keys of period ``t`` that are in, sorted."""

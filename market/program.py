@@ -304,7 +304,7 @@ class Program:
         """Add the worst violated limits, and the violated lazy rows, for columns of the formulation and curves; tell whether any were."""
         added = self._add_lazy(x)
         for t, (period, monitor) in enumerate(zip(self.formulation.periods, self.monitors, strict=True)):
-            flow = period.topology.flows_mw(self.injection_mw(t, x, curve_mw))
+            flow = period.flows_mw(self.injection_mw(t, x, curve_mw))
             new = monitor.violated(flow, self.network.known(t), FLOW_TOLERANCE_MW, lines_max=_ROWS_PER_ROUND)
             if len(new):
                 self._add_network(t, new)

@@ -67,7 +67,7 @@ def report(
     topology, network = period.topology, period.topology.network
     x = result.solution.x
     output = assembled.output_mw(x, result.solution.curve_mw)[0] + 0.0
-    flow = topology.flows_mw(result.injection_mw[0]) + 0.0
+    flow = period.flows_mw(result.injection_mw[0]) + 0.0
     violations = (*_limits_exceeded(monitor, result.solution.priced), *_not_met(assembled, x))
     degraded = OutcomeStatus.OK_DEGRADED if labels.degraded else OutcomeStatus.OK
     buses = np.flatnonzero(period.live_bus).tolist()
@@ -78,7 +78,7 @@ def report(
         interval_start_ns=labels.start_ns,
         completed_at_ns=labels.completed_at_ns,
         status=OutcomeStatus.OK_VIOLATION if violations else degraded,
-        objective_per_h=participants.offered.cost_per_h(output, horizon.running[0]) + _other_cost(assembled, x),
+        objective_per_h=participants.offered.cost_per_h(output, horizon.running[0]) + _other_cost(assembled, participants, x),
         penalty_per_h=_penalty(assembled, participants, output, result, params),
         dispatch_mw=dict(zip(book.ids, output.tolist(), strict=True)),
         lmp_per_mwh=_named(network.bus_ids, buses, prices.lmp_per_mwh),
@@ -87,7 +87,7 @@ def report(
         flow_mw=_named(network.branch_ids, np.flatnonzero(topology.in_service).tolist(), flow),
         uniform_price_per_mwh=prices.uniform_per_mwh,
         certificate=certificate,
-        binding=_bindings(monitor, result.pricing.priced, topology.flows_mw(result.pricing_injection_mw[0])),
+        binding=_bindings(monitor, result.pricing.priced, period.flows_mw(result.pricing_injection_mw[0])),
         violations=violations,
         lmp_raw_per_mwh=_named(network.bus_ids, moved, prices.lmp_raw_per_mwh),
         loss_per_mwh=_named(network.bus_ids, lossy, prices.loss_per_mwh),
@@ -215,13 +215,17 @@ def _awards(assembled: Assembled, x: FloatArray) -> dict[str, dict[str, float]]:
     return out
 
 
-def _other_cost(assembled: Assembled, x: FloatArray) -> float:
+def _other_cost(assembled: Assembled, participants: Participants, x: FloatArray) -> float:
     """What storages and reserves of the first period cost at their offers, per hour."""
     cost, storages = assembled.problem.formulation.cost, assembled.storages
-    columns = [storages.charge[0], storages.discharge[0]]
+    total = 0.0
+    for column, of in ((storages.charge[0], storages.book.bid_of), (storages.discharge[0], storages.book.offer_of)):
+        # Bought at prices referred to the reference node, offered at those of the bus.
+        total += float((cost[column] * participants.delivery[storages.book.bus[of]]) @ x[column])
     if assembled.reserves is not None:
-        columns.append(assembled.reserves.award[0])
-    return float(sum(cost[column] @ x[column] for column in columns))
+        award = assembled.reserves.award[0]
+        total += float(cost[award] @ x[award])
+    return total
 
 
 def _penalty(assembled: Assembled, participants: Participants, output_mw: FloatArray, result: Dispatch, params: ClearingParams) -> float:

@@ -110,11 +110,13 @@ def dispatch(problem: DispatchProblem, params: ClearingParams, program: Program 
     if apart:
         program.price_at(pricing_cost(problem, params), params.pricing_penalties)
         again = program.solve()
+        if not isinstance(again, NotSolved):
+            priced_injection = _injections(program, again)
+            pricing = least_prices(program, again)
+        # Also where it was not solved: a program that is kept goes on with the dispatch's penalties.
+        program.price_at(problem.formulation.cost, params.penalties)
         if isinstance(again, NotSolved):
             return again
-        priced_injection = _injections(program, again)
-        pricing = least_prices(program, again)
-        program.price_at(problem.formulation.cost, params.penalties)
     else:
         pricing = least_prices(program, shared.solution)
     return Dispatch(

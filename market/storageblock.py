@@ -14,6 +14,7 @@ A storage in a dead island neither gives nor takes, and no storage brings an isl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,13 @@ class StorageBook:
         self.target: IndexArray = np.array([i for i, each in enumerate(self.storages) if each.target_mwh is not None], dtype=np.int32)
         self.target_mwh: FloatArray = np.array([self.storages[i].target_mwh for i in self.target], dtype=np.float64)
         self.target_penalty_per_mwh: FloatArray = self._column("target_penalty_per_mwh")[self.target]
+
+    def referred(self, factor: FloatArray) -> StorageBook:
+        """Return the same storages with prices referred to the reference node: divided by the delivery factor (n,) of each."""
+        other = copy(self)
+        other.bid_per_mwh = self.bid_per_mwh / factor[self.bid_of]
+        other.offer_per_mwh = self.offer_per_mwh / factor[self.offer_of]
+        return other
 
     def _column(self, name: str) -> FloatArray:
         return np.array([getattr(storage, name) for storage in self.storages], dtype=np.float64)

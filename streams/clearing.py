@@ -261,8 +261,15 @@ def freeze(
     )
 
 
-def plan_of(cleared: Cleared, inputs: ClearingInputs, book: OfferBook, area_of_bus: Mapping[str, str], rules: MarketRules) -> IntervalPlan:
-    """Derive the schedule and the price figures of a cleared interval."""
+def plan_of(
+    cleared: Cleared,
+    inputs: ClearingInputs,
+    book: OfferBook,
+    area_of_bus: Mapping[str, str],
+    rules: MarketRules,
+    storage_bus: Mapping[str, str] | None = None,
+) -> IntervalPlan:
+    """Derive the schedule and the price figures of a cleared interval; ``storage_bus`` is the bus of each storage there is."""
     interchange_mw = dict.fromkeys(sorted(set(area_of_bus.values())), 0.0)
     paid = received = 0.0
     for bus, mw in inputs.load_mw.items():
@@ -272,6 +279,11 @@ def plan_of(cleared: Cleared, inputs: ClearingInputs, book: OfferBook, area_of_b
         seller = book.units[book.index[unit]]
         interchange_mw[seller.area] += mw
         received += mw * cleared.lmp_per_mwh.get(seller.bus, 0.0)
+    at_bus = list(inputs.tie_mw.items())
+    at_bus += [((storage_bus or {})[name], mw) for name, mw in cleared.storage_mw.items()]
+    for bus, mw in at_bus:
+        interchange_mw[area_of_bus[bus]] += mw
+        received += mw * cleared.lmp_per_mwh.get(bus, 0.0)
     prices = list(cleared.lmp_per_mwh.values())
     return IntervalPlan(
         ts_event_ns=cleared.completed_at_ns,

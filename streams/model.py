@@ -38,7 +38,7 @@ def market_model(
     """Read the network model and put the processors' view of it together.
 
     Raises:
-        ConfigError: the control parameters lack an area.
+        ConfigError: the control parameters lack an area, or the point list what is in a storage.
         CaseError: the network's data cannot be used.
     """
     case: RtsCase | None = None
@@ -54,6 +54,7 @@ def market_model(
         grid, units, load_buses = case.network, case.units, case.load_buses
     bias = _bias(case, control, table.areas)
     params = setup.params(ClearingParams.from_rules(rules))
+    _check_storages(setup, table)
     make_engine = partial(
         ClearingEngine,
         grid,
@@ -64,6 +65,7 @@ def market_model(
         sections=setup.sections,
         outages=setup.outages,
         delivery=dict(setup.delivery),
+        tie_buses=tuple(bus for bus, _ in table.named("tie", "mw")),
     )
     rating_mw = {b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)}
     return MarketModel(
@@ -93,6 +95,14 @@ def market_model(
         area_of_bus=dict(zip(grid.bus_ids, grid.bus_area, strict=True)),
         params=params,
     )
+
+
+def _check_storages(setup: ClearingSetup, table: PointTable) -> None:
+    """Every storage needs the point that says what is in it; without it no interval could be cleared."""
+    metered = {storage for storage, _ in table.named("storage", "mwh")}
+    if missing := [storage.id for storage in setup.resources.storages if storage.id not in metered]:
+        remedy = "add the point to the list, or take the storage out of the clearing file"
+        raise ConfigError([Problem(f"storages.{name}", f"there is no point storage/{name}/mwh; {remedy}") for name in missing])
 
 
 def _bias(case: RtsCase | None, control: ControlModel, areas: tuple[str, ...]) -> dict[str, float]:

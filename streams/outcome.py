@@ -135,7 +135,9 @@ def clearing_records(outcome: Outcome, inputs: ClearingInputs, model: MarketMode
     """Return what is sent of a completed clearing: the outcome, what the breaker is told, and where it cleared the schedule."""
     records: list[Any] = [outcome, reported(outcome)]
     if isinstance(outcome, Cleared):
-        records.append(plan_of(outcome, inputs, model.engine.book, model.area_of_bus, model.grid.rules))
+        engine = model.engine
+        storage_bus = {storage.id: storage.bus for storage in engine.participants.storages.storages}
+        records.append(plan_of(outcome, inputs, engine.book, model.area_of_bus, model.grid.rules, storage_bus))
     return records
 
 

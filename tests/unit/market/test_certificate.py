@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from market.certificate import TOLERANCES, certify
+from market.engine import ClearingEngine
 from market.monitor import Section
+from market.outcomes import ClearingInputs, PeriodAhead
 from market.pricing import price
 from tests.kit.grids import case, network, triangle, unit
 from tests.kit.problems import FREE as PARAMS
@@ -114,3 +116,19 @@ def test_shed_load_must_be_priced_at_its_penalty():
 def test_no_number_never_passes(name):
     value = getattr(TRIANGLE.result.solution, name)
     assert failing(**{name: value * np.nan if isinstance(value, np.ndarray) else (value[0] * np.nan,)})
+
+
+def test_what_is_no_number_fails_in_whichever_period_it_stands():
+    wires = network(("1", "2"), [("1", "2", 0.1, 100.0)])
+    kept = []
+    engine = ClearingEngine(wires, [unit("a", "1", (50.0, 10.0))], PARAMS)
+    ahead = (PeriodAhead(load_mw={"2": 20.0}, available_mw={}),)
+    inputs = ClearingInputs(interval_start_ns=0, frozen_at_ns=0, load_mw={"2": 20.0}, output_mw={"a": 0.0}, available_mw={}, ahead=ahead)
+    engine.clear(inputs, completed_at_ns=0, keep=kept.append)
+    done = kept[0]
+    for period in range(2):
+        injection = done.result.injection_mw.copy()
+        injection[period] = np.nan
+        certificate = certify(done.assembled.problem, replace(done.result, injection_mw=injection), done.prices, PARAMS)
+        assert np.isnan(certificate.residuals["balance_mw"])
+        assert not certificate.passed

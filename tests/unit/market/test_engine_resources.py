@@ -152,3 +152,25 @@ def test_who_stands_in_a_dead_island_holds_no_reserve_and_stores_nothing():
     assert found.soc_mwh == {"battery": pytest.approx(80.0)}
     assert found.reserve_mw == {}
     assert [(v.kind, v.id, pytest.approx(v.mw)) for v in found.violations] == [("shed", "3", 50.0), ("reserve", "spin", 5.0)]
+
+
+def test_a_storage_is_paid_what_it_offers_where_losses_are_priced():
+    """Of a MWh put in at bus 3 four fifths arrive, so 50 there stand for 62.5 and the peaker at 60 comes first; a bid is referred alike."""
+    asks = Resources(storages=(replace(BATTERY, offers=(Segment(40.0, 50.0),)),))
+    inputs = ClearingInputs(
+        interval_start_ns=0,
+        frozen_at_ns=0,
+        load_mw={"3": 110.0},
+        output_mw={"base": 0.0, "peak": 0.0},
+        available_mw={},
+        soc_mwh={"battery": 100.0},
+    )
+    first = ClearingEngine(NET, [BASE, PEAK], PARAMS, resources=asks, delivery={"3": 0.8}).clear(inputs, completed_at_ns=0)
+    assert isinstance(first, Cleared), first
+    assert first.dispatch_mw == pytest.approx({"base": 100.0, "peak": 10.0})
+    inputs = replace(inputs, load_mw={"3": 210.0})
+    second = ClearingEngine(NET, [BASE, PEAK], PARAMS, resources=asks, delivery={"3": 0.8}).clear(inputs, completed_at_ns=0)
+    assert isinstance(second, Cleared), second
+    assert second.storage_mw == {"battery": pytest.approx(10.0)}
+    assert second.lmp_per_mwh["3"] == pytest.approx(50.0)
+    assert second.objective_per_h == pytest.approx(100.0 * 20.0 + 100.0 * 60.0 + 10.0 * 50.0)
