@@ -57,7 +57,7 @@ QUICK = DayAheadParams(commitment=CommitmentParams(gap=0.01, nodes_max=0, line_s
 """By the hour, within a per cent of the least cost: a second or two for the shipped day, because a service that has just started waits
 for it. It does not see what happens within an hour, so it plans with 95 % of each line's limit: all 288 five-minute intervals of the
 shipped day then clear without shedding load or overloading a line; with all of it, one of them overloads a line by 7 MW. An hour ahead
-every switching is seen before it comes; of the shipped day, half an hour gives the same dispatch, and two hours do too."""
+every switching is seen before it comes; of the shipped day, half an hour costs the same, and two hours do too."""
 
 THOROUGH = DayAheadParams(commitment=CommitmentParams(), by_quarters=True, periods_ahead=8)
 """By quarters, to a tenth of a per cent or as far as the limits on work allow: minutes, so for where nobody waits."""
