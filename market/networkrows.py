@@ -149,5 +149,5 @@ class NetworkRows:
 
 def _per_island(period: Period) -> FloatArray:
     """(nb, n_live) share of each bus in each live island's load, a column per live island."""
-    island = period.topology.island_of_bus
-    return np.stack([np.where(island == i, period.share, 0.0) for i in np.flatnonzero(period.live)], axis=1)
+    inside = period.topology.island_of_bus[:, None] == np.flatnonzero(period.live)
+    return np.where(inside, period.share[:, None], 0.0)

@@ -47,3 +47,15 @@ def test_a_section_over_a_dead_shifter_and_a_live_line_counts_the_live_line_alon
     assert isinstance(outcome, Cleared), outcome
     assert outcome.dispatch_mw == pytest.approx({"a": 15.0, "b": 5.0})
     assert outcome.lmp_per_mwh == pytest.approx({"1": 10.0, "5": 40.0})
+
+
+def test_a_least_flow_that_nothing_can_drive_in_a_period_ahead_is_no_defect_of_the_engine():
+    section = Section(id="least", members=(("L1", 1.0),), low_mw=5.0, high_mw=50.0)
+    wires = network(("1", "2"), [("1", "2", 0.1, 100.0)])
+    ahead = (PeriodAhead(load_mw={"2": 20.0}, available_mw={}, units_off=("a",)),)
+    said = {"output_mw": {"a": 10.0}, "available_mw": {}, "ahead": ahead}
+    inputs = ClearingInputs(interval_start_ns=0, frozen_at_ns=0, load_mw={"2": 20.0}, **said)
+    outcome = ClearingEngine(wires, [unit("a", "1", (50.0, 10.0))], ClearingParams(), sections=(section,)).clear(inputs, completed_at_ns=0)
+    assert isinstance(outcome, Cleared), outcome
+    assert outcome.ahead_energy_per_mwh == (None,)
+    assert outcome.violations == ()
