@@ -8,8 +8,8 @@ MATPOWER case: no history, so the full range. Both end in the same program, the 
 
 An *official* run is cold: nothing but its arguments shapes it, and the same arguments give the same bytes. What is remembered between
 official runs is what is a function of a topology alone: its factor and its outage factors. An *advisory* run keeps the program and starts
-from the last answer and takes a fraction of the time. Its cost agrees with the official one's to rounding, and so do its prices where no others
-would do; of several that are right it may hold others, because it remembers limits that a cold run never asked for.
+from the last answer and takes a fraction of the time. Its cost agrees with the official one's to rounding, and so do its prices where no
+others would do; of several that are right it may hold others, because it remembers limits that a cold run never asked for.
 
 Failure to clear is a value. An exception means that the case itself contradicts itself (``CaseError``), or a defect.
 
