@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ingest.clock import WallClock
-from ingest.frame import TelemetryFrame, point_id
+from ingest.frame import TelemetryFrame, frame_of, point_id
 from ingest.gateway import Gateway
 from ingest.pointlist import read_point_list
 from ingest.quality import quality_name
@@ -57,7 +57,7 @@ class ReadingProcess:
         self._listening.join()
 
 
-NO_FRAME = TelemetryFrame.__new__(TelemetryFrame)
+NO_FRAME = frame_of("none", "none", 0, 0, [])
 """Frames do not leave that process."""
 
 
