@@ -143,6 +143,11 @@ async def trouble(run: TickByTick, workers: Crew) -> None:
     workers.add()
 
 
+def lasting(effects: dict[str, set[bytes]]) -> set[str]:
+    """Names of effects but for how far a day-ahead run is: a worker that remembers a commitment goes through fewer phases."""
+    return {what for what in effects if not what.startswith("DayAheadExpected ")}
+
+
 @asynccontextmanager
 async def troubled(run: TickByTick, workers: Crew) -> AsyncIterator[None]:
     making = asyncio.create_task(trouble(run, workers))
@@ -169,6 +174,6 @@ def test_workers_that_die_and_come_decide_what_one_decides(alone: Effects, tmp_p
     for topic in EFFECTS:
         contradictions = {what: raws for what, raws in found[topic.name].items() if len(raws) > 1}
         assert not contradictions, topic.name
-        assert found[topic.name].keys() == alone[topic.name].keys(), topic.name
+        assert lasting(found[topic.name]) == lasting(alone[topic.name]), topic.name
     for topic in (topics.DECISIONS, topics.PRICES, topics.OUTCOMES, topics.INPUTS, topics.ALERTS):
         assert found[topic.name] == alone[topic.name], topic.name
