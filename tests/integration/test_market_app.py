@@ -34,14 +34,17 @@ RULES = rules_from({"rt_interval_min": 5, "rt_limit_min": 10, "resume_notice_min
 NOON = instant_ns("2020-01-01T12:00:00+08:00")
 
 
-async def story(broker_url: str, data: Path) -> Seen:
-    """Ten minutes of clearing, a trip, shadow clearings, a recovery, three lines down, a trip again."""
+async def story(broker_url: str, data: Path, wanted: Seen | None = None) -> Seen:
+    """Ten minutes of clearing, a trip, shadow clearings, a recovery, three lines down, a trip again; and as much seen as is wanted."""
     async with MarketRun(broker_url, data, RULES, NOON, fails=(10, 25)) as run:
         await run.until(36)
         await run.command("CONFIRM_RECOVER", "c1")
         await run.until(50)
         run.open_branches = ("B33-1", "B33-2", "B34")
         await run.until(55)
+        if wanted is not None:
+            kinds = ("decisions", "prices", "alerts")
+            await eventually_async("as much", lambda: all(len(getattr(run.seen, kind)) >= len(getattr(wanted, kind)) for kind in kinds))
         return run.seen
 
 
@@ -285,9 +288,9 @@ def test_a_clearing_done_again_after_a_kill_is_the_same_record(tmp_path: Path) -
 
 @pytest.mark.slow  # a broker takes up to ten seconds to start, and every tick makes a round trip
 def test_same_app_on_kafka_decides_the_same_bytes(embedded: tuple[Path, Seen], tmp_path: Path) -> None:
-    with broker(tmp_path / "broker") as server:
-        seen = asyncio.run(story(f"kafka://{server.address}", tmp_path))
     _, reference = embedded
+    with broker(tmp_path / "broker") as server:
+        seen = asyncio.run(story(f"kafka://{server.address}", tmp_path, reference))
     assert [d.hash for _, d in sorted(seen.decisions.items())] == [d.hash for _, d in sorted(reference.decisions.items())]
     assert seen.prices == reference.prices
     assert set(seen.alerts) == set(reference.alerts)
