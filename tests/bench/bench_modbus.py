@@ -138,7 +138,8 @@ class Published(Polled):
 
     def _note(self, raw: bytes) -> None:
         now_ns = time.time_ns()
-        for frame in frames_of(decode_telemetry(raw)):
+        # The gateway's own accounts are due at no time.
+        for frame in (frame for frame in frames_of(decode_telemetry(raw)) if frame.source in self.due_ns):
             self.waits_ns.append((now_ns - self.due_ns[frame.source]) % NS_PER_S)
 
 
