@@ -64,6 +64,10 @@ class Period:
         total = sum_by(island, weight, len(self.live))
         return np.where(self.live_bus, weight / total[island], 0.0)
 
+    def share_in(self, island: int) -> FloatArray:
+        """Return (nb,) the share of each bus in the load of one island, 0 outside it: how a MW that is spread over it is put in."""
+        return np.where(self.topology.island_of_bus == island, self.share, 0.0)
+
     @cached_property
     def injection_mw(self) -> FloatArray:
         """(nb,) net injection before anything is chosen, MW; 0 in dead islands."""

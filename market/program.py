@@ -151,7 +151,7 @@ class Program:
         out[:, at_bus] = factor[:, bus[at_bus]] * gain[at_bus]
         for i in np.unique(bus[over]).tolist():
             every = over[bus[over] == i]
-            out[:, every] = (factor @ np.where(wires.topology.island_of_bus == i, wires.share, 0.0))[:, None] * gain[every]
+            out[:, every] = (factor @ wires.share_in(i))[:, None] * gain[every]
         return out
 
     def matrix(self, columns: NDArray[np.integer[Any]]) -> csr_array[np.float64]:
@@ -426,7 +426,7 @@ class Program:
         for t, period in enumerate(self.formulation.periods):
             own = np.flatnonzero(self.network.period == t)
             for i in np.flatnonzero(period.live).tolist():
-                mean = self.network.factor[own] @ np.where(period.topology.island_of_bus == i, period.share, 0.0)
+                mean = self.network.factor[own] @ period.share_in(i)
                 rows.append(np.full(len(own), self._row_of_island[t][i]))
                 columns.append(self.network_row[own])
                 values.append(mean)

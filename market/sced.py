@@ -21,11 +21,11 @@ from market.balanceblock import Relief
 from market.chords import Curves
 from market.face import least_prices, share_fairly
 from market.formulation import Formulation
-from market.grid import FloatArray, sum_by
+from market.grid import FloatArray
 from market.monitor import LimitKind, Monitor
 from market.params import ClearingParams
-from market.pricing import bus_prices
-from market.program import NotSolved, Penalties, Program, Solution
+from market.pricing import reduced_costs
+from market.program import NotSolved, Program, Solution
 
 __all__ = ["Dispatch", "DispatchProblem", "dispatch", "pricing_cost", "program_of"]
 
@@ -149,17 +149,9 @@ def _price_apart(problem: DispatchProblem, solution: Solution, params: ClearingP
     relieved = solution.x[problem.relief.shed].sum() + solution.x[problem.relief.spill].sum() > _NEGLIGIBLE_MW
     if relieved or any(abs(limit.over_mw) > _NEGLIGIBLE_MW for limit in solution.priced):
         return True
-    return not _within(problem, solution, params.pricing_penalties, params.pricing_balance_penalty_per_mwh)
-
-
-def _within(problem: DispatchProblem, solution: Solution, penalties: Penalties, balance_per_mwh: float) -> bool:
-    """Whether no price is beyond a penalty."""
-    least: float = min(penalties[kind] for kind in LimitKind)
+    least: float = min(params.pricing_penalties[kind] for kind in LimitKind)
     if any(abs(limit.price_per_mwh) > least for limit in solution.priced):
-        return False
-    for t, period in enumerate(problem.formulation.periods):
-        lmp = np.where(period.live_bus, bus_prices(problem.formulation, solution, t), 0.0)
-        mean = sum_by(period.topology.island_of_bus, period.share * lmp, len(period.live))
-        if np.abs(mean).max() > balance_per_mwh:
-            return False
-    return True
+        return True
+    # Load not served or excess would be worth buying at the pricing run's penalty.
+    reduced = reduced_costs(problem.formulation, solution, pricing_cost(problem, params))
+    return bool(min(reduced[problem.relief.shed].min(), reduced[problem.relief.spill].min()) < 0)

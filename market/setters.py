@@ -241,6 +241,5 @@ def _injected(workings: Workings, columns: NDArray[np.intp]) -> FloatArray:
     here = ~f.spread[columns] & (f.bus[columns] >= 0)
     out[f.bus[columns[here]], k[here]] = f.gain[columns[here]]
     for j in k[f.spread[columns]].tolist():
-        island = period.topology.island_of_bus == f.bus[columns[j]]
-        out[:, j] = np.where(island, period.share, 0.0) * f.gain[columns[j]]
+        out[:, j] = period.share_in(int(f.bus[columns[j]])) * f.gain[columns[j]]
     return out

@@ -9,6 +9,7 @@ import numpy as np
 from market.grid import Network
 from market.matpower import Case
 from market.offers import Control, Fuel, Quadratic, Segment, Unit
+from market.storage import Storage
 
 Line = tuple[str, str, float, float]
 """from, to, x in p.u. on 100 MVA, rating in MW."""
@@ -66,6 +67,22 @@ def unit(
         min_up_h=min_up_h,
         min_down_h=min_down_h,
         must_run=must_run,
+    )
+
+
+def battery(bus: str) -> Storage:
+    """Build a storage of 100 MWh that loses a fifth on its way out, and buys and sells at any price that pays."""
+    return Storage(
+        id="battery",
+        bus=bus,
+        area="1",
+        charge_mw=50.0,
+        discharge_mw=40.0,
+        energy_max_mwh=100.0,
+        charge_efficiency=1.0,
+        discharge_efficiency=0.8,
+        offers=(Segment(40.0, 0.0),),
+        bids=(Segment(50.0, 0.0),),
     )
 
 

@@ -14,25 +14,13 @@ from market.outcomes import Cleared, ClearingInputs, FailureReason, OutcomeStatu
 from market.params import ClearingParams
 from market.reserves import Direction, ReserveOffer, ReserveProduct, ReserveRequirement, ShortageStep, standing_offers
 from market.resources import Resources, UnitGroup
-from market.storage import Storage
-from tests.kit.grids import network, unit
+from tests.kit.grids import battery, network, unit
 from tests.kit.markets import markets
 
 NET = network(("1", "2", "3"), [("1", "2", 0.1, 200.0), ("2", "3", 0.1, 200.0), ("1", "3", 0.1, 200.0)])
 PARAMS = ClearingParams(interval_min=60.0, price_floor_per_mwh=-500.0)
 BASE, PEAK = unit("base", "1", (100.0, 20.0)), unit("peak", "2", (100.0, 60.0))
-BATTERY = Storage(
-    id="battery",
-    bus="3",
-    area="1",
-    charge_mw=50.0,
-    discharge_mw=40.0,
-    energy_max_mwh=100.0,
-    charge_efficiency=1.0,
-    discharge_efficiency=0.8,
-    offers=(Segment(40.0, 0.0),),
-    bids=(Segment(50.0, 0.0),),
-)
+BATTERY = battery("3")
 
 
 def clear(

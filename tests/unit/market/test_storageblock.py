@@ -15,22 +15,11 @@ from market.offers import OfferBook, Segment, Unit
 from market.storage import Storage
 from market.storageblock import StorageBlock, StorageBook, add_storages
 from market.unitblock import add_units
-from tests.kit.grids import network, unit
+from tests.kit.grids import battery, network, unit
 from tests.kit.monolith import Answer, periods, solve
 
 NET = network(("1", "2"), [("1", "2", 0.1, 1e6)])
-BATTERY = Storage(
-    id="battery",
-    bus="2",
-    area="1",
-    charge_mw=50.0,
-    discharge_mw=40.0,
-    energy_max_mwh=100.0,
-    charge_efficiency=1.0,
-    discharge_efficiency=0.8,
-    offers=(Segment(40.0, 0.0),),
-    bids=(Segment(50.0, 0.0),),
-)
+BATTERY = battery("2")
 
 
 @dataclass(frozen=True, kw_only=True)
