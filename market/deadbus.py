@@ -1,10 +1,10 @@
-"""What price has a place where nothing can be bought: a bus without voltage, an island without a unit that offers?
+"""What price has a bus without voltage, where nothing can be bought?
 
-    * A dead bus is given the price of the nearest live one, so that a position there can still be settled. Near is what is electrically
-      near: least sum of |x| along branches that were in service in the last topology in which the bus was live. Such a price is a
-      substitute and is to be published as one.
-    * A live island in which no unit offers has no price of its own: it is the cap while load goes unserved, the floor while power is
-      left over. Where neither happens every price between the two would do, and none is made.
+That of the nearest live one, so that a position there can still be settled. Near is what is electrically near: least sum of |x| along
+branches that were in service in the last topology in which the bus was live. Such a price is a substitute and is to be published as one.
+
+(A live island in which no unit offers needs no rule: while load goes unserved its price is the penalty, clipped to the cap, and while power
+is left over the floor.)
 
 Pure; who keeps the last live topology, and how a substitute is flagged, is the engine's business.
 """
@@ -16,17 +16,15 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 from market.errors import CaseError
-from market.grid import BoolArray, FloatArray, IndexArray, Topology
+from market.grid import BoolArray, IndexArray, Topology
 
-__all__ = ["NO_SUBSTITUTE", "price_without_offers", "substitutes"]
+__all__ = ["NO_SUBSTITUTE", "substitutes"]
 
 NO_SUBSTITUTE = -1
 """No live bus was connected to this one: it has no price."""
 
 _STEPS_PER_PU = 1e12
 """Reactances are added in whole steps of 1e-12 p.u., so that two ways of the same length are a tie in whatever order they are added."""
-
-_NOTHING_MW = 1e-6
 
 
 def substitutes(last_live: Topology, live: BoolArray) -> IndexArray:
@@ -68,19 +66,3 @@ def substitutes(last_live: Topology, live: BoolArray) -> IndexArray:
             if not live[other] and other not in done:
                 heappush(front, (distance + length, name, source, other))
     return found
-
-
-def price_without_offers(
-    offered: BoolArray, shed_mw: FloatArray, spill_mw: FloatArray, *, floor_per_mwh: float, cap_per_mwh: float
-) -> FloatArray:
-    """Return (n_islands,) the price of live islands in which no unit offers, NaN where offers make it or nothing does.
-
-    Args:
-        offered: (n_islands,) whether some unit's offer can set the price.
-        shed_mw: (n_islands,) load not served, MW.
-        spill_mw: (n_islands,) power that finds no load, MW.
-        floor_per_mwh: the market's floor.
-        cap_per_mwh: the market's cap.
-    """
-    without = np.where(shed_mw > _NOTHING_MW, cap_per_mwh, np.where(spill_mw > _NOTHING_MW, floor_per_mwh, np.nan))
-    return np.where(offered, np.nan, without)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from market.deadbus import NO_SUBSTITUTE, price_without_offers, substitutes
+from market.deadbus import NO_SUBSTITUTE, substitutes
 from market.errors import CaseError
 from market.grid import Topology
 from tests.kit.grids import network
@@ -68,14 +68,3 @@ def test_a_mask_of_another_length_is_refused():
 def test_in_a_ring_every_dead_bus_looks_both_ways():
     topo = topology("abcde", [("a", "b", 0.1), ("b", "c", 0.1), ("c", "d", 0.1), ("d", "e", 0.1), ("a", "e", 0.1)])
     assert standing_in(topo, "a", "c") == {"a": "a", "b": "a", "c": "c", "d": "c", "e": "a"}
-
-
-def test_an_island_without_offers_is_at_the_cap_the_floor_or_has_no_price():
-    price = price_without_offers(
-        np.array([False, False, False, True]),
-        np.array([5.0, 0.0, 0.0, 5.0]),
-        np.array([0.0, 5.0, 0.0, 0.0]),
-        floor_per_mwh=0.0,
-        cap_per_mwh=1500.0,
-    )
-    np.testing.assert_array_equal(price, [1500.0, 0.0, np.nan, np.nan])

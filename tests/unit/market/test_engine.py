@@ -258,3 +258,19 @@ def test_a_bus_that_died_is_given_the_price_of_the_nearest_live_one_and_says_so(
     outcome = cleared(engine.clear(said, completed_at_ns=0))
     assert "3" not in outcome.lmp_per_mwh
     assert outcome.substitute_bus == {"3": "2"}
+
+
+@pytest.mark.parametrize(("load_mw", "price_per_mwh", "kind"), [(50.0, 1500.0, "shed"), (10.0, 0.0, "spill")])
+def test_an_island_in_which_no_unit_offers_is_at_the_cap_while_load_is_shed_and_at_the_floor_while_power_is_left(
+    load_mw, price_per_mwh, kind
+):
+    """Rooftop plant gives its 30 MW whatever they are worth."""
+    net = network(("1", "2"), [("1", "2", 0.1, 1e3)])
+    roof = unit("roof", "1", (30.0, 0.0), control=Control.FIXED)
+    engine = ClearingEngine(net, [roof], ClearingParams(), load_buses=["2"])
+    said = ClearingInputs(
+        interval_start_ns=0, frozen_at_ns=0, load_mw={"2": load_mw}, output_mw={"roof": 30.0}, available_mw={"roof": 30.0}
+    )
+    outcome = cleared(engine.clear(said, completed_at_ns=0))
+    assert outcome.lmp_per_mwh == {"1": price_per_mwh, "2": price_per_mwh}
+    assert [(v.kind, v.mw) for v in outcome.violations] == [(kind, pytest.approx(20.0))]
