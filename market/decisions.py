@@ -15,6 +15,18 @@ from enum import StrEnum
 from typing import Any, Final
 
 from market.facts import Segment
+from market.handling import (
+    ApprovalRecorded,
+    ApprovalRequested,
+    ApprovalVoided,
+    CaseClosed,
+    CaseNoted,
+    CaseOpened,
+    DutyReceived,
+    DutyReminded,
+    ProfilePublished,
+    RegimeProposed,
+)
 from market.version import CODE
 
 __all__ = [
@@ -23,6 +35,7 @@ __all__ = [
     "AnomalyNoted",
     "BrokenChain",
     "ClearingOrdered",
+    "CommandAccepted",
     "Decision",
     "DecisionBody",
     "DutyOpened",
@@ -52,16 +65,18 @@ class Phase(StrEnum):
     PROPOSED = "PROPOSED"
     TRIPPED = "TRIPPED"
     OVERDUE = "OVERDUE"
+    SUSPENDED = "SUSPENDED"
+    SUSPENDED_LONG = "SUSPENDED_LONG"
     RESUMING = "RESUMING"
 
 
-_OUT_OF_FORCE: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.RESUMING)
+_OUT_OF_FORCE: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.SUSPENDED, Phase.SUSPENDED_LONG, Phase.RESUMING)
 
 
 def out_of_force(phase: Phase, effective_from_ns: int | None) -> bool:
     """Whether clearings run in the shadow and the breaker sets the prices.
 
-    It does while tripped, and while resuming, also where something is proposed meanwhile.
+    It does while tripped or suspended, and while resuming, also where something is proposed meanwhile.
 
     Args:
         effective_from_ns: first interval of the market again, once a recovery is announced.
@@ -75,7 +90,11 @@ class Transition:
 
     Attributes:
         before, after: phases; the same where a recovery took effect while a trip is proposed.
-        basis: what it rests on: RT_120, TOPOLOGY_HARD, SWITCHOVER, RESULT_OK, a command.
+        basis: what it rests on: RT_120, DA_EXPECTED, DA_MISSED, TOPOLOGY_HARD, TOPOLOGY_SOFT, SWITCHOVER, OTHER, RESULT_OK, a command.
+        operating_day: first operating day of the day-ahead market it is about, as ``2026-06-11``; empty for the real-time market.
+        cause: of Art. 5, by name (:class:`market.causes.Cause`), and reference the document or warning that shows it.
+        suspended_from_ns: start of a suspension, once it is decided.
+        expected_end_ns: when a suspension is expected to end.
         evidence: numbered facts a person can check, in English.
     """
 
@@ -90,6 +109,11 @@ class Transition:
     tripped_at_ns: int | None = None
     effective_from_ns: int | None = None
     evidence: tuple[str, ...] = ()
+    operating_day: str = ""
+    cause: str = ""
+    reference: str = ""
+    suspended_from_ns: int | None = None
+    expected_end_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +122,8 @@ class Announcement:
 
     Attributes:
         number: ``RT-2020-01-01-01``: segment, civil day, count on that day.
-        announcement_kind: TRIP or RECOVERY.
+        announcement_kind: name of its template (:data:`market.announcements.TEMPLATES`): TRIP, UPDATE, CORRECTION, RECOVERY, SUSPENSION,
+            EXTENSION, REGIME28, RESUMPTION, …
         subject: at most one announcement per segment and subject is active.
         supersedes: the number of the notice this one replaces, or empty.
     """
@@ -171,22 +196,47 @@ class RecoveryProposed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DutyOpened:
-    """A statutory clock started. ``duty`` is announce, explain or limit."""
+    """A statutory clock started, or a task without a clock was opened.
+
+    Attributes:
+        duty: announce, explain, limit, report, assess, measures, decide, notice, apply, written, confirm_analogy, confirm_regime28, …
+        segment: None where it concerns no market segment.
+        due_ns: last instant that is in time; None for a task without a clock.
+        key: identity, as ``explain/RT/2026-06-10T12:00:30+08:00``.
+        recipients: whose receipts settle it; empty for a task that its owner reports done.
+        owner: the role that has to do it.
+    """
 
     duty: str
-    segment: Segment
-    due_ns: int
+    segment: Segment | None
+    due_ns: int | None
     article: str
+    key: str = ""
+    recipients: tuple[str, ...] = ()
+    owner: str = "DISPATCH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DutySettled:
-    """A statutory clock ended. ``outcome`` is met, late or lifted."""
+    """A statutory clock ended, or a task was done. ``outcome`` is met, late or lifted; ``margin_s`` is 0 without a clock."""
 
     duty: str
-    segment: Segment
+    segment: Segment | None
     outcome: str
     margin_s: float
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAccepted:
+    """A person's order was found to be in order and carried out; what came of it follows."""
+
+    command_id: str
+    by: str
+    role: str
+    action: str
+    args: dict[str, str]
+    article: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +308,17 @@ DecisionBody = (
     | RecoveryProposed
     | DutyOpened
     | DutySettled
+    | DutyReminded
+    | DutyReceived
+    | ApprovalRequested
+    | ApprovalRecorded
+    | ApprovalVoided
+    | CaseOpened
+    | CaseNoted
+    | CaseClosed
+    | RegimeProposed
+    | ProfilePublished
+    | CommandAccepted
     | Refused
     | ClearingOrdered
     | ResultRevised

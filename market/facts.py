@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from market.progress import Outlook, Phase
+from market.sessionfacts import LoginReported, OrderReported, ParticipantsEntitled, SessionReported
 
 __all__ = [
     "CalendarClosed",
@@ -20,10 +21,13 @@ __all__ = [
     "CommandGiven",
     "ControlReported",
     "DayAheadExpected",
+    "EstimateReported",
     "EstimateSource",
     "ExercisePlanned",
     "Fact",
     "FlowReported",
+    "InfeedReported",
+    "InterfaceLimitReported",
     "LoadReported",
     "PermitGranted",
     "PointQuality",
@@ -33,6 +37,9 @@ __all__ = [
     "SwitchReported",
     "SwitchStatus",
     "Ticked",
+    "TripSignalled",
+    "VoltageReported",
+    "WarningReported",
 ]
 
 
@@ -255,6 +262,90 @@ class ExercisePlanned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VoltageReported:
+    """Voltage of a bus crossed the dead threshold, or the quality of that knowledge changed.
+
+    Attributes:
+        pu: per unit of nominal, >= 0.
+        ts_source_ns: when it held at the device.
+    """
+
+    ts_event_ns: int
+    bus: str
+    pu: float
+    quality: PointQuality
+    ts_source_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripSignalled:
+    """Protection tripped a branch: it says on its own that an opening was no switching order."""
+
+    ts_event_ns: int
+    element: str
+    ts_source_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfeedReported:
+    """Power fed in over a DC link or from a neighbour, MW, positive into the grid; told when it changes much.
+
+    Attributes:
+        infeed: name in the network model.
+    """
+
+    ts_event_ns: int
+    infeed: str
+    mw: float
+    quality: PointQuality
+    ts_source_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceLimitReported:
+    """Transfer limit of a section, MW, > 0, as the coming clearing will use it."""
+
+    ts_event_ns: int
+    interface: str
+    limit_mw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateReported:
+    """What the state estimate says of the measurements it was made of; told when it changes.
+
+    Attributes:
+        ts_snapshot_ns: event time of the image that was estimated.
+        suspects: measurements that lie, worst first, each as ``point: measured, estimated, normalised residual``.
+        doubted: branches whose reported position contradicts the flows, sorted; a doubted position trips nothing.
+        chi_square: weighted sum of squared residuals before any measurement was left out; limit: what it may be, at 99 %.
+        observable_pct: share of buses whose angle the measurements determine, %.
+    """
+
+    ts_event_ns: int
+    ts_snapshot_ns: int
+    suspects: tuple[str, ...] = ()
+    doubted: tuple[str, ...] = ()
+    chi_square: float = 0.0
+    limit: float = 0.0
+    observable_pct: float = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningReported:
+    """A warning about the grid or its supply was raised or lifted; while one is active, a recovery needs two people.
+
+    Attributes:
+        warning: its identity, as ``typhoon-red-2026-09-01``.
+    """
+
+    ts_event_ns: int
+    warning: str
+    active: bool
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandGiven:
     """A person ordered something of the breaker.
 
@@ -262,8 +353,8 @@ class CommandGiven:
         command_id: chosen by the sender, so that a repeated delivery is carried out once.
         by: who, as authenticated at the edge.
         role: in which capacity: DISPATCH, TRADING, MO, GOV, REG, VIEWER or ADMIN.
-        action: CONFIRM_TRIP, REJECT_TRIP, CONFIRM_RECOVER, or CLEAR_AGAIN (:mod:`market.reclear`).
-        args: the action's own fields: ``reason``; ``version`` of the segment that was seen; ``override``.
+        action: one of :data:`market.commands.ORDERS`, which says who may and what it takes.
+        args: the action's own fields.
     """
 
     ts_event_ns: int
@@ -319,5 +410,15 @@ Fact = (
     | CalendarClosed
     | PermitGranted
     | ExercisePlanned
+    | VoltageReported
+    | TripSignalled
+    | InfeedReported
+    | InterfaceLimitReported
+    | EstimateReported
+    | WarningReported
+    | ParticipantsEntitled
+    | SessionReported
+    | LoginReported
+    | OrderReported
     | CommandGiven
 )

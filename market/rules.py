@@ -20,14 +20,24 @@ from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day
 
 __all__ = [
     "GUANGDONG_2023",
+    "Anchor",
+    "BadData",
     "Credibility",
+    "DayAhead",
     "Doubt",
+    "DutyClocks",
     "InputGates",
     "LoadForecast",
     "MarketRules",
     "Mode",
     "Modes",
+    "Reference",
+    "ReferencePrices",
+    "Requires",
+    "Situations",
+    "Suspension",
     "TopologyHard",
+    "TopologySoft",
     "rules_from",
 ]
 
@@ -49,6 +59,27 @@ class Doubt(StrEnum):
     IGNORE = "ignore"
 
 
+class Requires(StrEnum):
+    """What a suspension needs before it can be decided."""
+
+    REPORT = "report"
+    APPROVAL = "approval"
+
+
+class Anchor(StrEnum):
+    """From when the seven days of Art. 28 count."""
+
+    SUSPENSION_START = "suspension_start"
+    INTERRUPTION_START = "interruption_start"
+
+
+class Reference(StrEnum):
+    """Whose price is the reference of Art. 27(3)."""
+
+    DA = "DA"
+    RT = "RT"
+
+
 def _cited(default: Any, cite: str) -> Any:
     return field(default=default, metadata={"cite": cite})
 
@@ -65,11 +96,98 @@ class Modes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopologyHard:
-    """What makes a topology change *major* beyond doubt (policy, spec §1.5)."""
+    """What makes a topology change *major* beyond doubt (policy, spec §1.5). A figure reached exactly counts."""
 
     ehv_elements: int = _cited(3, "policy, table 1.5: unplanned top-voltage elements lost, or more")
     ehv_window_min: int = _cited(15, "policy, table 1.5")
     window_min: int = _cited(10, "policy, table 1.5: window over which lost load is counted")
+    load_lost_pct: float = _cited(13.0, "State Council Order 599, major: share of the load before, grids of 20 GW or more")
+    load_lost_mid_pct: float = _cited(16.0, "State Council Order 599, major: grids of 5 to 20 GW")
+    load_lost_small_pct: float = _cited(50.0, "State Council Order 599, major: grids of 1 to 5 GW")
+    island_pct: float = _cited(5.0, "policy, table 1.5: share of the load in the smaller of two energised islands")
+    island_hold_s: int = _cited(60, "policy, table 1.5: for as long as this")
+    hv_elements: int = _cited(6, "policy, table 1.5: elements of the second voltage within the same window")
+    substations: int = _cited(1, "policy, table 1.5: whole top-voltage substations lost")
+    infeed_pct: float = _cited(5.0, "policy, table 1.5: a lost infeed, share of the load before")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologySoft:
+    """What makes a topology change worth a proposal to a person (policy, spec §1.5). A figure reached exactly counts."""
+
+    ehv_elements: int = _cited(2, "policy, table 1.5")
+    load_lost_pct: float = _cited(5.0, "State Council Order 599, ordinary: grids of 20 GW or more")
+    load_lost_mid_pct: float = _cited(6.0, "State Council Order 599, ordinary: grids of 5 to 20 GW")
+    load_lost_small_pct: float = _cited(10.0, "State Council Order 599, ordinary: grids of 1 to 5 GW")
+    island_pct: float = _cited(1.0, "policy, table 1.5")
+    hv_elements: int = _cited(4, "policy, table 1.5")
+    infeed_pct: float = _cited(2.0, "policy, table 1.5")
+    interface_fall_pct: float = _cited(30.0, "policy, table 1.5: fall of a section's limit that the last clearing used")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadData:
+    """When a measurement is told to lie (:mod:`detectors.estimation`)."""
+
+    confidence: float = _cited(0.99, "policy: probability below which the sum of squared residuals passes, chi-square test")
+    residual: float = _cited(3.0, "Handschin et al. 1975: largest normalised residual above which a measurement is bad")
+    sigma_pct: float = _cited(1.0, "policy: standard error of a power measurement, % of its branch's rating")
+    sigma_min_mw: float = _cited(0.5, "policy: and at least this")
+    suspects_max: int = _cited(16, "policy: most measurements that are left out of one estimate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayAhead:
+    """The clocks of the day-ahead market; minutes count from midnight of the day before the operating day."""
+
+    publish_min: int = _cited(17 * 60 + 30, "operating rules: results are published by 17:30; later is an anomaly (Art. 9(2))")
+    deadline_min: int = _cited(23 * 60, "Art. 23(1): before 23:00; a result completed at 23:00:00.000 is in time")
+    shadow_ok: int = _cited(1, "policy: valid day-ahead results in a row before recovery is proposed")
+    expected: bool = _cited(True, "market calendar: whether the day-ahead market runs at all")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyClocks:
+    """The statutory clocks beside those of Art. 24 and 25, and when people are reminded of them."""
+
+    announce_warn_min: int = _cited(15, "policy Q9: an announcement later than this alarms")
+    announce_max_min: int = _cited(30, "policy Q9, by analogy with Art. 11: later is a breach")
+    explain_reminders_h: tuple[int, ...] = _cited((24, 36, 44, 47), "policy §1.2")
+    limit_reminders_h: tuple[int, ...] = _cited((48, 60, 66, 71), "policy §1.2")
+    anomaly_announce_min: int = _cited(30, "Art. 11: within 30 minutes of discovery, inclusive")
+    anomaly_reminders_min: tuple[int, ...] = _cited((20, 27), "policy §1.2")
+    update_min: int = _cited(60, "policy: from a notice to the next update it promises")
+    oral_written_h: int = _cited(24, "policy, Art. 18: a written request follows an oral one")
+    declaration_notice_min: int = _cited(30, "Art. 21: notice ahead of the new deadline, inclusive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """How a breaker becomes a suspension, and a suspension a long one (Art. 25 to 28, 30)."""
+
+    requires: Requires = _cited(Requires.REPORT, "policy Q6: Art. 25 asks for a report, Art. 30 for consent")
+    long_after_days: int = _cited(7, "Art. 28: more than 7 days; civil days, the first not counted (Civil Code Art. 201)")
+    long_anchor: Anchor = _cited(Anchor.SUSPENSION_START, "policy Q4")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferencePrices:
+    """The mean of Art. 27(3)."""
+
+    window_days: int = _cited(30, "Art. 27(3): the last 30 days; policy Q5: before the first day of the interruption")
+    sample_min: int = _cited(7, "policy Q5: fewer values than this are no sample")
+    market: Reference = _cited(Reference.DA, "policy Q5: whose user-side price")
+    period_min: int = _cited(60, "operating rules: length of a settlement period")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situations:
+    """When participants who cannot work make an anomaly (Art. 7(5), 8(2))."""
+
+    unable_pct: float = _cited(10.0, "Art. 7(5), 8(2): 10 % and above")
+    warn_pct: float = _cited(5.0, "policy: an early warning")
+    window_min: int = _cited(5, "policy: orders rejected within this window count together")
+    login_window_min: int = _cited(15, "policy: logins count from this long before the session opens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +257,17 @@ class MarketRules:
 
     modes: Modes = field(default_factory=Modes)
     topology_hard: TopologyHard = field(default_factory=TopologyHard)
+    topology_soft: TopologySoft = field(default_factory=TopologySoft)
+    bad_data: BadData = field(default_factory=BadData)
+    day_ahead: DayAhead = field(default_factory=DayAhead)
+    duty_clocks: DutyClocks = field(default_factory=DutyClocks)
+    suspension: Suspension = field(default_factory=Suspension)
+    reference: ReferencePrices = field(default_factory=ReferencePrices)
+    situations: Situations = field(default_factory=Situations)
     input_gates: InputGates = field(default_factory=InputGates)
     load_forecast: LoadForecast = field(default_factory=LoadForecast)
     credibility: Credibility = field(default_factory=Credibility)
+    second_voltage_kv: float = _cited(220.0, "policy, table 1.5: the voltage below it, with counts of its own")
     top_voltage_kv: float = _cited(500.0, "policy, table 1.5: the voltage from which an element counts")
     breaker_debounce_s: int = _cited(10, "policy, table 1.5: a position counts once it has held this long")
     reclose_s: int = _cited(10, "policy, table 1.5: an opening that recloses in time was no loss")
@@ -263,7 +389,7 @@ def _checked(overrides: Mapping[str, Any], base: Any, where: str, problems: list
                 problems.append(Problem(where, f"{name}: expected names and values, got {value!r}"))
             else:
                 values[name] = replace(current, **_checked(value, current, f"{where}: {name}", problems))
-        elif isinstance(current, Mode | Doubt):
+        elif isinstance(current, StrEnum):
             kind = type(current)
             if value not in tuple(kind):
                 problems.append(Problem(where, f"{name}: {value!r} is not a {kind.__name__.lower()}; use {' or '.join(kind)}"))
@@ -277,6 +403,11 @@ def _checked(overrides: Mapping[str, Any], base: Any, where: str, problems: list
         elif isinstance(current, str):
             if not isinstance(value, str) or not value:
                 problems.append(Problem(where, f"{name}: expected text, got {value!r}"))
+            else:
+                values[name] = value
+        elif isinstance(current, bool):
+            if not isinstance(value, bool):
+                problems.append(Problem(where, f"{name}: expected true or false, got {value!r}"))
             else:
                 values[name] = value
         elif isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
