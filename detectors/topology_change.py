@@ -21,7 +21,6 @@ Absent on purpose: soft evidence, islands and the loss of load as triggers (lost
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -29,6 +28,7 @@ from detectors.elements import ElementState, confirmed_ns, with_flow, with_histo
 from detectors.findings import Basis, ConditionGone, ConditionMet, Finding, Noted
 from market.facts import Fact, FlowReported, LoadReported, PermitGranted, PointQuality, Segment, SourceReported, SwitchReported, Ticked
 from market.rules import MarketRules
+from market.topology import Element, Topology
 from market.units import NS_PER_MIN, NS_PER_S, clock_text
 
 __all__ = ["Element", "Loss", "TopologyWatch", "next_deadline_ns", "observe", "still_open"]
@@ -36,13 +36,6 @@ __all__ = ["Element", "Loss", "TopologyWatch", "next_deadline_ns", "observe", "s
 _ARTICLE: Final = "Art. 23(2)"
 _NAMED_MAX: Final = 12
 """Most elements that a notice or a piece of evidence names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
-    """What the network model says of one branch; ``kv`` is the higher voltage of its two ends."""
-
-    kv: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +77,7 @@ class TopologyWatch:
 
 
 def observe(
-    watch: TopologyWatch, fact: Fact, rules: MarketRules, grid: Mapping[str, Element], *, held: bool = False
+    watch: TopologyWatch, fact: Fact, rules: MarketRules, grid: Topology, *, held: bool = False
 ) -> tuple[TopologyWatch, tuple[Finding, ...]]:
     """Take in one fact.
 
@@ -130,8 +123,8 @@ def still_open(watch: TopologyWatch) -> tuple[str, ...]:
     return tuple(name for name in watch.standing if name in watch.elements and watch.elements[name].open)
 
 
-def _counts(name: str, rules: MarketRules, grid: Mapping[str, Element]) -> bool:
-    return name in grid and grid[name].kv >= rules.top_voltage_kv
+def _counts(name: str, rules: MarketRules, grid: Topology) -> bool:
+    return name in grid.elements and grid.elements[name].kv >= rules.top_voltage_kv
 
 
 def _sight(watch: TopologyWatch, fact: SourceReported, rules: MarketRules) -> tuple[TopologyWatch, tuple[Finding, ...]]:
@@ -224,7 +217,7 @@ def _taken_back(watch: TopologyWatch, name: str, at_ns: int, *, opened_since_ns:
 
 
 def _tick(
-    watch: TopologyWatch, now_ns: int, rules: MarketRules, grid: Mapping[str, Element], *, held: bool
+    watch: TopologyWatch, now_ns: int, rules: MarketRules, grid: Topology, *, held: bool
 ) -> tuple[TopologyWatch, tuple[Finding, ...]]:
     found: list[Finding] = []
     watch = _load_sampled(watch, now_ns, rules)
@@ -311,8 +304,8 @@ def _evidence(watch: TopologyWatch, lost: list[Loss], rules: MarketRules) -> tup
     return tuple(lines), details
 
 
-def _observability_judged(watch: TopologyWatch, rules: MarketRules, grid: Mapping[str, Element], found: list[Finding]) -> TopologyWatch:
-    backbone = [name for name in grid if _counts(name, rules, grid)]
+def _observability_judged(watch: TopologyWatch, rules: MarketRules, grid: Topology, found: list[Finding]) -> TopologyWatch:
+    backbone = [name for name in grid.elements if _counts(name, rules, grid)]
     if not backbone:
         return watch
     unseen = sorted(name for name, s in watch.elements.items() if s.unseen)

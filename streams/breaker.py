@@ -7,7 +7,6 @@ that is what replay, drills and the restart test rely on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -55,13 +54,14 @@ from market.facts import (
 )
 from market.prices import PriceInForce, Regime
 from market.rules import MarketRules
+from market.topology import Topology
 from market.units import NS_PER_S
 from market.view import MarketView, SegmentView
 
 __all__ = ["BreakerState", "Effect", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
 
 Effect = Decision | PriceInForce | reclear.ClearAgain
-Grid = Mapping[str, topology_change.Element]
+Grid = Topology
 
 _COMMANDS_REMEMBERED: Final = 64
 
@@ -127,7 +127,7 @@ def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tup
         state: what is remembered.
         fact: the next fact, in the order of the topic.
         rules: the rule set in force.
-        grid: the branches of the network model by name, with their voltage.
+        grid: the network model of the detectors.
 
     Returns:
         The new state, and the effects in order: decisions chained one to the other, then orders to clear again, then prices.

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from detectors.topology_change import Element
 from market import facts
 from market.decisions import Decision, first_broken
 from market.facts import Fact, Segment
 from market.prices import PriceInForce
 from market.rules import MarketRules
+from market.topology import Element, Topology
 from market.units import day_start_ns, instant_ns, instant_text
 from market.view import MarketView
 from streams import breaker
@@ -78,7 +78,9 @@ def play(scenario: Scenario, rules: MarketRules) -> DrillResult:
 class _Player:
     def __init__(self, scenario: Scenario, rules: MarketRules) -> None:
         self._rules = rules
-        self._grid: Mapping[str, Element] = {name: Element(kv=branch.kv) for name, branch in scenario.grid.branches.items()}
+        self._grid = Topology.of(
+            {name: Element(kv=each.kv, from_bus=each.from_, to_bus=each.to) for name, each in scenario.grid.branches.items()}
+        )
         self._state = breaker.begin(scenario.start, rules)
         self._ticked_ns = scenario.start - 1
         self._commands = 0

@@ -325,7 +325,7 @@ class _Breaker:
         for cause in causes:
             state = self.state or breaker.begin(cause.record.ts_event_ns, rules)
             if cause.offset > state.offset:
-                after, effects = breaker.step(state, cause.record, rules, self._model.elements)
+                after, effects = breaker.step(state, cause.record, rules, self._model.topology)
                 self.state = replace(after, offset=cause.offset)
                 yield from ((cause, effect) for effect in effects)
 

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.findings import ConditionMet
-from detectors.topology_change import Element, TopologyWatch, observe
+from detectors.topology_change import TopologyWatch, observe
 from market.facts import Fact, FlowReported, PointQuality, SwitchReported, SwitchStatus, Ticked
 from market.rules import GUANGDONG_2023
+from market.topology import Element, Topology
 from market.units import NS_PER_S
 
 RULES = GUANGDONG_2023
-GRID = {f"L{i}": Element(kv=500.0) for i in range(1, 6)}
+GRID = Topology.of({f"L{i}": Element(kv=500.0) for i in range(1, 6)})
 LATEST_S = 25
 """Longest way of a report, shorter than debounce and grace together."""
 
@@ -70,7 +71,7 @@ def test_an_element_without_flow_at_one_end_is_forgotten_when_it_carries_power_a
 def histories(draw: st.DrawFn, lasting_s: tuple[int, ...] = (2, 9, 10, 11, 25, 120, 900)) -> list[Fact]:
     """Lines that open and close, each told by a switch and two meters; every report comes in order of its own point."""
     facts: list[Fact] = []
-    for element in GRID:
+    for element in GRID.elements:
         now_s = draw(st.integers(100, 400))
         for second in range(draw(st.integers(0, 4))):
             opened = second % 2 == 0

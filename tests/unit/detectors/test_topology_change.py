@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from detectors.findings import ConditionGone, ConditionMet, Finding, Noted
-from detectors.topology_change import Element, TopologyWatch, next_deadline_ns, observe, still_open
+from detectors.topology_change import TopologyWatch, next_deadline_ns, observe, still_open
 from market.facts import (
     Fact,
     FlowReported,
@@ -18,10 +18,11 @@ from market.facts import (
     Ticked,
 )
 from market.rules import GUANGDONG_2023, MarketRules, rules_from
+from market.topology import Element, Topology
 from tests.kit.table import at_ns, rows
 
 RULES = GUANGDONG_2023
-GRID = {f"L{i}": Element(kv=500.0) for i in range(1, 11)} | {"S1": Element(kv=220.0)}
+GRID = Topology.of({f"L{i}": Element(kv=500.0) for i in range(1, 11)} | {"S1": Element(kv=220.0)})
 
 
 def fact_of(ts_ns: int, words: list[str]) -> Fact:
