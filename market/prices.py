@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from typing import Final
 
 from market.facts import Segment
 
-__all__ = ["PriceInForce", "Regime", "settled_price"]
+__all__ = ["OWN", "PriceInForce", "Regime", "settled_price"]
 
 _FEN = Decimal("0.01")
 
@@ -35,6 +36,12 @@ class Regime(StrEnum):
     """Real-time out, day-ahead ran: the day-ahead price of the same period."""
     ART27_3 = "ART27_3"
     """Both out: the thirty-day mean, by analogy for a breaker (policy Q1)."""
+    ART28 = "ART28"
+    """A suspension of more than seven days, as confirmed: no spot price; actual volumes are settled by the emergency plan."""
+
+
+OWN: Final = (Regime.MARKET, Regime.ART27_1)
+"""Rules by which an interval keeps the price of its own clearing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +53,11 @@ class PriceInForce:
         price_cny_per_mwh: user-side uniform price; None where the regime has no price to give (never 0 for "unknown").
         rev: 0 for the first price of the interval; later prices of it count up and replace it.
         source: where the number comes from, ``what:which``: ``clearing:VERSION``, ``day_ahead:PERIOD`` and ``last_valid:INTERVAL``
-            (times of day in the market's zone), with ``none`` where there is none to take.
+            (times of day in the market's zone), ``profile:DAY n=SAMPLE`` (Art. 27(3)), with ``none`` where there is none to take.
         provisional: whether settlement must confirm it.
         clearing_start_ns: the interval whose clearing it is of: its own, or an older one whose price stands in. The bus prices in force are
             those of that clearing. None where it is of none, and in records of releases that did not say.
+        by_analogy: whether the rule is applied to what its text does not name (policy Q1).
     """
 
     ts_event_ns: int
@@ -62,11 +70,12 @@ class PriceInForce:
     provisional: bool
     rule_set: str
     clearing_start_ns: int | None = None
+    by_analogy: bool = False
 
     @property
     def fallback(self) -> bool:
         """Whether it is of another clearing than the interval's own, or of none."""
-        return self.regime is not Regime.MARKET
+        return self.regime not in OWN
 
     @property
     def age_ns(self) -> int | None:

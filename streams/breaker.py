@@ -25,7 +25,8 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import reclear, regimes, segment
+from market import pricebook as regimes
+from market import reclear, segment
 from market.decisions import (
     GENESIS,
     AnomalyNoted,
@@ -53,6 +54,7 @@ from market.facts import (
     Ticked,
 )
 from market.prices import PriceInForce, Regime
+from market.regimes import Interruptions, Range
 from market.rules import MarketRules
 from market.topology import Topology
 from market.units import NS_PER_S
@@ -159,7 +161,7 @@ def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tup
     state = _detected(state, fact, rules, grid, bodies)
     if isinstance(fact, Ticked):
         state = _rt(state, segment.ticked(state.rt, state.now_ns, rules, held=state.clock_suspect), bodies)
-    book, prices = regimes.priced(state.book, state.now_ns, rules, substituted=_substituted(before, state.rt))
+    book, prices = regimes.priced(state.book, state.now_ns, rules, Interruptions(rt=_substituted(before, state.rt)))
     state = replace(state, book=book)
     decisions: list[Decision] = []
     for body in bodies:
@@ -230,7 +232,7 @@ def _out(state: BreakerState) -> bool:
     return out_of_force(state.rt.phase, state.rt.effective_from_ns)
 
 
-def _substituted(before: segment.SegmentState, after: segment.SegmentState) -> tuple[regimes.Substituted, ...]:
+def _substituted(before: segment.SegmentState, after: segment.SegmentState) -> tuple[Range, ...]:
     """Return the intervals that the breaker prices, those of a recovery that took effect in this very step among them."""
     ranges = {(rt.substituted_from_ns, rt.effective_from_ns) for rt in (before, after) if rt is after or rt.effective_from_ns is not None}
     return tuple((from_ns, to_ns) for from_ns, to_ns in ranges if from_ns is not None)

@@ -148,10 +148,12 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "regime.ART27_1": ("Art. 27(1): real-time price", "第27条（1）：实时价"),
     "regime.ART27_2": ("Art. 27(2): day-ahead price", "第27条（2）：日前价"),
     "regime.ART27_3": ("Art. 27(3): 30-day mean", "第27条（3）：30日均价"),
+    "regime.ART28": ("Art. 28: emergency plan", "第28条：按应急方案结算"),
     "regime.short.GAP": ("last valid", "沿用"),
     "regime.short.ART27_1": ("27(1)", "27(1)"),
     "regime.short.ART27_2": ("27(2)", "27(2)"),
     "regime.short.ART27_3": ("27(3)", "27(3)"),
+    "regime.short.ART28": ("28", "28"),
     # ── grid ────────────────────────────────────────────────────────────────────────────────────────────────────────────
     "frequency.title": ("Frequency, last 2 h", "频率（近 2 小时）"),
     "frequency.bands": ("bands ±0.2 and ±0.5 Hz", "限值 ±0.2、±0.5 Hz"),
