@@ -54,7 +54,7 @@ def test_rules_do_not_change_inside_an_interval() -> None:
 
 
 def test_a_market_has_one_zone() -> None:
-    with pytest.raises(ConfigError, match="for Europe/Berlin and .* for Asia/Shanghai"):
+    with pytest.raises(ConfigError, match=r"for Europe/Berlin and .* for Asia/Shanghai"):
         Rulebook((R1, replace(R2, rules=replace(R2.rules, zone="Europe/Berlin"))))
 
 
