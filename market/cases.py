@@ -202,24 +202,23 @@ def _moved(book: CaseBook, body: Transition, now_ns: int, rules: MarketRules) ->
         case = replace(case, major=case.major or major, watched=True, phase=body.after)
         book, case, noted = entered(book, case, entry, why)
         bodies.append(noted)
-    book, caused = _caused(book, case, body, first=case.major and body.before not in _MAJOR)
+    book, caused = _caused(book, case, body)
     return book, (*bodies, *caused)
 
 
-def _caused(book: CaseBook, case: Case, body: Transition, *, first: bool) -> Step:
+def _caused(book: CaseBook, case: Case, body: Transition) -> Step:
     """Enter what a trip, or the proposal of one, is said to be caused by; a machine's word takes no person's back.
 
-    Args:
-        first: whether the case has just become major, so that its cause is said in any case.
+    The cause of a trip is said in any case, that of a proposal where it is news.
     """
     if body.after not in (Phase.PROPOSED, Phase.TRIPPED):
         return book, ()
-    cause = body.cause or (CAUSE_OF_BASIS.get(body.basis, "") if first else "")
-    presumed = not body.by
+    trips, presumed = body.after is Phase.TRIPPED, not body.by
+    cause = body.cause or (CAUSE_OF_BASIS.get(body.basis, "") if trips else "")
     if not cause or (presumed and case.cause and not case.presumed):
         return book, ()
     told = replace(case, cause=cause, presumed=presumed, reference=body.reference)
-    if told == case and not first:
+    if told == case and not trips:
         return book, ()
     book, _, said = entered(book, told, "CAUSE", cause_text(told), body.by)
     return book, (said,)
