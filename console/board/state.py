@@ -20,6 +20,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any, Final
 
+from console.answers import Answers
 from console.board.intervals import IntervalBook
 from console.board.trends import Trend
 from market.decisions import Decision
@@ -76,6 +77,8 @@ class BoardState:
         self._entered: dict[str, dict[str, Any]] = {}
         self._last_seq = 0
         self._decisions: deque[dict[str, Any]] = deque(maxlen=_DECISIONS_SENT)
+        self.answers = Answers(rules.zone)
+        """What became of recent orders."""
         self._announcements: deque[dict[str, Any]] = deque(maxlen=_ANNOUNCEMENTS_SENT)
         self._duties: deque[dict[str, Any]] = deque(maxlen=_DUTIES_SENT)
         self._alerts: dict[tuple[str, AlertState], Alert] = {}
@@ -172,6 +175,7 @@ class BoardState:
         return self._trends.setdefault(name, Trend(bucket_s=60, span_s=_DAY_S, decimals=1))
 
     def _apply_decision(self, decision: Decision) -> None:
+        self.answers.see(decision)
         body = _in_ms(decision.body)
         self._decisions.append(
             {
