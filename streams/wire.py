@@ -73,6 +73,7 @@ _FACTS: Final = (
     facts.CalendarClosed,
     facts.PermitGranted,
     facts.ExercisePlanned,
+    facts.EstimateReported,
     facts.CommandGiven,
 )
 
