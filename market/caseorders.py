@@ -16,7 +16,7 @@ from market.facts import CommandGiven, Segment
 from market.rules import MarketRules
 from market.units import civil_day, instant_ns, instant_text
 
-__all__ = ["OpenDuties", "ordered"]
+__all__ = ["OpenDuties", "gaps_of", "ordered"]
 
 OpenDuties = Callable[[Segment | None, int], tuple[str, ...]]
 """(segment, discovery of the case, ns) → duties of it that are open, in words."""
@@ -210,7 +210,7 @@ _ANALYSIS: Final = "an analysis of the cause (ANALYSE_CASE)"
 _RECTIFICATION: Final = "items that are to be rectified (RECTIFY)"
 
 
-def _gaps(case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
+def gaps_of(case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
     """Return what keeps a case open, in words."""
     gaps: list[str] = []
     if case.watched and not case.over:
@@ -227,7 +227,7 @@ def _gaps(case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
 
 
 def _close(book: CaseBook, case: Case, command: CommandGiven, now_ns: int, open_duties: OpenDuties) -> Step:
-    if gaps := _gaps(case, open_duties):
+    if gaps := gaps_of(case, open_duties):
         return _no(book, command, f"case {case.case} waits for {'; '.join(gaps)}")
     bodies: list[DecisionBody] = []
     if text := command.args.get("text", "").strip():

@@ -18,6 +18,7 @@ from detectors.findings import (
     Basis,
     ConditionGone,
     ConditionMet,
+    DayAheadAccepted,
     Finding,
     IntervalUnserved,
     Noted,
@@ -26,8 +27,8 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import approvals, cases, duties, notices, pricebook, reclear, segment
-from market.decisions import AnomalyNoted, Decision, DecisionBody, FindingNoted, OutageEnded, Refused, ResultRevised, chained
+from market import cases, duties, notices, pricebook, reclear, segment
+from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Refused, ResultRevised, chained
 from market.facts import (
     ClearedAgain,
     ClearingReported,
@@ -35,6 +36,7 @@ from market.facts import (
     ClockCompared,
     CommandGiven,
     DayAheadExpected,
+    EstimateSource,
     Fact,
     RunType,
     Segment,
@@ -49,7 +51,7 @@ from streams.breakerstate import BreakerState, begin, decode_state, encode_state
 from streams.breakerview import view
 from streams.interruptions import interruptions
 from streams.orders import Deeds, ordered
-from streams.turn import Turn, out
+from streams.turn import Turn, anchor_ns, out
 
 __all__ = ["BreakerState", "Effect", "Grid", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
 
@@ -76,7 +78,7 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
     # First of all, so that what is found at this instant meets the market as the notice of its recovery said it would be.
     _took_effect(turn)
     revised: tuple[PriceInForce, ...] = ()
-    deeds = Deeds(_taken, _found)
+    deeds = Deeds(_taken)
     match fact:
         case CommandGiven():
             ordered(turn, fact, deeds)
@@ -93,10 +95,9 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
 def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState]) -> tuple[PriceInForce, ...]:
     state = turn.state
     outages = interruptions(before, (state.rt, state.da))
-    book, prices, published = pricebook.priced(state.book, state.now_ns, turn.rules(Segment.RT), outages)
+    book, prices = pricebook.priced(state.book, state.now_ns, turn.rules(Segment.RT), outages)
     if book is not state.book:
         turn.state = replace(state, book=book)
-    turn.say(*published)
     return prices
 
 
@@ -126,7 +127,6 @@ def next_deadline_ns(state: BreakerState, rules: RulesInForce) -> int:
         segment.next_deadline_ns(state.rt, now_ns, rt_rules),
         segment.next_deadline_ns(state.da, now_ns, da_rules),
         duties.next_deadline_ns(state.duties, now_ns, now_rules),
-        approvals.next_deadline_ns(state.approvals, now_ns, now_rules),
         notices.next_deadline_ns(state.notices, now_ns, now_rules),
         pricebook.next_deadline_ns(state.book, now_ns, rt_rules),
     )
@@ -217,11 +217,6 @@ def _cleared(turn: Turn, fact: ClearingReported) -> None:
     if fact.segment is Segment.DA:
         if state.expected is not None and state.expected.interval_start_ns == fact.interval_start_ns:
             turn.state = state = replace(state, expected=None)
-        if ok:
-            book = pricebook.with_day_ahead(
-                state.book, fact.interval_start_ns, fact.price_cny_per_mwh, fact.version, turn.rules(Segment.DA)
-            )
-            turn.state = replace(state, book=book)
         return
     # A failure of an interval that was judged, or has a result, is an old story or an attempt that was made good.
     news = fact.interval_start_ns >= state.watch.next_start_ns and not state.watch.has_result(fact.interval_start_ns)
@@ -286,11 +281,11 @@ def _found(turn: Turn, finding: Finding) -> None:
     match finding:
         case OutageBegan(start_ns=start_ns):
             turn.moved(segment.outage_began(turn.state.rt, start_ns))
-        case IntervalUnserved(interval_start_ns=start_ns):
-            if out(turn.state.rt):
+        case IntervalUnserved(segment=which, interval_start_ns=start_ns):
+            if not out(turn.segment(which)):
+                turn.say(AnomalyNoted(segment=which, interval_start_ns=start_ns, how=finding.how, reason=finding.reason))
+            elif which is Segment.RT:
                 turn.state = replace(turn.state, rt=segment.shadow_broken(turn.state.rt))
-                return
-            turn.say(AnomalyNoted(segment=Segment.RT, interval_start_ns=start_ns, how=finding.how, reason=finding.reason))
         case OutageReached(start_ns=start_ns, minutes=minutes):
             turn.moved(segment.outage_reached(turn.state.rt, start_ns, minutes, turn.rules(Segment.RT)))
         case OutageOver():
@@ -301,6 +296,10 @@ def _found(turn: Turn, finding: Finding) -> None:
             )
             turn.state = replace(turn.state, book=book)
             turn.moved(segment.shadow_cleared(turn.state.rt, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.RT)))
+        case DayAheadAccepted(day_start_ns=start_ns, completed_at_ns=completed_at_ns):
+            book = pricebook.with_day_ahead(turn.state.book, start_ns, finding.price_cny_per_mwh, finding.version, turn.rules(Segment.DA))
+            turn.state = replace(turn.state, book=book)
+            turn.moved(segment.shadow_cleared(turn.state.da, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.DA)))
         case ConditionMet():
             _condition_met(turn, finding)
         case ConditionGone(basis=basis, why=why, segment=which):

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from detectors import day_ahead, failed_clearing, situations, switchover, topology_change
-from market import approvals, cases, duties, notices, pricebook, segment, spot
+from market import approvals, duties, notices, pricebook, segment
+from market.caserecord import CaseBook
 from market.decisions import GENESIS
 from market.facts import DayAheadExpected, Segment
 from market.rulebook import RulesInForce
@@ -48,8 +49,7 @@ class BreakerState:
     duties: duties.DutyLedger = field(default_factory=duties.DutyLedger)
     approvals: approvals.Approvals = field(default_factory=approvals.Approvals)
     notices: notices.NoticeBoard = field(default_factory=notices.NoticeBoard)
-    cases: cases.CaseBook = field(default_factory=cases.CaseBook)
-    spot: spot.SpotState = field(default_factory=spot.SpotState)
+    cases: CaseBook = field(default_factory=CaseBook)
     commands: tuple[str, ...] = ()
     clock_suspect: bool = False
     answered: tuple[str, ...] = ()

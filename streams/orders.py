@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from detectors import day_ahead, fieldorders, topology_change
-from detectors.findings import Finding
-from market import approvals, cases, commands, duties, notices, pricebook, reclear, segment, spot
+from detectors import day_ahead, topology_change
+from market import approvals, caseorders, commands, duties, notices, reclear, segment
 from market.commands import ORDERS, Owner
-from market.decisions import ClearingOrdered, CommandAccepted, Refused
+from market.decisions import ClearingOrdered, CommandAccepted, DecisionBody, Refused
 from market.facts import CommandGiven, Fact, Segment
+from market.rules import Requires
 from streams.turn import Turn
 
 __all__ = ["Deeds", "ordered"]
@@ -28,12 +28,13 @@ class Deeds:
 
     Args:
         take: takes in a fact that an order stands for.
-        find: takes in what a detector found of an order.
+
+    Attributes:
+        again: what must be cleared again.
     """
 
-    def __init__(self, take: Callable[[Turn, Fact], None], find: Callable[[Turn, Finding], None]) -> None:
+    def __init__(self, take: Callable[[Turn, Fact], None]) -> None:
         self.take = take
-        self.find = find
         self.again: tuple[reclear.ClearAgain, ...] = ()
 
 
@@ -69,7 +70,8 @@ def ordered(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
 def _segment(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
     """Orders to the breaker: for the segments they name, or for the one they can be meant for where they name none."""
     for which in _meant(turn, command):
-        turn.moved(segment.ordered(turn.segment(which), command, turn.now_ns, turn.rules(which), _context(turn, which)))
+        turn.moved(segment.ordered(turn.segment(which), command, turn.now_ns, turn.rules(which), _context(turn, command, which)))
+        _put_to_bodies(turn, command, which)
 
 
 def _meant(turn: Turn, command: CommandGiven) -> tuple[Segment, ...]:
@@ -80,27 +82,51 @@ def _meant(turn: Turn, command: CommandGiven) -> tuple[Segment, ...]:
     return (Segment.DA,) if possible == [Segment.DA] else (Segment.RT,)
 
 
-def _context(turn: Turn, which: Segment) -> segment.Context:
+def _context(turn: Turn, command: CommandGiven, which: Segment) -> segment.Context:
     """Say what the segment machine asks of the rest of the market."""
-    state, rules = turn.state, turn.rules(which)
+    state = turn.state
     return segment.Context(
         intervals=turn.intervals(which),
         outage_start_ns=state.watch.outage_start_ns if which is Segment.RT else None,
         still_open=topology_change.still_open(state.topology),
         warnings=state.warnings,
-        unreported=duties.unreported(state.duties, which, rules),
-        unapproved=(),
+        unreported=duties.unreported(state.duties, which),
+        unapproved=_unapproved(turn, command, which),
     )
 
 
+def _unapproved(turn: Turn, command: CommandGiven, which: Segment) -> tuple[str, ...]:
+    """Say whose approval is missing of what an order would do, where it needs any."""
+    if command.action == "CONFIRM_RESUME":
+        return approvals.missing(turn.state.approvals, f"RESUME/{which}")
+    if command.action == "DECIDE_SUSPEND" and turn.rules(which).suspension.requires is Requires.APPROVAL:
+        return approvals.missing(turn.state.approvals, f"SUSPEND/{which}")
+    return ()
+
+
+def _put_to_bodies(turn: Turn, command: CommandGiven, which: Segment) -> None:
+    """Ask GOV and REG for what was applied for, and forget what they said of what was done since (Art. 30)."""
+    register, said = turn.state.approvals, tuple[DecisionBody, ...]()
+    if command.action == "APPLY_RESUME":
+        content = {"segment": str(which), **{name: command.args[name] for name in ("reference", "scope") if command.args.get(name)}}
+        scope = tuple(part for each in command.args.get("scope", "").split(",") if (part := each.strip()))
+        register, said = approvals.requested(register, f"RESUME/{which}", content, command.by, scope=scope)
+    elif command.action in _SPENDS:
+        register = approvals.spent(register, f"{_SPENDS[command.action]}/{which}")
+    turn.state = replace(turn.state, approvals=register)
+    turn.say(*said)
+
+
+_SPENDS: Final[Mapping[str, str]] = {"CONFIRM_RESUME": "RESUME", "DECIDE_SUSPEND": "SUSPEND"}
+"""Order → the kind of measure that is carried out by it."""
+
+
 def _day_ahead(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
-    watch, found = day_ahead.ordered(turn.state.days, command, turn.now_ns, turn.rules(Segment.DA))
-    if isinstance(found, Refused):
-        turn.say(found)
-        return
-    turn.state = replace(turn.state, days=watch)
-    for finding in found:
-        deeds.find(turn, finding)
+    answer = day_ahead.ordered(turn.state.days, command, turn.now_ns, turn.rules(Segment.DA))
+    if isinstance(answer, Refused):
+        turn.say(answer)
+    else:
+        deeds.take(turn, answer)
 
 
 def _duties(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
@@ -123,18 +149,13 @@ def _notices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
 
 
 def _cases(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
-    book, said = cases.ordered(turn.state.cases, command, turn.now_ns, turn.rules(), turn.open_duties)
+    book, said = caseorders.ordered(turn.state.cases, command, turn.now_ns, turn.rules(), turn.open_duties)
     turn.state = replace(turn.state, cases=book)
     turn.say(*said)
 
 
 def _field(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
-    answer = fieldorders.ordered(command, turn.now_ns, turn.rules(), turn.grid)
-    if isinstance(answer, Refused):
-        turn.say(answer)
-        return
-    for fact in answer:
-        deeds.take(turn, fact)
+    raise NotImplementedError
 
 
 def _prices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
@@ -142,9 +163,7 @@ def _prices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
 
 
 def _spot(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
-    state, said = spot.ordered(turn.state.spot, command, turn.now_ns, turn.rules())
-    turn.state = replace(turn.state, spot=state)
-    turn.say(*said)
+    raise NotImplementedError
 
 
 def _reclear(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:

@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
-from market import cases, duties, notices, pricebook, segment
+from market import cases, duties, notices, pricebook
 from market.decisions import DecisionBody, out_of_force
 from market.facts import Segment
 from market.rulebook import RulesInForce
 from market.rules import MarketRules
+from market.segment import Intervals, SegmentState, Step
 from market.topology import Topology
 from market.units import floor_ns
 from streams.breakerstate import BreakerState
@@ -22,7 +23,7 @@ from streams.breakerstate import BreakerState
 __all__ = ["Turn", "anchor_ns", "out"]
 
 
-def out(state: segment.SegmentState) -> bool:
+def out(state: SegmentState) -> bool:
     """Whether clearings of a segment run in the shadow and its breaker sets the prices."""
     return out_of_force(state.phase, state.effective_from_ns)
 
@@ -82,11 +83,11 @@ class Turn:
         """Return the rules in force for a segment, or for what concerns none."""
         return self._rules[which]
 
-    def segment(self, which: Segment) -> segment.SegmentState:
+    def segment(self, which: Segment) -> SegmentState:
         """Return the state of one segment."""
         return self.state.rt if which is Segment.RT else self.state.da
 
-    def moved(self, result: segment.Step) -> None:
+    def moved(self, result: Step) -> None:
         """Take in what a segment machine answered."""
         after, said = result
         if after is not self.segment(after.segment):
@@ -114,7 +115,7 @@ class Turn:
             self.state = replace(state, notices=board, duties=ledger, cases=book)
         return (*written, *owed, *noted)
 
-    def _day_ahead_priced(self, seg: segment.SegmentState, rules: MarketRules) -> bool:
+    def _day_ahead_priced(self, seg: SegmentState, rules: MarketRules) -> bool:
         """Whether the day-ahead market has a price for the first interval that a segment's breaker prices, and is not out itself."""
         containing_ns = floor_ns(self.now_ns, rules.rt_interval_ns)
         first_ns = containing_ns if seg.substituted_from_ns is None else max(seg.substituted_from_ns, containing_ns)
@@ -128,11 +129,11 @@ class Turn:
             is_out = False
         return not is_out and pricebook.day_ahead_at(self.state.book, at_ns) is not None
 
-    def intervals(self, which: Segment) -> segment.Intervals:
+    def intervals(self, which: Segment) -> Intervals:
         """Say what the machine of a segment asks about its intervals; those of the day-ahead market are operating days."""
         book = self.state.book
         served = self.state.watch.has_result if which is Segment.RT else lambda start_ns: pricebook.day_ahead_at(book, start_ns) is not None
-        return segment.Intervals(served=served, day_ahead=self.day_ahead_served)
+        return Intervals(served=served, day_ahead=self.day_ahead_served)
 
     def open_duties(self, which: Segment | None, since_ns: int) -> tuple[str, ...]:
         """Return the duties of a segment, opened since an instant, that are open still."""
