@@ -89,7 +89,8 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
     if isinstance(fact, Ticked):
         _ticked(turn)
     prices = _priced(turn, before)
-    return turn.state, (*_chained(turn), *deeds.again, *revised, *prices)
+    decisions = _chained(turn)
+    return turn.state, (*decisions, *deeds.again, *revised, *prices)
 
 
 def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState]) -> tuple[PriceInForce, ...]:
