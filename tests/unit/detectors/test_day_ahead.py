@@ -130,8 +130,8 @@ def test_a_day_with_its_result_in_time_finds_nothing() -> None:
 
 
 def test_no_result_by_the_deadline_is_the_condition_a_grace_later() -> None:
-    watch = Watch("22:00").tick("22:00").tick("23:00:29.999")
-    assert watch.words == "unserved:MISSED"
+    watch = Watch("22:00").tick("23:00:29.999")
+    assert watch.words == ""
     assert watch.next_ns("23:00") == ns("23:00:30")
     watch.tick("23:00:30")
     (condition,) = of(watch, ConditionMet)
@@ -142,7 +142,7 @@ def test_no_result_by_the_deadline_is_the_condition_a_grace_later() -> None:
         "operating day 2026-06-11: no valid result completed by 2026-06-10T23:00:00+08:00",
         "latest word: MISSED, no result and no message",
     )
-    assert watch.tick("23:00:30").tick("23:01").words == "unserved:MISSED +DA_MISSED", "once"
+    assert watch.tick("23:00:30").tick("23:01").words == "+DA_MISSED", "once"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,12 @@ def test_a_tick_that_comes_days_late_judges_every_day() -> None:
 def test_a_result_that_came_days_ahead_counts_on_its_day() -> None:
     watch = Watch().result("17:00").result("17:01", day_ns=ns("12 00:00")).tick("23:00:30").tick("11 23:00:30")
     assert watch.words == "result result"
+
+
+@pytest.mark.parametrize(("since", "words"), [("17:30", "unserved:MISSED"), ("17:30:00.001", "")])
+def test_no_publication_counts_that_had_passed_when_the_watch_began(since: str, words: str) -> None:
+    assert Watch(since).tick("17:30:30").words == words
+    assert Watch("23:30").tick("11 17:30:30").words == "unserved:MISSED"
 
 
 @pytest.mark.parametrize(("since", "day"), [("23:00", DAY), ("23:00:00.001", "2026-06-12"), ("00:00", DAY)])
@@ -405,12 +411,12 @@ def test_a_result_withdraws_the_condition() -> None:
     watch = Watch("20:00").eta("21:40", "23:30").result("22:50")
     assert watch.words == "+DA_EXPECTED result -DA_EXPECTED"
     assert of(watch, ConditionGone)[0].why == "the day-ahead result is there"
-    assert watch.tick("23:00:30").words.endswith("-DA_EXPECTED unserved:LATE")
+    assert watch.tick("23:00:30").words.endswith("result -DA_EXPECTED")
 
 
 def test_the_fact_follows_the_expectation() -> None:
     watch = Watch("20:00").eta("21:40", "23:30").tick("23:00:30")
-    assert watch.words == "+DA_EXPECTED unserved:MISSED +DA_MISSED"
+    assert watch.words == "+DA_EXPECTED +DA_MISSED"
     assert of(watch, ConditionMet)[1].evidence[2] == "the dispatcher expected it at 2026-06-10T23:30:00+08:00"
 
 
@@ -466,7 +472,7 @@ def test_a_persons_word_counts_before_the_estimate() -> None:
 
 def test_a_word_whose_instant_has_passed_gives_way_to_the_estimate() -> None:
     watch = Watch("20:00").eta("21:00", "22:00").said("21:30", "23:10").tick("22:00")
-    assert watch.words == "DAY_AHEAD_AT_RISK unserved:MISSED"
+    assert watch.words == "DAY_AHEAD_AT_RISK"
     assert watch.next_ns("22:00") == ns("22:00") + 1
     assert watch.tick(ns("22:00") + 1).words.endswith("+DA_EXPECTED")
 
@@ -481,7 +487,7 @@ def test_what_cannot_be_seen_is_not_judged() -> None:
     watch.sight("23:10", up=True)
     assert watch.next_ns("23:10") == ns("23:10:30")
     assert watch.tick("23:10:29.999").words == ""
-    assert watch.tick("23:10:30").words == "unserved:MISSED +DA_MISSED"
+    assert watch.tick("23:10:30").words == "+DA_MISSED"
 
 
 def test_what_was_made_in_time_and_is_seen_later_is_no_miss() -> None:
@@ -490,7 +496,7 @@ def test_what_was_made_in_time_and_is_seen_later_is_no_miss() -> None:
 
 
 def test_sight_that_was_never_lost_gives_no_grace() -> None:
-    assert Watch("22:00").sight("23:00:29", up=True).tick("23:00:30").words == "unserved:MISSED +DA_MISSED"
+    assert Watch("22:00").sight("23:00:29", up=True).tick("23:00:30").words == "+DA_MISSED"
 
 
 def test_sight_lost_twice_is_lost_once() -> None:
