@@ -14,7 +14,7 @@ Theory of operation (spec §1.2, Art. 9 and 23(1)):
 * Results count by when they were completed, if the source's clock can be trusted, else by when they arrived; a version that is no
   newer than the one known is no news, and a later version does not make an earlier one late.
 * While this service cannot see the results (blind) nothing is judged; when sight returns, the back-fill has one grace to arrive. A
-  suspect clock holds the judgement of the deadline. No day counts whose deadline had passed when the watch began.
+  suspect clock holds the judgement of the deadline. No instant counts that had passed when the watch began.
 
 Absent on purpose: what a condition does to the market (:mod:`market.segment`), prices, people.
 """
@@ -113,10 +113,12 @@ class DayAheadWatch:
 
 
 def watch_from(ts_ns: int, rules: MarketRules, *, closed: tuple[tuple[int, int], ...] = ()) -> DayAheadWatch:
-    """Begin to watch at ``ts_ns``: the first operating day whose deadline has not passed then is the first that counts."""
+    """Begin to watch at ``ts_ns``: the first publication and the first deadline that have not passed then are the first that count."""
     day = next_day(ts_ns, rules.zone)
     watch = _at(DayAheadWatch(day="", day_start_ns=0, eve_ns=0, closed=closed), day, rules)
-    return watch if ts_ns <= deadline_ns(watch, rules) else _at(watch, days_after(day, 1), rules)
+    if ts_ns > deadline_ns(watch, rules):
+        return _at(watch, days_after(day, 1), rules)
+    return replace(watch, published_judged=ts_ns > _publish_ns(watch, rules))
 
 
 def _at(watch: DayAheadWatch, day: str, rules: MarketRules) -> DayAheadWatch:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from market.commands import ORDERS, refused
 from market.decisions import Phase
 from market.errors import UnitError
-from market.facts import CommandGiven
+from market.facts import CommandGiven, Segment
 from market.handling import RegimeProposed
 from market.operatingdays import days_after, next_day
 from market.recovery import boundary_ns, effective
@@ -37,7 +37,7 @@ def _instant(args: Mapping[str, str], name: str) -> int | _Unread:
     """Read an argument that must be an instant."""
     text = args.get(name, "").strip()
     if not text:
-        return _Unread(f"{name} is missing; give {name}=2026-06-13T15:00:00+08:00")
+        return _Unread(f"{name} is missing, give {name}=2026-06-13T15:00:00+08:00")
     try:
         return instant_ns(text)
     except UnitError as exc:
@@ -59,12 +59,12 @@ def decide(state: SegmentState, command: CommandGiven, rules: MarketRules, conte
     missing: list[str] = []
     reason = command.args.get("reason", "").strip()
     if not reason:
-        missing.append("reason is missing; give reason=…")
+        missing.append("reason is missing, give reason=…")
     from_ns, end_ns = _instant(command.args, "from"), _instant(command.args, "expected_end")
     if isinstance(from_ns, _Unread):
         missing.append(from_ns.why)
     elif from_ns < now_ns:
-        missing.append(f"from lies in the past; a suspension is never back-dated, so give {instant_text(now_ns, rules.zone)} or later")
+        missing.append(f"from lies in the past: a suspension is never back-dated, so give {instant_text(now_ns, rules.zone)} or later")
     if isinstance(end_ns, _Unread):
         missing.append(f"{end_ns.why} (Art. 26: an instant, and not until further notice)")
     elif not isinstance(from_ns, _Unread) and end_ns <= from_ns:
@@ -164,7 +164,7 @@ def resume(state: SegmentState, command: CommandGiven, rules: MarketRules, conte
     """CONFIRM_RESUME: announce that a suspended market resumes, after application and approval (Art. 30)."""
     article = ORDERS[command.action].article
     earliest_ns = boundary_ns(state, command.ts_event_ns + rules.resume_notice_ns, rules)
-    missing = [*(("the application is missing; order APPLY_RESUME",) if state.applied_at_ns is None else ())]
+    missing = [*(("the application is missing, order APPLY_RESUME",) if state.applied_at_ns is None else ())]
     missing += [*context.unapproved, *open_checklist(command.args)]
     effective_ns = earliest_ns
     if command.args.get("effective_from", "").strip():
@@ -172,9 +172,9 @@ def resume(state: SegmentState, command: CommandGiven, rules: MarketRules, conte
         if isinstance(given, _Unread):
             missing.append(given.why)
         elif given < earliest_ns or boundary_ns(state, given, rules) != given:
-            what = "operating day" if state.segment == "DA" else f"{rules.rt_interval_min}-minute interval"
+            what = "an operating day" if state.segment is Segment.DA else f"a {rules.rt_interval_min}-minute interval"
             earliest = instant_text(earliest_ns, rules.zone)
-            missing.append(f"effective_from must be the start of an {what}, {earliest} or later")
+            missing.append(f"effective_from must be the start of {what}, {earliest} or later")
         else:
             effective_ns = given
     if missing or state.applied_at_ns is None:
