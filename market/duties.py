@@ -239,9 +239,9 @@ def _received(page: Page, command: CommandGiven, duty: Duty) -> str:
     except UnitError as exc:
         return f"delivered_at: {exc}"
     if at_ns > page.now_ns:
-        return f"delivered_at {command.args['delivered_at']} is to come; it is {instant_text(page.now_ns, zone)} now"
+        return f"delivered_at {instant_text(at_ns, zone)} is to come; it is {instant_text(page.now_ns, zone)} now"
     if at_ns < duty.began_ns:
-        return f"delivered_at {command.args['delivered_at']} is before {duty.key} began, {instant_text(duty.began_ns, zone)}"
+        return f"delivered_at {instant_text(at_ns, zone)} is before {duty.key} began, {instant_text(duty.began_ns, zone)}"
     signed = replace(duty, received=(*duty.received, Received(recipient=recipient, at_ns=at_ns)))
     page.duties[page.duties.index(duty)] = signed
     page.said.append(

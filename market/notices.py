@@ -338,7 +338,7 @@ def ordered(board: NoticeBoard, command: CommandGiven, now_ns: int, rules: Marke
         except UnitError as exc:
             return board, (refused(command, "policy", f"next_update: {exc}"),)
         if promised <= now_ns:
-            why = f"next_update {said['next_update']} is not ahead; it is {instant_text(now_ns, rules.zone)} now"
+            why = f"next_update {instant_text(promised, rules.zone)} is not ahead; it is {instant_text(now_ns, rules.zone)} now"
             return board, (refused(command, "policy", why),)
         kind, facts = "UPDATE", {}
     segment = segments[before.segment]
