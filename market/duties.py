@@ -296,10 +296,10 @@ def _reminded(duty: Duty, now_ns: int, said: list[DecisionBody]) -> Duty:
 
 
 def next_deadline_ns(ledger: DutyLedger, now_ns: int, rules: MarketRules) -> int | None:
-    """Return the next instant after ``now_ns`` at which :func:`ticked` could do something, or None."""
+    """Return the next instant after ``now_ns`` at which :func:`ticked` would do something, or None; the next of all where it is late."""
     marks = [at_ns for duty in ledger.duties for at_ns in duty.marks_ns]
     ends = [duty.due_ns + 1 for duty in ledger.duties if duty.due_ns is not None and not duty.overdue_told]
-    return min((at_ns for at_ns in (*marks, *ends) if at_ns > now_ns), default=None)
+    return max(now_ns + 1, min((*marks, *ends))) if marks or ends else None
 
 
 _UNREPORTED: Final = {"assess": "assessment of impact and trend", "measures": "emergency measures"}

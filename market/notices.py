@@ -384,6 +384,6 @@ def ticked(board: NoticeBoard, now_ns: int, rules: MarketRules) -> Step:
 
 
 def next_deadline_ns(board: NoticeBoard, now_ns: int, rules: MarketRules) -> int | None:
-    """Return the next instant after ``now_ns`` at which :func:`ticked` could do something, or None."""
+    """Return the next instant after ``now_ns`` at which :func:`ticked` would do something, or None; the next of all where it is late."""
     due = [each.next_update_ns + 1 for each in board.notices if each.next_update_ns is not None and not each.update_told]
-    return min((at_ns for at_ns in due if at_ns > now_ns), default=None)
+    return max(now_ns + 1, min(due)) if due else None

@@ -362,7 +362,9 @@ def test_a_limit_that_continues_begins_in_the_past_and_skips_the_marks_that_are_
 def test_marks_are_those_of_the_rules_when_the_duty_began() -> None:
     ledger = out(rules_from({"duty_clocks": {"explain_reminders_h": [10], "limit_reminders_h": [20]}}))
     ledger.rules = RULES
-    assert [ledger.next_ns(NOON + hours * H) for hours in (0, 10, 20)] == [NOON + 10 * H, NOON + 20 * H, NOON + 48 * H + 1]
+    foreseen = [ledger.tick(NOON + hours * H).next_ns(NOON + hours * H) for hours in (0, 10, 20)]
+    assert foreseen == [NOON + 10 * H, NOON + 20 * H, NOON + 48 * H + 1]
+    assert ledger.next_ns(NOON + 90 * H) == NOON + 90 * H + 1, "what is late is said at once"
 
 
 # ── overdue, and suspended ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -417,10 +419,7 @@ def test_an_extension_asks_for_no_second_notice() -> None:
 
 def test_the_decision_cannot_be_reported_done() -> None:
     why = overdue().done("decide").refusal.why
-    assert (
-        why
-        == "decide/RT/2026-06-13T12:00:00+08:00 cannot be reported done: it is settled by the decision to suspend, or the end of the breaker"
-    )
+    assert "cannot be reported done: it is settled by the decision to suspend, or the end of the breaker" in why
 
 
 def test_a_recovery_of_an_overdue_breaker_is_told_to_both_bodies_and_ends_the_tasks_but_not_the_report() -> None:
@@ -499,6 +498,7 @@ def test_the_announcement_of_an_anomaly_at_the_instant_is_in_time(clock: str, se
 def test_an_anomaly_that_was_discovered_earlier_has_less_time_and_no_reminder_of_what_is_over() -> None:
     ledger = Ledger().told(CASE, at_ns("09:20"))
     assert ledger.of(DutyOpened)[0].due_ns == at_ns("09:30")
+    assert Ledger().told(CASE, at_ns("09:45")).next_ns(at_ns("09:45")) == at_ns("09:45") + 1, "its time was over before it was known"
     assert ledger.tick(at_ns("09:20")).of(DutyReminded) == []
     assert ledger.next_ns(at_ns("09:20")) == at_ns("09:27")
 
@@ -622,11 +622,12 @@ def test_the_same_is_said_whenever_ticks_come_and_however_often(minutes: list[in
         ledger = Ledger().told(tripped(), NOON, OUT).told(CASE, NOON)
         for recipient in receipts.split():
             ledger.receipt(recipient, NOON)
-        last_ns = NOON
+        last_ns = NOON - 1
         for now_ns in ticks:
             said, due_ns = len(ledger.said), ledger.next_ns(last_ns)
             ledger.tick(now_ns)
-            assert (len(ledger.said) > said) is (due_ns is not None and last_ns < due_ns <= now_ns), "said when it was foreseen"
+            assert (len(ledger.said) > said) is (due_ns is not None and due_ns <= now_ns), "said when it was foreseen"
+            assert ledger.next_ns(now_ns - 1) != now_ns, "nothing is left to say"
             last_ns, said = now_ns, len(ledger.said)
             assert len(ledger.tick(now_ns).said) == said, "told once"
         return sorted(ledger.tick(NOON + 80 * H).said, key=repr)

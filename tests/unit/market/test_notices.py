@@ -431,6 +431,7 @@ def test_an_update_that_was_promised_is_overdue_after_its_instant_and_noted_once
     assert next_deadline_ns(board.board, TRIP, RULES) == due_ns + 1
     assert board.tick(due_ns).said[1:] == [], "no later than includes the instant"
     assert next_deadline_ns(board.board, due_ns, RULES) == due_ns + 1
+    assert next_deadline_ns(board.board, due_ns + 5, RULES) == due_ns + 6, "a promise that was not looked at in time is late at once"
     (noted,) = board.tick(due_ns + 1).said[1:]
     assert isinstance(noted, FindingNoted)
     assert noted.finding == "UPDATE_OVERDUE"
