@@ -239,9 +239,9 @@ def _received(page: Page, command: CommandGiven, duty: Duty) -> str:
     except UnitError as exc:
         return f"delivered_at: {exc}"
     if at_ns > page.now_ns:
-        return f"delivered_at {command.args['delivered_at']} is to come; it is {instant_text(page.now_ns, zone)} now"
+        return f"delivered_at {instant_text(at_ns, zone)} is to come; it is {instant_text(page.now_ns, zone)} now"
     if at_ns < duty.began_ns:
-        return f"delivered_at {command.args['delivered_at']} is before {duty.key} began, {instant_text(duty.began_ns, zone)}"
+        return f"delivered_at {instant_text(at_ns, zone)} is before {duty.key} began, {instant_text(duty.began_ns, zone)}"
     signed = replace(duty, received=(*duty.received, Received(recipient=recipient, at_ns=at_ns)))
     page.duties[page.duties.index(duty)] = signed
     page.said.append(
@@ -296,10 +296,10 @@ def _reminded(duty: Duty, now_ns: int, said: list[DecisionBody]) -> Duty:
 
 
 def next_deadline_ns(ledger: DutyLedger, now_ns: int, rules: MarketRules) -> int | None:
-    """Return the next instant after ``now_ns`` at which :func:`ticked` could do something, or None."""
+    """Return the next instant after ``now_ns`` at which :func:`ticked` would do something, or None; the next of all where it is late."""
     marks = [at_ns for duty in ledger.duties for at_ns in duty.marks_ns]
     ends = [duty.due_ns + 1 for duty in ledger.duties if duty.due_ns is not None and not duty.overdue_told]
-    return min((at_ns for at_ns in (*marks, *ends) if at_ns > now_ns), default=None)
+    return max(now_ns + 1, min((*marks, *ends))) if marks or ends else None
 
 
 _UNREPORTED: Final = {"assess": "assessment of impact and trend", "measures": "emergency measures"}

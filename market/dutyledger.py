@@ -125,12 +125,15 @@ class Page:
         self.said: list[DecisionBody] = []
 
     def written(self) -> Step:
+        """Return the ledger as it is now, and what was put on record."""
         return DutyLedger(duties=tuple(self.duties)), tuple(self.said)
 
     def of(self, kind: str, segment: Segment | None) -> list[Duty]:
+        """Return the open duties of one kind and segment."""
         return [each for each in self.duties if each.duty == kind and each.segment == segment]
 
     def about(self, kind: str, about: str) -> list[Duty]:
+        """Return the open duties of one kind about one thing."""
         return [each for each in self.duties if each.duty == kind and each.about == about]
 
     def open(

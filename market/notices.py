@@ -338,7 +338,7 @@ def ordered(board: NoticeBoard, command: CommandGiven, now_ns: int, rules: Marke
         except UnitError as exc:
             return board, (refused(command, "policy", f"next_update: {exc}"),)
         if promised <= now_ns:
-            why = f"next_update {said['next_update']} is not ahead; it is {instant_text(now_ns, rules.zone)} now"
+            why = f"next_update {instant_text(promised, rules.zone)} is not ahead; it is {instant_text(now_ns, rules.zone)} now"
             return board, (refused(command, "policy", why),)
         kind, facts = "UPDATE", {}
     segment = segments[before.segment]
@@ -384,6 +384,6 @@ def ticked(board: NoticeBoard, now_ns: int, rules: MarketRules) -> Step:
 
 
 def next_deadline_ns(board: NoticeBoard, now_ns: int, rules: MarketRules) -> int | None:
-    """Return the next instant after ``now_ns`` at which :func:`ticked` could do something, or None."""
+    """Return the next instant after ``now_ns`` at which :func:`ticked` would do something, or None; the next of all where it is late."""
     due = [each.next_update_ns + 1 for each in board.notices if each.next_update_ns is not None and not each.update_told]
-    return min((at_ns for at_ns in due if at_ns > now_ns), default=None)
+    return max(now_ns + 1, min(due)) if due else None
