@@ -290,7 +290,7 @@ def _cleared(state: BreakerState, fact: ClearingReported, rules: MarketRules) ->
             state = replace(state, expected=None)
         if not ok:
             return state
-        book = regimes.with_day_ahead(state.book, fact.interval_start_ns, fact.price_cny_per_mwh, fact.version, rules)
+        book = regimes.with_day_ahead(state.book, fact.interval_start_ns, fact.price_cny_per_mwh, fact.version, rules, state.now_ns)
         return replace(state, book=book)
     # A failure of an interval that was judged, or has a result, is an old story or an attempt that was made good.
     news = fact.interval_start_ns >= state.watch.next_start_ns and not state.watch.has_result(fact.interval_start_ns)
