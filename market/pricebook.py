@@ -256,13 +256,17 @@ def _give(
 
 def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
     """Drop what can change no price any more."""
-    given = tuple(entry for entry in book.given if entry[0] > now_ns - REVISED_NS)
+    since_ns = now_ns - REVISED_NS
+    given = tuple(entry for entry in book.given if entry[0] > since_ns)
     open_starts = {start_ns for start_ns, _, _ in given}
     results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns or entry[0] in open_starts)
     starts = {start_ns for start_ns, _, _ in results}
-    settled = tuple(entry for entry in book.settled if entry[0] > now_ns - REVISED_NS)
-    unpriced = tuple(entry for entry in book.unpriced if entry[0] > now_ns - REVISED_NS)
+    settled = tuple(entry for entry in book.settled if entry[0] > since_ns)
+    unpriced = tuple(entry for entry in book.unpriced if entry[0] > since_ns)
     doubted = tuple(start_ns for start_ns in book.doubted if start_ns in starts)
+    before = (book.given, book.results, book.settled, book.unpriced, book.doubted)
+    if all(len(kept) == len(known) for kept, known in zip((given, results, settled, unpriced, doubted), before, strict=True)):
+        return book
     return replace(book, given=given, settled=settled, results=results, doubted=doubted, unpriced=unpriced)
 
 
