@@ -10,13 +10,15 @@ Which rule it is, is :func:`market.regimes.regime`. Absent on purpose: settlemen
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Final
 
+from market import reference
+from market.dayaheadprices import DayAheadPrices, credible_day, published_ns
 from market.facts import Segment
-from market.prices import OWN, PriceInForce, Regime
+from market.prices import OWN, PriceInForce, Regime, fen_of, mean_fen
+from market.reference import LeftOut, ReferenceBook
 from market.regimes import Interruptions, by_analogy, covers, regime
-from market.rules import MarketRules
+from market.rules import MarketRules, Reference
 from market.units import NS_PER_H, NS_PER_MIN, civil_day, clock_text, day_start_ns, floor_ns
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "book_from",
     "cleared_again",
     "day_ahead_at",
+    "in_force",
     "next_deadline_ns",
     "priced",
     "with_day_ahead",
@@ -36,23 +39,8 @@ REVISED_NS: Final = 24 * NS_PER_H
 """How long a price that is not final can still be revised, and any price of the market by an order to clear again."""
 
 _REVISABLE: Final = (Regime.GAP, Regime.ART27_3)
-_PERIODS: Final = (1, 24, 48, 96, 288)
-"""Into how many periods a day-ahead result may divide its day."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayAheadPrices:
-    """Day-ahead user-side prices of one operating day, one per period of ``period_min`` minutes."""
-
-    day_start_ns: int
-    period_min: int
-    price_cny_per_mwh: tuple[float, ...]
-    version: int = 1
-
-    def at(self, ts_ns: int) -> float | None:
-        """Return the price of the period that contains ``ts_ns``, or None outside the day."""
-        period, past = divmod(ts_ns - self.day_start_ns, self.period_min * NS_PER_MIN)
-        return self.price_cny_per_mwh[period] if past >= 0 and 0 <= period < len(self.price_cny_per_mwh) else None
+_WAITING_MAX: Final = 4
+"""How many day-ahead results may wait to be published; the oldest gives way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +57,11 @@ class PriceBook:
         settled: (start, regime, rev) of the records of the last day that only an order to clear again can touch, except the first ones
             of the market, which are all the others.
         whole_from_ns: first interval since which every record is remembered; None in states of releases that remembered less.
+        reference: prices of the days past, for the mean of Art. 27(3).
+        unpriced: (start, rev) of the records of the last day that Art. 27(3) gave no price, for want of a sample.
+        waiting: newer versions of day-ahead results that were published, until they are published themselves, oldest first.
+        waiting_told: those of which people were told, as ``2026-06-10 version 2``.
+        anew_ns: start of an operating day whose result was published anew; what it prices is to be revised.
     """
 
     next_start_ns: int
@@ -80,13 +73,19 @@ class PriceBook:
     doubted: tuple[int, ...] = ()
     settled: tuple[tuple[int, Regime, int], ...] = ()
     whole_from_ns: int | None = None
+    reference: ReferenceBook = field(default_factory=ReferenceBook)
+    unpriced: tuple[tuple[int, int], ...] = ()
+    waiting: tuple[DayAheadPrices, ...] = ()
+    waiting_told: tuple[str, ...] = ()
+    anew_ns: int | None = None
 
 
 def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
     """Begin with the first interval that starts at or after ``ts_ns``."""
     step = rules.rt_interval_ns
     first_ns = floor_ns(ts_ns + step - 1, step)
-    return PriceBook(next_start_ns=first_ns, whole_from_ns=first_ns)
+    known = ReferenceBook(due_ns=reference.midnight_after_ns(ts_ns, rules))
+    return PriceBook(next_start_ns=first_ns, whole_from_ns=first_ns, reference=known)
 
 
 def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, version: int, *, doubted: bool = False) -> PriceBook:
@@ -96,26 +95,37 @@ def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, versio
     return replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)), doubted=tuple(sorted(under_review)))
 
 
-def with_day_ahead(book: PriceBook, start_ns: int, price_cny_per_mwh: tuple[float, ...], version: int, rules: MarketRules) -> PriceBook:
+def with_day_ahead(
+    book: PriceBook, start_ns: int, price_cny_per_mwh: tuple[float, ...], version: int, rules: MarketRules, now_ns: int
+) -> PriceBook:
     """Remember a day-ahead result; its period length follows from how many prices cover the day.
 
     One that is not valid changes nothing: other than one price a period, prices that are not finite or outside cap and floor, a
-    version that is not newer than the one that is known.
+    version that is not newer than the one that is known. A newer version of a result that is published waits until both approvals are
+    there and people publish it (Art. 22, :mod:`market.publishing`).
     """
     first_ns = day_start_ns(civil_day(start_ns, rules.zone), rules.zone)
-    known = next((day.version for day in book.day_ahead if day.day_start_ns == first_ns), 0)
-    floor, cap = rules.price_floor_cny_per_mwh, rules.price_cap_cny_per_mwh
-    credible = all(isfinite(price) and floor <= price <= cap for price in price_cny_per_mwh)
-    if len(price_cny_per_mwh) not in _PERIODS or not credible or version <= known:
+    known = max((day.version for day in (*book.day_ahead, *book.waiting) if day.day_start_ns == first_ns), default=0)
+    day = credible_day(first_ns, price_cny_per_mwh, version, rules)
+    if day is None or version <= known:
         return book
-    day = DayAheadPrices(
-        day_start_ns=first_ns,
-        period_min=24 * 60 // len(price_cny_per_mwh),
-        price_cny_per_mwh=price_cny_per_mwh,
-        version=version,
-    )
-    others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != first_ns)
-    return replace(book, day_ahead=tuple(sorted((*others, day), key=lambda entry: entry.day_start_ns))[-3:])
+    if known and now_ns >= published_ns(first_ns, rules):
+        return replace(book, waiting=(*book.waiting, day)[-_WAITING_MAX:])
+    return in_force(book, day, rules, now_ns)
+
+
+def in_force(book: PriceBook, day: DayAheadPrices, rules: MarketRules, now_ns: int, *, anew: bool = False) -> PriceBook:
+    """Let a day-ahead result be the one of its day; ``anew`` where it takes the place of one that was published."""
+    others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != day.day_start_ns)
+    days = tuple(sorted((*others, day), key=lambda entry: entry.day_start_ns))[-3:]
+    kept = {entry.day_start_ns for entry in days}
+    book = replace(book, day_ahead=days, waiting=tuple(entry for entry in book.waiting if entry.day_start_ns in kept))
+    if day.day_start_ns > now_ns or rules.reference.market is not Reference.DA:
+        return book
+    minutes = rules.reference.period_min
+    fen = [day.settled_fen(period, minutes) for period in range(24 * 60 // minutes)]
+    name = civil_day(day.day_start_ns, rules.zone)
+    return replace(book, reference=reference.with_day(book.reference, name, fen, rules, anew=anew))
 
 
 def day_ahead_at(book: PriceBook, start_ns: int) -> float | None:
@@ -124,9 +134,11 @@ def day_ahead_at(book: PriceBook, start_ns: int) -> float | None:
 
 
 def next_deadline_ns(book: PriceBook, now_ns: int, rules: MarketRules) -> int:
-    """Return the next instant at which an interval needs its price record."""
+    """Return the next instant at which an interval needs its price record, or the reference prices of a day are to be published."""
     start_ns = book.next_start_ns + rules.due_offset_ns
-    return start_ns if start_ns > now_ns else start_ns + rules.grace_ns
+    record_ns = start_ns if start_ns > now_ns else start_ns + rules.grace_ns
+    due_ns = book.reference.due_ns
+    return record_ns if due_ns is None or due_ns <= now_ns else min(record_ns, due_ns)
 
 
 def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Interruptions) -> tuple[PriceBook, tuple[PriceInForce, ...]]:
@@ -147,12 +159,22 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
     for start_ns, rule, rev in book.given:
         if (price := _better(book, start_ns, rule, rules, interruptions)) is not None:
             book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
+    if book.anew_ns is not None:
+        for start_ns, rule, rev in book.settled:
+            if rule is Regime.ART27_2 and (found := _day_ahead(book, start_ns, rules, of_day_ns=book.anew_ns)) is not None:
+                book = _give(book, records, now_ns, start_ns, _Price(rule, *found), rev + 1, rules)
+        book = replace(book, anew_ns=None)
+    if book.reference.extended is not None:
+        for start_ns, rev in book.unpriced:
+            price = _mean_price(book, start_ns, rules, interruptions)
+            if price.cny_per_mwh is not None:
+                book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
     while (start_ns := book.next_start_ns) + rules.due_offset_ns <= now_ns:
         price = _price(book, start_ns, rules, interruptions)
         if price.rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
             break
         book = _give(book, records, now_ns, start_ns, price, 0, rules)
-        book = replace(book, next_start_ns=start_ns + rules.rt_interval_ns)
+        book = replace(book, next_start_ns=start_ns + rules.rt_interval_ns, reference=_noted(book, start_ns, price, rules, interruptions))
     return _forgotten(book, now_ns), tuple(records)
 
 
@@ -222,23 +244,30 @@ def _give(
         given = (*given, (start_ns, price.rule, rev))
     elif rev or price.rule is not Regime.MARKET:
         settled = (*settled, (start_ns, price.rule, rev))
+    unpriced = tuple(entry for entry in book.unpriced if entry[0] != start_ns)
+    if price.rule is Regime.ART27_3 and price.cny_per_mwh is None:
+        unpriced = (*unpriced, (start_ns, rev))
     current = record if book.current is None or start_ns >= book.current.interval_start_ns else book.current
     last_valid = book.last_valid
     if price.rule in OWN and price.cny_per_mwh is not None and (last_valid is None or start_ns >= last_valid[0]):
         last_valid = (start_ns, price.cny_per_mwh)
-    return replace(book, given=given, settled=settled, current=current, last_valid=last_valid)
+    return replace(book, given=given, settled=settled, current=current, last_valid=last_valid, unpriced=unpriced)
 
 
 def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
     """Drop what can change no price any more."""
-    given = tuple(entry for entry in book.given if entry[0] > now_ns - REVISED_NS)
+    since_ns = now_ns - REVISED_NS
+    given = tuple(entry for entry in book.given if entry[0] > since_ns)
     open_starts = {start_ns for start_ns, _, _ in given}
     results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns or entry[0] in open_starts)
     starts = {start_ns for start_ns, _, _ in results}
-    settled = tuple(entry for entry in book.settled if entry[0] > now_ns - REVISED_NS)
-    return replace(
-        book, given=given, settled=settled, results=results, doubted=tuple(start_ns for start_ns in book.doubted if start_ns in starts)
-    )
+    settled = tuple(entry for entry in book.settled if entry[0] > since_ns)
+    unpriced = tuple(entry for entry in book.unpriced if entry[0] > since_ns)
+    doubted = tuple(start_ns for start_ns in book.doubted if start_ns in starts)
+    before = (book.given, book.results, book.settled, book.unpriced, book.doubted)
+    if all(len(kept) == len(known) for kept, known in zip((given, results, settled, unpriced, doubted), before, strict=True)):
+        return book
+    return replace(book, given=given, settled=settled, results=results, doubted=doubted, unpriced=unpriced)
 
 
 def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
@@ -263,18 +292,77 @@ def _price(book: PriceBook, start_ns: int, rules: MarketRules, interruptions: In
             assert day_ahead is not None, "the day-ahead market is in force"
             return _Price(rule, *day_ahead)
         case Regime.ART27_3:
-            return _Price(rule, None, "day_ahead:none", by_analogy=by_analogy(rule, kind), final=da_out)
+            return _mean_price(book, start_ns, rules, interruptions)
         case Regime.ART28:
             return _Price(rule, None, "emergency_plan:none")
         case Regime.GAP:
             return _gap(book, start_ns, day_ahead, rules)
 
 
-def _day_ahead(book: PriceBook, start_ns: int, rules: MarketRules) -> tuple[float, str] | None:
-    """Return the day-ahead price of an interval and where it comes from."""
+def _mean_price(book: PriceBook, start_ns: int, rules: MarketRules, interruptions: Interruptions) -> _Price:
+    """Price an interval by the thirty-day mean (Art. 27(3))."""
+    first_day = _first_day(start_ns, rules, interruptions)
+    _, period = reference.period_of(start_ns, rules)
+    mean = reference.mean_at(book.reference, first_day, period, rules)
+    return _Price(
+        Regime.ART27_3,
+        mean.cny_per_mwh,
+        f"profile:{first_day} n={mean.sample}",
+        by_analogy=by_analogy(Regime.ART27_3, interruptions.rt_kind(start_ns)),
+        final=covers(interruptions.da, start_ns),
+    )
+
+
+def _first_day(start_ns: int, rules: MarketRules, interruptions: Interruptions) -> str:
+    """Return the civil day on which the interruption began that prices an interval; it fixes the reference days."""
+    began = [from_ns for from_ns, to_ns in interruptions.rt if covers([(from_ns, to_ns)], start_ns)]
+    if interruptions.began_ns is not None:
+        began.append(interruptions.began_ns)
+    return civil_day(min(began, default=start_ns), rules.zone)
+
+
+def _noted(book: PriceBook, start_ns: int, price: _Price, rules: MarketRules, interruptions: Interruptions) -> ReferenceBook:
+    """Remember what an interval means for the reference prices of the days to come."""
+    known = book.reference
+    day, period = reference.period_of(start_ns, rules)
+    if price.rule is Regime.ART27_3 and price.cny_per_mwh is None:
+        known = replace(known, short=_first_day(start_ns, rules, interruptions))
+    if rules.reference.market is Reference.RT:
+        return _noted_rt(known, start_ns, price, rules)
+    entry: int | LeftOut = LeftOut.NO_RESULT
+    if covers(interruptions.art28, start_ns):
+        entry = LeftOut.ART28
+    elif covers(interruptions.da, start_ns):
+        entry = LeftOut.ART27_1 if interruptions.rt_kind(start_ns) is None else LeftOut.ART27_3
+    elif (result := next((one for one in book.day_ahead if one.at(start_ns) is not None), None)) is not None:
+        entry = result.settled_fen(period, rules.reference.period_min)
+    return reference.noted(known, day, period, entry, rules)
+
+
+_NOT_OWN: Final = {
+    Regime.GAP: LeftOut.GAP,
+    Regime.ART27_1: LeftOut.ART27_1,
+    Regime.ART27_2: LeftOut.ART27_2,
+    Regime.ART27_3: LeftOut.ART27_3,
+    Regime.ART28: LeftOut.ART28,
+}
+
+
+def _noted_rt(known: ReferenceBook, start_ns: int, price: _Price, rules: MarketRules) -> ReferenceBook:
+    """Likewise where the real-time price is the reference: the mean of the intervals of a settlement period, if all are the market's."""
+    day, period = reference.period_of(start_ns, rules)
+    period_ns = day_start_ns(day, rules.zone) + period * rules.reference.period_min * NS_PER_MIN
+    if price.rule is not Regime.MARKET or price.cny_per_mwh is None:
+        return reference.noted(known, day, period, _NOT_OWN.get(price.rule, LeftOut.NO_RESULT), rules)
+    part = (*(known.part if known.part_start_ns == period_ns else ()), fen_of(price.cny_per_mwh))
+    return reference.noted(replace(known, part=part, part_start_ns=period_ns), day, period, mean_fen(part), rules)
+
+
+def _day_ahead(book: PriceBook, start_ns: int, rules: MarketRules, *, of_day_ns: int | None = None) -> tuple[float, str] | None:
+    """Return the day-ahead price of an interval, and where it comes from; of one operating day only where it is named."""
     for day in book.day_ahead:
         price = day.at(start_ns)
-        if price is not None:
+        if price is not None and of_day_ns in (None, day.day_start_ns):
             period_ns = day.period_min * NS_PER_MIN
             period = clock_text(day.day_start_ns + (start_ns - day.day_start_ns) // period_ns * period_ns, rules.zone)
             return price, f"day_ahead:{period}"

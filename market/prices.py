@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Final
 
 from market.facts import Segment
 
-__all__ = ["OWN", "PriceInForce", "Regime", "settled_price"]
+__all__ = ["OWN", "PriceInForce", "Regime", "fen_of", "mean_fen", "settled_price"]
 
 _FEN = Decimal("0.01")
 
@@ -21,6 +22,24 @@ def settled_price(price_cny_per_mwh: float) -> float:
     (405.51, 1500.0)
     """
     return float(Decimal(repr(price_cny_per_mwh)).quantize(_FEN, rounding=ROUND_HALF_UP))
+
+
+def fen_of(price_cny_per_mwh: float) -> int:
+    """Return a price as it is settled, in fen/MWh.
+
+    >>> fen_of(405.505)
+    40551
+    """
+    return int(Decimal(repr(price_cny_per_mwh)).quantize(_FEN, rounding=ROUND_HALF_UP).scaleb(2))
+
+
+def mean_fen(prices_fen: Sequence[int]) -> int:
+    """Return the arithmetic mean of prices, fen/MWh, halves up.
+
+    >>> mean_fen([40550, 40551])
+    40551
+    """
+    return int((Decimal(sum(prices_fen)) / len(prices_fen)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 class Regime(StrEnum):

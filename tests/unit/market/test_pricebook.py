@@ -8,10 +8,12 @@ from market.pricebook import DayAheadPrices, PriceBook, book_from, cleared_again
 from market.prices import Regime
 from market.regimes import Interruptions
 from market.rules import GUANGDONG_2023
-from market.units import NS_PER_MIN, NS_PER_S
+from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
 from tests.kit.table import DAY_NS, at_ns
 
 RULES = GUANGDONG_2023
+EVE_NS = DAY_NS - 12 * NS_PER_H
+"""Noon of the day before: the results of the day are not published yet."""
 QUARTER = 15 * NS_PER_MIN
 NONE = Interruptions()
 
@@ -53,7 +55,7 @@ def test_gap_without_any_valid_price_has_none() -> None:
 
 @pytest.mark.parametrize(("count", "clock", "price"), [(24, "13:59", 113.0), (96, "13:59", 155.0), (1, "13:59", 100.0)])
 def test_day_ahead_price_of_the_same_period(count: int, clock: str, price: float) -> None:
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, tuple(100.0 + i for i in range(count)), 1, RULES)
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, tuple(100.0 + i for i in range(count)), 1, RULES, EVE_NS)
     assert book.day_ahead[0].at(at_ns(clock)) == price
 
 
@@ -65,7 +67,7 @@ def test_day_ahead_prices_end_with_the_day() -> None:
 
 
 def test_substitution_from_the_trip_until_the_market_is_back() -> None:
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES, EVE_NS)
     for i in range(6):
         book = with_result(book, at_ns("12:00") + i * QUARTER, 500.0, 1)
     _, records = run(book, "13:15", out_from="12:15", back_from="13:00")
@@ -73,7 +75,7 @@ def test_substitution_from_the_trip_until_the_market_is_back() -> None:
 
 
 def test_gap_of_the_trip_interval_is_replaced_and_a_market_price_never() -> None:
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES, EVE_NS)
     book, gap = run(book, "12:00:30")
     assert gap == [("GAP", None, 0)]
     book, replaced = run(book, "12:01", out_from="12:00")
@@ -121,19 +123,19 @@ def test_results_far_ahead_lose_none() -> None:
     ids=["nan", "infinite", "above the cap", "below the floor", "25 periods", "no price", "no newer version"],
 )
 def test_day_ahead_results_that_are_not_valid_change_nothing(prices: tuple[float, ...], version: int) -> None:
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,), 1, RULES)
-    assert with_day_ahead(book, DAY_NS, prices, version, RULES) == book
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,), 1, RULES, EVE_NS)
+    assert with_day_ahead(book, DAY_NS, prices, version, RULES, EVE_NS) == book
 
 
 def test_a_newer_day_ahead_version_is_taken() -> None:
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,), 1, RULES)
-    assert day_ahead_at(with_day_ahead(book, DAY_NS, (450.0,), 2, RULES), at_ns("10:00")) == 450.0
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,), 1, RULES, EVE_NS)
+    assert day_ahead_at(with_day_ahead(book, DAY_NS, (450.0,), 2, RULES, EVE_NS), at_ns("10:00")) == 450.0
 
 
 @pytest.mark.parametrize("back_from", ["", "12:15"], ids=["still out", "recovered since"])
 def test_a_day_ahead_result_that_comes_late_prices_what_had_no_price(back_from: str) -> None:
     book, _ = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
-    book = with_day_ahead(book, DAY_NS, (420.0,), 1, RULES)
+    book = with_day_ahead(book, DAY_NS, (420.0,), 1, RULES, EVE_NS)
     book, records = run(book, "12:05", out_from="" if back_from else "12:00")
     assert records == [("ART27_2", 420.0, 1)]
     assert run(book, "12:06", out_from="12:00")[1] == []
@@ -141,7 +143,7 @@ def test_a_day_ahead_result_that_comes_late_prices_what_had_no_price(back_from: 
 
 def test_two_ranges_are_priced_each_by_its_own_end() -> None:
     """A breaker that ended and the next one, in one late step."""
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,), 1, RULES)
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,), 1, RULES, EVE_NS)
     for n in range(5):
         book = with_result(book, at_ns("12:00") + n * QUARTER, 500.0, 1)
     _, records = priced(book, at_ns("13:00"), RULES, Interruptions(rt=((at_ns("12:00"), at_ns("12:15")), (at_ns("12:45"), None))))
@@ -161,7 +163,7 @@ def test_a_price_says_whose_clearing_it_is_of_and_how_old_that_is() -> None:
 def test_a_last_valid_price_gives_way_to_the_day_ahead_price_once_it_is_too_old() -> None:
     """Nobody confirmed the trip: from 12:15 on the last valid price is more than two hours old."""
     book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
-    book = with_day_ahead(book, DAY_NS, (420.0,) * 24, 1, RULES)
+    book = with_day_ahead(book, DAY_NS, (420.0,) * 24, 1, RULES, EVE_NS)
     book, gaps = priced(book, at_ns("12:15:30"), RULES, NONE)
     assert [gap.source for gap in gaps[-2:]] == ["last_valid:10:00", "day_ahead:12:00"]
     assert [(str(gap.regime), gap.price_cny_per_mwh, gap.provisional) for gap in gaps[-2:]] == [("GAP", 388.0, True), ("GAP", 420.0, True)]
@@ -199,7 +201,7 @@ def of_both(clock: str, **ranges: str) -> Interruptions:
 
 def test_a_real_time_result_under_a_day_ahead_breaker_is_its_own_price_by_article_27_1() -> None:
     """GD-23-DA-06."""
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES, EVE_NS)
     book = with_result(with_result(book, at_ns("10:00"), 350.0, 1), at_ns("10:15"), 360.0, 1, doubted=True)
     book, records = priced(book, at_ns("10:15"), RULES, of_both("00:00", da="00:00-"))
     told = [(str(r.regime), r.price_cny_per_mwh, r.source, r.clearing_start_ns == r.interval_start_ns, r.fallback) for r in records]
@@ -232,7 +234,7 @@ def test_a_suspension_is_no_analogy() -> None:
 def test_a_day_ahead_price_in_the_shadow_prices_nothing() -> None:
     both = of_both("12:00", rt="12:00-", da="00:00-")
     book, _ = priced(book_from(at_ns("12:00"), RULES), at_ns("12:00"), RULES, both)
-    book = with_day_ahead(book, DAY_NS, (420.0,) * 24, 1, RULES)
+    book = with_day_ahead(book, DAY_NS, (420.0,) * 24, 1, RULES, EVE_NS)
     book, records = priced(book, at_ns("12:15"), RULES, both)
     assert [(str(r.regime), r.rev) for r in records] == [("ART27_3", 0)]
     _, later = priced(book, at_ns("12:16"), RULES, NONE)
@@ -240,7 +242,7 @@ def test_a_day_ahead_price_in_the_shadow_prices_nothing() -> None:
 
 
 def test_a_gap_under_a_day_ahead_breaker_never_takes_the_shadow_price() -> None:
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
+    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES, EVE_NS)
     _, records = priced(with_result(book, at_ns("10:00"), 388.0, 1), at_ns("13:00:30"), RULES, of_both("00:00", da="00:00-"))
     assert {(str(r.regime), r.source) for r in records[1:]} == {("GAP", "last_valid:10:00")}
 
@@ -253,7 +255,7 @@ def test_a_missing_day_ahead_price_alone_changes_no_market_price() -> None:
 def test_under_article_28_there_is_no_spot_price_and_nothing_before_it_changes() -> None:
     """GD-28-2."""
     before = of_both("12:00", rt="12:00-", suspended="12:00-")
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
+    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES, EVE_NS)
     book, _ = priced(book, at_ns("12:15"), RULES, before)
     book, records = priced(book, at_ns("12:45"), RULES, of_both("12:00", rt="12:00-", suspended="12:00-", art28="12:30-"))
     assert [(str(r.regime), r.price_cny_per_mwh, r.rev) for r in records] == [("ART28", None, 0)] * 2

@@ -18,6 +18,7 @@ from market.units import NS_PER_H, NS_PER_MIN
 from tests.kit.table import DAY_NS, at_ns
 
 RULES = rules_from({"rt_interval_min": 5})
+EVE_NS = DAY_NS - 12 * NS_PER_H
 ARGS = {"interval_start_ns": str(at_ns("10:00")), "reason": "a meter was wrong", "approval_gov": "G-7", "approval_reg": "R-9"}
 
 
@@ -147,7 +148,7 @@ def test_the_price_of_a_gap_becomes_that_of_the_market() -> None:
 def test_a_price_that_the_breaker_set_stands(day_ahead: bool) -> None:
     book = book_from(at_ns("09:00"), RULES)
     if day_ahead:
-        book = with_day_ahead(book, DAY_NS, (400.0,) * 24, 1, RULES)
+        book = with_day_ahead(book, DAY_NS, (400.0,) * 24, 1, RULES, EVE_NS)
     book, records = priced(book, at_ns("09:06"), RULES, Interruptions(rt=((at_ns("09:00"), None),)))
     assert {record.regime for record in records} == {Regime.ART27_2 if day_ahead else Regime.ART27_3}
     assert cleared_again(book, at_ns("09:07"), at_ns("09:00"), 310.0, 2, RULES) == (book, ())
