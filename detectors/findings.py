@@ -30,6 +30,7 @@ class Basis(StrEnum):
 
     RT_120 = "RT_120"
     TOPOLOGY_HARD = "TOPOLOGY_HARD"
+    TOPOLOGY_SOFT = "TOPOLOGY_SOFT"
     SWITCHOVER = "SWITCHOVER"
 
 
@@ -115,7 +116,7 @@ class ResultAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """Something worth recording that is no condition: PRICE_UNDER_REVIEW, CHATTERING, OBSERVABILITY_LOW, CONTROL_CONFLICT, SCADA_DOWN."""
+    """Something worth recording that is no condition: CHATTERING, OBSERVABILITY_LOW, DATA_QUALITY, PLANNED_OUTAGE, SCADA_DOWN."""
 
     what: str
     article: str

@@ -401,6 +401,10 @@ def _found(state: BreakerState, finding: Finding, rules: MarketRules, bodies: li
                 book=regimes.with_result(state.book, start_ns, finding.price_cny_per_mwh, finding.version, doubted=finding.under_review),
             )
             return _rt(state, segment.shadow_cleared(state.rt, start_ns, completed_at_ns, state.now_ns, rules), bodies)
+        case ConditionMet(segment=Segment.DA) | ConditionMet(basis=Basis.TOPOLOGY_SOFT):
+            return state  # taken in by the composition of both segments
+        case ConditionGone(segment=Segment.DA) | ConditionGone(basis=Basis.TOPOLOGY_SOFT):
+            return state
         case ConditionMet():
             condition = segment.Condition(
                 basis=finding.basis,
