@@ -82,6 +82,7 @@ class Part:
         cut: elements that are out and led to other parts, sorted.
         area_share: share of each area's load that is drawn in it, 0 to 1; areas without any are left out.
         sources: buses in it that can hold its voltage up.
+        whole: number of the grid it was a part of while everything was in service.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Part:
     cut: tuple[str, ...]
     area_share: Mapping[str, float]
     sources: tuple[str, ...]
+    whole: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +159,16 @@ class Topology:
         """Return the stations that have a bus at a voltage or above."""
         return tuple(self._backbones(kv))
 
+    def count_from(self, kv: float) -> int:
+        """Return how many elements have a voltage or a higher one."""
+        if kv not in self._counts:
+            self._counts[kv] = sum(element.kv >= kv for element in self.elements.values())
+        return self._counts[kv]
+
+    @cached_property
+    def _counts(self) -> dict[float, int]:
+        return {}
+
     @cached_property
     def _by_voltage(self) -> dict[float, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]]:
         return {}
@@ -224,6 +236,7 @@ class _Wires:
                     cut=tuple(sorted(self.names[row] for row in led.tolist())),
                     area_share={self.areas[k]: float(by_area[k]) for k in np.flatnonzero(by_area > 0).tolist()},
                     sources=tuple(self.buses[k] for k in np.flatnonzero(inside & self.source).tolist()),
+                    whole=int(self.whole[inside][0]),
                 )
             )
         return tuple(found)
