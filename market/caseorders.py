@@ -15,11 +15,12 @@ from market.errors import UnitError
 from market.facts import CommandGiven, Segment
 from market.rules import MarketRules
 from market.units import civil_day, instant_ns, instant_text
+from market.view import CaseView
 
-__all__ = ["OpenDuties", "gaps_of", "ordered"]
+__all__ = ["OpenDuties", "ordered", "view"]
 
-OpenDuties = Callable[[Segment | None, int], tuple[str, ...]]
-"""(segment, discovery of the case, ns) → duties of it that are open, in words."""
+OpenDuties = Callable[[Segment | None, int, str], tuple[str, ...]]
+"""(segment, discovery, ns, and number of a case) → duties of it that are open, in words."""
 
 
 def ordered(book: CaseBook, command: CommandGiven, now_ns: int, rules: MarketRules, open_duties: OpenDuties) -> Step:
@@ -210,7 +211,7 @@ _ANALYSIS: Final = "an analysis of the cause (ANALYSE_CASE)"
 _RECTIFICATION: Final = "items that are to be rectified (RECTIFY)"
 
 
-def gaps_of(case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
+def _gaps(case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
     """Return what keeps a case open, in words."""
     gaps: list[str] = []
     if case.watched and not case.over:
@@ -222,12 +223,12 @@ def gaps_of(case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
     if case.major and not case.to_rectify and not case.rectified:
         gaps.append(_RECTIFICATION)
     gaps += [f"item {item!r} to be rectified (RECTIFIED)" for item in case.to_rectify]
-    gaps += [f"duty {duty}" for duty in open_duties(case.segment, case.discovered_ns)]
+    gaps += [f"duty {duty}" for duty in open_duties(case.segment, case.discovered_ns, case.case)]
     return tuple(gaps)
 
 
 def _close(book: CaseBook, case: Case, command: CommandGiven, now_ns: int, open_duties: OpenDuties) -> Step:
-    if gaps := gaps_of(case, open_duties):
+    if gaps := _gaps(case, open_duties):
         return _no(book, command, f"case {case.case} waits for {'; '.join(gaps)}")
     bodies: list[DecisionBody] = []
     if text := command.args.get("text", "").strip():
@@ -235,3 +236,23 @@ def _close(book: CaseBook, case: Case, command: CommandGiven, now_ns: int, open_
         bodies.append(noted)
     book, end = closed(book, case, now_ns, command.by)
     return book, (*bodies, end)
+
+
+def view(book: CaseBook, open_duties: OpenDuties) -> tuple[CaseView, ...]:
+    """Return the cases that are open as people see them, each with what keeps it open."""
+    return tuple(
+        CaseView(
+            case=case.case,
+            version=case.version,
+            segment=case.segment,
+            anomaly=case.anomaly,
+            item=case.item,
+            subject=case.subject,
+            status="over" if case.over else str(case.phase or "open"),
+            cause=case.cause,
+            discovered_ns=case.discovered_ns,
+            major=case.major,
+            missing=_gaps(case, open_duties),
+        )
+        for case in book.cases
+    )

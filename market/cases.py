@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from market.caseorders import OpenDuties, ordered
+from market.caseorders import OpenDuties, ordered, view
 from market.caserecord import Case, CaseBook, Closed, Situation, Standing, Step, cause_text, closed, entered, opened, running
 from market.causes import CAUSE_OF_BASIS, AnomalyClass, Cause
 from market.decisions import AnomalyNoted, DecisionBody, FindingNoted, OutageEnded, Phase, Transition
@@ -23,7 +23,7 @@ from market.facts import Segment
 from market.rules import MarketRules
 from market.units import instant_text
 
-__all__ = ["Case", "CaseBook", "Closed", "OpenDuties", "Situation", "Standing", "followed", "found", "ordered", "review_key"]
+__all__ = ["Case", "CaseBook", "Closed", "OpenDuties", "Situation", "Standing", "followed", "found", "ordered", "review_key", "view"]
 
 _MAJOR: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.SUSPENDED, Phase.SUSPENDED_LONG)
 _SAID: Final = (Phase.OVERDUE, Phase.SUSPENDED, Phase.SUSPENDED_LONG, Phase.RESUMING)

@@ -25,7 +25,7 @@ RULES = GUANGDONG_2023
 NOW = at_ns("12:00")
 
 
-def no_duties(segment: Segment | None, since_ns: int) -> tuple[str, ...]:
+def no_duties(segment: Segment | None, since_ns: int, case: str) -> tuple[str, ...]:
     return ()
 
 
@@ -429,18 +429,36 @@ def test_a_major_case_closes_once_nothing_of_it_is_open() -> None:  # GD-04-1
     book, made = give(book, "RECTIFIED", case=number, item="disk", text="alarm at 80 %")
     assert isinstance(made[0], CaseNoted)
     assert made[0].text == "disk: alarm at 80 %"
-    asked: list[tuple[Segment | None, int]] = []
+    asked: list[tuple[Segment | None, int, str]] = []
 
-    def explain_is_open(segment: Segment | None, since_ns: int) -> tuple[str, ...]:
-        asked.append((segment, since_ns))
+    def explain_is_open(segment: Segment | None, since_ns: int, case: str) -> tuple[str, ...]:
+        asked.append((segment, since_ns, case))
         return ("explain: REG has no receipt",)
 
     assert why(give(book, "CLOSE_CASE", case=number, duties=explain_is_open)[1]).endswith("waits for duty explain: REG has no receipt")
-    assert asked == [(Segment.RT, NOW)]
+    assert asked == [(Segment.RT, NOW, number)]
     book, made = give(book, "CLOSE_CASE", case=number)
     assert made == [CaseClosed(case=number, by="chen")]
     assert book.cases == ()
     assert "was closed at 2026-06-10T12:00:00+08:00; open another" in why(give(book, "NOTE_ACTION", case=number, text="x")[1])
+
+
+def test_people_see_what_keeps_a_case_open() -> None:
+    book, _ = follow(TRIPPED)
+    book, _ = give(book, "OPEN_CASE", kind="CANNOT_START", item="7(1)", subject="session S")
+    breaker, session = cases.view(book, no_duties)
+    assert (breaker.case, breaker.version, breaker.status, breaker.cause, breaker.major) == (
+        "2026-06-10-01",
+        2,
+        "TRIPPED",
+        "TECHNICAL",
+        True,
+    )
+    assert len(breaker.missing) == 3
+    assert (session.status, session.missing, session.segment) == ("open", ("a cause of Art. 5 (SET_CAUSE)",), None)
+    book, _ = follow(RESUMING, EFFECTIVE, book=book)
+    assert cases.view(book, lambda *_: ("explain",))[0].missing[-1] == "duty explain"
+    assert cases.view(book, no_duties)[0].status == "over"
 
 
 def test_an_unknown_case_is_named_with_those_that_are_open() -> None:
