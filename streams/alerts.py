@@ -36,6 +36,13 @@ _ZH: Mapping[str, str] = {
     "DA_EXPECTED": "预计日前市场无法按时出清",
     "OTHER": "其他原因",
     "LATE": "结果逾期",
+    "CONFIRM_TRIP": "调度机构确认",
+    "PROPOSE_TRIP": "调度机构提出",
+    "SUSPENSION_BEGAN": "中止已生效",
+    "REGIME28_CONFIRMED": "交易机构已确认",
+    "RESUMED": "已获批准并公告",
+    "DAY_AHEAD_ZERO_MARGIN": "日前出清预计恰在截止时刻完成",
+    "DAY_AHEAD_AT_RISK": "日前出清可能逾期",
     "OVER_72_H": "熔断超过 72 小时",
     "RECOVERED": "调度机构决定恢复",
     "UPDATE_OVERDUE": "承诺的后续通报逾期未发",
@@ -216,7 +223,8 @@ def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple
         texts = f"{segment}: {left[1]}", f"{segment_zh}：{left[2]}"
         over = alert_of(decision, left[0], Priority.P3, identity, *texts, state=AlertState.CLEARED)
     # Back to a recovery that was announced before is no news of its own.
-    if after not in _PHASES or (after == "RESUMING" and before == "PROPOSED"):
+    # Nor is a suspension that is decided, extended or applied to end: its notice and its duties tell.
+    if after not in _PHASES or (after == "RESUMING" and before == "PROPOSED") or (before == after and before in _LEFT):
         return over
     name, priority, en, zh = _PHASES[body["after"]]
     met_ns = body["condition_met_at_ns"]

@@ -89,8 +89,8 @@ def _urgency(decision: Decision, body: _Body) -> Priority:
 
 
 def _settled(decision: Decision, body: _Body) -> tuple[Alert, ...]:
-    """Clear what was said of a duty; one that is done in the moment it begins was never spoken of."""
-    if body["duty"] == "announce" and body["outcome"] != "late":
+    """Clear what was said of a duty; a task without a clock, and a notice published in the moment of the trip, were never spoken of."""
+    if body["margin_s"] == 0.0 or (body["duty"] == "announce" and body["outcome"] != "late"):
         return ()
     duty_en, duty_zh, about = _duty(body)
     done_en, done_zh = name_of(OUTCOMES, body["outcome"])

@@ -177,12 +177,15 @@ def test_a_duty_that_is_done_clears_what_was_said_of_it() -> None:
 
 def test_a_notice_that_was_published_in_the_moment_of_the_trip_is_no_news() -> None:
     assert alerts_of(decided(DutySettled(duty="announce", segment=Segment.RT, outcome="met", margin_s=300.0))) == ()
+    assert alerts_of(decided(DutySettled(duty="assess", segment=Segment.RT, outcome="met", margin_s=0.0))) == ()
 
 
 @pytest.mark.parametrize(
     ("before", "after", "basis", "told"),
     [
         (Phase.OVERDUE, Phase.SUSPENDED, "DECIDED", [("breaker_overdue", "CLEARED"), ("market_suspended", "RAISED")]),
+        (Phase.OVERDUE, Phase.OVERDUE, "SUSPENSION_DECIDED", []),
+        (Phase.SUSPENDED, Phase.SUSPENDED, "SUSPENSION_EXTENDED", []),
         (Phase.SUSPENDED, Phase.SUSPENDED_LONG, "CONFIRM_REGIME28", [("market_suspended", "RAISED")]),
         (Phase.SUSPENDED, Phase.RESUMING, "RESUMED", [("market_suspended", "CLEARED"), ("market_recovering", "RAISED")]),
         (Phase.OVERDUE, Phase.RESUMING, "RECOVERED", [("breaker_overdue", "CLEARED"), ("market_recovering", "RAISED")]),
