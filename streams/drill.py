@@ -9,6 +9,7 @@ expects is looked up in :mod:`streams.drillcheck`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -25,7 +26,7 @@ from streams.drillcheck import Check, Seen, checked
 from streams.drillfacts import FactMaker, opening_facts
 from streams.drillfile import Grid, Scenario, Step, played
 
-__all__ = ["Check", "DrillResult", "play", "topology"]
+__all__ = ["Between", "Check", "DrillResult", "play", "topology"]
 
 
 @dataclass(slots=True)
@@ -50,13 +51,18 @@ class DrillResult:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
 
-def play(scenario: Scenario, rules: RulesInForce) -> DrillResult:
+Between = Callable[[breaker.BreakerState, MarketRules], breaker.BreakerState]
+"""What is done between one fact and the next: takes the state, returns the state to go on with."""
+
+
+def play(scenario: Scenario, rules: RulesInForce, between: Between | None = None) -> DrillResult:
     """Play a scenario through the breaker's processor.
 
     Args:
         rules: one rule set, or a rulebook.
+        between: looks at the state after each fact and tick, or puts another in its place, as a restart would; None to do neither.
     """
-    player = _Player(scenario, rules)
+    player = _Player(scenario, rules, between)
     for number, step in played(scenario, rules.at(scenario.start)):
         player.play(number, step)
     return player.result
@@ -68,11 +74,12 @@ def topology(grid: Grid) -> dict[str, Element]:
 
 
 class _Player:
-    def __init__(self, scenario: Scenario, rules: RulesInForce) -> None:
+    def __init__(self, scenario: Scenario, rules: RulesInForce, between: Between | None) -> None:
         # The breaker takes a rulebook where it takes a rule set: both answer `at`.
         self._rules = cast("MarketRules", rules)
         first = rules.at(scenario.start)
         self._zone = first.zone
+        self._between = between
         self._grid = topology(scenario.grid)
         self._facts = FactMaker(first)
         self._state = breaker.begin(scenario.start, self._rules)
@@ -103,6 +110,8 @@ class _Player:
             elif isinstance(effect, Decision):
                 self.result.decisions.append(effect)
                 self._alerts |= {alert.alert_id: alert for alert in alerts_of(effect)}
+        if self._between is not None:
+            self._state = self._between(self._state, self._rules)
 
     def _advance(self, to_ns: int, *, inclusive: bool) -> None:
         """Send the ticks that fall due before ``to_ns`` (and one at it, where something is looked at there)."""
