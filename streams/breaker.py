@@ -27,7 +27,8 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import cases, duties, notices, pricebook, reclear, segment
+from market import approvals, cases, duties, notices, pricebook, publishing, reclear, segment
+from market.dayaheadprices import DayAheadPrices
 from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Refused, ResultRevised, chained
 from market.facts import (
     ClearedAgain,
@@ -47,6 +48,7 @@ from market.facts import (
 from market.prices import PriceInForce
 from market.rulebook import RulesInForce
 from market.topology import Topology
+from market.units import civil_day
 from streams.breakerstate import BreakerState, begin, decode_state, encode_state
 from streams.breakerview import view
 from streams.interruptions import interruptions
@@ -96,10 +98,28 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
 def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState]) -> tuple[PriceInForce, ...]:
     state = turn.state
     outages = interruptions(before, (state.rt, state.da))
-    book, prices = pricebook.priced(state.book, state.now_ns, turn.rules(Segment.RT), outages)
+    rules = turn.rules(Segment.RT)
+    book, prices = pricebook.priced(state.book, state.now_ns, rules, outages)
+    book, said = publishing.published(book, state.now_ns, rules, outages)
     if book is not state.book:
         turn.state = replace(state, book=book)
+    if said:
+        turn.say(*said)
+    if book.waiting is not state.book.waiting:
+        _put_to_bodies(turn, state.book.waiting)
     return prices
+
+
+def _put_to_bodies(turn: Turn, before: tuple[DayAheadPrices, ...]) -> None:
+    """Ask GOV and REG for a day-ahead result that waits to be published (Art. 22)."""
+    rules = turn.rules(Segment.DA)
+    for result in turn.state.book.waiting:
+        day = civil_day(result.day_start_ns, rules.zone)
+        content = publishing.content(turn.state.book, day, result.version, rules)
+        if result not in before and content is not None:
+            register, said = approvals.requested(turn.state.approvals, f"PUBLISH_RESULT/{day}", content, "gridfuse")
+            turn.state = replace(turn.state, approvals=register)
+            turn.say(*said)
 
 
 def _chained(turn: Turn) -> tuple[Decision, ...]:
@@ -298,7 +318,9 @@ def _found(turn: Turn, finding: Finding) -> None:
             turn.state = replace(turn.state, book=book)
             turn.moved(segment.shadow_cleared(turn.state.rt, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.RT)))
         case DayAheadAccepted(day_start_ns=start_ns, completed_at_ns=completed_at_ns):
-            book = pricebook.with_day_ahead(turn.state.book, start_ns, finding.price_cny_per_mwh, finding.version, turn.rules(Segment.DA))
+            book = pricebook.with_day_ahead(
+                turn.state.book, start_ns, finding.price_cny_per_mwh, finding.version, turn.rules(Segment.DA), turn.now_ns
+            )
             turn.state = replace(turn.state, book=book)
             turn.moved(segment.shadow_cleared(turn.state.da, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.DA)))
         case ConditionMet():
@@ -312,6 +334,8 @@ def _found(turn: Turn, finding: Finding) -> None:
 
 def _condition_met(turn: Turn, met: ConditionMet) -> None:
     which = met.segment
+    if which is Segment.DA and met.basis in _OF_THE_GRID and not _runs(turn, met):
+        return
     condition = segment.Condition(
         basis=met.basis,
         met_at_ns=met.met_at_ns,
@@ -323,6 +347,17 @@ def _condition_met(turn: Turn, met: ConditionMet) -> None:
         operating_day=met.operating_day,
     )
     turn.moved(segment.condition_met(turn.segment(which), condition, turn.now_ns, turn.rules(which), turn.intervals(which)))
+
+
+_OF_THE_GRID: Final = (Basis.TOPOLOGY_HARD, Basis.TOPOLOGY_SOFT, Basis.SWITCHOVER)
+
+
+def _runs(turn: Turn, met: ConditionMet) -> bool:
+    """Whether the day-ahead market can be meant by what happened to the grid: a result is expected; for a switchover, and not there yet."""
+    days, rules = turn.state.days, turn.rules(Segment.DA)
+    if not day_ahead.is_expected(days, rules):
+        return False
+    return met.basis is not Basis.SWITCHOVER or not days.has_result(days.day_start_ns)
 
 
 def _outage_over(turn: Turn, over: OutageOver) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from detectors import day_ahead, failed_clearing, situations, switchover, topology_change
-from market import approvals, duties, notices, pricebook, segment
+from market import approvals, duties, notices, pricebook, segment, spot
 from market.caserecord import CaseBook
 from market.decisions import GENESIS
 from market.facts import DayAheadExpected, Segment
@@ -50,6 +50,7 @@ class BreakerState:
     approvals: approvals.Approvals = field(default_factory=approvals.Approvals)
     notices: notices.NoticeBoard = field(default_factory=notices.NoticeBoard)
     cases: CaseBook = field(default_factory=CaseBook)
+    spot: spot.SpotBook = field(default_factory=spot.SpotBook)
     commands: tuple[str, ...] = ()
     clock_suspect: bool = False
     answered: tuple[str, ...] = ()

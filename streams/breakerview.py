@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from detectors import failed_clearing
-from market import approvals, duties, notices
-from market.caseorders import gaps_of
-from market.caserecord import Case
+from market import approvals, caseorders, duties, notices
 from market.facts import Segment
 from market.prices import Regime
 from market.rulebook import RulesInForce
 from market.segment import SegmentState
 from market.units import NS_PER_S
-from market.view import CaseView, MarketView, SegmentView
+from market.view import MarketView, SegmentView
 from streams.breakerstate import BreakerState
 from streams.turn import anchor_ns, out
 
@@ -39,7 +37,7 @@ def view(state: BreakerState, rules: RulesInForce) -> MarketView:
         rt_interval_s=rt_rules.rt_interval_ns // NS_PER_S,
         duties=duties.view(state.duties, state.now_ns),
         approvals=approvals.view(state.approvals),
-        cases=tuple(_case_view(case, state) for case in state.cases.cases),
+        cases=caseorders.view(state.cases, lambda which, since_ns, case: duties.open_for(state.duties, which, since_ns, case)),
         notices=notices.view(state.notices),
         warnings=state.warnings,
     )
@@ -72,19 +70,3 @@ def _day_ahead_view(state: BreakerState) -> SegmentView:
     if said is None:
         return shown
     return replace(shown, expected_p50_ns=said.p50_ns, expected_p90_ns=said.p90_ns, outlook=str(said.outlook or ""))
-
-
-def _case_view(case: Case, state: BreakerState) -> CaseView:
-    return CaseView(
-        case=case.case,
-        version=case.version,
-        segment=case.segment,
-        anomaly=case.anomaly,
-        item=case.item,
-        subject=case.subject,
-        status="OVER" if case.over else "RUNNING",
-        cause=case.cause,
-        discovered_ns=case.discovered_ns,
-        major=case.major,
-        missing=gaps_of(case, lambda which, since_ns: duties.open_for(state.duties, which, since_ns, case.case)),
-    )

@@ -12,7 +12,7 @@ from market.rules import MarketRules
 from market.sessionfacts import LoginReported, OrderReported, ParticipantsEntitled, SessionReported
 from market.units import day_start_ns, instant_text
 from streams.drillfile import Scenario, Step
-from streams.drillsteps import ApprovalStep, ClearingStep, EtaStep, ReceiptStep
+from streams.drillsteps import ApprovalStep, ClearingStep, ControlStep, EtaStep, FlowStep, ReceiptStep, SwitchStep
 
 __all__ = ["FactMaker", "opening_facts"]
 
@@ -27,6 +27,8 @@ def opening_facts(scenario: Scenario) -> Iterator[Fact]:
     for segment, said in ((Segment.RT, calendar.rt), (Segment.DA, calendar.da)):
         if said == "closed":
             yield facts.CalendarClosed(ts_event_ns=start, segment=segment, from_ns=0, to_ns=_FOREVER_NS)
+    if grid.silent:
+        return
     for area, mw in grid.loads_mw.items():
         yield facts.LoadReported(ts_event_ns=start, area=area, load_mw=mw)
     for name, interface in grid.interfaces.items():
@@ -72,11 +74,24 @@ class FactMaker:
             yield _clearing(at, step.clearing, self._zone)
         if (switch := step.switch) is not None:
             yield facts.SwitchReported(
-                ts_event_ns=at, element=switch.element, status=switch.status, quality=switch.quality, ts_source_ns=at
+                ts_event_ns=at,
+                element=switch.element,
+                status=switch.status,
+                quality=switch.quality,
+                ts_source_ns=_source(switch, at),
+                end=switch.end,
+                initial=switch.initial,
+                history=switch.history,
             )
         if (flow := step.flow) is not None:
             yield facts.FlowReported(
-                ts_event_ns=at, element=flow.element, from_pct=flow.from_pct, to_pct=flow.to_pct, quality=flow.quality, ts_source_ns=at
+                ts_event_ns=at,
+                element=flow.element,
+                from_pct=flow.from_pct,
+                to_pct=flow.to_pct,
+                quality=flow.quality,
+                ts_source_ns=_source(flow, at),
+                history=flow.history,
             )
         if (voltage := step.voltage) is not None:
             yield facts.VoltageReported(ts_event_ns=at, bus=voltage.bus, pu=voltage.pu, quality=voltage.quality, ts_source_ns=at)
@@ -100,8 +115,14 @@ class FactMaker:
             )
         if (permit := step.permit) is not None:
             yield facts.PermitGranted(ts_event_ns=at, element=permit.element, from_ns=permit.from_, to_ns=permit.to)
-        if step.control is not None:
-            yield facts.ControlReported(ts_event_ns=at, site=step.control.site, asserted=step.control.asserted, ts_source_ns=at)
+        if (control := step.control) is not None:
+            yield facts.ControlReported(
+                ts_event_ns=at,
+                site=control.site,
+                asserted=control.asserted,
+                ts_source_ns=_source(control, at),
+                initial=control.initial,
+            )
         if step.exercise is not None:
             yield facts.ExercisePlanned(ts_event_ns=at, from_ns=step.exercise.from_, to_ns=step.exercise.to)
         if step.source is not None:
@@ -175,6 +196,10 @@ class FactMaker:
         return {name: value for name, value in args.items() if value}
 
 
+def _source(said: SwitchStep | FlowStep | ControlStep, at_ns: int) -> int:
+    return at_ns if said.source_at is None else said.source_at
+
+
 def _approval_args(approval: ApprovalStep) -> dict[str, str]:
     names = ("measure", "verdict", "form", "scope", "digest", "reference", "contact")
     return {name: value for name in names if (value := str(getattr(approval, name)))}
@@ -193,4 +218,5 @@ def _clearing(at_ns: int, step: ClearingStep, zone: str) -> Fact:
         version=step.version,
         price_cny_per_mwh=price,
         reason=step.reason,
+        review=tuple(step.review),
     )

@@ -21,7 +21,7 @@ from streams import drillsteps as kinds
 from streams.drillexpect import Expect
 from streams.drillsteps import Described, Instant
 
-__all__ = ["Scenario", "Step", "played", "scenario_from"]
+__all__ = ["Scenario", "Step", "played", "scenario_from", "schema"]
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -121,6 +121,8 @@ class Grid(Described):
     stations: dict[Name, Station] = Field(default_factory=dict)
     infeeds: dict[Name, Infeed] = Field(default_factory=dict)
     interfaces: dict[Name, Interface] = Field(default_factory=dict)
+    silent: bool = False
+    """Nothing of it is told as the drill starts; the steps tell how it stands. Recordings are such drills."""
 
     @property
     def bus_names(self) -> set[str]:
@@ -167,6 +169,11 @@ class Scenario(Described):
                 raise ValueError(f"step {number + 1} lies before the one above it; steps stand in arrival order")
             last_ns = step.at
         return self
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a drill file, for editors and for other programs that write one."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema(by_alias=True)}
 
 
 def scenario_from(located: Located) -> tuple[Scenario, RulesInForce]:

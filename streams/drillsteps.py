@@ -83,6 +83,8 @@ class ClearingStep(Described):
     """When the run finished by its own clock; without it, when it is heard of."""
     reason: str = ""
     """Why it failed."""
+    review: list[str] = Field(default_factory=list)
+    """Why a result that counts must be looked at before it is settled."""
     price: float | list[float] | None = None
     """One number, or one per settlement period for a day-ahead result; CNY/MWh."""
     through: str | None = None
@@ -115,15 +117,26 @@ class SwitchStep(Described):
     element: Name
     status: SwitchStatus
     quality: PointQuality = PointQuality.GOOD
+    end: Literal["", "from", "to"] = ""
+    """The end whose switch it is; both where empty."""
+    source_at: Instant | None = None
+    """When it held at the device; without it, `at`."""
+    initial: bool = False
+    """Told for the first time: how things stand, not that they changed."""
+    history: bool = False
+    """Overtaken on its way by a later report."""
 
 
 class FlowStep(Described):
     """The flow on a branch is measured, % of rating at each end."""
 
     element: Name
-    from_pct: float
-    to_pct: float
+    from_pct: float | None = None
+    """`null` where this report does not speak of that end."""
+    to_pct: float | None = None
     quality: PointQuality = PointQuality.GOOD
+    source_at: Instant | None = None
+    history: bool = False
 
 
 class VoltageStep(Described):
@@ -212,6 +225,8 @@ class ControlStep(Described):
 
     site: Literal["MAIN", "BACKUP"]
     asserted: bool
+    source_at: Instant | None = None
+    initial: bool = False
 
 
 class SourceStep(Described):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from detectors import day_ahead, topology_change
-from market import approvals, caseorders, commands, duties, notices, reclear, segment
+from market import approvals, caseorders, commands, duties, notices, publishing, reclear, segment, spot
 from market.commands import ORDERS, Owner
 from market.decisions import ClearingOrdered, CommandAccepted, DecisionBody, Refused
 from market.facts import CommandGiven, Fact, Segment
@@ -159,11 +159,27 @@ def _field(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
 
 
 def _prices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
-    raise NotImplementedError
+    """Publish a day-ahead result that was cleared again, or look further back for reference prices."""
+    measure = f"PUBLISH_RESULT/{command.args.get('operating_day', '')}"
+    rules = turn.rules(Segment.DA)
+    publishes = command.action == "PUBLISH_RESULT"
+    unapproved = approvals.missing(turn.state.approvals, measure) if publishes else ()
+    book, said = publishing.ordered(turn.state.book, command, turn.now_ns, rules, unapproved)
+    register = approvals.spent(turn.state.approvals, measure) if publishes else turn.state.approvals
+    turn.state = replace(turn.state, book=book, approvals=register)
+    turn.say(*said)
 
 
 def _spot(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
-    raise NotImplementedError
+    book, said, wanted = spot.ordered(turn.state.spot, command, turn.now_ns, turn.rules(Segment.DA))
+    turn.state = replace(turn.state, spot=book)
+    turn.say(*said)
+    for notice in wanted:
+        board, announcement = notices.issued(
+            turn.state.notices, notice.kind, Segment.DA, notice.facts, turn.now_ns, turn.rules(Segment.DA), subject=notice.subject
+        )
+        turn.state = replace(turn.state, notices=board)
+        turn.say(announcement)
 
 
 def _reclear(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:

@@ -135,6 +135,6 @@ class Turn:
         served = self.state.watch.has_result if which is Segment.RT else lambda start_ns: pricebook.day_ahead_at(book, start_ns) is not None
         return Intervals(served=served, day_ahead=self.day_ahead_served)
 
-    def open_duties(self, which: Segment | None, since_ns: int) -> tuple[str, ...]:
-        """Return the duties of a segment, opened since an instant, that are open still."""
-        return duties.open_for(self.state.duties, which, since_ns)
+    def open_duties(self, which: Segment | None, since_ns: int, case: str) -> tuple[str, ...]:
+        """Return the duties of a case that are open: those of its segment, opened since an instant, and its own."""
+        return duties.open_for(self.state.duties, which, since_ns, case)
