@@ -92,6 +92,7 @@ def _context(turn: Turn, command: CommandGiven, which: Segment) -> segment.Conte
         warnings=state.warnings,
         unreported=duties.unreported(state.duties, which),
         unapproved=_unapproved(turn, command, which),
+        approved=_approved(turn, command, which),
     )
 
 
@@ -102,6 +103,14 @@ def _unapproved(turn: Turn, command: CommandGiven, which: Segment) -> tuple[str,
     if command.action == "DECIDE_SUSPEND" and turn.rules(which).suspension.requires is Requires.APPROVAL:
         return approvals.missing(turn.state.approvals, f"SUSPEND/{which}")
     return ()
+
+
+def _approved(turn: Turn, command: CommandGiven, which: Segment) -> tuple[str, ...]:
+    """Name the papers of the approvals that an order rests on."""
+    if command.action not in _SPENDS:
+        return ()
+    papers = approvals.references(turn.state.approvals, f"{_SPENDS[command.action]}/{which}")
+    return tuple(f"approved by {body}: {paper}" for body, paper in papers.items())
 
 
 def _put_to_bodies(turn: Turn, command: CommandGiven, which: Segment) -> None:
@@ -164,7 +173,8 @@ def _prices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
     rules = turn.rules(Segment.DA)
     publishes = command.action == "PUBLISH_RESULT"
     unapproved = approvals.missing(turn.state.approvals, measure) if publishes else ()
-    book, said = publishing.ordered(turn.state.book, command, turn.now_ns, rules, unapproved)
+    papers = approvals.references(turn.state.approvals, measure)
+    book, said = publishing.ordered(turn.state.book, command, turn.now_ns, rules, unapproved, papers)
     register = approvals.spent(turn.state.approvals, measure) if publishes else turn.state.approvals
     turn.state = replace(turn.state, book=book, approvals=register)
     turn.say(*said)
