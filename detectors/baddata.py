@@ -243,14 +243,12 @@ def _next(
     pairs = [_pair_gain(search, branch, normalised) for branch in tried.tolist()]
     # At a bus of two branches either of them explains the same, and so do all of a chain: what tells them apart is whose flow would fit.
     enough = max(float(gains.max(initial=0.0)), single + 2.0 * rules.residual**2) - rules.residual**2
-    for place in np.argsort(-gains, kind="stable").tolist():
-        if gains[place] < enough:
-            break
-        branch = int(tried[place])
-        if pairs[place] <= gains[place] + rules.residual**2 and _fits_other(search, state, branch, flow_sigma_mw, rules):
-            return ((-1, branch),)
+    alike = [k for k in range(len(tried)) if gains[k] >= enough and pairs[k] <= gains[k] + rules.residual**2]
+    misfit = [(_misfit(search, state, int(tried[k]), flow_sigma_mw, rules), int(tried[k])) for k in alike]
+    if misfit and min(misfit)[0] <= 1.0:
+        return ((-1, min(misfit)[1]),)
     place = max(range(len(pairs)), key=pairs.__getitem__, default=-1)
-    if place >= 0 and pairs[place] > single:
+    if place >= 0 and pairs[place] > single + rules.residual**2:
         # Two meters that agree with each other blame their neighbours, one by one; together they explain more than the first two of these.
         after = copy(search)
         after.take((worst, -1))
@@ -297,8 +295,8 @@ def _pair_gain(search: _Search, branch: int, normalised: FloatArray) -> float:
     return float(pull @ np.linalg.solve(inner, pull))
 
 
-def _fits_other(search: _Search, state: FloatArray, branch: int, flow_sigma_mw: FloatArray, rules: BadData) -> bool:
-    """Whether the flow that the measurements give a released branch is what it would carry in the position that is not reported."""
+def _misfit(search: _Search, state: FloatArray, branch: int, flow_sigma_mw: FloatArray, rules: BadData) -> float:
+    """Return how far the flow of a released branch is from what it would carry in the position that is not reported; up to 1 is near."""
     ls = search.ls
     topology, net = ls.topology, ls.topology.network
     trial = copy(search)
@@ -306,14 +304,14 @@ def _fits_other(search: _Search, state: FloatArray, branch: int, flow_sigma_mw: 
     error, closed = float(trial.error[-1]), bool(topology.in_service[branch])
     slack_mw = _SLACK * flow_sigma_mw[branch]
     if not closed and abs(error) <= rules.residual * trial.own[-1]:
-        return False
+        return np.inf
     f, t = int(net.from_bus[branch]), int(net.to_bus[branch])
     if not closed and topology.island_of_bus[f] != topology.island_of_bus[t]:
-        return True  # between two islands any flow fits the angles
+        return 0.0  # between two islands any flow fits the angles
     b, shift_mw = _if_closed(topology, branch)
-    row = np.zeros((1, len(state)))
     if b == 0.0:
-        return True
+        return 0.0
+    row = np.zeros((1, len(state)))
     row[0, int(ls.node(net.from_bus)[branch])] += b
     row[0, int(ls.node(net.to_bus)[branch])] -= b
     modelled = float(row[0] @ (state - trial.moved @ trial.error)) + shift_mw
@@ -322,7 +320,7 @@ def _fits_other(search: _Search, state: FloatArray, branch: int, flow_sigma_mw: 
     beside = -(row[0] @ trial.moved)
     beside[-1] += sign
     own = float(np.sqrt(ls.variance(row)[0] + beside @ trial.inner @ beside))
-    return bool(abs(apart) <= rules.residual * own + slack_mw)
+    return abs(apart) / float(rules.residual * own + slack_mw)
 
 
 def _if_closed(topology: Topology, branch: int) -> tuple[float, float]:

@@ -6,7 +6,9 @@ meters are not read at one instant:
 
 * After a position has moved, an estimate waits until every meter was read again, for a minute at most; then those that were not are left
   out. Else an old flow would contradict a new position.
-* What is found counts when two estimates of different samples in a row find it, and is over when two find it no more.
+* Samples much older than most of the image are left out: they show the grid as it was.
+* What is found counts when two estimates in a row find it and what it is about was read again between them. It is over when two find it
+  no more.
 * It is told when it changes: who is suspect, whose position is doubted, how much of the grid can be seen.
 
 An estimate is made at most every few seconds, and not while no sample is new. Everything is a function of the image and of what is
@@ -44,6 +46,9 @@ _EVERY_NS: Final = 5 * NS_PER_S
 _PATIENCE_NS: Final = 60 * NS_PER_S
 """So long meters that were read before a position moved are waited for."""
 
+_APART_NS: Final = 20 * NS_PER_S
+"""So much older than the median sample one may be. In this time a fast plant moves by some three per cent of what it can give."""
+
 _NAMED_MAX: Final = 3
 """Points of one bus that its name names."""
 
@@ -57,6 +62,7 @@ class EstimateState:
         waiting_ns: since when meters that were read before it are waited for, 0 while none are.
         estimated_ns: the tick of the last estimate, 0 before the first; samples: a digest of what it was made of.
         seen: what the last estimate found suspect, worst first, name → text; doubted: the positions it doubted.
+        read_ns: when what it found was measured, by meter or branch: of several points the oldest, where it was found the first time.
         observable_pct: what it could see, whole %.
         told_suspects, told_doubted, told_pct: what was last told.
     """
@@ -68,6 +74,7 @@ class EstimateState:
     samples: str = ""
     seen: dict[str, str] = field(default_factory=dict)
     doubted: tuple[str, ...] = ()
+    read_ns: dict[str, int] = field(default_factory=dict)
     observable_pct: float = 100.0
     told_suspects: dict[str, str] = field(default_factory=dict)
     told_doubted: tuple[str, ...] = ()
@@ -138,6 +145,13 @@ class StateEstimate:
         self._flow_row = np.array(rows, dtype=np.int64)
         self._injections = _injections(network, units, table, sigma_mw, rules, frozenset(unmeasured))
         injection = (self._injections.name, self._injections.bus, self._injections.sigma_mw)
+        self._rows = np.concatenate([self._flow_row, self._injections.row])
+        starts = self._injections.sums.indptr.tolist()
+        self._rows_of = {name: self._flow_row[[k]] for k, name in enumerate((*ends[0][0], *ends[1][0]))}
+        self._rows_of |= {name: self._injections.row[starts[k] : starts[k + 1]] for k, name in enumerate(self._injections.name)}
+        at_ends = [dict(table.named("branch", f"{end}_mw")) for end in ("from", "to")]
+        for branch in network.branch_ids:
+            self._rows_of[branch] = np.array([rows[branch] for rows in at_ends if branch in rows], dtype=np.int64)
         self._estimator = Estimator(Meters.of(network, ends[0], ends[1], injection, sigma_mw), rules)
 
     def taken(self, image: GridImage, open_branches: Sequence[str], state: EstimateState) -> tuple[EstimateState, EstimateReported | None]:
@@ -155,14 +169,14 @@ class StateEstimate:
         if tuple(open_branches) != state.opened:
             state = replace(state, opened=tuple(open_branches), moved_ns=now_ns)
         good, old = image.good, image.age_s * NS_PER_S > now_ns - state.moved_ns
-        if (good & old)[self._flow_row].any() or (good & old)[self._injections.row].any():
+        if (good & old)[self._rows].any():
             if not state.waiting_ns:
                 return replace(state, waiting_ns=now_ns), None
             if now_ns - state.waiting_ns < _PATIENCE_NS:
                 return state, None
         if now_ns - state.estimated_ns < _EVERY_NS:
             return state, None
-        z_mw, used = self._measured(image.value, good & ~old)
+        z_mw, used = self._measured(image.value, good & ~old & self._recent(image))
         samples = blake2b(np.where(used, z_mw, np.nan).tobytes() + "\x1f".join(state.opened).encode(), digest_size=8).hexdigest()
         if samples == state.samples or not used.any():
             return replace(state, waiting_ns=0), None
@@ -173,7 +187,18 @@ class StateEstimate:
             estimate = self._estimator.estimate(z_mw, used, in_service)
         except CaseError:
             return replace(state, waiting_ns=0), None  # these positions make no grid that could be computed; clearing says why
-        return _told(replace(state, waiting_ns=0, estimated_ns=now_ns, samples=samples), estimate)
+        found = {*(each.meter for each in estimate.suspects), *estimate.doubted}
+        read_ns = {name: now_ns - int(image.age_s[rows].max() * NS_PER_S) for name in found if len(rows := self._rows_of[name])}
+        return _told(replace(state, waiting_ns=0, estimated_ns=now_ns, samples=samples), estimate, read_ns)
+
+    def _recent(self, image: GridImage) -> NDArray[np.bool_]:
+        """Return (n,) the points whose samples are about as old as most are."""
+        age_s = image.age_s[self._rows]
+        known = np.isfinite(age_s) & image.good[self._rows]
+        if not known.any():
+            return np.zeros(len(image.good), dtype=np.bool_)
+        recent: NDArray[np.bool_] = image.age_s <= float(np.median(age_s[known])) + _APART_NS / NS_PER_S
+        return recent
 
     def _measured(self, value: FloatArray, usable: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return the measurements, MW, and which of them there are."""
@@ -185,17 +210,20 @@ class StateEstimate:
         return z_mw, used & np.isfinite(z_mw)
 
 
-def _told(state: EstimateState, estimate: Estimate) -> tuple[EstimateState, EstimateReported | None]:
-    """Compare what an estimate found with the one before it and with what was told."""
+def _told(state: EstimateState, estimate: Estimate, read_ns: dict[str, int]) -> tuple[EstimateState, EstimateReported | None]:
+    """Compare what an estimate found, and when that was measured, with the one before it and with what was told."""
     seen = {each.meter: str(each) for each in estimate.suspects}
     pct = float(np.floor(estimate.observable_pct))
-    suspects = {name: text for name, text in seen.items() if name in state.seen or name in state.told_suspects}
+    before = {*state.seen, *state.doubted}
+    again = {name for name in before if name not in read_ns or read_ns[name] > state.read_ns.get(name, read_ns[name])}
+    suspects = {name: text for name, text in seen.items() if name in again or name in state.told_suspects}
     suspects |= {name: text for name, text in state.told_suspects.items() if name in state.seen and name not in seen}
-    doubted = {branch for branch in estimate.doubted if branch in state.doubted or branch in state.told_doubted}
+    doubted = {branch for branch in estimate.doubted if branch in again or branch in state.told_doubted}
     doubted |= {branch for branch in state.told_doubted if branch in state.doubted}
+    first_ns = {name: state.read_ns.get(name, ns) for name, ns in read_ns.items()}
     told_pct = pct if pct == state.observable_pct else state.told_pct
     changed = suspects.keys() != state.told_suspects.keys() or doubted != set(state.told_doubted) or told_pct != state.told_pct
-    state = replace(state, seen=seen, doubted=estimate.doubted, observable_pct=pct)
+    state = replace(state, seen=seen, doubted=estimate.doubted, read_ns=first_ns, observable_pct=pct)
     if not changed:
         return state, None
     state = replace(state, told_suspects=suspects, told_doubted=tuple(sorted(doubted)), told_pct=told_pct)
