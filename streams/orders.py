@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from detectors import day_ahead, topology_change
+from detectors import day_ahead, fieldorders, topology_change
 from market import approvals, caseorders, commands, duties, notices, publishing, reclear, segment, spot
 from market.commands import ORDERS, Owner
 from market.decisions import ClearingOrdered, CommandAccepted, DecisionBody, Refused
@@ -164,7 +164,12 @@ def _cases(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
 
 
 def _field(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
-    raise NotImplementedError
+    answer = fieldorders.ordered(turn.state.topology, command, turn.now_ns, turn.rules(), turn.grid)
+    if isinstance(answer, Refused):
+        turn.say(answer)
+        return
+    for fact in answer:
+        deeds.take(turn, fact)
 
 
 def _prices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
