@@ -235,7 +235,23 @@ class Ledger:
 
     def decisions(self, first_seq: int = 1) -> list[Decision]:
         """Return the decisions from ``first_seq`` on, in their order."""
-        query = sa.select(_decisions).where(_decisions.c.seq >= first_seq).order_by(_decisions.c.seq)
+        return self._decided(sa.select(_decisions).where(_decisions.c.seq >= first_seq).order_by(_decisions.c.seq))
+
+    def newest_decisions(self, kinds: Sequence[str] = (), last: int = 100, after: int = 0) -> list[Decision]:
+        """Return the newest decisions of these kinds, or of all, with numbers above ``after``; oldest first."""
+        query = sa.select(_decisions).where(_decisions.c.seq > after)
+        if kinds:
+            query = query.where(_decisions.c.kind.in_(kinds))
+        return self._decided(query.order_by(_decisions.c.seq.desc()).limit(last))[::-1]
+
+    def answering(self, command_id: str) -> Decision | None:
+        """Return the last decision that answers an order, or None; looks through all orders and is no thing to ask often."""
+        kinds = _decisions.c.kind.in_(("CommandAccepted", "ClearingOrdered", "Refused"))
+        named = _decisions.c.body.contains(f'"command_id": {json.dumps(command_id)}', autoescape=True)
+        found = self._decided(sa.select(_decisions).where(kinds, named).order_by(_decisions.c.seq.desc()).limit(1))
+        return found[0] if found else None
+
+    def _decided(self, query: sa.Select[Any]) -> list[Decision]:
         return [Decision(**(row | {"body": json.loads(row["body"])})) for row in self._rows(query)]
 
     def broken_at(self) -> BrokenChain | None:
