@@ -89,13 +89,10 @@ def ordered(
     return _extend(book, command, rules)
 
 
-def content(version: int) -> str:
-    """Return what both bodies approve when a result is published anew, as text; a version never changes, so it stands for its prices.
-
-    >>> content(2)
-    'result version 2'
-    """
-    return f"result version {version}"
+def content(book: PriceBook, operating_day: str, version: int, rules: MarketRules) -> str | None:
+    """Return what both bodies approve when a waiting result is to be published, as canonical text; None where none waits."""
+    day = _waiting(book, operating_day, version, rules)
+    return None if day is None else _content(day, rules)
 
 
 def _publish(
@@ -125,8 +122,8 @@ def _publish(
         reason=command.args.get("reason", ""),
         approvals=approvals,
         corrected=(),
-        hashes={"prices": _digest(day)},
-        hashes_before={"prices": _digest(before)},
+        hashes={"prices": _digest(day, rules)},
+        hashes_before={"prices": _digest(before, rules)},
         price_cny_per_mwh=_mean(day),
         price_before_cny_per_mwh=_mean(before),
         price_rev=None,
@@ -180,8 +177,17 @@ def _short(said: ProfilePublished, rules: MarketRules) -> FindingNoted:
     return FindingNoted(finding="INSUFFICIENT_SAMPLE", article=_MEAN, evidence=(what, "EXTEND_WINDOW looks further back"))
 
 
-def _digest(day: DayAheadPrices) -> str:
-    return sha256(json.dumps([day.day_start_ns, day.version, day.price_cny_per_mwh]).encode()).hexdigest()
+def _content(day: DayAheadPrices, rules: MarketRules) -> str:
+    said = {
+        "operating_day": civil_day(day.day_start_ns, rules.zone),
+        "price_cny_per_mwh": day.price_cny_per_mwh,
+        "version": day.version,
+    }
+    return json.dumps(said, sort_keys=True, separators=(",", ":"))
+
+
+def _digest(day: DayAheadPrices, rules: MarketRules) -> str:
+    return sha256(_content(day, rules).encode()).hexdigest()
 
 
 def _mean(day: DayAheadPrices) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import pytest
@@ -11,7 +12,7 @@ from market.facts import CommandGiven, Segment
 from market.handling import ProfilePublished
 from market.pricebook import PriceBook, book_from, day_ahead_at, next_deadline_ns, priced, with_day_ahead, with_result
 from market.prices import PriceInForce
-from market.publishing import ordered, published
+from market.publishing import content, ordered, published
 from market.reference import LeftOut, entry_at
 from market.regimes import Interruptions
 from market.rules import MarketRules, rules_from
@@ -325,3 +326,11 @@ def test_only_the_last_few_wait() -> None:
         book = with_day_ahead(book, DAY_NS, (400.0,), version, RULES, PUBLICATION_NS)
     assert [day.version for day in book.waiting] == [3, 4, 5, 6]
     assert with_day_ahead(book, DAY_NS, (400.0,), 6, RULES, PUBLICATION_NS) == book, "known already"
+
+
+def test_what_both_bodies_approve_is_the_day_the_version_and_every_price() -> None:
+    book = second_version(PUBLICATION_NS)
+    said = content(book, "2026-06-10", 2, RULES)
+    assert said is not None
+    assert json.loads(said) == {"operating_day": "2026-06-10", "version": 2, "price_cny_per_mwh": [450.0] * 24}
+    assert content(book, "2026-06-10", 1, RULES) is None
