@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from market import reference
-from market.dayaheadprices import DayAheadPrices, credible_day, published_ns
+from market.dayaheadprices import Beside, DayAheadPrices, credible_day, published_ns
 from market.facts import Segment
 from market.prices import OWN, PriceInForce, Regime, fen_of, mean_fen
 from market.reference import LeftOut, ReferenceBook
@@ -62,6 +62,7 @@ class PriceBook:
         waiting: newer versions of day-ahead results that were published, until they are published themselves, oldest first.
         waiting_told: those of which people were told, as ``2026-06-10 version 2``.
         anew_ns: start of an operating day whose result was published anew; what it prices is to be revised.
+        beside: what the day-ahead market's own records are made of (:mod:`market.dayaheadrecords`).
     """
 
     next_start_ns: int
@@ -78,6 +79,7 @@ class PriceBook:
     waiting: tuple[DayAheadPrices, ...] = ()
     waiting_told: tuple[str, ...] = ()
     anew_ns: int | None = None
+    beside: Beside = field(default_factory=Beside)
 
 
 def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
@@ -116,6 +118,10 @@ def with_day_ahead(
 
 def in_force(book: PriceBook, day: DayAheadPrices, rules: MarketRules, now_ns: int, *, anew: bool = False) -> PriceBook:
     """Let a day-ahead result be the one of its day; ``anew`` where it takes the place of one that was published."""
+    if anew:
+        before = next(entry.anew for entry in book.day_ahead if entry.day_start_ns == day.day_start_ns)
+        day = replace(day, anew=before + 1)
+        book = replace(book, anew_ns=day.day_start_ns, beside=replace(book.beside, anew_ns=day.day_start_ns))
     others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != day.day_start_ns)
     days = tuple(sorted((*others, day), key=lambda entry: entry.day_start_ns))[-3:]
     kept = {entry.day_start_ns for entry in days}
