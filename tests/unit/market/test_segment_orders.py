@@ -185,8 +185,8 @@ def test_dispatch_recovers_from_the_first_boundary_after_the_notice() -> None:
     assert (last.basis, last.article, last.by, last.effective_from_ns, last.evidence) == ("RECOVERED", "Art. 29", "chen", ns("16:00"), ())
 
 
-@pytest.mark.parametrize(("ordered_at", "effective"), [("15:30", "16:00"), ("15:30:00.001", "16:15")])
-def test_a_boundary_that_leaves_the_notice_exactly_is_taken(ordered_at: str, effective: str) -> None:
+@pytest.mark.parametrize(("ordered_at", "effective"), [(ns("15:30"), "16:00"), (ns("15:30") + 1, "16:15")])
+def test_a_boundary_that_leaves_the_notice_exactly_is_taken(ordered_at: int, effective: str) -> None:
     assert tripped().shadow("14:30").order(ordered_at, "CONFIRM_RECOVER").state.effective_from_ns == ns(effective)
 
 
