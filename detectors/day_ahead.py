@@ -180,9 +180,7 @@ def next_deadline_ns(watch: DayAheadWatch, now_ns: int, rules: MarketRules) -> i
     """Return the next instant after ``now_ns`` at which a tick could find something, or None while nothing can be judged."""
     if watch.blind:
         return None
-    candidates = [deadline_ns(watch, rules) + rules.grace_ns]
-    if not watch.published_judged:
-        candidates.append(_publish_ns(watch, rules) + rules.grace_ns)
+    candidates = [deadline_ns(watch, rules) + rules.grace_ns, _publish_ns(watch, rules) + rules.grace_ns]
     if watch.eta_ns is not None:
         candidates.append(watch.eta_ns + 1)
     return min((at for at in (max(at, watch.judge_after_ns) for at in candidates) if at > now_ns), default=None)
