@@ -46,7 +46,17 @@ from market.operatingdays import days_after, next_day
 from market.rules import MarketRules
 from market.units import NS_PER_DAY, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns, instant_ns, instant_text
 
-__all__ = ["DayAheadWatch", "DayResult", "deadline_ns", "first_day_ns", "next_deadline_ns", "observe", "ordered", "watch_from"]
+__all__ = [
+    "DayAheadWatch",
+    "DayResult",
+    "deadline_ns",
+    "first_day_ns",
+    "is_expected",
+    "next_deadline_ns",
+    "observe",
+    "ordered",
+    "watch_from",
+]
 
 _ARTICLE: Final = "Art. 23(1)"
 
@@ -152,7 +162,7 @@ def first_day_ns(watch: DayAheadWatch, rules: MarketRules) -> int:
     return day_start_ns(days_after(watch.day, 1), rules.zone)
 
 
-def _is_expected(watch: DayAheadWatch, rules: MarketRules) -> bool:
+def is_expected(watch: DayAheadWatch, rules: MarketRules) -> bool:
     """Whether the watched day has a day-ahead market at all."""
     return rules.day_ahead.expected and not any(from_ns <= watch.day_start_ns < to_ns for from_ns, to_ns in watch.closed)
 
@@ -201,7 +211,7 @@ def ordered(watch: DayAheadWatch, command: CommandGiven, now_ns: int, rules: Mar
         return refused(command, article, f"eta: {exc}")
     if day != watch.day:
         return refused(command, article, f"operating day {day!r} is not the one that is waited for; that is {watch.day}")
-    if not _is_expected(watch, rules):
+    if not is_expected(watch, rules):
         return refused(command, article, f"no day-ahead result is expected for {day}; the market is closed by its calendar")
     if watch.has_result(watch.day_start_ns):
         return refused(command, article, f"operating day {day} has its result; nothing is waited for")
@@ -221,7 +231,7 @@ def ordered(watch: DayAheadWatch, command: CommandGiven, now_ns: int, rules: Mar
 
 def _said(watch: DayAheadWatch, fact: DayAheadExpected, rules: MarketRules) -> tuple[DayAheadWatch, tuple[Finding, ...]]:
     """Take in what somebody expects of the watched day."""
-    if watch.has_result(watch.day_start_ns) or not _is_expected(watch, rules):
+    if watch.has_result(watch.day_start_ns) or not is_expected(watch, rules):
         return watch, ()
     noted: list[Finding] = []
     last_ns = deadline_ns(watch, rules)
@@ -249,7 +259,7 @@ def _foreseen(watch: DayAheadWatch, now_ns: int, rules: MarketRules) -> tuple[Da
     # A word whose instant has passed without a result says nothing any more.
     word_ns = watch.eta_ns if watch.eta_ns is not None and now_ns <= watch.eta_ns else None
     late_ns = watch.p50_ns if word_ns is None else word_ns
-    waiting = _is_expected(watch, rules) and not watch.has_result(watch.day_start_ns)
+    waiting = is_expected(watch, rules) and not watch.has_result(watch.day_start_ns)
     said = "" if not waiting or not _is_late(late_ns, last_ns) else "statistical" if word_ns is None else f"dispatcher {word_ns}"
     if said == watch.late_said:
         return watch, ()
@@ -314,7 +324,7 @@ def _tick(watch: DayAheadWatch, now_ns: int, rules: MarketRules, *, held: bool) 
 def _publication_judged(watch: DayAheadWatch, rules: MarketRules, found: list[Finding]) -> DayAheadWatch:
     """Report, once a day, that no result was completed by its publication."""
     result, due_ns = watch.result_of(watch.day_start_ns), _publish_ns(watch, rules)
-    if _is_expected(watch, rules) and (result is None or result.completed_at_ns > due_ns):
+    if is_expected(watch, rules) and (result is None or result.completed_at_ns > due_ns):
         how, reason = watch.how, watch.reason
         if result is not None:
             how, reason = "LATE", f"completed {instant_text(result.completed_at_ns, rules.zone)}"
@@ -326,7 +336,7 @@ def _publication_judged(watch: DayAheadWatch, rules: MarketRules, found: list[Fi
 def _is_missed(watch: DayAheadWatch, rules: MarketRules) -> bool:
     """Whether the watched day had no valid result by its deadline."""
     result = watch.result_of(watch.day_start_ns)
-    return _is_expected(watch, rules) and (result is None or result.completed_at_ns > deadline_ns(watch, rules))
+    return is_expected(watch, rules) and (result is None or result.completed_at_ns > deadline_ns(watch, rules))
 
 
 def _missed(watch: DayAheadWatch, rules: MarketRules, found: list[Finding]) -> DayAheadWatch:

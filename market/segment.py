@@ -18,7 +18,7 @@ from dataclasses import replace
 from market.decisions import FindingNoted, Phase, Reminded
 from market.recovery import retold, retold_at_ns, shadow_broken, shadow_cleared, took_effect
 from market.rules import MarketRules
-from market.segmentorders import ordered
+from market.segmentorders import PHASES, ordered
 from market.segmentstate import Condition, Context, Intervals, SegmentState, Step, Waiting, moved
 from market.suspension import began, long_asked
 from market.transitions import Event
@@ -26,6 +26,7 @@ from market.tripping import condition_gone, condition_met, limit_ns, next_propos
 from market.units import NS_PER_MIN
 
 __all__ = [
+    "PHASES",
     "Condition",
     "Context",
     "Intervals",

@@ -23,11 +23,11 @@ from market.transitions import Event
 from market.tripping import first_day, proposed, trip, unproposed
 from market.units import NS_PER_MIN, civil_day, day_start_ns, instant_text
 
-__all__ = ["ordered"]
+__all__ = ["PHASES", "ordered"]
 
 _SUSPENDED: Final = (Phase.SUSPENDED, Phase.SUSPENDED_LONG)
 
-_PHASES: Final[Mapping[str, tuple[Phase, ...]]] = {
+PHASES: Final[Mapping[str, tuple[Phase, ...]]] = {
     "PROPOSE_TRIP": OPEN_TO_PROPOSALS,
     "CONFIRM_TRIP": (Phase.PROPOSED,),
     "REJECT_TRIP": (Phase.PROPOSED,),
@@ -54,7 +54,7 @@ def ordered(state: SegmentState, command: CommandGiven, now_ns: int, rules: Mark
         against it.
     """
     command = replace(command, ts_event_ns=now_ns)
-    article, phases = ORDERS[command.action].article, _PHASES[command.action]
+    article, phases = ORDERS[command.action].article, PHASES[command.action]
     if state.phase not in phases:
         why = f"{command.action} needs {state.segment} to be {' or '.join(phases)}; it is {state.phase}"
         return state, (refused(command, article, why),)

@@ -74,6 +74,7 @@ class Context:
         warnings: active warnings.
         unreported: what Art. 25 asks for before a suspension and is missing, in words.
         unapproved: what Art. 30 asks for before a resumption, or the rule set before a suspension, and is missing, in words.
+        approved: the papers of the approvals that are there, in words, for the record.
         first_day_ns: DA: start of the first operating day without a published result, where the caller knows it.
     """
 
@@ -83,6 +84,7 @@ class Context:
     warnings: tuple[str, ...] = ()
     unreported: tuple[str, ...] = ()
     unapproved: tuple[str, ...] = ()
+    approved: tuple[str, ...] = ()
     first_day_ns: int | None = None
 
 

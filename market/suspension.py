@@ -188,5 +188,6 @@ def resume(state: SegmentState, command: CommandGiven, rules: MarketRules, conte
     evidence = (
         f"applied for {instant_text(state.applied_at_ns, rules.zone)}",
         f"approved by GOV and REG, scope: {', '.join(state.applied_scope) or 'all'}",
+        *context.approved,
     )
     return effective(state, Event.RESUMED, effective_ns, by=command.by, evidence=evidence)
