@@ -315,10 +315,8 @@ def _tick(watch: DayAheadWatch, now_ns: int, rules: MarketRules, *, held: bool) 
                 break
             watch = _missed(watch, rules, found)
         watch = _at(watch, days_after(watch.day, 1), rules)
-    if watch.eta_ns is not None:
-        watch, foreseen = _foreseen(watch, now_ns, rules)
-        found += foreseen
-    return watch, tuple(found)
+    watch, foreseen = _foreseen(watch, now_ns, rules)
+    return watch, (*found, *foreseen)
 
 
 def _publication_judged(watch: DayAheadWatch, rules: MarketRules, found: list[Finding]) -> DayAheadWatch:

@@ -6,6 +6,8 @@ import math
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from detectors.day_ahead import DayAheadWatch, first_day_ns, next_deadline_ns, observe, ordered, watch_from
 from detectors.findings import ConditionGone, ConditionMet, DayAheadAccepted, Finding, IntervalUnserved, Noted
@@ -597,6 +599,29 @@ def test_an_order_that_cannot_be_is_refused(watch: Watch, eta: str, day: str, wh
 def test_a_watch_is_read_back_as_it_was() -> None:
     watch = Watch("20:00").result("20:10", day_ns=ns("12 00:00")).eta("21:40", "23:30").closed("13 00:00", "14 00:00")
     assert msgspec.json.decode(msgspec.json.encode(watch.state), type=DayAheadWatch) == watch.state
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    results=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 29), st.booleans()), max_size=4),
+    ticks=st.lists(st.integers(0, 120), max_size=12),
+)
+def test_a_deadline_is_missed_exactly_where_no_valid_result_was_made_by_it(results: list[tuple[int, int, bool]], ticks: list[int]) -> None:
+    """Results around 23:00, each heard within the grace; ticks anywhere: only what was completed by 23:00:00 counts."""
+    since_ns, last_ns = ns("22:59"), ns("23:00")
+    made = [(since_ns + at_s * NS_PER_S, late_s, valid) for at_s, late_s, valid in results]
+    heard = [(at_ns + late_s * NS_PER_S, at_ns, valid) for at_ns, late_s, valid in made]
+    said = sorted([*heard, *((since_ns + at_s * NS_PER_S, 0, False) for at_s in ticks), (ns("23:02"), 0, False)])
+    watch = Watch("22:59")
+    for version, (when, completed, valid) in enumerate(said, 1):
+        if completed:
+            watch.result(when, completed, version=version, prices=PRICES if valid else (math.inf,))
+        else:
+            watch.tick(when)
+    in_time = any(valid and at_ns <= last_ns for at_ns, _, valid in made)
+    assert [condition.basis for condition in of(watch, ConditionMet)] == ([] if in_time else ["DA_MISSED"])
+    later = any(valid and at_ns > last_ns for at_ns, _, valid in made)
+    assert len(of(watch, ConditionGone)) == (not in_time and later)
 
 
 def test_a_tick_at_which_nothing_is_due_leaves_the_watch_as_it_is() -> None:

@@ -148,6 +148,19 @@ def test_who_confirms_may_name_the_cause() -> None:
 def test_who_confirms_may_rely_on_the_document_of_the_proposal() -> None:
     machine = proposed_by_li(reference="R-1").order("03:05", "CONFIRM_TRIP", by="wu", cause="DETERMINED")
     assert (machine.last.cause, machine.last.reference) == ("DETERMINED", "R-1")
+    assert machine.state.condition is not None
+    assert machine.state.condition.details == {"item": "Art. 5(5)", "reference": "R-1", "reason": "suspected attack"}
+
+
+def test_a_confirmation_that_names_no_cause_leaves_that_of_the_proposal() -> None:
+    machine = proposed_by_li(reference="R-1").order("03:05", "CONFIRM_TRIP", by="wu", reference="R-2")
+    assert (machine.last.cause, machine.last.reference) == ("TECHNICAL", "R-2")
+
+
+def test_a_cause_named_for_what_a_detector_found_leaves_its_details() -> None:
+    machine = Machine(AUTO).met("10:00", "TOPOLOGY_SOFT").order("10:06", "CONFIRM_TRIP", cause="HUMAN_ERROR")
+    assert machine.state.condition is not None
+    assert machine.state.condition.details == {"elements": "L1"}
 
 
 @pytest.mark.parametrize(("basis", "cause"), [("TOPOLOGY_SOFT", "TECHNICAL"), ("SWITCHOVER", "SITE_ACCIDENT"), ("RT_120", "TECHNICAL")])

@@ -291,6 +291,11 @@ def test_an_application_says_for_what_and_may_be_filed_anew() -> None:
     assert machine.last.evidence == ("filed 2026-06-18T10:00:00+08:00", "scope: all")
 
 
+def test_the_papers_of_the_approvals_stand_in_the_resumption() -> None:
+    machine = applied().order("19 10:30", "CONFIRM_RESUME", context={"approved": ("GOV: letter 12", "REG: letter 7")})
+    assert machine.last.evidence[2:] == ("GOV: letter 12", "REG: letter 7")
+
+
 def test_a_scope_stands_in_the_resumption() -> None:
     machine = suspended().order("18 09:00", "APPLY_RESUME", scope="zone 2").order("19 10:30", "CONFIRM_RESUME")
     assert machine.last.evidence[1] == "approved by GOV and REG, scope: zone 2"
