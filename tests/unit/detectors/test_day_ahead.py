@@ -513,6 +513,11 @@ def test_a_suspect_clock_holds_the_deadline_and_not_the_publication() -> None:
     assert watch.tick("23:01").words == "unserved:MISSED +DA_MISSED"
 
 
+def test_a_clock_is_not_suspect_unless_somebody_says_so() -> None:
+    _, found = observe(watch_from(ns("22:00"), RULES), Ticked(ts_event_ns=ns("23:00:30")), RULES)
+    assert len(found) == 1
+
+
 def test_a_suspect_clock_does_not_hold_a_day_that_was_served() -> None:
     assert Watch().result("17:00").tick("23:00:30", held=True).state.day == "2026-06-12"
 
@@ -529,6 +534,11 @@ def test_a_suspect_clock_does_not_hold_a_day_that_was_served() -> None:
 def test_a_day_that_begins_in_a_closed_range_has_no_day_ahead_market(from_: str, to: str, expected: bool) -> None:
     watch = Watch().closed(from_, to).tick("17:30:30").eta("20:00", "23:30").tick("23:00:30")
     assert watch.words == ("unserved:MISSED +DA_EXPECTED +DA_MISSED" if expected else "")
+
+
+def test_nothing_is_noted_of_a_day_that_has_no_day_ahead_market() -> None:
+    watch = Watch("20:00").closed("11 00:00", "12 00:00").eta("21:00", "23:00").said("21:10", "22:00", "23:30")
+    assert (watch.words, watch.state.eta_ns) == ("", None)
 
 
 def test_the_calendar_of_the_real_time_market_is_another() -> None:
