@@ -201,7 +201,7 @@ def followed(
     segment: SegmentSeen | None,
     *,
     day_ahead: bool,
-    real_time: bool = False,
+    real_time: bool,
 ) -> Step:
     """Announce what a decision changed, where participants must know of it.
 
@@ -269,9 +269,10 @@ def _trip_facts(body: Transition, segment: SegmentSeen, now_ns: int, rules: Mark
     """Return what the notice of a trip says beside its instants and its prices."""
     assert segment.condition is not None, "a trip has a condition"
     assert segment.substituted_from_ns is not None, "a trip prices from some interval on"
+    assert body.condition_met_at_ns is not None, "a condition was met at some instant"
     deadline_ns = day_start_ns(civil_day(now_ns, rules.zone), rules.zone) + rules.day_ahead.deadline_min * NS_PER_MIN
     return {
-        "condition_met_at": instant_text(body.condition_met_at_ns or now_ns, rules.zone),
+        "condition_met_at": instant_text(body.condition_met_at_ns, rules.zone),
         "first_interval": instant_text(segment.substituted_from_ns, rules.zone),
         "limit_min": str(rules.rt_limit_min),
         "deadline": clock_text(deadline_ns, rules.zone),

@@ -205,6 +205,10 @@ def test_a_program_may_ask_as_a_person_does() -> None:
     assert said == (
         ApprovalRequested(measure="RESUME/RT", article="Art. 30", digest=digest_of({"from": "2026-06-20"}), scope=("A1",), by="li"),
     )
+    late = CommandGiven(
+        ts_event_ns=NOON, command_id="c", by="z", role="GOV", action="APPROVE", args={"measure": "RESUME", "form": "oral", "contact": "x"}
+    )
+    assert isinstance(ordered(register, late, NOON, RULES)[1][0], Refused), "it is no emergency unless it says so"
     (shown,) = view(register)
     assert (shown.measure, shown.article, shown.digest, shown.scope) == ("RESUME/RT", "Art. 30", said[0].digest, ("A1",))
 
