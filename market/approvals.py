@@ -33,6 +33,7 @@ __all__ = [
     "digest_of",
     "missing",
     "ordered",
+    "references",
     "requested",
     "spent",
     "view",
@@ -69,10 +70,11 @@ _LASTING: Final = (Standing.REQUESTED, *_CONSENT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What one body said; ``scope`` is what of the measure it approved, all that was asked for where empty."""
+    """What one body said; ``scope`` is what of the measure it approved, all that was asked for where empty; ``reference`` is its paper."""
 
     standing: Standing = Standing.REQUESTED
     scope: tuple[str, ...] = ()
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +203,13 @@ def missing(register: Approvals, measure: str, digest: str | None = None, scope:
     return tuple(f"approval of {body}{why}" for body, said in request.said.items() if (why := _lacking(request, said, scope)) is not None)
 
 
+def references(register: Approvals, measure: str) -> dict[str, str]:
+    """Return the paper of each approval of a measure, by who gave it; those without one are left out."""
+    request = _of(register, measure)
+    given = () if request is None else request.said.items()
+    return {body: said.reference for body, said in given if said.standing in _CONSENT and said.reference}
+
+
 def _lacking(request: Request, said: Said, scope: tuple[str, ...]) -> str | None:
     """Return what is wrong with what a body said, or None where it covers the scope."""
     if said.standing is Standing.REFUSED:
@@ -269,7 +278,7 @@ def _answered(register: Approvals, command: CommandGiven) -> Step | str:
         return f"{', '.join(beyond)} was not asked for; {request.measure} is about {', '.join(request.scope)}"
     standing = Standing.REFUSED if verdict == "REFUSED" else Standing.ORAL if form == "oral" else Standing.APPROVED
     before = request.said[command.role]
-    if before == Said(standing=standing, scope=scope):
+    if (before.standing, before.scope) == (standing, scope):
         return f"{command.role} said so already of {request.measure}"
     if before.standing is Standing.APPROVED and form == "oral":
         return f"{command.role} approved {request.measure} in writing; what is said on the telephone does not change that"
@@ -283,7 +292,7 @@ def _answered(register: Approvals, command: CommandGiven) -> Step | str:
         by=command.by,
         reference=command.args.get("reference", "") or command.args.get("contact", ""),
     )
-    said = {**request.said, command.role: Said(standing=standing, scope=scope)}
+    said = {**request.said, command.role: Said(standing=standing, scope=scope, reference=body.reference)}
     return _with(register, replace(request, said=said)), (body,)
 
 
