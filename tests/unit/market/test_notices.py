@@ -241,6 +241,17 @@ def test_only_transitions_are_announced() -> None:
     assert followed(board, tripped(), TRIP, RULES, None, day_ahead=True, real_time=False) == (board, ())
 
 
+def test_a_notice_about_an_operating_day_is_forgotten_when_the_day_is_over_and_one_about_the_breaker_is_not() -> None:
+    board = Board().told(tripped("DA_MISSED", Segment.DA, operating_day="2026-06-11"), DA_OUT)
+    facts = {"article": "Art. 21", "operating_day": "2026-06-11", "deadline_at": instant_text(TRIP), "reason": "gateway"}
+    board.keep((issued(board.board, "DEADLINE", Segment.DA, facts, TRIP, RULES, subject="deadline/2026-06-11")[0], ()))
+    case = {"article": "Art. 11", "case": "7", "discovered_at": instant_text(TRIP), "words_zh": "x", "words_en": "x"}
+    board.keep((issued(board.board, "ANOMALY", Segment.RT, case, TRIP, RULES, subject="case/7")[0], ()))
+    end_ns = at_ns("00:00") + 2 * NS_PER_DAY
+    assert len(active(board.tick(end_ns - 1).board)) == 3
+    assert active(board.tick(end_ns).board) == ("DA-2026-06-10-01", "RT-2026-06-10-01")
+
+
 # ── numbers ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
