@@ -114,11 +114,12 @@ def _moved(page: Page, body: Transition, segment: BreakerSeen) -> None:
             page.open_once(kind, name)
     if body.before is Phase.OVERDUE and body.after is Phase.RESUMING:
         page.open("inform", name)
-    if body.suspended_from_ns is not None and (decided := page.of("decide", name)):
-        page.settle(decided, now_ns)
-        page.open("notice", name)
-    if body.after is Phase.SUSPENDED and body.suspended_from_ns is not None:
-        page.settle(page.of("limit", name), body.suspended_from_ns, "lifted")
+    if body.suspended_from_ns is not None:
+        if decided := page.of("decide", name):
+            page.settle(decided, now_ns)
+            page.open("notice", name)
+        if body.after is Phase.SUSPENDED:
+            page.settle(page.of("limit", name), body.suspended_from_ns, "lifted")
     if body.basis == "RESUME_APPLIED":
         page.settle(page.of("apply", name), now_ns)
     if body.after is Phase.SUSPENDED_LONG:

@@ -421,6 +421,7 @@ def test_tasks_without_a_clock_remind_of_nothing() -> None:
 
 
 def test_the_decision_settles_itself_and_asks_for_the_notice_and_the_start_ends_the_limit_late() -> None:
+    assert "limit" in overdue().told(DECISION, FROM - H, DECIDED).still_open, "what is decided for later has not begun"
     ledger = suspended()
     assert ledger.opened.endswith("decide notice")
     assert ledger.settled.endswith(f"decide=met(0) notice=met(0) limit=late({-8 * 3600})")
@@ -463,6 +464,7 @@ def test_recovery_of_a_suspended_market_asks_for_the_application_until_it_is_fil
     assert "apply" not in out().told(proposed, NOON, None).opened
     ledger = suspended().told(proposed, FROM, SUSPENDED).told(proposed, FROM + H, SUSPENDED)
     assert ledger.opened.count("apply") == 1
+    assert "apply" in ledger.told(moved(Phase.SUSPENDED, Phase.SUSPENDED, suspended_from_ns=FROM), FROM, SUSPENDED).still_open
     ledger.told(
         moved(Phase.SUSPENDED, Phase.SUSPENDED, "RESUME_APPLIED", suspended_from_ns=FROM), FROM, replace(SUSPENDED, applied_at_ns=FROM)
     )
