@@ -162,19 +162,21 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
     records: list[PriceInForce] = []
     if book.whole_from_ns is None:
         book = replace(book, whole_from_ns=book.next_start_ns)
+    cleared = {start_ns for start_ns, _, _ in book.results}
     for start_ns, rule, rev in book.given:
-        if (price := _better(book, start_ns, rule, rules, interruptions)) is not None:
+        if (price := _better(book, start_ns, rule, rules, interruptions, cleared=start_ns in cleared)) is not None:
             book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
     if book.anew_ns is not None:
         for start_ns, rule, rev in book.settled:
             if rule is Regime.ART27_2 and (found := _day_ahead(book, start_ns, rules, of_day_ns=book.anew_ns)) is not None:
                 book = _give(book, records, now_ns, start_ns, _Price(rule, *found), rev + 1, rules)
         book = replace(book, anew_ns=None)
-    if book.reference.extended is not None:
+    if book.reference.looks_further:
         for start_ns, rev in book.unpriced:
             price = _mean_price(book, start_ns, rules, interruptions)
             if price.cny_per_mwh is not None:
                 book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
+        book = replace(book, reference=replace(book.reference, looks_further=False))
     while (start_ns := book.next_start_ns) + rules.due_offset_ns <= now_ns:
         price = _price(book, start_ns, rules, interruptions)
         if price.rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
@@ -184,13 +186,16 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
     return _forgotten(book, now_ns), tuple(records)
 
 
-def _better(book: PriceBook, start_ns: int, rule: Regime, rules: MarketRules, interruptions: Interruptions) -> _Price | None:
-    """Return the price that takes the place of one that is not final; None where it stands."""
+def _better(
+    book: PriceBook, start_ns: int, rule: Regime, rules: MarketRules, interruptions: Interruptions, *, cleared: bool
+) -> _Price | None:
+    """Return the price that takes the place of one that is not final; None where it stands. Asked of each of them at every fact."""
     if rule is Regime.GAP:
-        price = _price(book, start_ns, rules, interruptions)
-        return None if price.rule is Regime.GAP else price
-    if covers(interruptions.da, start_ns) or (found := _day_ahead(book, start_ns, rules)) is None:
+        return _price(book, start_ns, rules, interruptions) if cleared or covers(interruptions.rt, start_ns) else None
+    if day_ahead_at(book, start_ns) is None or covers(interruptions.da, start_ns):
         return None
+    found = _day_ahead(book, start_ns, rules)
+    assert found is not None, "there is a day-ahead price"
     return _Price(Regime.ART27_2, *found)
 
 

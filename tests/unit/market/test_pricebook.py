@@ -268,3 +268,23 @@ def test_an_interval_of_article_27_1_that_is_cleared_again_keeps_its_rule() -> N
     book, _ = priced(book, at_ns("10:00"), RULES, of_both("00:00", da="00:00-"))
     _, (record,) = cleared_again(book, at_ns("10:05"), at_ns("10:00"), 355.0, 2, RULES)
     assert (record.regime, record.price_cny_per_mwh, record.rev, record.source) == (Regime.ART27_1, 355.0, 1, "clearing:2")
+
+
+@pytest.mark.parametrize(("at", "kept"), [("10:00", True), ("10:15", False)])
+def test_what_was_not_priced_is_forgotten_with_its_day(at: str, kept: bool) -> None:
+    both = of_both("10:00", rt="10:00-", da="00:00-")
+    book, _ = priced(book_from(at_ns("10:00"), RULES), at_ns("10:15"), RULES, both)
+    assert [start_ns for start_ns, _ in book.unpriced] == [at_ns("10:00"), at_ns("10:15")]
+    book, _ = priced(book, at_ns(at) + 24 * NS_PER_H - 1, RULES, both)
+    assert (at_ns("10:00") in {start_ns for start_ns, _ in book.unpriced}) is kept
+
+
+def test_a_price_of_27_3_says_of_which_day_and_sample_it_is() -> None:
+    _, (record,) = priced(book_from(at_ns("10:00"), RULES), at_ns("10:00"), RULES, Interruptions(rt=((DAY_NS - NS_PER_H, None),)))
+    assert record.source == "profile:2026-06-09 n=0", "of the day on which it went out, as nobody said when the interruption began"
+
+
+def test_a_range_that_is_over_does_not_move_the_first_day() -> None:
+    out = Interruptions(rt=((DAY_NS - NS_PER_H, DAY_NS), (at_ns("10:00"), None)), began_ns=at_ns("10:00"))
+    _, (record,) = priced(book_from(at_ns("10:00"), RULES), at_ns("10:00"), RULES, out)
+    assert record.source == "profile:2026-06-10 n=0"

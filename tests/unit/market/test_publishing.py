@@ -172,7 +172,7 @@ def test_a_window_that_is_extended_prices_what_had_no_price() -> None:
     assert [(r.interval_start_ns, r.price_cny_per_mwh, r.rev, r.source) for r in records] == [
         (at_ns("12:00"), 405.0, 1, "profile:2026-06-10 n=8")
     ]
-    assert book.unpriced == ()
+    assert (book.unpriced, book.reference.looks_further) == ((), False), "looked at once, and not at every fact"
     _, after = run(book, [at_ns("13:00")], BOTH_OUT)
     assert [record.price_cny_per_mwh for record in after if isinstance(record, PriceInForce)] == [405.0]
     assert "nothing" not in refusal(ordered(book, command("EXTEND_WINDOW", days="50", reason="again"), at_ns("13:10"), RULES, ())[1])
