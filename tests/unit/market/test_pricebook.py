@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from market.pricebook import DayAheadPrices, PriceBook, book_from, cleared_again, day_ahead_at, priced, with_day_ahead, with_result
+from market.pricebook import (
+    DayAheadPrices,
+    PriceBook,
+    book_from,
+    cleared_again,
+    day_ahead_at,
+    next_deadline_ns,
+    priced,
+    with_day_ahead,
+    with_result,
+)
 from market.prices import Regime
 from market.regimes import Interruptions
-from market.rules import GUANGDONG_2023
+from market.rules import GUANGDONG_2023, rules_from
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
 from tests.kit.table import DAY_NS, at_ns
 
@@ -288,3 +298,28 @@ def test_a_range_that_is_over_does_not_move_the_first_day() -> None:
     out = Interruptions(rt=((DAY_NS - NS_PER_H, DAY_NS), (at_ns("10:00"), None)), began_ns=at_ns("10:00"))
     _, (record,) = priced(book_from(at_ns("10:00"), RULES), at_ns("10:00"), RULES, out)
     assert record.source == "profile:2026-06-10 n=0"
+
+
+def test_without_a_day_ahead_price_what_was_given_stands() -> None:
+    book, _ = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
+    _, records = run(book, "12:15", out_from="12:00")
+    assert records == [("ART27_3", None, 0)]
+
+
+def test_a_day_ahead_trip_that_is_confirmed_late_leaves_what_was_given() -> None:
+    """Real-time is out and day-ahead has no result; that day is tripped afterwards, and then a shadow result comes."""
+    book, _ = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
+    book = with_day_ahead(book, DAY_NS, (420.0,), 1, RULES, at_ns("12:10"))
+    _, records = priced(book, at_ns("12:10"), RULES, of_both("12:00", rt="12:00-", da="00:00-"))
+    assert records == ()
+
+
+def test_a_record_is_due_after_the_offset_and_waits_for_the_grace_from_there() -> None:
+    rules = rules_from({"due_offset_s": 60})
+    book = book_from(at_ns("12:00"), rules)
+    due_ns = at_ns("12:01")
+    assert next_deadline_ns(book, due_ns - 1, rules) == due_ns
+    assert next_deadline_ns(book, due_ns, rules) == due_ns + rules.grace_ns
+    served = with_result(book, at_ns("12:00"), 388.0, 1)
+    assert [len(priced(served, at, rules, NONE)[1]) for at in (due_ns - 1, due_ns)] == [0, 1]
+    assert [len(priced(book, due_ns + rules.grace_ns + late, rules, NONE)[1]) for late in (-1, 0)] == [0, 1]

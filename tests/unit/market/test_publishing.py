@@ -134,6 +134,7 @@ def test_the_real_time_price_can_be_the_reference() -> None:
     book, _ = priced(book, DAY_NS + 2 * NS_PER_H + 31 * NS_PER_MIN, rules, Interruptions(da=((at_ns("02:30"), None),)))
     entries = [entry_at(book.reference, "2026-06-10", period) for period in (0, 1, 2, 3)]
     assert entries == [30_051, LeftOut.GAP, LeftOut.ART27_1, LeftOut.NO_RESULT]
+    assert (book.reference.part_start_ns, book.reference.part) == (at_ns("02:00"), (33_000,))
 
 
 # A sample that is too small
