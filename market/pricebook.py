@@ -162,38 +162,40 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
     records: list[PriceInForce] = []
     if book.whole_from_ns is None:
         book = replace(book, whole_from_ns=book.next_start_ns)
+    cleared = {start_ns for start_ns, _, _ in book.results}
     for start_ns, rule, rev in book.given:
-        if (price := _better(book, start_ns, rule, rules, interruptions)) is not None:
+        if (price := _better(book, start_ns, rule, rules, interruptions, cleared=start_ns in cleared)) is not None:
             book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
     if book.anew_ns is not None:
         for start_ns, rule, rev in book.settled:
             if rule is Regime.ART27_2 and (found := _day_ahead(book, start_ns, rules, of_day_ns=book.anew_ns)) is not None:
                 book = _give(book, records, now_ns, start_ns, _Price(rule, *found), rev + 1, rules)
         book = replace(book, anew_ns=None)
-    if book.reference.extended is not None:
+    if book.reference.looks_further:
         for start_ns, rev in book.unpriced:
             price = _mean_price(book, start_ns, rules, interruptions)
             if price.cny_per_mwh is not None:
                 book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
+        book = replace(book, reference=replace(book.reference, looks_further=False))
     while (start_ns := book.next_start_ns) + rules.due_offset_ns <= now_ns:
-        rule = _rule(book, start_ns, interruptions)
-        if rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
+        price = _price(book, start_ns, rules, interruptions)
+        if price.rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
             break
-        price = _price(book, start_ns, rule, rules, interruptions)
         book = _give(book, records, now_ns, start_ns, price, 0, rules)
         book = replace(book, next_start_ns=start_ns + rules.rt_interval_ns, reference=_noted(book, start_ns, price, rules, interruptions))
     return _forgotten(book, now_ns), tuple(records)
 
 
-def _better(book: PriceBook, start_ns: int, rule: Regime, rules: MarketRules, interruptions: Interruptions) -> _Price | None:
-    """Return the price that takes the place of one that is not final; None where it stands."""
+def _better(
+    book: PriceBook, start_ns: int, rule: Regime, rules: MarketRules, interruptions: Interruptions, *, cleared: bool
+) -> _Price | None:
+    """Return the price that takes the place of one that is not final; None where it stands. Asked of each of them at every fact."""
     if rule is Regime.GAP:
-        if not interruptions.rt and not interruptions.art28 and _result(book, start_ns) is None:
-            return None  # what most of them are, at every step
-        better = _rule(book, start_ns, interruptions)
-        return None if better is Regime.GAP else _price(book, start_ns, better, rules, interruptions)
-    if covers(interruptions.da, start_ns) or (found := _day_ahead(book, start_ns, rules)) is None:
+        return _price(book, start_ns, rules, interruptions) if cleared or covers(interruptions.rt, start_ns) else None
+    if day_ahead_at(book, start_ns) is None or covers(interruptions.da, start_ns):
         return None
+    found = _day_ahead(book, start_ns, rules)
+    assert found is not None, "there is a day-ahead price"
     return _Price(Regime.ART27_2, *found)
 
 
@@ -283,19 +285,16 @@ def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
     return next((entry for entry in book.results if entry[0] == start_ns), None)
 
 
-def _rule(book: PriceBook, start_ns: int, interruptions: Interruptions) -> Regime:
-    """Return the rule that prices an interval."""
-    da_out, kind = covers(interruptions.da, start_ns), interruptions.rt_kind(start_ns)
-    rt_ok = kind is None and _result(book, start_ns) is not None
-    # A day-ahead price that is only missing takes nothing from a real-time result; while that market is out, what it clears is a shadow.
-    da_ok = not da_out and (rt_ok or day_ahead_at(book, start_ns) is not None)
-    return regime(da_ok, rt_ok, kind, covers(interruptions.art28, start_ns))
-
-
-def _price(book: PriceBook, start_ns: int, rule: Regime, rules: MarketRules, interruptions: Interruptions) -> _Price:
+def _price(book: PriceBook, start_ns: int, rules: MarketRules, interruptions: Interruptions) -> _Price:
     """Price an interval by the rule that holds for it."""
-    result = _result(book, start_ns)
-    day_ahead = None if covers(interruptions.da, start_ns) else _day_ahead(book, start_ns, rules)
+    result, da_out = _result(book, start_ns), covers(interruptions.da, start_ns)
+    # While the day-ahead market is out, what it clears is a shadow.
+    day_ahead = None if da_out else _day_ahead(book, start_ns, rules)
+    kind = interruptions.rt_kind(start_ns)
+    rt_ok = kind is None and result is not None
+    # A day-ahead price that is only missing takes nothing from a real-time result.
+    da_ok = not da_out if rt_ok else day_ahead is not None
+    rule = regime(da_ok, rt_ok, kind, covers(interruptions.art28, start_ns))
     match rule:
         case Regime.MARKET | Regime.ART27_1:
             assert result is not None, "an interval in force has its result"

@@ -140,7 +140,7 @@ def _extend(book: PriceBook, command: CommandGiven, rules: MarketRules) -> tuple
     days = known.extended[1] if known.extended is not None and known.extended[0] == known.short else rules.reference.window_days
     if not text.isdecimal() or not days < int(text) <= most:
         return book, (refused(command, _MEAN, f"days={text} is no longer window; give a whole number above {days} and up to {most}"),)
-    known = replace(known, extended=(known.short, int(text)))
+    known = replace(known, extended=(known.short, int(text)), looks_further=True)
     said = profile(known, known.short, known.short, rules)
     # What is still short is told again, with what the longer window found.
     known = replace(known, told="", short=known.short if None in said.price_cny_per_mwh else "")

@@ -79,6 +79,7 @@ class ReferenceBook:
         part_start_ns: of that period.
         due_ns: when the next profile is to be published; None until it is known.
         extended: first day of the interruption whose window was extended, and to how many days.
+        looks_further: whether it was extended since intervals were last priced.
         short: first day of an interruption in which a period had too few values; told: the one of which people were told.
     """
 
@@ -91,6 +92,7 @@ class ReferenceBook:
     extended: tuple[str, int] | None = None
     short: str = ""
     told: str = ""
+    looks_further: bool = False
 
 
 @dataclass(frozen=True, slots=True)

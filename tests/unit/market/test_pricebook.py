@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from market.pricebook import DayAheadPrices, PriceBook, book_from, cleared_again, day_ahead_at, priced, with_day_ahead, with_result
+from market.pricebook import (
+    DayAheadPrices,
+    PriceBook,
+    book_from,
+    cleared_again,
+    day_ahead_at,
+    next_deadline_ns,
+    priced,
+    with_day_ahead,
+    with_result,
+)
 from market.prices import Regime
 from market.regimes import Interruptions
-from market.rules import GUANGDONG_2023
+from market.rules import GUANGDONG_2023, rules_from
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
 from tests.kit.table import DAY_NS, at_ns
 
@@ -268,3 +278,48 @@ def test_an_interval_of_article_27_1_that_is_cleared_again_keeps_its_rule() -> N
     book, _ = priced(book, at_ns("10:00"), RULES, of_both("00:00", da="00:00-"))
     _, (record,) = cleared_again(book, at_ns("10:05"), at_ns("10:00"), 355.0, 2, RULES)
     assert (record.regime, record.price_cny_per_mwh, record.rev, record.source) == (Regime.ART27_1, 355.0, 1, "clearing:2")
+
+
+@pytest.mark.parametrize(("at", "kept"), [("10:00", True), ("10:15", False)])
+def test_what_was_not_priced_is_forgotten_with_its_day(at: str, kept: bool) -> None:
+    both = of_both("10:00", rt="10:00-", da="00:00-")
+    book, _ = priced(book_from(at_ns("10:00"), RULES), at_ns("10:15"), RULES, both)
+    assert [start_ns for start_ns, _ in book.unpriced] == [at_ns("10:00"), at_ns("10:15")]
+    book, _ = priced(book, at_ns(at) + 24 * NS_PER_H - 1, RULES, both)
+    assert (at_ns("10:00") in {start_ns for start_ns, _ in book.unpriced}) is kept
+
+
+def test_a_price_of_27_3_says_of_which_day_and_sample_it_is() -> None:
+    _, (record,) = priced(book_from(at_ns("10:00"), RULES), at_ns("10:00"), RULES, Interruptions(rt=((DAY_NS - NS_PER_H, None),)))
+    assert record.source == "profile:2026-06-09 n=0", "of the day on which it went out, as nobody said when the interruption began"
+
+
+def test_a_range_that_is_over_does_not_move_the_first_day() -> None:
+    out = Interruptions(rt=((DAY_NS - NS_PER_H, DAY_NS), (at_ns("10:00"), None)), began_ns=at_ns("10:00"))
+    _, (record,) = priced(book_from(at_ns("10:00"), RULES), at_ns("10:00"), RULES, out)
+    assert record.source == "profile:2026-06-10 n=0"
+
+
+def test_without_a_day_ahead_price_what_was_given_stands() -> None:
+    book, _ = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
+    _, records = run(book, "12:15", out_from="12:00")
+    assert records == [("ART27_3", None, 0)]
+
+
+def test_a_day_ahead_trip_that_is_confirmed_late_leaves_what_was_given() -> None:
+    """Real-time is out and day-ahead has no result; that day is tripped afterwards, and then a shadow result comes."""
+    book, _ = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
+    book = with_day_ahead(book, DAY_NS, (420.0,), 1, RULES, at_ns("12:10"))
+    _, records = priced(book, at_ns("12:10"), RULES, of_both("12:00", rt="12:00-", da="00:00-"))
+    assert records == ()
+
+
+def test_a_record_is_due_after_the_offset_and_waits_for_the_grace_from_there() -> None:
+    rules = rules_from({"due_offset_s": 60})
+    book = book_from(at_ns("12:00"), rules)
+    due_ns = at_ns("12:01")
+    assert next_deadline_ns(book, due_ns - 1, rules) == due_ns
+    assert next_deadline_ns(book, due_ns, rules) == due_ns + rules.grace_ns
+    served = with_result(book, at_ns("12:00"), 388.0, 1)
+    assert [len(priced(served, at, rules, NONE)[1]) for at in (due_ns - 1, due_ns)] == [0, 1]
+    assert [len(priced(book, due_ns + rules.grace_ns + late, rules, NONE)[1]) for late in (-1, 0)] == [0, 1]

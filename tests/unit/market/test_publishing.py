@@ -134,6 +134,7 @@ def test_the_real_time_price_can_be_the_reference() -> None:
     book, _ = priced(book, DAY_NS + 2 * NS_PER_H + 31 * NS_PER_MIN, rules, Interruptions(da=((at_ns("02:30"), None),)))
     entries = [entry_at(book.reference, "2026-06-10", period) for period in (0, 1, 2, 3)]
     assert entries == [30_051, LeftOut.GAP, LeftOut.ART27_1, LeftOut.NO_RESULT]
+    assert (book.reference.part_start_ns, book.reference.part) == (at_ns("02:00"), (33_000,))
 
 
 # A sample that is too small
@@ -172,7 +173,7 @@ def test_a_window_that_is_extended_prices_what_had_no_price() -> None:
     assert [(r.interval_start_ns, r.price_cny_per_mwh, r.rev, r.source) for r in records] == [
         (at_ns("12:00"), 405.0, 1, "profile:2026-06-10 n=8")
     ]
-    assert book.unpriced == ()
+    assert (book.unpriced, book.reference.looks_further) == ((), False), "looked at once, and not at every fact"
     _, after = run(book, [at_ns("13:00")], BOTH_OUT)
     assert [record.price_cny_per_mwh for record in after if isinstance(record, PriceInForce)] == [405.0]
     assert "nothing" not in refusal(ordered(book, command("EXTEND_WINDOW", days="50", reason="again"), at_ns("13:10"), RULES, ())[1])
