@@ -49,10 +49,12 @@ def market_model(
         branches_out = _out(plain)
         load_buses = tuple(bus for bus, _ in table.named("load", "mw"))
         load_mw = plain.load_mw
+        drawing = [bus for bus, mw, fixed in zip(grid.bus_ids, plain.load_mw, plain.shunt_mw, strict=True) if mw or fixed]
     else:
         case = load(None if network.rts_gmlc == "shipped" else Path(str(network.rts_gmlc)))
         grid, units, load_buses = case.network, case.units, case.load_buses
         load_mw = case.bus_load_mw(case.real_time, 0)
+        drawing = list(load_buses)
     bias = _bias(case, control, table.areas)
     params = setup.params(ClearingParams.from_rules(rules))
     _check_storages(setup, table)
@@ -86,6 +88,7 @@ def market_model(
             units_off=units_off,
             branches_out=branches_out,
             look_ahead=setup.look_ahead,
+            unmeasured_buses=_unmeasured(drawing, setup, table),
         ),
         engine=make_engine(),
         make_engine=make_engine,
@@ -108,6 +111,12 @@ def _check_storages(setup: ClearingSetup, table: PointTable) -> None:
     if missing := [storage.id for storage in setup.resources.storages if storage.id not in metered]:
         remedy = "add the point to the list, or take the storage out of the clearing file"
         raise ConfigError([Problem(f"storages.{name}", f"there is no point storage/{name}/mwh; {remedy}") for name in missing])
+
+
+def _unmeasured(drawing: list[str], setup: ClearingSetup, table: PointTable) -> tuple[str, ...]:
+    """Return the buses that draw something, or hold a storage, without a point that says how much; sorted."""
+    metered = {bus for bus, _ in table.named("load", "mw")}
+    return tuple(sorted({bus for bus in drawing if bus not in metered} | {storage.bus for storage in setup.resources.storages}))
 
 
 def _bias(case: RtsCase | None, control: ControlModel, areas: tuple[str, ...]) -> dict[str, float]:

@@ -345,7 +345,7 @@ def test_recovery_waits_for_the_lines_of_the_condition() -> None:
     story = Story().take(day_ahead(), ok("09:00", done="09:00:05"), *lines_lost("09:02")).until("09:03")
     story.take(*(ok(f"09:{m}") for m in (10, 15, 20, 25)), command("09:26", "CONFIRM_RECOVER", "c1"))
     assert story.kinds("Refused") == ["Refused"]
-    story.take(command("09:27", "CONFIRM_RECOVER", "c2", override="yes", reason="the lines stay out, supply is secured"))
+    story.take(command("09:27", "CONFIRM_RECOVER", "c2", override="yes", second="wang", reason="the lines stay out, supply is secured"))
     assert story.rt == "RESUMING"
 
 
