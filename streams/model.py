@@ -91,7 +91,7 @@ def market_model(
         make_engine=make_engine,
         make_eased=None if make_engine.keywords.get("outages") is None else partial(make_engine, outages=None),
         case=case,
-        topology=_topology(grid, load_mw, units, branches_out, table),
+        topology=_topology(network, grid, load_mw, units, branches_out, table),
         rating_mw=rating_mw,
         area_of_bus=dict(zip(grid.bus_ids, grid.bus_area, strict=True)),
         params=params,
@@ -112,10 +112,29 @@ def _control(control: ControlModel, bias: dict[str, float]) -> ControlParams:
     )
 
 
-def _topology(grid: Network, load_mw: FloatArray, units: tuple[Unit, ...], branches_out: tuple[str, ...], table: PointTable) -> Topology:
+def _topology(
+    model: NetworkModel, grid: Network, load_mw: FloatArray, units: tuple[Unit, ...], branches_out: tuple[str, ...], table: PointTable
+) -> Topology:
     """Return the detectors' view; the ties whose power is measured are its infeeds."""
-    ties = {infeed_of(bus): bus for bus, _ in table.named("tie", "mw")}
-    return from_network(grid, load_mw=load_mw, sources={unit.bus for unit in units}, out_of_service=branches_out, infeeds=ties)
+    known, station_of, problems = set(grid.bus_ids), dict[str, str](), list[Problem]()
+    for station, buses in model.stations.items():
+        for bus in buses:
+            if bus not in known:
+                problems.append(Problem(f"network.stations.{station}", f"{bus!r} is no bus of the network model; correct its name"))
+            elif bus in station_of:
+                problems.append(Problem(f"network.stations.{station}", f"bus {bus} stands in {station_of[bus]} too; name it once"))
+            else:
+                station_of[bus] = station
+    if problems:
+        raise ConfigError(problems)
+    return from_network(
+        grid,
+        load_mw=load_mw,
+        sources={unit.bus for unit in units},
+        out_of_service=branches_out,
+        substations=station_of,
+        infeeds={infeed_of(bus): bus for bus, _ in table.named("tie", "mw")},
+    )
 
 
 def _check_storages(setup: ClearingSetup, table: PointTable) -> None:

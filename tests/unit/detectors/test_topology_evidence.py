@@ -70,9 +70,19 @@ def test_load_is_lost_within_ten_minutes() -> None:
     assert conditions(run("14:00 load A 30000\n14:10:00.001 load A 20000\n14:11 tick", grid=LINES)) == []
 
 
+def test_a_grid_without_load_loses_none() -> None:
+    assert level(run("13:59 load A 0\n14:00 load A 0\n14:01 tick", grid=LINES)) == "none"
+
+
 def test_load_that_moves_from_one_area_to_another_is_not_lost() -> None:
-    table = "13:59 load A 20000\n13:59 load B 10000\n14:00 load A 10000\n14:00 load B 20000\n14:01 tick"
-    assert level(run(table, grid=LINES)) == "none"
+    table = "13:59 load A 20000\n13:59 load B 10000\n"
+    assert level(run(table + "14:00 load A 10000\n14:00 load B 20000\n14:01 tick", grid=LINES)) == "none"
+    assert level(run(table + "14:00 load B 20000\n14:00 load A 10000\n14:01 tick", grid=LINES)) == "none", "40 000 MW never were"
+
+
+def test_a_loss_of_load_that_has_stood_for_ten_seconds_at_a_tick_is_certain() -> None:
+    table = "13:59 load A 30000\n14:00 load A 20000\n14:00:10 tick\n14:00:10 load A 30000\n14:01 tick"
+    assert conditions(run(table, grid=LINES)) == [at_ns("14:00:10")]
 
 
 def test_a_loss_of_load_is_told_once_and_again_after_it_was_over() -> None:
@@ -312,6 +322,23 @@ def test_two_islands_count_together_from_the_second_on() -> None:
     assert hard.details["elements"] == "island of I1"
 
 
+def test_of_two_equal_parts_the_first_is_the_grid() -> None:
+    grid = Topology.of({"T": Element(kv=110.0, from_bus="A", to_bus="B")})
+    (found,) = of(run("13:59 load A 100\n13:59 load B 100\n" + lost("14:00", "T") + "14:05 tick", grid=grid))
+    assert found.evidence[:2] == (
+        "1 energised island with 50.0 % of the load cut off (limit 5 % for 60 s)",
+        "island of B: 1 bus, 50.0 % of the load, since 14:00, behind T",
+    )
+
+
+@pytest.mark.parametrize(("n", "ends"), [(6, "T6"), (7, "T6 …")])
+def test_evidence_of_an_island_names_six_of_its_elements(n: int, ends: str) -> None:
+    grid = Topology.of({f"T{k}": Element(kv=110.0, from_bus="A", to_bus="B") for k in range(1, n + 1)})
+    table = "13:59 load A 100\n13:59 load B 10\n" + lost("14:00", *grid.elements) + "14:05 tick"
+    (found,) = of(run(table, grid=grid))
+    assert found.evidence[1].endswith(f"T4, T5, {ends}")
+
+
 def test_an_island_is_told_once_and_over_when_it_is_joined_again() -> None:
     table = ISLANDED + "14:03 tick\n14:10 tick\n"
     assert conditions(run(table, grid=grid_of(500.0))) == [at_ns("14:02")]
@@ -457,6 +484,8 @@ INFEED_LOST = "13:59 load A 30000\n13:59 infeed DC1 2000\n14:00 infeed DC1 0\n"
         ("a permit that came in the grace", INFEED_LOST + "14:00:20 permit DC1 13:00 18:00\n", None),
         ("it faded within ten minutes", INFEED_LOST.replace("13:59 infeed", "13:50 infeed"), "14:00:10"),
         ("it faded more slowly", INFEED_LOST.replace("13:59 infeed DC1 2000", "13:49 infeed DC1 2000\n13:50 infeed DC1 900"), "soft"),
+        ("it is corrected in the same instant", INFEED_LOST.replace("14:00 i", "14:00 infeed DC1 1900\n14:00 i"), "14:00:10"),
+        ("it has stood for ten seconds at a tick", INFEED_LOST + "14:00:10 tick\n14:00:10 infeed DC1 2000\n", "14:00:10"),
         ("an older value came late", INFEED_LOST + "14:00:05 infeed DC1 2000 @13:59:30\n", "14:00:10"),
         ("it went down in steps", INFEED_LOST.replace("14:00 infeed DC1 0", "13:59:30 infeed DC1 90\n14:00 infeed DC1 0"), "14:00:10"),
     ],
@@ -492,6 +521,7 @@ def test_evidence_of_a_lost_infeed_has_its_figures_and_is_over_when_it_is_back()
         ("after a failure", "13:59 limit W 1000\n14:01 limit W 800\n14:02 failed\n14:03 limit W 600\n", ["14:03"]),
         ("after a study", "13:59 limit W 1000\n14:01 limit W 800\n14:02 studied\n14:03 limit W 600\n", ["14:03"]),
         ("after a day-ahead run", "13:59 limit W 1000\n14:01 limit W 800\n14:02 dayahead\n14:03 limit W 600\n", ["14:03"]),
+        ("from nothing", "13:59 limit W 0\n14:01 limit W 0\n", []),
         ("of another one", "13:59 limit W 1000\n14:01 limit E 600\n", []),
     ],
     ids=lambda value: value if " " in str(value) and "\n" not in str(value) else "",
