@@ -57,12 +57,14 @@ class Meters:
         sums: (m, nl) which branch flows each shows the sum of: 1 at the ``from`` end of a branch, −1 at its ``to`` end, and what
             leaves the bus over all its branches for an injection.
         sigma_mw: (m,) standard errors, MW.
+        ends: how many of them, the first ones, stand at ends of branches.
     """
 
     network: Network
     name: tuple[str, ...]
     sums: csr_array[np.float64]
     sigma_mw: FloatArray
+    ends: int = 0
 
     def __post_init__(self) -> None:
         if bad := [name for name, sigma in zip(self.name, self.sigma_mw.tolist(), strict=True) if not (np.isfinite(sigma) and sigma > 0)]:
@@ -97,6 +99,7 @@ class Meters:
             name=(*from_end[0], *to_end[0], *injection[0]),
             sums=csr_array(vstack([*ends, leaving[injection[1]]])),
             sigma_mw=np.concatenate([flow_sigma_mw[from_end[1]], flow_sigma_mw[to_end[1]], injection[2]]),
+            ends=len(from_end[1]) + len(to_end[1]),
         )
 
 
@@ -169,6 +172,16 @@ class LeastSquares:
         fitted: FloatArray = np.asarray((self.h @ inverse).multiply(self.h).sum(axis=1), dtype=np.float64)
         omega = self.sigma_mw**2 - fitted
         return np.where(omega > _CHECKED_LEAST * self.sigma_mw**2, omega, 0.0)
+
+    @cached_property
+    def sums_by_branch(self) -> csc_array[np.float64]:
+        """(k, nl) :attr:`sums`, by column: who sees the flow of a branch."""
+        return csc_array(self.sums)
+
+    def at_ends(self, branch: int) -> list[int]:
+        """Return the places among the k of the meters at the ends of a branch."""
+        seen = self.sums_by_branch.indices[self.sums_by_branch.indptr[branch] : self.sums_by_branch.indptr[branch + 1]]
+        return sorted(seen[self.at[seen] < self.meters.ends].tolist())
 
     @property
     def critical(self) -> BoolArray:
