@@ -76,13 +76,7 @@ def market_model(
             units={unit.id: unit for unit in units},
             table=table,
             rules=rules,
-            control=ControlParams(
-                nominal_hz=control.nominal_hz,
-                bias_mw_per_0p1hz=bias,
-                epsilon1_hz=control.epsilon1_hz,
-                epsilon10_hz=control.epsilon10_hz,
-                frequency_band_hz=control.frequency_band_hz,
-            ),
+            control=_control_params(control, bias),
             day_ahead=day_ahead,
             units_off=units_off,
             branches_out=branches_out,
@@ -106,6 +100,16 @@ def _check_storages(setup: ClearingSetup, table: PointTable) -> None:
     if missing := [storage.id for storage in setup.resources.storages if storage.id not in metered]:
         remedy = "add the point to the list, or take the storage out of the clearing file"
         raise ConfigError([Problem(f"storages.{name}", f"there is no point storage/{name}/mwh; {remedy}") for name in missing])
+
+
+def _control_params(control: ControlModel, bias: dict[str, float]) -> ControlParams:
+    return ControlParams(
+        nominal_hz=control.nominal_hz,
+        bias_mw_per_0p1hz=bias,
+        epsilon1_hz=control.epsilon1_hz,
+        epsilon10_hz=control.epsilon10_hz,
+        frequency_band_hz=control.frequency_band_hz,
+    )
 
 
 def _unmeasured(drawing: list[str], setup: ClearingSetup, table: PointTable) -> tuple[str, ...]:
