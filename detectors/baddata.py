@@ -29,6 +29,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array, diags_array
 from scipy.special import chdtri, ndtri
 
 from detectors.leastsquares import LeastSquares
@@ -202,15 +203,17 @@ class _Search:
 
     def gains(self, branches: NDArray[np.int64]) -> FloatArray:
         """Return (b,) by how much J falls when the flow of each branch is released; 0 where nothing would check it."""
-        columns = np.asarray(self.ls.sums_by_branch[:, branches].toarray(), dtype=np.float64)
-        _, y = self.ls.response(columns)
-        beside = _across(self.columns, y)
-        whole = np.einsum("kb,kb->b", columns, y)
+        columns = self.ls.sums_by_branch[:, branches]
+        pull, moved = self.ls.onto(columns)
+        weighed = csc_array(diags_array(self.ls.weight) @ columns)
+        # Cᵀ·W·c less what the state follows; the same for the pattern alone.
+        beside = np.asarray(weighed.T @ self.columns).T - np.einsum("nc,nb->cb", self.moved, pull)
+        whole = np.asarray(columns.multiply(weighed).sum(axis=0)) - np.einsum("nb,nb->b", pull, moved)
         left = whole - np.einsum("cb,cb->b", beside, self.inner @ beside)
-        pull = _pulled(columns, self.ls.weight * self.residual)
+        gained = np.asarray(weighed.T @ self.residual)
         checked = left > _CHECKED_LEAST * whole
         out = np.zeros(len(branches))
-        out[checked] = pull[checked] ** 2 / left[checked]
+        out[checked] = gained[checked] ** 2 / left[checked]
         return out
 
 

@@ -156,6 +156,11 @@ class LeastSquares:
         state = self._lu.solve(np.asarray(self._wh_t @ errors))
         return state, self.weight[:, None] * errors - self._wh @ state
 
+    def onto(self, errors: csc_array[np.float64]) -> tuple[FloatArray, FloatArray]:
+        """Return what errors (k, c) of the measurements pull at the state, Hᵀ·W·errors, and by how much they move it: (n, c) each."""
+        pull = np.asarray((self._wh_t @ errors).toarray(), dtype=np.float64)
+        return pull, self._lu.solve(pull)
+
     def variance(self, rows: FloatArray) -> FloatArray:
         """Return (c,) the variance of quantities that are rows (c, n) of the state."""
         out: FloatArray = np.einsum("cn,nc->c", rows, self._lu.solve(np.ascontiguousarray(rows.T)))

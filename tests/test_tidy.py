@@ -31,7 +31,7 @@ PURE = (
         f"streams/{name}.py"
         for name in (
             *("alerts", "breaker", "clearing", "drill", "edges", "findings", "grid", "image", "intake", "kpis"),
-            *("lastvalues", "past", "sourceclock", "topics", "wire"),
+            *("lastvalues", "past", "sourceclock", "stateestimate", "topics", "wire"),
         )
     ),
 )
