@@ -1,0 +1,215 @@
+"""The words of an explanation, in Chinese and English: names of phases, rules, duties, people and findings, instants and durations.
+
+Names are those of the board and of the notices. What a person wrote, and the evidence as it was recorded, stays in the language it was
+written in; the common sentences of evidence are told in Chinese too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from market.units import instant_text
+
+__all__ = ["Language", "at", "clock", "count", "day", "duration", "evidence", "item", "name", "signed"]
+
+
+class Language(StrEnum):
+    """The language a document is written in."""
+
+    ZH = "zh"
+    EN = "en"
+
+
+_NAMES: Final[Mapping[str, tuple[str, str]]] = {
+    "RT": ("实时市场", "real-time market"),
+    "DA": ("日前市场", "day-ahead market"),
+    # phases
+    "NORMAL": ("正常", "normal"),
+    "DEGRADED": ("出清异常", "clearing failing"),
+    "PROPOSED": ("建议熔断", "trip proposed"),
+    "TRIPPED": ("市场熔断", "tripped"),
+    "OVERDUE": ("熔断超时", "overdue"),
+    "SUSPENDED": ("市场中止", "suspended"),
+    "SUSPENDED_LONG": ("长期中止", "suspended, more than seven days"),
+    "RESUMING": ("恢复中", "resuming"),
+    # what a transition rests on
+    "OUTAGE": ("到期无有效出清结果", "no valid result when due"),
+    "RT_120": ("实时市场连续未能出清", "real-time clearing out without a break"),
+    "DA_EXPECTED": ("日前市场预计不能按时出清", "day-ahead clearing expected to be late"),
+    "DA_MISSED": ("日前市场未按时出清", "no day-ahead result in time"),
+    "TOPOLOGY_HARD": ("电网拓扑重大变化", "major change of the grid's topology"),
+    "TOPOLOGY_SOFT": ("电网拓扑变化", "change of the grid's topology"),
+    "SWITCHOVER": ("主备调切换", "control moved to the backup centre"),
+    "OTHER": ("其他原因", "another cause"),
+    "RESULT_OK": ("已有有效出清结果", "a valid result"),
+    "EVIDENCE_WITHDRAWN": ("熔断依据已消失", "the evidence is gone"),
+    "REJECTED": ("调度机构否决", "rejected by the dispatch institution"),
+    "RECOVERED": ("调度机构决定恢复", "recovery decided by the dispatch institution"),
+    "EFFECTIVE": ("恢复生效", "recovery took effect"),
+    "OVER_72_H": ("熔断超过72小时", "more than 72 h in the breaker"),
+    # regimes
+    "MARKET": ("市场出清价", "market clearing"),
+    "GAP": ("沿用最近有效价（缺口规则，待确认）", "last valid price (gap rule, provisional)"),
+    "ART27_1": ("第二十七条第（一）项：实时价格", "Art. 27(1): real-time price"),
+    "ART27_2": ("第二十七条第（二）项：日前同时段价格", "Art. 27(2): day-ahead price of the same period"),
+    "ART27_3": ("第二十七条第（三）项：近30日同时段均价", "Art. 27(3): thirty-day mean of the period"),
+    "ART28": ("第二十八条：无现货市场方案", "Art. 28: as without a spot market"),
+    # classes and causes
+    "CANNOT_START": ("无法开市", "cannot start"),
+    "CANNOT_CONTINUE": ("无法继续交易", "cannot continue"),
+    "RESULT": ("结果异常", "abnormal result"),
+    "NOT_ENDED": ("未按时闭市", "did not end"),
+    "FORCE_MAJEURE": ("不可抗力", "force majeure"),
+    "SITE_ACCIDENT": ("运营机构场所发生事故", "accident at the operators' site"),
+    "TECHNICAL": ("技术原因", "technical cause"),
+    "HUMAN_ERROR": ("重大人为失误", "major human error"),
+    "DETERMINED": ("主管部门认定的其他情形", "determined by the authority"),
+    # duties and their outcomes
+    "announce": ("发布熔断公告", "announce the trip"),
+    "announce_anomaly": ("发布异常公告", "announce the anomaly"),
+    "explain": ("报送情况说明", "explain in writing"),
+    "limit": ("恢复或上报", "recover or report"),
+    "report": ("上报政府主管部门和监管机构", "report to both bodies"),
+    "assess": ("评估影响和趋势", "assess impact and trend"),
+    "measures": ("采取应急措施", "take emergency measures"),
+    "decide": ("决定是否中止市场", "decide on a suspension"),
+    "notice": ("发布中止公告", "publish the suspension"),
+    "apply": ("申请恢复", "apply to resume"),
+    "inform": ("告知政府主管部门和监管机构", "inform both bodies"),
+    "approval": ("批复", "approve"),
+    "written": ("补报书面申请", "file the written request"),
+    "confirm_analogy": ("确认类推适用第二十七条第（三）项", "confirm the analogy to Art. 27(3)"),
+    "confirm_regime28": ("确认适用第二十八条", "confirm Art. 28"),
+    "met": ("按时完成", "met"),
+    "late": ("逾期完成", "late"),
+    "lifted": ("已解除", "lifted"),
+    "done": ("已完成", "done"),
+    "open": ("未完成", "open"),
+    "overdue": ("已逾期", "overdue"),
+    # who
+    "DISPATCH": ("调度机构", "dispatch institution"),
+    "TRADING": ("交易机构", "trading institution"),
+    "MO": ("市场运营机构", "market operators"),
+    "GOV": ("政府主管部门", "government department"),
+    "REG": ("监管机构", "regulator"),
+    "PARTICIPANTS": ("市场主体", "participants"),
+    "APPROVED": ("同意", "approved"),
+    "REFUSED": ("不同意", "refused"),
+    "oral": ("口头", "oral"),
+    "MISSED": ("未收到结果", "no result arrived"),
+    "FAILED": ("出清失败", "clearing failed"),
+    "INVALID": ("结果无效", "result not valid"),
+}
+"""Code of the record → (Chinese, English)."""
+
+
+def name(code: str, language: Language) -> str:
+    """Return what people call something of the record; its code where it has no other name."""
+    zh, en = _NAMES.get(code, (code, code))
+    return zh if language is Language.ZH else en
+
+
+def item(article: str, language: Language) -> str:
+    """Write a citation as the language does.
+
+    >>> item("Art. 23(1)", Language.ZH)
+    '第二十三条第（一）项'
+    """
+    found = re.fullmatch(r"Art\. (\d+)(?:\((\d+)\))?", article)
+    if language is Language.EN:
+        return article
+    if found is None:
+        return article.replace("policy", "办法未定（规则集）", 1)
+    return f"第{count(int(found[1]))}条" + (f"第（{count(int(found[2]))}）项" if found[2] else "")
+
+
+def count(number: int) -> str:
+    """Write a number below 100 in Chinese, as articles are counted.
+
+    >>> count(9), count(10), count(23), count(30)
+    ('九', '十', '二十三', '三十')
+    """
+    assert 0 < number < 100, "the measure has no more articles than that"
+    digits = "零一二三四五六七八九"
+    tens, ones = divmod(number, 10)
+    return ("" if tens == 0 else "十" if tens == 1 else f"{digits[tens]}十") + (digits[ones] if ones else "")
+
+
+def at(ns: int, zone: str, language: Language) -> str:
+    """Write an instant as people read it: to the second, and further where it has a fraction; the document says its offset once.
+
+    >>> at(0, "UTC", Language.ZH), at(1_000_000, "UTC", Language.EN)
+    ('1970年1月1日 00:00:00', '1970-01-01 00:00:00.001')
+    """
+    written = instant_text(ns, zone)
+    if language is Language.EN:
+        return f"{written[:10]} {written[11:-6]}"
+    year, month, date = (int(part) for part in written[:10].split("-"))
+    return f"{year}年{month}月{date}日 {written[11:-6]}"
+
+
+def day(ns: int, zone: str, language: Language) -> str:
+    """Write the civil day of an instant."""
+    return at(ns, zone, language).split()[0]
+
+
+def clock(ns: int, zone: str) -> str:
+    """Write the time of day of an instant, with seconds only where there are some."""
+    written = instant_text(ns, zone)[11:-6]
+    return written[:-3] if written.endswith(":00") and len(written) == 8 else written
+
+
+_UNITS: Final = {Language.ZH: ("天", "小时", "分", "秒"), Language.EN: ("d", "h", "min", "s")}
+
+
+def duration(seconds: float, language: Language) -> str:
+    """Write a duration, never negative, in its two largest units.
+
+    >>> duration(0, Language.EN), duration(93_784, Language.EN), duration(210, Language.ZH), duration(0.25, Language.EN)
+    ('0 s', '1 d 2 h', '3 分 30 秒', '0.25 s')
+    """
+    whole = int(seconds)
+    if whole < 60 and whole != seconds:
+        return f"{seconds:.3g} {_UNITS[language][3]}"
+    parts = (whole // 86_400, whole // 3_600 % 24, whole // 60 % 60, whole % 60)
+    largest = next((place for place, value in enumerate(parts) if value), 3)
+    shown = [(value, unit) for value, unit in zip(parts, _UNITS[language], strict=True)][largest : largest + 2]
+    return " ".join(f"{value} {unit}" for place, (value, unit) in enumerate(shown) if value or not place)
+
+
+def signed(seconds: float, language: Language) -> str:
+    """Write a margin: what was left, or by how much it was late."""
+    if seconds < 0:
+        return f"−{duration(-seconds, language)}"
+    return duration(seconds, language)
+
+
+_EVIDENCE: Final = tuple(
+    (re.compile(pattern), chinese)
+    for pattern, chinese in (
+        (r"first interval without a valid result due (\S+)", r"首个无有效结果的时段，应出清时刻 \1"),
+        (r"no valid result completed before (\S+) \((\d+) min\)", r"截至 \1（\2 分钟）无有效出清结果"),
+        (
+            r"(\d+) intervals unserved: (\d+) MISSED, (\d+) FAILED, (\d+) INVALID",
+            r"\1 个时段无有效结果：未收到结果 \2 个，出清失败 \3 个，结果无效 \4 个",
+        ),
+        (r"last valid result completed: none since the watch began", "最近有效结果：监视开始以来无"),
+        (r"last valid result completed: (\S+)", r"最近有效结果完成于 \1"),
+        (r"no answer for (\d+) min", r"\1 分钟内无人答复"),
+        (r"control moved to (\S+) at (\S+), unplanned, and stood for (\d+) s", r"调度权于 \2 转至 \1（非计划），持续 \3 秒"),
+        (r"no result and no message", "既无结果也无消息"),
+    )
+)
+
+
+def evidence(text: str, language: Language) -> str:
+    """Tell a sentence of evidence; one without a translation stays as it was recorded."""
+    if language is Language.ZH:
+        for pattern, chinese in _EVIDENCE:
+            found = pattern.fullmatch(text)
+            if found:
+                return found.expand(chinese)
+    return text
