@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, Final
 
 from market.commands import ORDERS, Owner
@@ -295,13 +296,13 @@ def _over_ns(records: Sequence[Decision], opening: Decision) -> int | None:
 
 
 def _phases(moves: Sequence[Decision]) -> Iterator[PhaseSpan]:
-    for d, after in zip(moves, [*moves[1:], None], strict=True):
+    for d, after in zip_longest(moves, moves[1:]):
         if d.body["after"] != "NORMAL":
             yield PhaseSpan(phase=d.body["after"], from_ns=d.ts_event_ns, to_ns=after.ts_event_ns if after else None)
 
 
 def _price_from_ns(moves: Sequence[Decision], opening: Decision) -> int:
-    starts = [d.body["outage_start_ns"] for d in moves[:1] if d.body["outage_start_ns"] is not None]
+    starts: list[int] = [d.body["outage_start_ns"] for d in moves[:1] if d.body["outage_start_ns"] is not None]
     return min([opening.ts_event_ns, *starts])
 
 
@@ -324,7 +325,7 @@ def _points(prices: Iterable[PriceInForce], segment: str | None, from_ns: int, t
 def _regimes(points: Sequence[PriceInForce], rules: MarketRules) -> Iterator[RegimeSpan]:
     run: list[PriceInForce] = []
     step = rules.rt_interval_ns
-    for point, after in zip(points, [*points[1:], None], strict=True):
+    for point, after in zip_longest(points, points[1:]):
         run.append(point)
         if after is not None and after.regime == point.regime and after.interval_start_ns == point.interval_start_ns + step:
             continue

@@ -31,9 +31,11 @@ COLOURS: Final = {
     "ART27_3": "#7a0f14",
     "ART28": "#3f2669",
 }
+_PALE: Final = ("DEGRADED", "PROPOSED")
+"""Phases whose colour bears dark writing."""
 _WIDTH: Final = 960.0
-_LEFT: Final = 56.0
-_RIGHT: Final = 14.0
+_LEFT: Final = 48.0
+_RIGHT: Final = 26.0
 _STEPS_NS: Final = (
     *(minutes * NS_PER_MIN for minutes in (5, 15, 30)),
     *(hours * NS_PER_H for hours in (1, 2, 3, 6, 12)),
@@ -45,12 +47,12 @@ _TICKS_MAX: Final = 12
 class _Axis:
     """Instants on the picture's width."""
 
-    def __init__(self, from_ns: int, to_ns: int, zone: str) -> None:
-        self.from_ns, self.to_ns, self._zone = from_ns, max(to_ns, from_ns + NS_PER_MIN), zone
+    def __init__(self, from_ns: int, to_ns: int, zone: str, left: float = _LEFT) -> None:
+        self.from_ns, self.to_ns, self._zone, self._left = from_ns, max(to_ns, from_ns + NS_PER_MIN), zone, left
 
     def x(self, ns: int) -> float:
         share = (min(max(ns, self.from_ns), self.to_ns) - self.from_ns) / (self.to_ns - self.from_ns)
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+        return self._left + share * (_WIDTH - self._left - _RIGHT)
 
     def ticks(self) -> Iterator[tuple[float, str]]:
         span = self.to_ns - self.from_ns
@@ -70,10 +72,7 @@ def _offset_ns(ns: int, zone: str) -> int:
 
 
 def _svg(height: float, label: str, parts: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(label, quote=True)}" xmlns="http://www.w3.org/2000/svg">'
-        f"{''.join(parts)}</svg>"
-    )
+    return f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(label, quote=True)}">{"".join(parts)}</svg>'
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "middle") -> str:
@@ -93,7 +92,7 @@ def phases_svg(told: Explanation, language: Language, caption: str) -> str:
     if not told.phases:
         return ""
     end_ns = told.over_ns or told.as_of_ns
-    axis = _Axis(told.phases[0].from_ns, end_ns, told.rules.zone)
+    axis = _Axis(told.phases[0].from_ns, end_ns, told.rules.zone, left=2.0)
     parts = _ticks(axis, 26, 72)
     for span in told.phases:
         x, until = axis.x(span.from_ns), axis.x(span.to_ns if span.to_ns is not None else end_ns)
@@ -102,10 +101,10 @@ def phases_svg(told: Explanation, language: Language, caption: str) -> str:
         parts.append(f'<rect x="{x:.1f}" y="30" width="{width:.1f}" height="34" fill="{COLOURS.get(span.phase, "#777")}"/>')
         needs = len(said) * (13 if language is Language.ZH else 7) + 10
         if width > needs:
-            parts.append(_text(x + width / 2, 52, said, "on"))
+            parts.append(_text(x + width / 2, 52, said, "on pale" if span.phase in _PALE else "on"))
         else:
             parts.append(f'<line x1="{x + width / 2:.1f}" x2="{x + width / 2:.1f}" y1="20" y2="30" class="lead"/>')
-            parts.append(_text(x + width / 2, 15, said, "tick", "start" if x < _LEFT + 40 else "middle"))
+            parts.append(_text(x + width / 2, 15, said, "tick", "start" if x < 40 else "middle"))
     return _svg(94, caption, parts)
 
 
@@ -117,7 +116,7 @@ def prices_svg(told: Explanation, language: Language, caption: str) -> str:
     step_ns = told.rules.rt_interval_ns
     axis = _Axis(told.points[0].interval_start_ns, told.points[-1].interval_start_ns + step_ns, told.rules.zone)
     top, bottom = 34.0, 196.0
-    levels = _levels(min(known), max(known))
+    levels = _levels(min(known), max(known) + 0.05 * (max(known) - min(known)))
 
     def y(price: float) -> float:
         return bottom - (price - levels[0]) / (levels[-1] - levels[0]) * (bottom - top)
@@ -144,7 +143,7 @@ def prices_svg(told: Explanation, language: Language, caption: str) -> str:
         said = name(regime, language)
         parts.append(f'<rect x="{x:.1f}" y="9" width="14" height="10" fill="{COLOURS.get(regime, "#777")}"/>')
         parts.append(_text(x + 20, 18, said, "tick", "start"))
-        x += 40 + len(said) * (12.5 if language is Language.ZH else 6.4)
+        x += 40 + len(said) * (12.5 if language is Language.ZH else 6.0)
     return _svg(218, caption, parts)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from market.explanation import DutyRecord, Explanation, RegimeSpan
-from market.explanationtimeline import Event, events
-from market.explanationwords import Language, at, duration, evidence, item, name, signed
+from market.explanationtimeline import events
+from market.explanationwords import Language, at, cause, day, duration, evidence, item, moment, name, signed
 from market.prices import PriceInForce
 from market.units import instant_text
 
@@ -65,14 +65,16 @@ class Table:
 
     Attributes:
         head: of the columns; empty for names and what they are.
-        numeric: columns of numbers, which align to the right.
+        numeric: columns of numbers, which align to the right; whole: columns that are not broken into lines.
         small: a long list for reference.
+        rows: of as many cells as the head, or of one cell that stands over the rows below it.
         tones: of each row, a word for its weight: ``trip``, ``back``, ``late`` or empty.
     """
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[int, ...] = ()
+    whole: tuple[int, ...] = (0,)
     small: bool = False
     tones: tuple[str, ...] = ()
 
@@ -212,17 +214,16 @@ class _Writer:
         told = self._told
         if told.effective_from_ns is None:
             return "截至本说明，市场尚未恢复。"
-        by = told.resumptions[-1].body["by"]
-        return (
-            f"{self._at(told.resumptions[-1].ts_event_ns)} {by} 决定恢复，自 {self._at(told.effective_from_ns)} 起的时段恢复市场出清价格。"
-        )
+        by, decided = told.resumptions[-1].body["by"], self._at(told.resumptions[-1].ts_event_ns)
+        return f"{decided} 调度机构 {by} 决定恢复，自 {self._at(told.effective_from_ns)} 起的时段恢复市场出清价格。"
 
     def _recovered_en(self) -> str:
         told = self._told
         if told.effective_from_ns is None:
             return "The market has not recovered by the time of this report."
         by, decided = told.resumptions[-1].body["by"], self._at(told.resumptions[-1].ts_event_ns)
-        return f"{by} decided the recovery at {decided}; market prices return from the interval at {self._at(told.effective_from_ns)}."
+        effective = self._at(told.effective_from_ns)
+        return f"Dispatch ({by}) decided the recovery at {decided}; market prices return from the interval at {effective}."
 
     def _missing(self) -> Iterator[Block]:
         missing = []
@@ -259,29 +260,29 @@ class _Writer:
         yield Table((), tuple(rows))
 
     def _causes(self) -> Iterator[Block]:
-        yield Text(self._say("原因：", "Cause: ") + (self._cause(self._told.cause) or self._say("尚未认定", "nobody has said yet")))
+        yield Text(
+            self._say("原因：", "Cause: ") + (cause(self._told.cause, self._language) or self._say("尚未认定", "nobody has said yet"))
+        )
         for d in self._told.records:
             if d.kind == "Transition" and d.body["evidence"] and d.body["after"] in ("PROPOSED", "TRIPPED"):
                 title = f"{self._name(d.body['basis'])} · {item(d.body['article'], self._language)} · {self._at(d.ts_event_ns)} · #{d.seq}"
                 rows = tuple((str(number), evidence(line, self._language)) for number, line in enumerate(d.body["evidence"], start=1))
                 yield Table((self._say("序", "No."), title), rows)
 
-    def _cause(self, text: str) -> str:
-        """Say a cause entered as ``TECHNICAL (Art. 5(3)), reference, presumed``."""
-        code, _, rest = text.partition(" (")
-        article, _, more = rest.partition("))")
-        if not rest:
-            return text
-        words = f"{self._name(code)}{self._say('（', ' (')}{item(article + ')', self._language)}{self._say('）', ')')}"
-        presumed = more.endswith(", presumed")
-        more = more.removesuffix(", presumed").lstrip(", ")
-        return words + (f", {more}" if more else "") + (self._say("，系统推定", ", presumed by the service") if presumed else "")
-
     def _timeline(self) -> Iterator[Block]:
-        told: list[Event] = list(events(self._told, self._language))
-        rows = tuple((self._at(event.ts_ns), event.text, event.who, f"#{event.seq}") for event in told)
+        rows: list[tuple[str, ...]] = []
+        tones: list[str] = []
+        shown = ""
+        for event in events(self._told, self._language):
+            date = day(event.ts_ns, self._zone, self._language)
+            if date != shown:
+                shown = date
+                rows.append((date,))
+                tones.append("")
+            rows.append((moment(event.ts_ns, self._zone), event.text, event.who, f"#{event.seq}"))
+            tones.append(event.tone)
         head = (self._say("时刻", "When"), self._say("事项", "What"), self._say("经办", "By"), self._say("记录", "Record"))
-        yield Table(head, rows, tones=tuple(event.tone for event in told))
+        yield Table(head, tuple(rows), tones=tuple(tones))
 
     def _measures(self) -> Iterator[Block]:
         actions = self._told.noted("ACTION")
@@ -307,7 +308,7 @@ class _Writer:
             *(self._say("时段起", "From"), self._say("时段止", "To"), self._say("定价规则", "Rule"), self._say("时段数", "Intervals")),
             *(self._say("最低", "Low"), self._say("平均", "Mean"), self._say("最高", "High"), self._say("待确认", "Provisional")),
         )
-        yield Table(head, tuple(self._regime_row(span) for span in self._told.regimes), numeric=(3, 4, 5, 6, 7))
+        yield Table(head, tuple(self._regime_row(span) for span in self._told.regimes), numeric=(3, 4, 5, 6, 7), whole=(0, 1))
         yield Text(
             self._say("价格单位：元/兆瓦时；平均为各时段算术平均。", "Prices in CNY/MWh; means over intervals, unweighted."), quiet=True
         )
@@ -344,7 +345,7 @@ class _Writer:
                 *(self._say("回执", "Receipt"), self._say("登记人", "Entered by")),
             )
             tones = tuple("late" if row[2] == "–" else "" for row in receipts)
-            yield Table(columns, receipts, tones=tones)
+            yield Table(columns, receipts, whole=(0, 1, 2), tones=tones)
 
     def _duty_row(self, duty: DutyRecord) -> tuple[str, ...]:
         margin = "–" if duty.margin_s is None else signed(duty.margin_s, self._language)
@@ -414,7 +415,9 @@ class _Writer:
                 ),
                 quiet=True,
             )
+        codes = ", ".join(dict.fromkeys(d.code for d in self._told.records))
         rows = (
+            (self._say("软件版本", "Software"), f"Gridfuse {codes}"),
             (self._say("记录", "Records"), f"#{chain.first} – #{chain.last} ({chain.decisions})"),
             (self._say("末条哈希", "Last hash"), chain.last_hash),
         )

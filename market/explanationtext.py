@@ -53,8 +53,14 @@ def _markdown_table(table: Table) -> Iterator[str]:
     yield f"| {' | '.join(_cell(text) for text in head)} |"
     yield f"|{'|'.join('--:' if column in table.numeric else '---' for column in range(len(head)))}|"
     for row in table.rows:
-        yield f"| {' | '.join(_cell(text) for text in row)} |"
+        cells = [f"**{_cell(row[0])}**", *("",) * (len(head) - 1)] if _over(row, table) else [_cell(text) for text in row]
+        yield f"| {' | '.join(cells)} |"
     yield ""
+
+
+def _over(row: tuple[str, ...], table: Table) -> bool:
+    """Whether a row stands over those below it."""
+    return len(row) == 1 < len(table.head)
 
 
 def _cell(text: str) -> str:
@@ -103,13 +109,17 @@ def _html_block(block: Block, told: Explanation, document: Page) -> str:
 
 def _html_table(table: Table) -> str:
     kinds = [*(["small"] if table.small else []), *(["names"] if not table.head else [])]
-    cells = [' class="n"' if column in table.numeric else "" for column in range(len(table.rows[0]) if table.rows else 0)]
+    columns = range(len(table.head or table.rows[0]))
+    cells = [' class="n"' if c in table.numeric else ' class="w"' if c in table.whole else "" for c in columns]
     head = "".join(f"<th{kind}>{escape(text)}</th>" for text, kind in zip(table.head, cells, strict=False))
     rows = []
     for number, row in enumerate(table.rows):
+        if _over(row, table):
+            rows.append(f'<tr class="over"><td colspan="{len(table.head)}">{escape(row[0])}</td></tr>')
+            continue
         tone = table.tones[number] if number < len(table.tones) else ""
-        columns = "".join(f"<td{kind}>{escape(text)}</td>" for text, kind in zip(row, cells, strict=True))
-        rows.append(f"<tr{f' class={tone!r}' if tone else ''}>{columns}</tr>")
+        told = "".join(f"<td{kind}>{escape(text)}</td>" for text, kind in zip(row, cells, strict=True))
+        rows.append(f"<tr{f' class={tone!r}' if tone else ''}>{told}</tr>")
     top = f"<thead><tr>{head}</tr></thead>" if head else ""
     return f'<div class="wide"><table class="{" ".join(kinds)}">{top}<tbody>{"".join(rows)}</tbody></table></div>'
 
@@ -134,8 +144,9 @@ p{margin:8px 0}.quiet{color:var(--soft);font-size:13.5px}
 .wide{overflow-x:auto;margin:10px 0 14px}
 table{border-collapse:collapse;width:100%;font-size:13.5px;line-height:1.5;font-variant-numeric:tabular-nums}
 th{background:#e8eef4;text-align:left;font-weight:600;border-bottom:2px solid #b6c4d2}
+th{white-space:nowrap}tr.over td{background:var(--well);font-weight:600;color:var(--soft)}
 th,td{padding:5px 10px;vertical-align:top;border-bottom:1px solid var(--line)}
-td:first-child{white-space:nowrap}thead{display:table-header-group}tr{break-inside:avoid}
+.w{white-space:nowrap}thead{display:table-header-group}tr{break-inside:avoid}
 .n{text-align:right;white-space:nowrap}.names td:first-child{color:var(--soft);width:9em}
 .names td{overflow-wrap:anywhere}
 tr.trip td{background:#fbe9e7;font-weight:600}tr.trip td:first-child{box-shadow:inset 4px 0 var(--red)}
@@ -145,7 +156,7 @@ blockquote{margin:10px 0;padding:8px 16px;background:var(--well);border-left:4px
 blockquote b{font-size:13px;color:var(--soft)}blockquote p{margin:4px 0 0}
 figure{margin:14px 0;break-inside:avoid}figcaption{font-size:13px;color:var(--soft);margin-bottom:2px}
 svg{width:100%;height:auto;display:block;font:12px "Noto Sans","Noto Sans CJK SC","PingFang SC","Microsoft YaHei",Arial,sans-serif}
-svg .grid{stroke:#dfe4e9;stroke-width:1}svg .tick{fill:#44515e}svg .on{fill:#fff;font-weight:600;font-size:13px}
+svg .grid{stroke:#dfe4e9;stroke-width:1}svg .tick{fill:#44515e}svg .on{fill:#fff;font-weight:600;font-size:13px}svg .pale{fill:#1d2733}
 svg .lead{stroke:#8695a3;stroke-width:1}svg .under{opacity:.1}svg .price{stroke-width:2.6}svg .riser{stroke:#8695a3;stroke-width:1}
 @page{size:A4;margin:16mm 14mm}
 @media print{html{background:#fff}body{font-size:10.5pt}main{box-shadow:none;margin:0;padding:0;max-width:none}.wide{overflow:visible}

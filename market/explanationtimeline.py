@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from market.decisions import Decision
 from market.explanation import Explanation
-from market.explanationwords import Language, at, clock, duration, evidence, item, name, signed
+from market.explanationwords import Language, at, cause, clock, duration, evidence, item, name, signed
 
 __all__ = ["Event", "events"]
 
@@ -88,7 +88,9 @@ class _Teller:
 
     def _anomaly(self, d: Decision, body: dict[str, Any]) -> Event:
         start, how = clock(body["interval_start_ns"], self._zone), self._name(body["how"])
-        text = self._say(f"时段 {start}：{how}", f"interval {start}: {how}") + f" · {evidence(body['reason'], self._language)}"
+        text = self._say(f"时段 {start}：{how}", f"interval {start}: {how}")
+        if body["how"] != "MISSED":  # silence has no reason
+            text += f" · {body['reason']}"
         return Event(d.ts_event_ns, d.seq, text, self._who(""))
 
     def _outage_ended(self, d: Decision, body: dict[str, Any]) -> Event:
@@ -174,7 +176,8 @@ class _Teller:
         entry = _ENTRIES.get(body["entry"])
         if entry is None or (not body["by"] and body["entry"] == "STATUS"):
             return None  # the decision it follows from is a line of its own
-        return Event(d.ts_event_ns, d.seq, f"{self._say(*entry)}{self._say('：', ': ')}{body['text']}", self._who(body["by"]))
+        told = cause(body["text"], self._language) if body["entry"] == "CAUSE" else body["text"]
+        return Event(d.ts_event_ns, d.seq, f"{self._say(*entry)}{self._say('：', ': ')}{told}", self._who(body["by"]))
 
     def _closed(self, d: Decision, body: dict[str, Any]) -> Event:
         return Event(
@@ -183,8 +186,9 @@ class _Teller:
 
     def _refused(self, d: Decision, body: dict[str, Any]) -> Event:
         rule = item(body["rule"], self._language)
-        text = self._say(f"拒绝 {body['action']}（{rule}）：{body['why']}", f"{body['action']} refused ({rule}): {body['why']}")
-        return Event(d.ts_event_ns, d.seq, text, f"{body['by']} ({body['role']})")
+        action, role = self._name(body["action"]), self._name(body["role"])
+        text = self._say(f"拒绝“{action}”（{rule}）：{body['why']}", f"{action} refused ({rule}): {body['why']}")
+        return Event(d.ts_event_ns, d.seq, text, self._say(f"{body['by']}（{role}）", f"{body['by']} ({role})"))
 
     def _revised(self, d: Decision, body: dict[str, Any]) -> Event:
         start, version = at(body["interval_start_ns"], self._zone, self._language), body["version"]

@@ -13,7 +13,7 @@ from typing import Final
 
 from market.units import instant_text
 
-__all__ = ["Language", "at", "clock", "count", "day", "duration", "evidence", "item", "name", "signed"]
+__all__ = ["Language", "at", "cause", "clock", "count", "day", "duration", "evidence", "item", "moment", "name", "signed"]
 
 
 class Language(StrEnum):
@@ -99,6 +99,17 @@ _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "APPROVED": ("同意", "approved"),
     "REFUSED": ("不同意", "refused"),
     "oral": ("口头", "oral"),
+    # orders that are refused most
+    "CONFIRM_TRIP": ("确认熔断", "CONFIRM_TRIP"),
+    "REJECT_TRIP": ("否决熔断", "REJECT_TRIP"),
+    "PROPOSE_TRIP": ("建议熔断", "PROPOSE_TRIP"),
+    "CONFIRM_RECOVER": ("熔断恢复", "CONFIRM_RECOVER"),
+    "DECIDE_SUSPEND": ("决定中止", "DECIDE_SUSPEND"),
+    "EXTEND_SUSPENSION": ("延长中止", "EXTEND_SUSPENSION"),
+    "APPLY_RESUME": ("申请恢复", "APPLY_RESUME"),
+    "CONFIRM_RESUME": ("恢复市场", "CONFIRM_RESUME"),
+    "CONFIRM_REGIME28": ("确认适用第二十八条", "CONFIRM_REGIME28"),
+    # how an interval went without a result
     "MISSED": ("未收到结果", "no result arrived"),
     "FAILED": ("出清失败", "clearing failed"),
     "INVALID": ("结果无效", "result not valid"),
@@ -122,8 +133,37 @@ def item(article: str, language: Language) -> str:
     if language is Language.EN:
         return article
     if found is None:
-        return article.replace("policy", "办法未定（规则集）", 1)
+        return f"规则集自定（{article.removeprefix('policy ')}）" if article.startswith("policy") else article
     return f"第{count(int(found[1]))}条" + (f"第（{count(int(found[2]))}）项" if found[2] else "")
+
+
+_CAUSE: Final = re.compile(r"(\w+) \((Art\. \d+\(\d+\))\)(?:, ((?!presumed)[^:]*?))?(, presumed)?(?:: (.*))?")
+
+
+def cause(text: str, language: Language) -> str:
+    """Say a cause as it was entered in a case (:func:`market.caserecord.cause_text`).
+
+    >>> cause("FORCE_MAJEURE (Art. 5(1)), W-1: landfall", Language.ZH)
+    '不可抗力（第五条第（一）项），W-1：landfall'
+    >>> cause("TECHNICAL (Art. 5(3)), presumed", Language.EN)
+    'technical cause (Art. 5(3)), presumed by the service'
+    """
+    found = _CAUSE.fullmatch(text)
+    if found is None:
+        return text
+    code, article, reference, presumed, words = found.groups()
+    what, cited = name(code, language), item(article, language)
+    if language is Language.ZH:
+        parts = (
+            f"{what}（{cited}）",
+            f"，{reference}" if reference else "",
+            "，系统推定" if presumed else "",
+            f"：{words}" if words else "",
+        )
+    else:
+        said = ", presumed by the service" if presumed else ""
+        parts = (f"{what} ({cited})", f", {reference}" if reference else "", said, f": {words}" if words else "")
+    return "".join(parts)
 
 
 def count(number: int) -> str:
@@ -154,6 +194,11 @@ def at(ns: int, zone: str, language: Language) -> str:
 def day(ns: int, zone: str, language: Language) -> str:
     """Write the civil day of an instant."""
     return at(ns, zone, language).split()[0]
+
+
+def moment(ns: int, zone: str) -> str:
+    """Write the time of day of an instant to the second, and further where it has a fraction."""
+    return instant_text(ns, zone)[11:-6]
 
 
 def clock(ns: int, zone: str) -> str:
@@ -200,16 +245,30 @@ _EVIDENCE: Final = tuple(
         (r"last valid result completed: (\S+)", r"最近有效结果完成于 \1"),
         (r"no answer for (\d+) min", r"\1 分钟内无人答复"),
         (r"control moved to (\S+) at (\S+), unplanned, and stood for (\d+) s", r"调度权于 \2 转至 \1（非计划），持续 \3 秒"),
-        (r"no result and no message", "既无结果也无消息"),
+        (
+            r"(\d+) top-voltage elements lost within (\S+) min \(limit (\d+) within (\d+) min\): (.+)",
+            r"\2 分钟内 \1 个最高电压等级元件停运（限值：\4 分钟内 \3 个）：\5",
+        ),
+        (r"(\S+): OPEN since (\S+), flow below (\S+) % at both ends", r"\1：\2 起断开，两端潮流均低于额定值的 \3%"),
+        (r"load lost within (\d+) min: (\S+) MW of (\S+) MW", r"\1 分钟内损失负荷 \2 MW（此前 \3 MW）"),
     )
 )
 
 
+_INSTANT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)[+-]\d\d:\d\d")
+
+
 def evidence(text: str, language: Language) -> str:
-    """Tell a sentence of evidence; one without a translation stays as it was recorded."""
-    if language is Language.ZH:
-        for pattern, chinese in _EVIDENCE:
-            found = pattern.fullmatch(text)
-            if found:
-                return found.expand(chinese)
-    return text
+    """Tell a sentence of evidence; one without a translation stays as it was recorded, but for its instants.
+
+    >>> evidence("last valid result completed: 2026-06-10T09:44:50+08:00", Language.ZH)
+    '最近有效结果完成于 2026年6月10日 09:44:50'
+    """
+    if language is Language.EN:
+        return _INSTANT.sub(r"\1-\2-\3 \4", text)
+    for pattern, chinese in _EVIDENCE:
+        found = pattern.fullmatch(text)
+        if found:
+            text = found.expand(chinese)
+            break
+    return _INSTANT.sub(lambda at: f"{at[1]}年{int(at[2])}月{int(at[3])}日 {at[4]}", text)
