@@ -34,9 +34,9 @@ def _markdown_block(block: Block) -> Iterator[str]:
         case Heading():
             yield from (f"## {block.text}", "")
         case Text():
-            yield from (f"**{block.text}**" if block.warning else block.text, "")
+            yield from (f"**{_plain(block.text)}**" if block.warning else _plain(block.text), "")
         case Quote():
-            yield from (f"**{block.title}**", "", f"> {block.text}", "")
+            yield from (f"**{_plain(block.title)}**", "", f"> {_plain(block.text)}", "")
         case Tiles():
             yield from (f"- {tile.label}: **{tile.value}**{f' ({tile.note})' if tile.note else ''}" for tile in block.tiles)
             yield ""
@@ -64,7 +64,12 @@ def _over(row: tuple[str, ...], table: Table) -> bool:
 
 
 def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return _plain(text).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """Keep what people wrote from being markup, and on one line."""
+    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())
 
 
 def html(told: Explanation, language: Language) -> str:
