@@ -270,6 +270,7 @@ def test_a_situation_opens_a_case_and_more_of_it_is_entered() -> None:
     assert made[0] == FindingNoted(finding="LOGINS_FAIL", article="Art. 7(5)", evidence=("123 of 1230",))
     assert isinstance(made[1], CaseOpened)
     assert (made[1].segment, made[1].anomaly, made[1].discovered_ns) == (None, "CANNOT_START", NOW)
+    assert (book.cases[0].cause, book.cases[0].presumed) == ("TECHNICAL", True)
     book, made = found(book, situation(Standing.MORE), NOW, RULES)
     assert entries(list(made)) == ["FindingNoted", "LINKED"]
     book, made = found(book, situation(subject="session T"), NOW, RULES)
@@ -376,8 +377,10 @@ def test_staff_records_of_a_segment_join_its_case_and_those_of_a_wrong_result_do
 def test_a_case_that_staff_opened_does_not_close_by_itself() -> None:
     book, _ = give(CaseBook(), "OPEN_CASE", kind="CANNOT_CONTINUE", item="8(1)", subject="telephones", segment="RT")
     assert follow(moved(Phase.PROPOSED, Phase.NORMAL), book=book)[1] == []  # nobody linked it to this
-    book, made = follow(missed(), ENDED, book=book)
-    assert entries(made) == ["LINKED", "STATUS"]
+    book, made = follow(missed(), book=book)
+    assert "waits for the end of the anomaly" in why(give(book, "CLOSE_CASE", case="2026-06-10-01")[1])
+    book, made = follow(ENDED, book=book)
+    assert entries(made) == ["STATUS"]
     assert len(book.cases) == 1
 
 
