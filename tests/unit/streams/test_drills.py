@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,22 @@ from streams.drillfile import scenario_from
 DRILLS = Path(__file__).parents[2] / "drills"
 
 
-@pytest.mark.parametrize("path", sorted(DRILLS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in sorted(DRILLS.glob("*.yaml"))])
 def test_drill_passes(path: Path) -> None:
     result = play(*scenario_from(load_yaml(path)))
     assert [check for check in result.checks if not check.ok] == []
     assert result.passed
+
+
+def test_every_drill_stands_in_the_table_beside_it() -> None:
+    table = (DRILLS / "README.md").read_text(encoding="utf-8")
+    named = {word.removesuffix(".yaml") for word in re.findall(r"`(\w+)\.yaml`", table)}
+    assert named == {path.stem for path in DRILLS.glob("*.yaml")}
+
+
+def test_a_drill_is_named_after_its_scenario() -> None:
+    ids = {path.stem: load_yaml(path).data["id"] for path in DRILLS.glob("gd_*.yaml")}
+    assert {stem: name.lower().replace("-", "_") for stem, name in ids.items()} == {stem: stem for stem in ids}
 
 
 def scenario(tmp_path: Path, steps: str, head: str = "") -> Path:
@@ -32,7 +44,22 @@ def scenario(tmp_path: Path, steps: str, head: str = "") -> Path:
     [
         ('- {at: "2026-06-10T09:45:00+08:00", expct: {announcements: 0}}\n', "did you mean 'expect'"),
         ('- {at: "2026-06-10T09:45:00+08:00", expect: {RT: {phase: NORMAL}}}\n', "phase: is not a known key"),
-        ('- {at: "2026-06-10T09:45:00+08:00", receipt: {duty: explain, recipient: GOV}}\n', "not played by this release"),
+        ('- {at: "2026-06-10T09:45:00+08:00", receipt: {duty: explain}}\n', "recipient: is missing"),
+        ('- {at: "2026-06-10T09:45:00+08:00", login: {session: S, result: OK}}\n', "give `participant`"),
+        ('- {at: "2026-06-10T09:45:00+08:00", order: {session: S, result: ACCEPTED, participants: [9, 3]}}\n', "runs backwards"),
+        ('- {at: "2026-06-10T09:45:00+08:00", session: {name: S}}\n', "says `event`, `entitled`, or both"),
+        ('- {at: "2026-06-10T09:45:00+08:00", voltage: {bus: B1, pu: 0}}\n', "'B1' is not a bus"),
+        ('- {at: "2026-06-10T09:45:00+08:00", infeed: {infeed: DC, mw: 0}}\n', "'DC' is not an infeed"),
+        ('- {at: "2026-06-10T09:45:00+08:00", interface_limit: {interface: N, mw: 1}}\n', "'N' is not an interface"),
+        ('- {at: "2026-06-10T09:45:00+08:00", trip_signal: {element: L9}}\n', "'L9' is not an element"),
+        ('- {at: "2026-06-10T09:45:00+08:00", estimate: {doubted: [L9]}}\n', "'L9' is not an element"),
+        ('- {at: "2026-06-10T09:45:00+08:00", da_eta: {operating_day: today, eta: "2026-06-10T21:00:00+08:00"}}\n', "is not a day written"),
+        ('- {at: "2026-06-10T09:45:00+08:00", approval: {body: MO, measure: RESUME}}\n', "'GOV' or 'REG'"),
+        ('- {at: "2026-06-10T09:45:00+08:00", expect: {duties: {explain: done}}}\n', "duties"),
+        (
+            '- {at: "2026-06-10T09:45:00+08:00", clearing: {segment: DA, outcome: OK, operating_day: 2026-06-11, through: 2026-06-10}}\n',
+            "must lie after the first of the row",
+        ),
         ('- {at: "2026-06-10T09:45:00+08:00"}\n', "a step is one thing"),
         ('- {at: "2026-06-10T09:45:00", expect: {announcements: 0}}\n', "no UTC offset"),
         ('- {at: "2026-06-10T09:44:59+08:00", expect: {announcements: 0}}\n', "arrival order"),
