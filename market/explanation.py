@@ -21,7 +21,7 @@ from market.prices import PriceInForce
 from market.rules import MarketRules
 from market.units import floor_ns
 
-__all__ = ["Chain", "DutyRecord", "Explanation", "PhaseSpan", "Receipt", "RegimeSpan", "UnknownCase", "explain"]
+__all__ = ["Chain", "DutyRecord", "Explanation", "PhaseSpan", "Receipt", "RegimeSpan", "UnknownCase", "explain", "key_of"]
 
 _MARGIN_INTERVALS: Final = 4
 """Intervals before the outage and after its end whose prices are shown beside those that were substituted."""
@@ -167,6 +167,11 @@ class Explanation:
         """Until when the market was, or is, out."""
         return min(self.as_of_ns, self.effective_from_ns or self.over_ns or self.as_of_ns)
 
+    @property
+    def suspended(self) -> tuple[Decision, ...]:
+        """The decisions to suspend the market, and to extend that; none where it was not suspended."""
+        return tuple(d for d in self.of_kind("Transition") if d.body["basis"] in ("SUSPENSION_DECIDED", "SUSPENSION_EXTENDED"))
+
     def noted(self, entry: str) -> tuple[Decision, ...]:
         """Return the entries of the case of one sort, as ACTION or ANALYSIS."""
         return tuple(d for d in self.records if d.kind == "CaseNoted" and d.body["entry"] == entry)
@@ -242,11 +247,11 @@ def _of_case(chain: Sequence[Decision], opening: Decision) -> Iterator[Decision]
         about_it = d.body.get("case") == number or d.body.get("facts", {}).get("case") == number
         about_it = about_it or d.body.get("args", {}).get("case") == number or number in d.body.get("key", "")
         if d.kind in _DUTIES:
-            about_it = about_it or _key(d) in keys
+            about_it = about_it or key_of(d) in keys
         if not (about_it or (not over and segment is not None and _about(d, segment))):
             continue
         if d.kind == "DutyOpened":
-            keys.add(_key(d))
+            keys.add(key_of(d))
         yield d
         over = over or (d.seq > opening.seq and _ends(d, segment))
 
@@ -274,7 +279,7 @@ def _about(d: Decision, segment: str) -> bool:
             return order is not None and order.owner in _ABOUT_SEGMENTS
         case "CommandAccepted":
             order = ORDERS.get(d.body["action"])
-            return order is not None and order.owner in _ABOUT_SEGMENTS and bool(d.body["args"].get("segment", "RT") == segment)
+            return order is not None and order.owner in _ABOUT_SEGMENTS and segment in d.body["args"].get("segment", "RT").split(",")
         case "ApprovalRequested" | "ApprovalRecorded" | "ApprovalVoided":
             return str(d.body["measure"]).endswith(f"/{segment}")
         case _:
@@ -296,6 +301,8 @@ def _over_ns(records: Sequence[Decision], opening: Decision) -> int | None:
 
 
 def _phases(moves: Sequence[Decision]) -> Iterator[PhaseSpan]:
+    # What keeps the phase, as a suspension that is decided and still to begin, begins no other.
+    moves = [*moves[:1], *(d for d in moves[1:] if d.body["before"] != d.body["after"])]
     for d, after in zip_longest(moves, moves[1:]):
         if d.body["after"] != "NORMAL":
             yield PhaseSpan(phase=d.body["after"], from_ns=d.ts_event_ns, to_ns=after.ts_event_ns if after else None)
@@ -344,7 +351,7 @@ def _regimes(points: Sequence[PriceInForce], rules: MarketRules) -> Iterator[Reg
         run = []
 
 
-def _key(d: Decision) -> str:
+def key_of(d: Decision) -> str:
     """Return the identity of a duty; records of releases that gave it none are told by what they are of."""
     key: str = d.body.get("key") or f"{d.body['duty']}/{d.body['segment']}"
     return key
@@ -355,7 +362,7 @@ def _duties(records: Sequence[Decision], as_of_ns: int) -> tuple[DutyRecord, ...
     for d in records:
         if d.kind not in _DUTIES:
             continue
-        key, body = _key(d), d.body
+        key, body = key_of(d), d.body
         duty = duties.get(key)
         if d.kind == "DutyOpened":
             receipts = tuple(Receipt(recipient=name) for name in body.get("recipients", ()))

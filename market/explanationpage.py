@@ -7,97 +7,15 @@ analysis and the place in the audit chain.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from market.explanation import DutyRecord, Explanation, RegimeSpan
+from market.explanationblocks import Block, Figure, Heading, Page, Quote, Table, Text, Tile, Tiles
 from market.explanationtimeline import events
 from market.explanationwords import Language, at, cause, day, duration, evidence, item, moment, name, signed
 from market.prices import PriceInForce
 from market.units import instant_text
 
-__all__ = ["Block", "Figure", "Heading", "Page", "Quote", "Table", "Text", "Tile", "Tiles", "page"]
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """The beginning of a section."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A paragraph; ``quiet`` for what is said in passing, ``warning`` for what is missing."""
-
-    text: str
-    quiet: bool = False
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """Something published, word for word, under what identifies it."""
-
-    title: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure to see first."""
-
-    label: str
-    value: str
-    note: str = ""
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tiles:
-    """The figures to see first."""
-
-    tiles: tuple[Tile, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under a head.
-
-    Attributes:
-        head: of the columns; empty for names and what they are.
-        numeric: columns of numbers, which align to the right; whole: columns that are not broken into lines.
-        small: a long list for reference.
-        rows: of as many cells as the head, or of one cell that stands over the rows below it.
-        tones: of each row, a word for its weight: ``trip``, ``back``, ``late`` or empty.
-    """
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[int, ...] = ()
-    whole: tuple[int, ...] = (0,)
-    small: bool = False
-    tones: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A picture of the explanation: ``phases`` or ``prices``; a text has none."""
-
-    kind: str
-    caption: str
-
-
-Block = Heading | Text | Quote | Tiles | Table | Figure
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A whole document."""
-
-    language: Language
-    title: str
-    subtitle: str
-    blocks: tuple[Block, ...]
+__all__ = ["page"]
 
 
 def page(told: Explanation, language: Language) -> Page:
@@ -128,6 +46,9 @@ class _Writer:
         return self._name(self._told.segment) if self._told.segment else str(self._told.opened["subject"])
 
     def title(self) -> str:
+        if self._told.suspended:
+            what = self._say("熔断及中止情况说明", "Explanation of the market breaker and suspension")
+            return self._say(f"电力现货{self._segment()}{what}", f"{what}: {self._segment()}")
         if self._told.trips:
             return self._say(f"电力现货{self._segment()}熔断情况说明", f"Explanation of the market breaker: {self._segment()}")
         return self._say(f"市场异常情况说明：{self._segment()}", f"Explanation of a market anomaly: {self._segment()}")
@@ -171,7 +92,8 @@ class _Writer:
             running = told.effective_from_ns is None and told.over_ns is None
             note = self._say("仍在持续", "still running") if running else ""
             lasted = self._lasted((told.out_until_ns - told.tripped_at_ns) / 1e9)
-            yield Tile(self._say("熔断历时", "Time in the breaker"), lasted, note, running)
+            label = self._say("市场中断历时", "Time out of the market") if told.suspended else self._say("熔断历时", "Time in the breaker")
+            yield Tile(label, lasted, note, running)
         substituted = [span for span in told.regimes if span.regime not in ("MARKET", "GAP")]
         gaps = sum(span.intervals for span in told.regimes if span.regime == "GAP")
         note = self._say(f"另有 {gaps} 个缺口时段", f"and {gaps} gap intervals before") if gaps else ""
@@ -208,22 +130,36 @@ class _Writer:
         zh = f"{met} {basis}的条件成立（{article}），{self._at(told.tripped_at_ns)} {who_zh}对{self._segment()}实施熔断。"
         tripped = f"{who_en} tripped the {self._segment()} at {self._at(told.tripped_at_ns)}."
         en = f"At {met} the condition was met ({basis}, {article}). {tripped}"
-        return self._say(zh + self._recovered_zh(), f"{en} {self._recovered_en()}")
+        return self._say(zh + self._suspended() + self._recovered(), f"{en} {self._suspended()}{self._recovered()}")
 
-    def _recovered_zh(self) -> str:
+    def _suspended(self) -> str:
+        if not self._told.suspended:
+            return ""
+        body = self._told.suspended[0].body
+        began, end, by = self._at(body["suspended_from_ns"]), self._at(self._told.suspended[-1].body["expected_end_ns"]), body["by"]
+        decided = self._at(self._told.suspended[0].ts_event_ns)
+        return self._say(
+            f"熔断超过限期未恢复，{decided} 市场运营机构 {by} 决定自 {began} 起中止市场，预计 {end} 结束。",
+            f"It did not recover within its limit; the market operators ({by}) decided at {decided} to suspend it from {began}, "
+            f"with {end} as the expected end. ",
+        )
+
+    def _recovered(self) -> str:
         told = self._told
         if told.effective_from_ns is None:
-            return "截至本说明，市场尚未恢复。"
-        by, decided = told.resumptions[-1].body["by"], self._at(told.resumptions[-1].ts_event_ns)
-        return f"{decided} 调度机构 {by} 决定恢复，自 {self._at(told.effective_from_ns)} 起的时段恢复市场出清价格。"
-
-    def _recovered_en(self) -> str:
-        told = self._told
-        if told.effective_from_ns is None:
-            return "The market has not recovered by the time of this report."
-        by, decided = told.resumptions[-1].body["by"], self._at(told.resumptions[-1].ts_event_ns)
-        effective = self._at(told.effective_from_ns)
-        return f"Dispatch ({by}) decided the recovery at {decided}; market prices return from the interval at {effective}."
+            return self._say("截至本说明，市场尚未恢复。", "The market has not recovered by the time of this report.")
+        recovery, effective = told.resumptions[-1], self._at(told.effective_from_ns)
+        by, decided = recovery.body["by"], self._at(recovery.ts_event_ns)
+        if recovery.body["basis"] == "RESUMED":
+            return self._say(
+                f"{decided} 市场运营机构 {by} 经两部门批准公告恢复，自 {effective} 起的时段恢复市场出清价格。",
+                f"With both approvals, the market operators ({by}) announced at {decided} that it resumes; "
+                f"market prices return from the interval at {effective}.",
+            )
+        return self._say(
+            f"{decided} 调度机构 {by} 决定恢复，自 {effective} 起的时段恢复市场出清价格。",
+            f"Dispatch ({by}) decided the recovery at {decided}; market prices return from the interval at {effective}.",
+        )
 
     def _missing(self) -> Iterator[Block]:
         missing = []
@@ -367,7 +303,7 @@ class _Writer:
             over = self._say(f"异常于 {self._at(told.over_ns)} 结束。", f"The anomaly was over at {self._at(told.over_ns)}.")
             yield Text(over if told.over_ns else self._say("异常尚未结束。", "The anomaly is not over."))
             return
-        yield Text(self._recovered_zh() if self._language is Language.ZH else self._recovered_en())
+        yield Text(self._recovered())
         proposals = told.of_kind("RecoveryProposed")
         if proposals:
             ok, first = proposals[0].body["shadow_ok"], self._at(proposals[0].ts_event_ns)

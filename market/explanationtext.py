@@ -8,8 +8,9 @@ from html import escape
 from typing import Final, assert_never
 
 from market.explanation import Explanation
+from market.explanationblocks import Block, Figure, Heading, Page, Quote, Table, Text, Tiles
 from market.explanationcharts import phases_svg, prices_svg
-from market.explanationpage import Block, Figure, Heading, Page, Quote, Table, Text, Tiles, page
+from market.explanationpage import page
 from market.explanationwords import Language
 
 __all__ = ["digest", "html", "markdown"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from market.decisions import Decision
-from market.explanation import Explanation
+from market.explanation import Explanation, key_of
 from market.explanationwords import Language, at, cause, clock, duration, evidence, item, name, signed
 
 __all__ = ["Event", "events"]
@@ -42,6 +42,7 @@ class _Teller:
 
     def __init__(self, told: Explanation, language: Language) -> None:
         self._language, self._zone = language, told.rules.zone
+        self._clocked = {duty.key for duty in told.duties if duty.due_ns is not None}
         self.tellers: dict[str, _Tell] = {
             "Transition": self._transition,
             "AnomalyNoted": self._anomaly,
@@ -110,6 +111,7 @@ class _Teller:
 
     def _finding(self, d: Decision, body: dict[str, Any]) -> Event:
         told = "; ".join(evidence(line, self._language) for line in body["evidence"])
+        told = told if len(told) <= _EVIDENCE_TOLD else f"{told[:_EVIDENCE_TOLD]}…"  # the record has all of it
         text = self._by_article(self._name(body["finding"]), body["article"])
         return Event(d.ts_event_ns, d.seq, f"{text}{self._say('：', ': ') if told else ''}{told}", self._who(""))
 
@@ -128,11 +130,11 @@ class _Teller:
     def _settled(self, d: Decision, body: dict[str, Any]) -> Event | None:
         if body["duty"] == "announce" and body["outcome"] == "met":
             return None  # the notice is a line of its own
-        margin = signed(body["margin_s"], self._language)
-        text = self._say(
-            f"义务“{self._name(body['duty'])}”：{self._name(body['outcome'])}，余量 {margin}",
-            f"duty to {self._name(body['duty'])}: {self._name(body['outcome'])}, margin {margin}",
-        )
+        what, outcome = self._name(body["duty"]), self._name(body["outcome"])
+        text = self._say(f"义务“{what}”：{outcome}", f"duty to {what}: {outcome}")
+        if key_of(d) in self._clocked:
+            margin = signed(body["margin_s"], self._language)
+            text += self._say(f"，余量 {margin}", f", margin {margin}")
         return Event(d.ts_event_ns, d.seq, text, self._who(""), "late" if body["outcome"] == "late" else "")
 
     def _duty_reminded(self, d: Decision, body: dict[str, Any]) -> Event | None:
@@ -197,6 +199,9 @@ class _Teller:
         )
         return Event(d.ts_event_ns, d.seq, text, body["by"])
 
+
+_EVIDENCE_TOLD: Final = 160
+"""Characters of a finding's evidence that a line has room for."""
 
 _TONES: Final = {
     "TRIPPED": "trip",

@@ -8,11 +8,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from detectors.findings import Basis
 from market.causes import AnomalyClass, Cause, Role
 from market.decisions import DutyOpened, DutySettled, FindingNoted, OutageEnded, Phase, RecoveryProposed, Refused, ResultRevised
 from market.explanation import Explanation
+from market.explanationblocks import Table
 from market.explanationcharts import COLOURS, phases_svg, prices_svg
-from market.explanationpage import Table, page
+from market.explanationpage import page
 from market.explanationtext import digest, html, markdown
 from market.explanationtimeline import events
 from market.explanationwords import Language, at, cause, clock, count, duration, evidence, item, name, signed
@@ -20,6 +22,7 @@ from market.facts import Segment
 from market.handling import ApprovalRecorded, ApprovalRequested, ApprovalVoided, DutyReceived, DutyReminded
 from market.prices import Regime
 from market.rules import GUANGDONG_2023
+from market.transitions import Event as TransitionEvent
 from market.units import NS_PER_H, instant_ns
 from tests.kit.cased import Chained, with_cases
 from tests.kit.table import at_ns
@@ -39,7 +42,8 @@ def explained() -> Explanation:
     recorded.order("2026-06-11T08:16:00+08:00", "RECTIFY", case=NUMBER, item="purge", text="alarm", due="2026-06-20")
     recorded.order("2026-06-11T08:17:00+08:00", "RECTIFY", case=NUMBER, item="volume", text="second one")
     recorded.order("2026-06-11T08:18:00+08:00", "RECTIFIED", case=NUMBER, item="purge")
-    has = {"duty": "explain", "segment": Segment.RT, "key": KEY, "by": "li"}
+    key = next(d.body["key"] for d in recorded.chain if d.kind == "DutyOpened" and d.body["duty"] == "explain")
+    has = {"duty": "explain", "segment": Segment.RT, "key": key, "by": "li"}
     at_nine = instant_ns("2026-06-11T09:00:00+08:00")
     recorded.add(at_nine, DutyReceived(**has, recipient="GOV", delivered_at_ns=at_nine, reference="G-117"))
     return told(recorded.chain, prices=drill("gd_29_1").prices.values())
@@ -94,7 +98,7 @@ def test_the_english_text_says_what_happened() -> None:
         "| 3 | 8 intervals unserved: 8 MISSED, 0 FAILED, 0 INVALID |",
         "| **2026-06-10** |  |  |  |",
         "| 15:00:00 | CONFIRM_RECOVER refused (Art. 29): recovery needs 4 valid shadow clearings in a row; there are 3 |",
-        "there are 3 | chen (dispatch institution) | #34 |",
+        "there are 3 | chen (dispatch institution) | #",
         "| 2026-06-10 12:00:00 | 2026-06-10 16:00:00 | Art. 27(2): day-ahead price of the same period | 16 |",
         "period | 16 | 420.00 | 420.00 | 420.00 | 16 |",
         "| announce the trip | policy Q9 | 2026-06-10 12:05:30 | 2026-06-10 12:00:30 | met | 5 min | – |",
@@ -120,7 +124,7 @@ def test_the_chinese_text_says_it_too() -> None:
         "2026年6月10日 15:25:00 调度机构 chen 决定恢复，自 2026年6月10日 16:00:00 起的时段恢复市场出清价格。",
         "原因：不可抗力（第五条第（一）项），W-1：&lt;landfall> | 1",
         "| 4 | 最近有效结果完成于 2026年6月10日 09:44:50 |",
-        "| 12:00:30 | 出清异常 → 市场熔断：实时市场连续未能出清（第二十三条第（一）项） | 系统 | #26 |",
+        "| 12:00:30 | 出清异常 → 市场熔断：实时市场连续未能出清（第二十三条第（一）项） | 系统 | #",
         "【RT-2026-06-10-01】电力现货实时市场熔断公告",
         "审计链自第 1 条记录起校验无误。",
     ):
@@ -218,7 +222,7 @@ def test_each_kind_of_decision_has_its_sentence() -> None:
         "trip proposed → clearing failing: rejected by the dispatch institution (Art. 23(1)): planned work",
         "clearing failing → tripped: real-time clearing out without a break (Art. 23(1))",
         "cause: technical cause (Art. 5(3))",
-        "UPDATE_OVERDUE (policy): no answer for 10 min",
+        "a promised update is overdue (policy): no answer for 10 min",
         "4 valid shadow clearings in a row: a person may recover the market",
         "the outage ended after 1 h, 3 intervals without a result",
         "the duty to explain in writing is overdue; without a receipt: government department, regulator",
@@ -234,6 +238,53 @@ def test_each_kind_of_decision_has_its_sentence() -> None:
     assert len(chinese) == 17
     assert all(re.search("[\u4e00-\u9fff]", line) for line in chinese)
     assert "政府主管部门口头同意 RESUME/RT，D-1" in chinese
+
+
+def suspended() -> Explanation:
+    """A breaker that was not recovered in time, suspended, extended, and resumed."""
+    recorded = Chained(GUANGDONG_2023)
+    recorded.add(at_ns("12:00"), moved(Phase.DEGRADED, Phase.TRIPPED, tripped_at_ns=at_ns("12:00"), condition_met_at_ns=at_ns("12:00")))
+    recorded.add(at_ns("13:00"), moved(Phase.TRIPPED, Phase.OVERDUE, "OVER_72_H"))
+    begins = {"suspended_from_ns": at_ns("14:00"), "expected_end_ns": at_ns("18:00"), "by": "wang"}
+    recorded.add(at_ns("13:30"), moved(Phase.OVERDUE, Phase.OVERDUE, "SUSPENSION_DECIDED", **begins))
+    recorded.add(at_ns("14:00"), moved(Phase.OVERDUE, Phase.SUSPENDED, "SUSPENSION_BEGAN"))
+    recorded.add(
+        at_ns("15:00"), moved(Phase.SUSPENDED, Phase.SUSPENDED, "SUSPENSION_EXTENDED", **begins | {"expected_end_ns": at_ns("20:00")})
+    )
+    task = {"duty": "assess", "segment": Segment.RT, "key": "assess/RT"}
+    recorded.add(at_ns("15:01"), DutyOpened(**task, due_ns=None, article="Art. 25"), DutySettled(**task, outcome="met", margin_s=0.0))
+    recorded.add(at_ns("15:02"), FindingNoted(finding="INSUFFICIENT_SAMPLE", article="Art. 27(3)", evidence=("x" * 160, "y")))
+    recorded.add(at_ns("15:03"), FindingNoted(finding="INSUFFICIENT_SAMPLE", article="Art. 27(3)", evidence=("x" * 160,)))
+    recorded.add(at_ns("16:00"), moved(Phase.SUSPENDED, Phase.RESUMING, "RESUMED", by="li", effective_from_ns=at_ns("17:00")))
+    return told(recorded.chain, at_ns("16:30"))
+
+
+def test_a_suspension_is_told_from_its_decision_to_its_resumption() -> None:
+    text = markdown(suspended(), Language.EN)
+    assert text.startswith("# Explanation of the market breaker and suspension: real-time market\n")
+    assert "- Time out of the market: **4 h 30 min**\n" in text
+    for said in (
+        "the market operators (wang) decided at 2026-06-10 13:30:00 to suspend it from 2026-06-10 14:00:00, ",
+        "with 2026-06-10 20:00:00 as the expected end. With both approvals, the market operators (li) announced at 2026-06-10 16:00:00 ",
+        "that it resumes; market prices return from the interval at 2026-06-10 17:00:00.",
+    ):
+        assert said in text, said
+    assert "duty to assess impact and trend: met |" in text
+    assert f"{'x' * 160}… |" in text
+    assert f"{'x' * 160} |" in text
+    chinese = markdown(suspended(), Language.ZH)
+    assert chinese.startswith("# 电力现货实时市场熔断及中止情况说明\n")
+    assert "市场运营机构 wang 决定自 2026年6月10日 14:00:00 起中止市场，预计 2026年6月10日 20:00:00 结束。" in chinese
+    assert "市场运营机构 li 经两部门批准公告恢复" in chinese
+
+
+def test_what_keeps_a_phase_begins_no_other() -> None:
+    assert [(span.phase, span.from_ns) for span in suspended().phases] == [
+        ("TRIPPED", at_ns("12:00")),
+        ("OVERDUE", at_ns("13:00")),
+        ("SUSPENDED", at_ns("14:00")),
+        ("RESUMING", at_ns("16:00")),
+    ]
 
 
 def test_tones_and_names_of_the_timeline() -> None:
@@ -339,7 +390,9 @@ def test_a_session_without_a_cause_says_so() -> None:
 
 def test_everything_that_is_recorded_by_code_has_a_name_in_both_languages() -> None:
     roles = (Role.DISPATCH, Role.TRADING, Role.MO, Role.GOV, Role.REG)
-    for code in (*Phase, *Regime, *Cause, *AnomalyClass, *Segment, *roles):
+    for code in (*Phase, *Regime, *Cause, *AnomalyClass, *Segment, *roles, *TransitionEvent, *Basis):
+        if code in ("CONDITION_PROPOSED", "CONDITION_TRIPPED"):
+            continue  # a condition is recorded by its own name
         zh, en = name(code, Language.ZH), name(code, Language.EN)
         assert zh != code, code
         assert en != code, code
