@@ -127,7 +127,6 @@ _INSTANTS: Final = (
     "discovered_at",
     "next_update",
     "deadline",
-    "due",
 )
 _TEXTS: Final = ("content", "text", "text_zh", "text_en")
 
@@ -176,7 +175,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "item": "Item of its class, as 'Art. 8(2)'; for a rectification its name.",
     "subject": "What it is about.",
     "case": "Number of the case, as 2026-06-10-01.",
-    "due": "Until when it is to be rectified.",
+    "due": "Day until which it is to be rectified, as 2026-06-20.",
     "owner": "Who rectifies it.",
     "element": "Name of the element in the network model.",
     "from": "Beginning.",

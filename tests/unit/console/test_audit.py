@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zipfile
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli import app
+from market.facts import Ticked
+from market.units import NS_PER_H
+from streams import topics, wire
 from streams.casebundle import span_of, write_bundle
 from streams.ledger import Ledger, sqlite_url
+from streams.transport.log import Log
 from tests.kit.decided import EVERY_BODY, chain_of
 
 CASE = "2026-06-10-01"
@@ -109,3 +114,37 @@ def test_a_case_that_is_not_recorded_is_not_exported(data: Path, tmp_path: Path)
     told = run("case", "export", CASE, "--out", str(tmp_path / "b.zip"), "--data", str(data))
     assert (told.exit_code, "decision 7 was altered" in told.output) == (1, True)
     assert not (tmp_path / "b.zip").exists()
+
+
+POINTS = """\
+maps:
+  feeder:
+    every: 4s
+    points: {"unit/{unit}/mw": {reg: input 0, type: float32, unit: MW}}
+devices:
+  - {name: rtu-1, area: "1", url: "modbus+tcp://127.0.0.1:502", unit: 1, map: feeder, vars: {unit: 101_CT_1}}
+"""
+
+
+def test_a_case_leaves_a_service_with_the_facts_of_its_log_and_verifies_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "points.yaml").write_text(POINTS, encoding="utf-8")
+    (tmp_path / "gridfuse.yaml").write_text("data: kept\npoints: points.yaml\nnetwork: {rts_gmlc: shipped}\n", encoding="utf-8")
+    (tmp_path / "kept").mkdir()
+    ledger = Ledger(sqlite_url(tmp_path / "kept" / "ledger.sqlite"))
+    ledger.record_decisions(CHAIN)
+    ledger.close()
+    log = Log(tmp_path / "kept" / "log")
+    log.declare(topics.FACTS.name, partitions=1)
+    opened_ns = next(one for one in CHAIN if one.kind == "CaseOpened").ts_event_ns
+    told = [Ticked(ts_event_ns=opened_ns + hours * NS_PER_H) for hours in (-9, 0, 9)]
+    for raw in (*map(wire.encode, told[:2]), b"no fact at all", wire.encode(told[2])):
+        log.append(topics.FACTS.name, 0, b"market", raw)
+    log.wait(log.last_ticket, 5)
+    log.close()
+    out = tmp_path / "bundle.zip"
+    written = run("case", "export", CASE, "--out", str(out), "--data", str(tmp_path))
+    assert written.exit_code == 0, written.output
+    assert f"gridfuse audit verify {out}" in written.stdout
+    with zipfile.ZipFile(out) as bundle:
+        assert [wire.decode(topics.FACTS, line) for line in bundle.read("facts.jsonl").splitlines()] == [told[1]]
+    assert run("audit", "verify", str(out), "--config", str(tmp_path / "gridfuse.yaml")).exit_code == 0
