@@ -25,7 +25,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import pydantic_core
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Tag, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Tag, ValidationError, WithJsonSchema
 
 from market.errors import ConfigError, Problem
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
@@ -90,7 +90,7 @@ def _name(value: object) -> object:
 DurationNs = Annotated[int, BeforeValidator(duration_ns), PlainSerializer(duration_text)]
 """A model field given as ``4s`` and kept as nanoseconds."""
 
-Name = Annotated[str, BeforeValidator(_name)]
+Name = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": ["string", "integer"]})]
 """A model field that holds a name: ``area: 1`` and ``area: "1"`` mean the same."""
 
 

@@ -331,6 +331,10 @@ class MarketRules:
         """How long after a recovery a trip for the same cause continues its breaker's 72 hours, ns."""
         return self.retrip_h * NS_PER_H
 
+    def at(self, ts_ns: int) -> MarketRules:
+        """Return itself: a single rule set always holds, so that it may stand where a :class:`market.rulebook.Rulebook` may."""
+        return self
+
     def as_data(self) -> dict[str, Any]:
         """Return the rule set as plain data, for the record of what was in force."""
         return asdict(self)

@@ -76,6 +76,7 @@ _prices: Final = sa.Table(
     sa.Column("provisional", sa.Boolean, nullable=False),
     sa.Column("rule_set", sa.Text, nullable=False),
     sa.Column("clearing_start_ns", sa.BigInteger, nullable=True),
+    sa.Column("by_analogy", sa.Boolean, nullable=True),
 )
 _outcomes: Final = sa.Table(
     "outcomes",
@@ -231,7 +232,11 @@ class Ledger:
 
     def record_prices(self, prices: Iterable[PriceInForce]) -> int:
         """Record prices in force; returns how many were new. Raises as :meth:`record_decisions`."""
-        rows = [asdict(price) | {"segment": price.segment.value, "regime": price.regime.value} for price in prices]
+        # Nothing for "no", as in records of releases that did not say.
+        rows = [
+            asdict(price) | {"segment": price.segment.value, "regime": price.regime.value, "by_analogy": price.by_analogy or None}
+            for price in prices
+        ]
         return self._try(lambda connection: self._add(connection, _prices, rows))
 
     def record_outcomes(self, outcomes: Iterable[Outcome]) -> int:
@@ -285,7 +290,8 @@ class Ledger:
         )
         joined = _prices.join(last, (_prices.c.interval_start_ns == last.c.interval_start_ns) & (_prices.c.rev == last.c.rev))
         query = sa.select(_prices).select_from(joined).where(mine).order_by(_prices.c.interval_start_ns)
-        return [PriceInForce(**(row | {"segment": Segment(row["segment"]), "regime": Regime(row["regime"])})) for row in self._rows(query)]
+        read = {"segment": Segment, "regime": Regime, "by_analogy": bool}
+        return [PriceInForce(**(row | {name: kind(row[name]) for name, kind in read.items()})) for row in self._rows(query)]
 
     def outcome_counts(self, from_ns: int, to_ns: int) -> dict[str, int]:
         """Return, by status, how many outcomes are recorded for intervals that start in ``[from_ns, to_ns)``."""

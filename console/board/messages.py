@@ -178,7 +178,7 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "regime.ART27_1": ("Art. 27(1): real-time price", "第27条（1）：实时价"),
     "regime.ART27_2": ("Art. 27(2): day-ahead price", "第27条（2）：日前价"),
     "regime.ART27_3": ("Art. 27(3): 30-day mean", "第27条（3）：30日均价"),
-    "regime.ART28": ("Art. 28: no spot price", "第28条：不设现货价格"),
+    "regime.ART28": ("Art. 28: emergency plan", "第28条：按应急方案结算"),
     "regime.short.GAP": ("last valid", "沿用"),
     "regime.short.ART27_1": ("27(1)", "27(1)"),
     "regime.short.ART27_2": ("27(2)", "27(2)"),

@@ -233,7 +233,8 @@ class BoardState:
         for duty in reversed(self._duties):
             same = duty["key"] == key if key else (duty["duty"], duty["segment"]) == (body["duty"], body["segment"])
             if same and duty["outcome"] is None:
-                return duty
+                found: dict[str, Any] = duty
+                return found
         return None
 
     def _settle(self, body: dict[str, Any]) -> None:

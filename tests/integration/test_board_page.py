@@ -101,7 +101,7 @@ def test_what_is_open_is_grey_when_nothing_is_and_said_in_words_when_something_i
         async with seen("normal", "en") as (page, _):
             assert await page.evaluate("document.querySelectorAll('#incident .p1, #incident .p2, #incident .p3').length") == 0
             assert await page.evaluate(text("#incidents")) == "Nothing is open"
-        async with seen("suspended", "en") as (page, _):
+        async with seen("suspended", "en") as (page, _url):
             said = await page.evaluate(text("#incidents"))
             assert "Approval RESUME/RTgovernment department approved · regulator requested" in said
             assert "update promised by 18:00, OVERDUE" in said

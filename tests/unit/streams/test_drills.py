@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,38 @@ from streams.drillfile import scenario_from
 
 DRILLS = Path(__file__).parents[2] / "drills"
 
+NOT_YET = {
+    *("gd_04_1", "gd_05_1", "gd_07_1", "gd_08_1", "gd_09_1b", "gd_10_2"),
+    *("gd_20_1", "gd_21_1", "gd_21_2", "gd_21_2b", "gd_22_1", "gd_22_1b"),
+    *("gd_23_da_01", "gd_23_da_02", "gd_23_da_02b", "gd_23_da_02c", "gd_23_da_03", "gd_23_da_03c", "gd_23_da_06"),
+    *("gd_23_ot_01", "gd_23_sw_01b", "gd_23_tp_01b"),
+    *("gd_24_1", "gd_24_2", "gd_25_1b", "gd_25_2", "gd_26_1"),
+    *("gd_27_1", "gd_27_3", "gd_27_5", "gd_28_1", "gd_28_2", "gd_30_1", "gd_30_2", "gd_32_1"),
+}
+"""Drills of articles that the machines do not carry out yet; one that passes must leave this list."""
 
-@pytest.mark.parametrize("path", sorted(DRILLS.glob("*.yaml")), ids=lambda path: path.stem)
+
+def drills() -> list[object]:
+    marks = pytest.mark.xfail(reason="its article is not carried out yet", strict=True)
+    return [pytest.param(path, id=path.stem, marks=[marks] * (path.stem in NOT_YET)) for path in sorted(DRILLS.glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", drills())
 def test_drill_passes(path: Path) -> None:
     result = play(*scenario_from(load_yaml(path)))
     assert [check for check in result.checks if not check.ok] == []
     assert result.passed
+
+
+def test_every_drill_stands_in_the_table_beside_it() -> None:
+    table = (DRILLS / "README.md").read_text(encoding="utf-8")
+    named = {word.removesuffix(".yaml") for word in re.findall(r"`(\w+)\.yaml`", table)}
+    assert named == {path.stem for path in DRILLS.glob("*.yaml")}
+
+
+def test_a_drill_is_named_after_its_scenario() -> None:
+    ids = {path.stem: load_yaml(path).data["id"] for path in DRILLS.glob("gd_*.yaml")}
+    assert {stem: name.lower().replace("-", "_") for stem, name in ids.items()} == {stem: stem for stem in ids}
 
 
 def scenario(tmp_path: Path, steps: str, head: str = "") -> Path:
@@ -32,7 +59,22 @@ def scenario(tmp_path: Path, steps: str, head: str = "") -> Path:
     [
         ('- {at: "2026-06-10T09:45:00+08:00", expct: {announcements: 0}}\n', "did you mean 'expect'"),
         ('- {at: "2026-06-10T09:45:00+08:00", expect: {RT: {phase: NORMAL}}}\n', "phase: is not a known key"),
-        ('- {at: "2026-06-10T09:45:00+08:00", receipt: {duty: explain, recipient: GOV}}\n', "not played by this release"),
+        ('- {at: "2026-06-10T09:45:00+08:00", receipt: {duty: explain}}\n', "recipient: is missing"),
+        ('- {at: "2026-06-10T09:45:00+08:00", login: {session: S, result: OK}}\n', "give `participant`"),
+        ('- {at: "2026-06-10T09:45:00+08:00", order: {session: S, result: ACCEPTED, participants: [9, 3]}}\n', "runs backwards"),
+        ('- {at: "2026-06-10T09:45:00+08:00", session: {name: S}}\n', "says `event`, `entitled`, or both"),
+        ('- {at: "2026-06-10T09:45:00+08:00", voltage: {bus: B1, pu: 0}}\n', "'B1' is not a bus"),
+        ('- {at: "2026-06-10T09:45:00+08:00", infeed: {infeed: DC, mw: 0}}\n', "'DC' is not an infeed"),
+        ('- {at: "2026-06-10T09:45:00+08:00", interface_limit: {interface: N, mw: 1}}\n', "'N' is not an interface"),
+        ('- {at: "2026-06-10T09:45:00+08:00", trip_signal: {element: L9}}\n', "'L9' is not an element"),
+        ('- {at: "2026-06-10T09:45:00+08:00", estimate: {doubted: [L9]}}\n', "'L9' is not an element"),
+        ('- {at: "2026-06-10T09:45:00+08:00", da_eta: {operating_day: today, eta: "2026-06-10T21:00:00+08:00"}}\n', "is not a day written"),
+        ('- {at: "2026-06-10T09:45:00+08:00", approval: {body: MO, measure: RESUME}}\n', "'GOV' or 'REG'"),
+        ('- {at: "2026-06-10T09:45:00+08:00", expect: {duties: {explain: done}}}\n', "duties"),
+        (
+            '- {at: "2026-06-10T09:45:00+08:00", clearing: {segment: DA, outcome: OK, operating_day: 2026-06-11, through: 2026-06-10}}\n',
+            "must lie after the first of the row",
+        ),
         ('- {at: "2026-06-10T09:45:00+08:00"}\n', "a step is one thing"),
         ('- {at: "2026-06-10T09:45:00", expect: {announcements: 0}}\n', "no UTC offset"),
         ('- {at: "2026-06-10T09:44:59+08:00", expect: {announcements: 0}}\n', "arrival order"),
