@@ -7,11 +7,11 @@ from datetime import date
 from math import isfinite
 from typing import Final
 
-from market.prices import fen_of, mean_fen
+from market.prices import Regime, fen_of, mean_fen
 from market.rules import MarketRules
 from market.units import NS_PER_MIN, civil_day, day_start_ns
 
-__all__ = ["DayAheadPrices", "credible_day", "published_ns"]
+__all__ = ["Beside", "DayAheadPrices", "credible_day", "published_ns"]
 
 _PERIODS: Final = (1, 24, 48, 96, 288)
 """Into how many periods a day-ahead result may divide its day."""
@@ -19,12 +19,17 @@ _PERIODS: Final = (1, 24, 48, 96, 288)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayAheadPrices:
-    """Day-ahead user-side prices of one operating day, one per period of ``period_min`` minutes."""
+    """Day-ahead user-side prices of one operating day, one per period of ``period_min`` minutes.
+
+    Attributes:
+        anew: how often a result of the day was published anew.
+    """
 
     day_start_ns: int
     period_min: int
     price_cny_per_mwh: tuple[float, ...]
     version: int = 1
+    anew: int = 0
 
     def at(self, ts_ns: int) -> float | None:
         """Return the price of the period that contains ``ts_ns``, or None outside the day."""
@@ -36,6 +41,28 @@ class DayAheadPrices:
         step = min(minutes, self.period_min)
         starts = range(period * minutes, (period + 1) * minutes, step)
         return mean_fen([fen_of(self.price_cny_per_mwh[start // self.period_min]) for start in starts])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What the records of the day-ahead market wait for.
+
+    Attributes:
+        start_ns: settlement period that the intervals are of.
+        fen: real-time price of each interval of it so far, fen/MWh; None where one has none.
+        rules: rule of each.
+        provisional, by_analogy: whether any of them is.
+        anew_ns: start of an operating day whose result was published anew, until its records are revised.
+        own_ns: last settlement period that the market itself priced; what goes out within it goes out after it.
+    """
+
+    start_ns: int = 0
+    fen: tuple[int | None, ...] = ()
+    rules: tuple[Regime, ...] = ()
+    provisional: bool = False
+    by_analogy: bool = False
+    anew_ns: int | None = None
+    own_ns: int | None = None
 
 
 def credible_day(day_start_ns: int, price_cny_per_mwh: tuple[float, ...], version: int, rules: MarketRules) -> DayAheadPrices | None:

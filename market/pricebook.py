@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from market import reference
-from market.dayaheadprices import DayAheadPrices, credible_day, published_ns
+from market.dayaheadprices import Beside, DayAheadPrices, credible_day, published_ns
 from market.facts import Segment
 from market.prices import OWN, PriceInForce, Regime, fen_of, mean_fen
 from market.reference import LeftOut, ReferenceBook
@@ -62,6 +62,7 @@ class PriceBook:
         waiting: newer versions of day-ahead results that were published, until they are published themselves, oldest first.
         waiting_told: those of which people were told, as ``2026-06-10 version 2``.
         anew_ns: start of an operating day whose result was published anew; what it prices is to be revised.
+        beside: what the day-ahead market's own records are made of (:mod:`market.dayaheadrecords`).
     """
 
     next_start_ns: int
@@ -78,6 +79,7 @@ class PriceBook:
     waiting: tuple[DayAheadPrices, ...] = ()
     waiting_told: tuple[str, ...] = ()
     anew_ns: int | None = None
+    beside: Beside = field(default_factory=Beside)
 
 
 def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
@@ -116,6 +118,10 @@ def with_day_ahead(
 
 def in_force(book: PriceBook, day: DayAheadPrices, rules: MarketRules, now_ns: int, *, anew: bool = False) -> PriceBook:
     """Let a day-ahead result be the one of its day; ``anew`` where it takes the place of one that was published."""
+    if anew:
+        before = next(entry.anew for entry in book.day_ahead if entry.day_start_ns == day.day_start_ns)
+        day = replace(day, anew=before + 1)
+        book = replace(book, anew_ns=day.day_start_ns, beside=replace(book.beside, anew_ns=day.day_start_ns))
     others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != day.day_start_ns)
     days = tuple(sorted((*others, day), key=lambda entry: entry.day_start_ns))[-3:]
     kept = {entry.day_start_ns for entry in days}
@@ -170,9 +176,10 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
             if price.cny_per_mwh is not None:
                 book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
     while (start_ns := book.next_start_ns) + rules.due_offset_ns <= now_ns:
-        price = _price(book, start_ns, rules, interruptions)
-        if price.rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
+        rule = _rule(book, start_ns, interruptions)
+        if rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
             break
+        price = _price(book, start_ns, rule, rules, interruptions)
         book = _give(book, records, now_ns, start_ns, price, 0, rules)
         book = replace(book, next_start_ns=start_ns + rules.rt_interval_ns, reference=_noted(book, start_ns, price, rules, interruptions))
     return _forgotten(book, now_ns), tuple(records)
@@ -181,8 +188,10 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
 def _better(book: PriceBook, start_ns: int, rule: Regime, rules: MarketRules, interruptions: Interruptions) -> _Price | None:
     """Return the price that takes the place of one that is not final; None where it stands."""
     if rule is Regime.GAP:
-        price = _price(book, start_ns, rules, interruptions)
-        return None if price.rule is Regime.GAP else price
+        if not interruptions.rt and not interruptions.art28 and _result(book, start_ns) is None:
+            return None  # what most of them are, at every step
+        better = _rule(book, start_ns, interruptions)
+        return None if better is Regime.GAP else _price(book, start_ns, better, rules, interruptions)
     if covers(interruptions.da, start_ns) or (found := _day_ahead(book, start_ns, rules)) is None:
         return None
     return _Price(Regime.ART27_2, *found)
@@ -274,16 +283,19 @@ def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
     return next((entry for entry in book.results if entry[0] == start_ns), None)
 
 
-def _price(book: PriceBook, start_ns: int, rules: MarketRules, interruptions: Interruptions) -> _Price:
+def _rule(book: PriceBook, start_ns: int, interruptions: Interruptions) -> Regime:
+    """Return the rule that prices an interval."""
+    da_out, kind = covers(interruptions.da, start_ns), interruptions.rt_kind(start_ns)
+    rt_ok = kind is None and _result(book, start_ns) is not None
+    # A day-ahead price that is only missing takes nothing from a real-time result; while that market is out, what it clears is a shadow.
+    da_ok = not da_out and (rt_ok or day_ahead_at(book, start_ns) is not None)
+    return regime(da_ok, rt_ok, kind, covers(interruptions.art28, start_ns))
+
+
+def _price(book: PriceBook, start_ns: int, rule: Regime, rules: MarketRules, interruptions: Interruptions) -> _Price:
     """Price an interval by the rule that holds for it."""
-    result, da_out = _result(book, start_ns), covers(interruptions.da, start_ns)
-    # While the day-ahead market is out, what it clears is a shadow.
-    day_ahead = None if da_out else _day_ahead(book, start_ns, rules)
-    kind = interruptions.rt_kind(start_ns)
-    rt_ok = kind is None and result is not None
-    # A day-ahead price that is only missing takes nothing from a real-time result.
-    da_ok = not da_out if rt_ok else day_ahead is not None
-    rule = regime(da_ok, rt_ok, kind, covers(interruptions.art28, start_ns))
+    result = _result(book, start_ns)
+    day_ahead = None if covers(interruptions.da, start_ns) else _day_ahead(book, start_ns, rules)
     match rule:
         case Regime.MARKET | Regime.ART27_1:
             assert result is not None, "an interval in force has its result"

@@ -111,7 +111,7 @@ def _publish(
         return book, (refused(command, _RESULT, f"{operating_day} version {text} is not approved: {'; '.join(unapproved)}"),)
     before = _stands(book, start_ns)
     book = in_force(book, day, rules, now_ns, anew=True)
-    book = replace(book, waiting=tuple(one for one in book.waiting if one is not day), anew_ns=start_ns)
+    book = replace(book, waiting=tuple(one for one in book.waiting if one is not day))
     revised = ResultRevised(
         segment=Segment.DA,
         interval_start_ns=start_ns,

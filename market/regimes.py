@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from market.prices import Regime
 
-__all__ = ["Handling", "Interruptions", "Range", "by_analogy", "covers", "regime"]
+__all__ = ["Handling", "Interruptions", "Range", "by_analogy", "covers", "guidance", "regime"]
 
 Range = tuple[int, int | None]
 """Half-open range of instants, UTC ns; its end is None while it is open."""
@@ -92,3 +92,18 @@ def regime(da_ok: bool, rt_ok: bool, kind: Handling | None, long_confirmed: bool
 def by_analogy(rule: Regime, kind: Handling | None) -> bool:
     """Return whether a rule is applied to what its text does not name: Art. 27(3) prices a suspension, and no breaker (policy Q1)."""
     return rule is Regime.ART27_3 and kind is not Handling.SUSPENSION
+
+
+def guidance(interruptions: Interruptions, ts_ns: int) -> str:
+    """Return the article that dispatch follows at an instant; empty while it follows the market.
+
+    While the real-time market is out, dispatch plans on the current unit commitment and the latest load forecast (Art. 27), which is what
+    the engine goes on clearing: its results are advice, and no base point of them is written. Under Art. 28 there is no market to advise.
+
+    >>> out = Interruptions(rt=((10, 40),), art28=((30, 40),))
+    >>> [guidance(out, at) for at in (9, 10, 30, 40)]
+    ['', 'Art. 27', 'Art. 28', '']
+    """
+    if covers(interruptions.art28, ts_ns):
+        return "Art. 28"
+    return "Art. 27" if covers(interruptions.rt, ts_ns) else ""

@@ -166,6 +166,8 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "price.source.clearing": ("Set by the interval's own clearing, version {which}", "由本时段出清结果确定（第 {which} 版）"),
     "price.source.day_ahead": ("Day-ahead price of the period from {which}", "采用日前市场 {which} 起时段的价格"),
     "price.source.last_valid": ("Last valid price, of interval {which}", "沿用 {which} 时段的有效价格"),
+    "price.source.profile": ("Mean of thirty days before the interruption, {which}", "采用中断前30日同时段均价（{which}）"),
+    "price.source.real_time": ("Real-time price of the period from {which}", "采用实时市场 {which} 起时段的价格"),
     "price.source.none": ("There is no price to take", "无可用价格"),
     "price.provisional": ("provisional", "暂定"),
     "price.unknown": ("the rule gives no price", "规则未给出价格"),
