@@ -167,3 +167,21 @@ def test_the_solver_has_its_deadlines_by_the_length_of_the_interval(tmp_path: Pa
     assert (limits.hard_stop_s, limits.retry_after_s, limits.memory_mb) == (said.rules.rt_interval_min * 3.0, 2.0, 512)
     [complaint] = complaints(tmp_path, WHOLE + "solver:\n  hard_stop_pct: 0\n")
     assert complaint.startswith("gridfuse.yaml:5: ")
+
+
+def test_the_rules_may_be_a_set_that_ships_or_a_file_of_rules_that_change(tmp_path: Path) -> None:
+    assert read(tmp_path, WHOLE).rules.id == "gd-2023-draft/r1"
+    southern = read(tmp_path, WHOLE + "rules: southern-2025\nmarket: {rt_interval_min: 5}\n")
+    assert (southern.rules.id, southern.rules.rt_interval_min) == ("southern-2025/r1+overrides", 5)
+    july = 1_782_835_200_000_000_000
+    (tmp_path / "rules.yaml").write_text(
+        'versions:\n- {}\n- {from: "2026-07-01T00:00:00+08:00", revision: r2, overrides: {rt_limit_min: 90}}\n', encoding="utf-8"
+    )
+    changing = read(tmp_path, WHOLE + "rules: rules.yaml\n")
+    assert changing.rules_in_force.at(july).id == "gd-2023-draft/r2"
+    assert [changing.at(ts_ns).rules.rt_limit_min for ts_ns in (july - 1, july)] == [120, 90]
+    (told,) = complaints(tmp_path, WHOLE + "rules: elsewhere\n")
+    assert told.startswith("gridfuse.yaml:4: ")
+    assert "there is no rule set 'elsewhere'; there are gd-2023-draft, southern-2025" in told
+    (told,) = complaints(tmp_path, WHOLE + "rules: rules.yaml\nmarket: {rt_limit_min: 60}\n")
+    assert told.startswith("gridfuse.yaml:5: the rules are those of rules.yaml")
