@@ -18,6 +18,7 @@ from console import (
     probe,
     reload,
     replay,
+    rules,
     run,
     simulate,
     spool,
@@ -31,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for room in (run, doctor, clear, clearagain, drill, replay, breaker, handling, audit, ingest, spool, dashboards):
+for room in (run, doctor, clear, clearagain, drill, rules, replay, breaker, handling, audit, ingest, spool, dashboards):
     room.register(app)
 simulate.register(ingest.ingest_group(app))
 probe.register(ingest.ingest_group(app))

@@ -26,7 +26,7 @@ from streams.settings import Settings, read_settings
 __all__ = ["register"]
 
 _DIFFERENT: Final = 1
-_KEPT: Final = ("network", "market", "control", "day_ahead", "tick")
+_KEPT: Final = ("network", "rules", "market", "control", "day_ahead", "tick")
 """Settings a replay needs; addresses and secrets stay behind."""
 
 _From = Annotated[str, typer.Option("--from", help="Event time to begin at: ISO instant.")]
@@ -131,6 +131,10 @@ def _portable(path: Path, settings: Settings) -> dict[str, bytes]:
     loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     kept: dict[str, Any] = {name: loaded[name] for name in _KEPT if name in loaded}
     files = {"points.yaml": (path.absolute().parent / loaded["points"]).read_bytes()}
+    rules = path.absolute().parent / str(kept.get("rules", ""))
+    if rules.is_file():
+        files["rules.yaml"] = rules.read_bytes()
+        kept["rules"] = "rules.yaml"
     network = settings.network
     if network.matpower is not None:
         name = "network" + "".join(Path(network.matpower).suffixes[-2:])

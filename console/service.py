@@ -99,9 +99,9 @@ class Service:
         if role is not Role.ALL and log_directory(settings.broker) is not None:
             what = f"--role {role} needs a Kafka broker: the embedded log belongs to one process. Set `broker: kafka://host:9092`"
             raise ConfigError([Problem("broker", what)])
-        self.settings = settings
         self.role = role
         self.clock: Clock = clock or WallClock()
+        self.settings = settings = settings.at(self.clock.now_ns())
         self.table = settings.points.table()
         self.model: MarketModel = market_model(
             settings.network, self.table, settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing

@@ -30,7 +30,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Ta
 from market.errors import ConfigError, Problem
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
 
-__all__ = ["DurationNs", "Located", "Name", "Strict", "duration_ns", "duration_text", "load_yaml", "read_yaml"]
+__all__ = ["DurationNs", "Located", "Name", "Strict", "duration_ns", "duration_text", "load_yaml", "parse_yaml", "read_yaml"]
 
 M = TypeVar("M", bound=BaseModel)
 Place = tuple[str | int, ...]
@@ -178,6 +178,15 @@ def load_yaml(path: str | Path) -> Located:
         raise ConfigError([Problem(str(path), f"is not UTF-8 text (byte {exc.start}); save it as UTF-8")]) from None
     except OSError as exc:
         raise ConfigError([Problem(str(path), f"cannot be read: {exc.strerror}")]) from None
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> Located:
+    """Read YAML text whose top is a mapping, as :func:`load_yaml` does; ``path`` is what problems name.
+
+    Raises:
+        ConfigError: not YAML, not a mapping, or with a key given twice.
+    """
     builder = _Builder(path)
     try:
         node = _composed(text)

@@ -12,18 +12,18 @@ Absent on purpose: files. What a file of rules looks like stands in :mod:`stream
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from market.errors import ConfigError, Problem
 from market.rules import MarketRules
 from market.units import instant_text
 
-__all__ = ["ALWAYS_NS", "Rulebook", "RulesInForce", "Version"]
+__all__ = ["ALWAYS_NS", "Rulebook", "RulesInForce", "Version", "cited"]
 
-ALWAYS_NS = 0
+ALWAYS_NS: Final = 0
 """The instant from which the first rule set of a book holds where it names none."""
 
 
@@ -42,11 +42,13 @@ class Version:
     Attributes:
         from_ns: first instant it holds, UTC ns; until the next version.
         source: where it is written, for people and for messages.
+        cites: citation of each value that is not the shipped rule set's, by its name, as ``modes.RT_120``.
     """
 
     from_ns: int
     rules: MarketRules
     source: str = ""
+    cites: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -119,3 +121,21 @@ def _namesakes(versions: tuple[Version, ...]) -> list[Problem]:
             what = f"{_named(other)} and {_named(version)} differ and have one name; give the later one a revision of its own"
             problems.append(Problem(version.source or version.rules.id, what))
     return problems
+
+
+def cited(rules: MarketRules, cites: Mapping[str, str] | None = None) -> Iterator[tuple[str, object, str]]:
+    """Yield every rule: its name, as ``modes.RT_120``, its value, and the article or policy it comes from.
+
+    Args:
+        cites: name to citation, of values that were given elsewhere.
+    """
+    yield from _cited(rules, "", cites or {})
+
+
+def _cited(group: Any, prefix: str, cites: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    for spec in fields(group):
+        name, value = f"{prefix}{spec.name}", getattr(group, spec.name)
+        if is_dataclass(value):
+            yield from _cited(value, f"{name}.", cites)
+        else:
+            yield name, value, cites.get(name, spec.metadata.get("cite", ""))

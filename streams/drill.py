@@ -115,6 +115,7 @@ class _Player:
         self._facts = FactMaker(first)
         self._state = breaker.begin(scenario.start, self._rules)
         self._ticked_ns = scenario.start - 1
+        self._due_ns = breaker.next_deadline_ns(self._state, self._rules)
         self._alerts: dict[str, Alert] = {}
         self.result = DrillResult(scenario.id, scenario.title, first.id)
         for fact in opening_facts(scenario):
@@ -143,11 +144,14 @@ class _Player:
                 self._alerts |= {alert.alert_id: alert for alert in alerts_of(effect)}
         if self._between is not None:
             self._state = self._between(self._state, self._rules)
+        # A deadline at the instant of a fact is due once the facts of that instant are in; the state looks beyond it already.
+        deadline_ns = breaker.next_deadline_ns(self._state, self._rules)
+        self._due_ns = min(self._due_ns, deadline_ns) if self._due_ns > self._ticked_ns else deadline_ns
 
     def _advance(self, to_ns: int, *, inclusive: bool) -> None:
         """Send the ticks that fall due before ``to_ns`` (and one at it, where something is looked at there)."""
-        while (deadline_ns := breaker.next_deadline_ns(self._state, self._rules)) < to_ns and deadline_ns > self._ticked_ns:
-            self._tick(deadline_ns)
+        while self._due_ns < to_ns:
+            self._tick(self._due_ns)
         if inclusive and to_ns > self._ticked_ns:
             self._tick(to_ns)
 

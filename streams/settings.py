@@ -10,6 +10,7 @@ problems starts nothing and names all of them, each with its line::
     broker: embedded                   # or kafka://host:9092
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
     field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir
+    rules: southern-2025               # a shipped rule set, or a file of rules that change: how it is written: streams/rulesfile.py
     market: {rt_interval_min: 5}       # overrides of the shipped rule set
     clearing: clearing.yaml            # reserves, storages, sections, outages, look-ahead; how it is written: streams/clearingfile.py
     solver: {retry_after: 5s, hard_stop_pct: 10, memory_mb: 4096}   # the process that clears: when it is tried again, and given up
@@ -22,7 +23,7 @@ problems starts nothing and names all of them, each with its line::
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -33,11 +34,13 @@ from ingest.line import Pace
 from ingest.pointlist import PointList, read_point_list
 from ingest.yamlfile import DurationNs, Located, Name, Strict, duration_ns, load_yaml
 from market.errors import ConfigError, Problem
-from market.rules import MarketRules, rules_from
+from market.rulebook import Rulebook, RulesInForce
+from market.rules import GUANGDONG_2023, MarketRules
 from market.units import NS_PER_H, NS_PER_S
 from streams.clearingfile import ClearingSetup, read_clearing
 from streams.influx import InfluxTarget
 from streams.notify import WebhookChannel
+from streams.rulesfile import read_rulebook
 from streams.solverprocess import SolverLimits
 from streams.transport import broker_url, log_directory
 from streams.transport.patience import LogOptions
@@ -180,6 +183,7 @@ class _FileModel(Strict):
     broker: str = EMBEDDED
     log: LogModel = Field(default_factory=LogModel)
     field_spool: FieldSpoolModel = Field(default_factory=FieldSpoolModel)
+    rules: str = GUANGDONG_2023.rule_set
     market: dict[str, Any] = Field(default_factory=dict)
     control: ControlModel = Field(default_factory=ControlModel)
     day_ahead: Literal["series", "none"] = "series"
@@ -221,12 +225,13 @@ class Settings:
         points: the point list, and points_path where it is; None for one that is in no file.
         watch_points: whether the file is looked at again and again, and an edited list is taken over by itself.
         network: where the network model is, paths made absolute.
-        rules: the rule set in force.
+        rules: the rule set in force; where it changes, the first, until :meth:`at` says which instant it is.
         day_ahead: whether the case's day-ahead series are cleared each day.
         setpoints: whether base points are written to the devices.
         tick_ns: event time between two ticks.
         solver: how long the solver's process may take, and how much memory.
         clearing: what is cleared besides energy, how far ahead, and against which outages.
+        rulebook: which rules hold when; None for ``rules``, always.
     """
 
     data: Path
@@ -248,11 +253,21 @@ class Settings:
     watch_points: bool = False
     solver: SolverModel = field(default_factory=SolverModel)
     clearing: ClearingSetup = ClearingSetup()
+    rulebook: Rulebook | None = None
 
     @property
     def log_directory(self) -> Path:
         """Directory of the embedded transport's log."""
         return self.data / "log"
+
+    @property
+    def rules_in_force(self) -> RulesInForce:
+        """What says which rules hold at an instant."""
+        return self.rulebook or self.rules
+
+    def at(self, ts_ns: int) -> Settings:
+        """Return the settings with the rules that are in force at an instant."""
+        return replace(self, rules=self.rules_in_force.at(ts_ns))
 
 
 def read_settings(path: str | Path) -> Settings:
@@ -279,7 +294,7 @@ def read_settings(path: str | Path) -> Settings:
     attempt(lambda: broker_url(broker), "broker")
     problems.extend(located.problem(what, *place) for place, what in _log_problems(model, broker))
     points = attempt(lambda: read_point_list(beside / model.points), "points")
-    rules = attempt(lambda: rules_from(model.market, where=located.where("market")), "market")
+    book = attempt(lambda: read_rulebook(model.rules, beside, model.market, located.where("market")), "rules")
     influx = attempt(lambda: _influx(model.influx, beside), "influx")
     if model.webhook is not None:
         url = model.webhook.url
@@ -300,7 +315,8 @@ def read_settings(path: str | Path) -> Settings:
         log=LogOptions(sync_every_s=model.log.sync_every / NS_PER_S, mend_within_s=model.log.mend_within / NS_PER_S),
         points=points,
         network=network,
-        rules=rules,
+        rules=book.versions[0].rules,
+        rulebook=book,
         control=model.control,
         day_ahead=model.day_ahead == "series",
         setpoints=model.setpoints,

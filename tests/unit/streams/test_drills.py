@@ -9,6 +9,7 @@ import pytest
 
 from ingest.yamlfile import load_yaml
 from market.errors import ConfigError
+from market.units import instant_ns
 from streams.drill import play
 from streams.drillfile import scenario_from
 
@@ -89,3 +90,13 @@ def test_wrong_expectation_fails_the_drill(tmp_path: Path) -> None:
 def test_drill_without_expectations_proves_nothing(tmp_path: Path) -> None:
     path = scenario(tmp_path, '- {at: "2026-06-10T12:00:30+08:00", restart: true}\n')
     assert not play(*scenario_from(load_yaml(path))).passed
+
+
+def test_a_fact_at_the_instant_of_a_deadline_does_not_hide_it(tmp_path: Path) -> None:
+    steps = (
+        '- {at: "2026-06-10T10:00:30+08:00", load: {area: A, mw: 100}}\n'
+        '- {at: "2026-06-10T10:05:00+08:00", expect: {RT: {state: DEGRADED}}}\n'
+    )
+    result = play(*scenario_from(load_yaml(scenario(tmp_path, steps))))
+    noted = [d.ts_event_ns for d in result.decisions if d.kind == "AnomalyNoted"]
+    assert noted == [instant_ns("2026-06-10T09:45:30+08:00"), instant_ns("2026-06-10T10:00:30+08:00")]

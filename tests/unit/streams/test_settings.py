@@ -186,3 +186,21 @@ def test_a_station_of_buses_that_are_unknown_or_named_twice_is_refused(tmp_path:
         model_of(read(tmp_path, text))
     assert "'999' is no bus" in str(told.value)
     assert "bus 101 stands in North too" in str(told.value)
+
+
+def test_the_rules_may_be_a_set_that_ships_or_a_file_of_rules_that_change(tmp_path: Path) -> None:
+    assert read(tmp_path, WHOLE).rules.id == "gd-2023-draft/r1"
+    southern = read(tmp_path, WHOLE + "rules: southern-2025\nmarket: {rt_interval_min: 5}\n")
+    assert (southern.rules.id, southern.rules.rt_interval_min) == ("southern-2025/r1+overrides", 5)
+    july = 1_782_835_200_000_000_000
+    (tmp_path / "rules.yaml").write_text(
+        'versions:\n- {}\n- {from: "2026-07-01T00:00:00+08:00", revision: r2, overrides: {rt_limit_min: 90}}\n', encoding="utf-8"
+    )
+    changing = read(tmp_path, WHOLE + "rules: rules.yaml\n")
+    assert changing.rules_in_force.at(july).id == "gd-2023-draft/r2"
+    assert [changing.at(ts_ns).rules.rt_limit_min for ts_ns in (july - 1, july)] == [120, 90]
+    (told,) = complaints(tmp_path, WHOLE + "rules: elsewhere\n")
+    assert told.startswith("gridfuse.yaml:4: ")
+    assert "there is no rule set 'elsewhere'; there are gd-2023-draft, southern-2025" in told
+    (told,) = complaints(tmp_path, WHOLE + "rules: rules.yaml\nmarket: {rt_limit_min: 60}\n")
+    assert told.startswith("gridfuse.yaml:5: the rules are those of rules.yaml")
