@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from console import (
+    audit,
     breaker,
     certs,
     clear,
@@ -30,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for room in (run, doctor, clear, clearagain, drill, replay, breaker, handling, ingest, spool, dashboards):
+for room in (run, doctor, clear, clearagain, drill, replay, breaker, handling, audit, ingest, spool, dashboards):
     room.register(app)
 simulate.register(ingest.ingest_group(app))
 probe.register(ingest.ingest_group(app))

@@ -113,6 +113,9 @@ VERBS: Final = (
 
 _METAVAR_MAX: Final = 24
 
+_ADDS: Final = ("NOTE_ACTION", "ANALYSE_CASE", "RECTIFY", "RECTIFIED")
+"""Orders that only add to a case: what was entered meanwhile does not stand against them, so they are bound to a version on demand."""
+
 _YES: Final = ("override", "emergency")
 """Arguments that are said or not."""
 
@@ -127,7 +130,6 @@ _INSTANTS: Final = (
     "discovered_at",
     "next_update",
     "deadline",
-    "due",
 )
 _TEXTS: Final = ("content", "text", "text_zh", "text_en")
 
@@ -176,7 +178,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "item": "Item of its class, as 'Art. 8(2)'; for a rectification its name.",
     "subject": "What it is about.",
     "case": "Number of the case, as 2026-06-10-01.",
-    "due": "Until when it is to be rectified.",
+    "due": "Day until which it is to be rectified, as 2026-06-20.",
     "owner": "Who rectifies it.",
     "element": "Name of the element in the network model.",
     "from": "Beginning.",
@@ -295,7 +297,8 @@ def _common(verb: Verb, order: Order) -> list[inspect.Parameter]:
     who = ", ".join(order.roles)
     role = typer.Option("--role", help=f"In which capacity: {who}.", parser=str.upper, metavar="ROLE")
     wait = typer.Option("--wait", help="Seconds to wait for the decision; 0 only sends.", min=0.0)
-    version = typer.Option("--version", help="Version that you saw; the one shown now where it is not given. An older one is refused.")
+    shown = "none" if verb.action in _ADDS else "the one shown now"
+    version = typer.Option("--version", help=f"Version that you saw; {shown} where it is not given. An older one is refused.")
     by = typer.Option("--by", help="Who orders it; your login by default.")
     url = typer.Option("--url", envvar="GRIDFUSE_URL", help="Address of the running service.")
     lang = typer.Option("--lang", envvar="GRIDFUSE_LANG", help="Language of what came of it: en or zh.")
@@ -321,7 +324,7 @@ def _give(verb: Verb, args: dict[str, str], given: Mapping[str, Any], *, shows_v
     view = ask(f"{url.rstrip('/')}/api/breaker") if clocked or (shows_version and not given[_SEEN]) else None
     args = {name: _instant(name, value, view) if name in _INSTANTS else value for name, value in args.items()}
     if shows_version:
-        version = given[_SEEN] or _version(args, view)
+        version = given[_SEEN] or ("" if verb.action in _ADDS else _version(args, view))
         args |= {_SEEN: str(version)} if version else {}
     answer = give_order(url, verb.action, given["by"], given["role"], args, given["wait"])
     told(answer, as_json=given["as_json"], chinese=given["lang"].startswith("zh"))

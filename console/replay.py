@@ -141,6 +141,8 @@ def _portable(path: Path, settings: Settings) -> dict[str, bytes]:
         for file in sorted(folder.rglob("*.csv*")):
             files[f"network/{file.relative_to(folder)}"] = file.read_bytes()
         kept["network"] = {"rts_gmlc": "network"}
+    if network.stations:
+        kept["network"] = {"rts_gmlc": "shipped", **kept.get("network", {}), "stations": network.stations}
     files["gridfuse.yaml"] = yaml.safe_dump({"data": ".", "points": "points.yaml", **kept}, allow_unicode=True).encode()
     return files
 

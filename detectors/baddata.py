@@ -29,6 +29,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array, diags_array
 from scipy.special import chdtri, ndtri
 
 from detectors.leastsquares import LeastSquares
@@ -96,6 +97,25 @@ def limit(redundancy: int, rules: BadData) -> float:
     return float(chdtri(redundancy, 1.0 - rules.confidence)) if redundancy > 0 else 0.0
 
 
+# Sums over all measurements are taken without the linear algebra library: its threads cost more than they save on a vector, and how many
+# there are must not decide the last bit of what a replay compares.
+
+
+def _across(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return (c, d) aᵀ·b of (k, c) and (k, d)."""
+    return np.asarray(np.einsum("kc,kd->cd", a, b), dtype=np.float64)
+
+
+def _pulled(a: FloatArray, over: FloatArray) -> FloatArray:
+    """Return (c,) aᵀ·over of (k, c) and (k,)."""
+    return np.asarray(np.einsum("kc,k->c", a, over), dtype=np.float64)
+
+
+def _spread(y: FloatArray, inner: FloatArray) -> FloatArray:
+    """Return (k,) the diagonal of y·inner·yᵀ."""
+    return np.asarray(np.einsum("kc,kc->k", np.einsum("kd,dc->kc", y, inner), y), dtype=np.float64)
+
+
 def _largest_by_chance(checked: int, rules: BadData) -> float:
     """Return what the largest of so many normalised residuals stays below, by Bonferroni; never less than what one is judged by."""
     if checked < 1:
@@ -132,12 +152,14 @@ class _Search:
     def _estimated(self) -> None:
         """Estimate all errors together, and what is left."""
         sigma2, taken = self.ls.sigma_mw**2, self.columns.shape[1]
-        self.inner = np.asarray(np.linalg.inv(self.columns.T @ self.y) if taken else np.zeros((0, 0)), dtype=np.float64)
+        self.inner = np.asarray(np.linalg.inv(_across(self.columns, self.y)) if taken else np.zeros((0, 0)), dtype=np.float64)
         # Yᵀ·z is CᵀW times the residuals of the first fit.
-        self.error = self.inner @ (self.columns.T @ (self.ls.weight * self.first))
-        self.residual = self.first - sigma2 * (self.y @ self.error)  # with the errors corrected, not left out: J is the same
+        self.error = self.inner @ _pulled(self.columns, self.ls.weight * self.first)
+        self.residual = self.first - sigma2 * np.einsum(
+            "kc,c->k", self.y, self.error
+        )  # with the errors corrected, not left out: J is the same
         first = self.ls.residual_variance
-        omega = first - sigma2**2 * ((self.y @ self.inner) * self.y).sum(axis=1)
+        omega = first - sigma2**2 * _spread(self.y, self.inner)
         self.omega = np.where(omega > _CHECKED_LEAST * first, omega, 0.0)
 
     @property
@@ -154,7 +176,7 @@ class _Search:
 
     def chi_square(self) -> float:
         """Return the sum of squares that is left."""
-        return float(self.residual @ (self.ls.weight * self.residual))
+        return float((self.residual**2 * self.ls.weight).sum())
 
     def take(self, what: _What) -> None:
         """Take an explanation."""
@@ -174,22 +196,24 @@ class _Search:
         """Return (k,) the pattern of a meter or of a branch."""
         meter, branch = what
         if branch >= 0:
-            return np.asarray(self.ls.sums[:, [branch]].toarray()[:, 0], dtype=np.float64)
+            return np.asarray(self.ls.sums_by_branch[:, [branch]].toarray()[:, 0], dtype=np.float64)
         out = np.zeros(len(self.residual))
         out[meter] = 1.0
         return out
 
     def gains(self, branches: NDArray[np.int64]) -> FloatArray:
         """Return (b,) by how much J falls when the flow of each branch is released; 0 where nothing would check it."""
-        columns = np.asarray(self.ls.sums[:, branches].toarray(), dtype=np.float64)
-        _, y = self.ls.response(columns)
-        beside = self.columns.T @ y
-        whole = np.einsum("kb,kb->b", columns, y)
+        columns = self.ls.sums_by_branch[:, branches]
+        pull, moved = self.ls.onto(columns)
+        weighed = csc_array(diags_array(self.ls.weight) @ columns)
+        # Cᵀ·W·c less what the state follows; the same for the pattern alone.
+        beside = np.asarray(weighed.T @ self.columns).T - np.einsum("nc,nb->cb", self.moved, pull)
+        whole = np.asarray(columns.multiply(weighed).sum(axis=0)) - np.einsum("nb,nb->b", pull, moved)
         left = whole - np.einsum("cb,cb->b", beside, self.inner @ beside)
-        pull = columns.T @ (self.ls.weight * self.residual)
+        gained = np.asarray(weighed.T @ self.residual)
         checked = left > _CHECKED_LEAST * whole
         out = np.zeros(len(branches))
-        out[checked] = pull[checked] ** 2 / left[checked]
+        out[checked] = gained[checked] ** 2 / left[checked]
         return out
 
 
@@ -200,7 +224,7 @@ def explained(ls: LeastSquares, z_mw: FloatArray, flow_sigma_mw: FloatArray, rul
         flow_sigma_mw: (nl,) standard error of a meter of each branch, MW.
     """
     state, residual = ls.fitted(z_mw)
-    chi_square = float(residual @ (ls.weight * residual))
+    chi_square = float((residual**2 * ls.weight).sum())
     # No normalised residual is larger than the root of J: most images are done here.
     if chi_square <= rules.residual**2:
         return Explained(found=(), state=state, chi_square=chi_square, chi_square_left=chi_square)
@@ -240,20 +264,20 @@ def _next(
     single = float(normalised[worst]) ** 2
     tried = _branches_near(search, normalised, refused)
     gains = search.gains(tried)
-    pairs = [_pair_gain(search, branch, normalised) for branch in tried.tolist()]
+    pairs = _pair_gains(search, tried, normalised)
     # At a bus of two branches either of them explains the same, and so do all of a chain: what tells them apart is whose flow would fit.
     enough = max(float(gains.max(initial=0.0)), single + 2.0 * rules.residual**2) - rules.residual**2
     alike = [k for k in range(len(tried)) if gains[k] >= enough and pairs[k] <= gains[k] + rules.residual**2]
     misfit = [(_misfit(search, state, int(tried[k]), flow_sigma_mw, rules), int(tried[k])) for k in alike]
     if misfit and min(misfit)[0] <= 1.0:
         return ((-1, min(misfit)[1]),)
-    place = max(range(len(pairs)), key=pairs.__getitem__, default=-1)
+    place = int(np.argmax(pairs)) if len(pairs) else -1
     if place >= 0 and pairs[place] > single + rules.residual**2:
         # Two meters that agree with each other blame their neighbours, one by one; together they explain more than the first two of these.
         after = copy(search)
         after.take((worst, -1))
         if pairs[place] > single + float(after.normalised().max()) ** 2:
-            return tuple((row, -1) for row in _own_meters(search.ls, int(tried[place])))
+            return tuple((meter, -1) for meter in search.ls.at_ends(int(tried[place])))
     return ((worst, -1),)
 
 
@@ -273,26 +297,26 @@ def _branches_near(search: _Search, normalised: FloatArray, refused: set[_What])
     return candidates[np.argsort(-score, kind="stable")[:_BRANCHES_TRIED]]
 
 
-def _own_meters(ls: LeastSquares, branch: int) -> list[int]:
-    """Return the measurements that show the flow of a branch and nothing else."""
-    rows = ls.sums[:, [branch]].tocoo().coords[0]
-    return [row for row in rows.tolist() if ls.sums.indptr[row + 1] - ls.sums.indptr[row] == 1]
-
-
-def _pair_gain(search: _Search, branch: int, normalised: FloatArray) -> float:
-    """Return by how much J falls when the meters at both ends of a branch are left out; 0 unless there are two and both fit badly."""
-    ls = search.ls
-    own = _own_meters(ls, branch)
-    if len(own) != 2 or not (normalised[own] >= _NEAR * normalised.max()).all():
-        return 0.0
-    columns = np.stack([search.column((row, -1)) for row in own], axis=1)
+def _pair_gains(search: _Search, branches: NDArray[np.int64], normalised: FloatArray) -> FloatArray:
+    """Return (b,) by how much J falls when the meters at both ends of a branch are left out; 0 unless there are two and both fit badly."""
+    ls, least = search.ls, _NEAR * float(normalised.max())
+    out = np.zeros(len(branches))
+    pairs = [(place, ends) for place, branch in enumerate(branches.tolist()) if len(ends := ls.at_ends(branch)) == 2]
+    pairs = [(place, ends) for place, ends in pairs if (normalised[ends] >= least).all()]
+    if not pairs:
+        return out
+    meters = [meter for _, ends in pairs for meter in ends]
+    columns = np.zeros((len(normalised), len(meters)))
+    columns[meters, np.arange(len(meters))] = 1.0
     _, y = ls.response(columns)
-    beside = search.columns.T @ y
-    inner = columns.T @ y - beside.T @ search.inner @ beside
-    if np.linalg.eigvalsh(inner)[0] <= _CHECKED_LEAST * float(np.diag(inner).max()):
-        return 0.0
-    pull = ls.weight[own] * search.residual[own]
-    return float(pull @ np.linalg.solve(inner, pull))
+    beside = _across(search.columns, y)
+    for k, (place, ends) in enumerate(pairs):
+        own = slice(2 * k, 2 * k + 2)
+        inner = y[ends, own] - beside[:, own].T @ search.inner @ beside[:, own]
+        if np.linalg.eigvalsh(inner)[0] > _CHECKED_LEAST * float(np.diag(inner).max()):
+            pull = ls.weight[ends] * search.residual[ends]
+            out[place] = float(pull @ np.linalg.solve(inner, pull))
+    return out
 
 
 def _misfit(search: _Search, state: FloatArray, branch: int, flow_sigma_mw: FloatArray, rules: BadData) -> float:
@@ -357,9 +381,9 @@ def _alike(search: _Search, place: int) -> tuple[int, ...]:
     own = search.y[:, place]
     sigma2, first = search.ls.sigma_mw**2, search.ls.residual_variance
     if others:
-        inner = np.linalg.inv(rest.T @ y)
-        own = own - y @ (inner @ (rest.T @ search.y[:, place]))
-        omega = first - sigma2**2 * ((y @ inner) * y).sum(axis=1)
+        inner = np.asarray(np.linalg.inv(_across(rest, y)), dtype=np.float64)
+        own = own - np.einsum("kc,c->k", y, inner @ _pulled(rest, own))
+        omega = first - sigma2**2 * _spread(y, inner)
     else:
         omega = first
     meter = search.what[place][0]

@@ -190,9 +190,7 @@ def next_deadline_ns(watch: DayAheadWatch, now_ns: int, rules: MarketRules) -> i
     """Return the next instant after ``now_ns`` at which a tick could find something, or None while nothing can be judged."""
     if watch.blind:
         return None
-    candidates = [deadline_ns(watch, rules) + rules.grace_ns]
-    if not watch.published_judged:
-        candidates.append(_publish_ns(watch, rules) + rules.grace_ns)
+    candidates = [deadline_ns(watch, rules) + rules.grace_ns, _publish_ns(watch, rules) + rules.grace_ns]
     if watch.eta_ns is not None:
         candidates.append(watch.eta_ns + 1)
     return min((at for at in (max(at, watch.judge_after_ns) for at in candidates) if at > now_ns), default=None)
@@ -317,10 +315,8 @@ def _tick(watch: DayAheadWatch, now_ns: int, rules: MarketRules, *, held: bool) 
                 break
             watch = _missed(watch, rules, found)
         watch = _at(watch, days_after(watch.day, 1), rules)
-    if watch.eta_ns is not None:
-        watch, foreseen = _foreseen(watch, now_ns, rules)
-        found += foreseen
-    return watch, tuple(found)
+    watch, foreseen = _foreseen(watch, now_ns, rules)
+    return watch, (*found, *foreseen)
 
 
 def _publication_judged(watch: DayAheadWatch, rules: MarketRules, found: list[Finding]) -> DayAheadWatch:

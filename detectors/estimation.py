@@ -152,14 +152,17 @@ class Estimator:
 
 
 def _suspects(squares: LeastSquares, z_mw: FloatArray, found: Explained) -> tuple[Suspect, ...]:
-    names = [squares.meters.name[i] for i in squares.at.tolist()]
+
+    def name(place: int) -> str:
+        return squares.meters.name[int(squares.at[place])]
+
     return tuple(
         Suspect(
-            meter=names[each.meter],
+            meter=name(each.meter),
             measured_mw=float(z_mw[each.meter]),
             estimated_mw=float(z_mw[each.meter]) - each.error_mw,
             residual=each.residual,
-            alike=tuple(names[i] for i in each.alike),
+            alike=tuple(name(place) for place in each.alike),
         )
         for each in found.found
         if each.meter >= 0

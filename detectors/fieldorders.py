@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from detectors.permits import PermitRevoked
 from detectors.topologywatch import TopologyWatch
 from market.commands import ORDERS, refused
 from market.decisions import Refused
 from market.errors import UnitError
-from market.facts import CalendarClosed, CommandGiven, ExercisePlanned, Fact, PermitGranted, Segment, WarningReported
+from market.facts import CalendarClosed, CommandGiven, ExercisePlanned, Fact, PermitGranted, PermitRevoked, Segment, WarningReported
 from market.rules import MarketRules
 from market.topology import Topology
 from market.units import instant_ns, instant_text
@@ -25,7 +24,7 @@ __all__ = ["ordered"]
 _YES: Final = {"yes": True, "no": False}
 _NAMED_MAX: Final = 6
 
-Answer = Refused | tuple[Fact | PermitRevoked, ...]
+Answer = Refused | tuple[Fact, ...]
 
 
 def ordered(watch: TopologyWatch, command: CommandGiven, now_ns: int, rules: MarketRules, grid: Topology) -> Answer:

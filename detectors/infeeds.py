@@ -60,10 +60,10 @@ def with_infeed(state: InfeedState | None, fact: InfeedReported, rules: MarketRu
         return state
     history = (*state.history, (at_ns, fact.mw))
     from_ns = at_ns - rules.topology_hard.window_min * NS_PER_MIN
-    while len(history) > 1 and history[1][0] <= from_ns:
+    while history[1][0] <= from_ns:  # the newest is inside the window
         history = history[1:]
     before_mw = state.before_mw if state.lost_since_ns is not None else max(mw for _, mw in history)
-    if before_mw <= 0 or 100.0 * fact.mw >= rules.dead_flow_pct * before_mw:
+    if 100.0 * fact.mw >= rules.dead_flow_pct * before_mw:
         return InfeedState(history=history)
     since_ns = at_ns if state.lost_since_ns is None else state.lost_since_ns
     return replace(state, history=history, lost_since_ns=since_ns, before_mw=before_mw)

@@ -151,7 +151,7 @@ def _certain(level: Level, islands: tuple[Island, ...], rules: MarketRules) -> C
     plural = "s" if len(islands) > 1 else ""
     lines = [f"{len(islands)} energised island{plural} with {share_pct:.1f} % of the load cut off ({limit})"]
     lines += [
-        f"island of {island.name}: {island.n_buses} buses, {island.share_pct:.1f} % of the load, since "
+        f"island of {island.name}: {island.n_buses} bus{'es' * (island.n_buses > 1)}, {island.share_pct:.1f} % of the load, since "
         f"{clock_text(island.formed_ns, rules.zone)}, behind {', '.join(island.cut[:_NAMED_MAX])}{' …' * (len(island.cut) > _NAMED_MAX)}"
         for island in islands[:_NAMED_MAX]
     ]

@@ -14,7 +14,7 @@ about what it measures, it is fitted exactly, and no test can find it wrong. The
 (:mod:`detectors.inversesubset`).
 
 A bus is **observable** when the measurements determine its angle against the rest of its island. Whether they do is asked of the
-factor: measurements made of angles at random must give these angles back.
+factor: measurements made of angles without any order must give these angles back.
 
 Absent on purpose: reactive power, voltages and losses; on a grid whose meters show losses, σ has to cover half of a branch's.
 """
@@ -57,12 +57,14 @@ class Meters:
         sums: (m, nl) which branch flows each shows the sum of: 1 at the ``from`` end of a branch, −1 at its ``to`` end, and what
             leaves the bus over all its branches for an injection.
         sigma_mw: (m,) standard errors, MW.
+        ends: how many of them, the first ones, stand at ends of branches.
     """
 
     network: Network
     name: tuple[str, ...]
     sums: csr_array[np.float64]
     sigma_mw: FloatArray
+    ends: int = 0
 
     def __post_init__(self) -> None:
         if bad := [name for name, sigma in zip(self.name, self.sigma_mw.tolist(), strict=True) if not (np.isfinite(sigma) and sigma > 0)]:
@@ -97,6 +99,7 @@ class Meters:
             name=(*from_end[0], *to_end[0], *injection[0]),
             sums=csr_array(vstack([*ends, leaving[injection[1]]])),
             sigma_mw=np.concatenate([flow_sigma_mw[from_end[1]], flow_sigma_mw[to_end[1]], injection[2]]),
+            ends=len(from_end[1]) + len(to_end[1]),
         )
 
 
@@ -153,6 +156,11 @@ class LeastSquares:
         state = self._lu.solve(np.asarray(self._wh_t @ errors))
         return state, self.weight[:, None] * errors - self._wh @ state
 
+    def onto(self, errors: csc_array[np.float64]) -> tuple[FloatArray, FloatArray]:
+        """Return what errors (k, c) of the measurements pull at the state, Hᵀ·W·errors, and by how much they move it: (n, c) each."""
+        pull = np.asarray((self._wh_t @ errors).toarray(), dtype=np.float64)
+        return pull, self._lu.solve(pull)
+
     def variance(self, rows: FloatArray) -> FloatArray:
         """Return (c,) the variance of quantities that are rows (c, n) of the state."""
         out: FloatArray = np.einsum("cn,nc->c", rows, self._lu.solve(np.ascontiguousarray(rows.T)))
@@ -170,6 +178,16 @@ class LeastSquares:
         omega = self.sigma_mw**2 - fitted
         return np.where(omega > _CHECKED_LEAST * self.sigma_mw**2, omega, 0.0)
 
+    @cached_property
+    def sums_by_branch(self) -> csc_array[np.float64]:
+        """(k, nl) :attr:`sums`, by column: who sees the flow of a branch."""
+        return csc_array(self.sums)
+
+    def at_ends(self, branch: int) -> list[int]:
+        """Return the places among the k of the meters at the ends of a branch."""
+        seen = self.sums_by_branch.indices[self.sums_by_branch.indptr[branch] : self.sums_by_branch.indptr[branch + 1]]
+        return sorted(seen[self.at[seen] < self.meters.ends].tolist())
+
     @property
     def critical(self) -> BoolArray:
         """(k,) measurements that nothing else checks."""
@@ -185,7 +203,7 @@ class LeastSquares:
     def observable(self) -> BoolArray:
         """(nb,) buses whose angle against the rest of their island is determined; the largest part of an island is what it is."""
         topology, net = self.topology, self.topology.network
-        truth = np.random.default_rng(1).standard_normal(self.flow.shape[1])
+        truth = np.sin(np.arange(1.0, self.flow.shape[1] + 1.0) ** 2)
         shown: FloatArray = np.asarray(self.h @ truth)
         found = self._lu.solve(np.asarray(self._wh_t @ shown))
         # Once more, and the pseudo-measurements weigh nothing at all.

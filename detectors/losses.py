@@ -78,12 +78,16 @@ def met(losses: tuple[Loss, ...], number: int, rules: MarketRules, counts: Calla
         counts: whether a loss counts at all.
     """
     within_ns = window_ns(rules)
+    counted = [loss for loss in losses if counts(loss)]
+    if len({loss.element for loss in counted}) < number:
+        return None
     certain: list[Loss] = []
-    for loss in filter(counts, losses):
+    for loss in counted:
         certain.append(loss)
-        for first in certain:
-            within = [other for other in certain if 0 <= other.opened_ns - first.opened_ns <= within_ns]
-            if loss in within and len({other.element for other in within}) >= number:
+        around = [other for other in certain if abs(other.opened_ns - loss.opened_ns) <= within_ns]
+        for first in around:
+            within = {other.element for other in around if 0 <= other.opened_ns - first.opened_ns <= within_ns}
+            if first.opened_ns <= loss.opened_ns and len(within) >= number:
                 return loss
     return None
 

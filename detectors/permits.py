@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from detectors.losses import Permit
+from market.facts import PermitRevoked
 from market.rules import MarketRules
 from market.units import NS_PER_MIN
 
-__all__ = ["PermitRevoked", "cut_short"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PermitRevoked:
-    """A permit for an element ``[from_ns, to_ns]`` was taken back at ``ts_event_ns``: what opens from then on is not planned."""
-
-    ts_event_ns: int
-    element: str
-    from_ns: int
-    to_ns: int
+__all__ = ["cut_short"]
 
 
 def cut_short(permits: tuple[Permit, ...], revoked: PermitRevoked, rules: MarketRules) -> tuple[Permit, ...]:

@@ -82,15 +82,17 @@ def voltage(watch: TopologyWatch, fact: VoltageReported, rules: MarketRules, gri
     dead = with_voltage(watch.dead, fact, initial=fact.ts_source_ns <= watch.began_ns + rules.grace_ns)
     if dead is watch.dead:
         return watch
+    # When quality was lost is when we were told: its source time is that of the last good value.
+    at_ns = fact.ts_source_ns if fact.quality is PointQuality.GOOD else fact.ts_event_ns
     touched = [name for name in grid.at_bus[fact.bus] if name in watch.elements]
     for name in touched:
-        watch = counted(watch, name, fact.ts_source_ns - 1, rules, grid)
+        watch = counted(watch, name, at_ns - 1, rules, grid)
     revived = fact.bus in watch.dead and fact.bus not in dead
     watch = replace(watch, dead=dead)
     for name in touched:
         watch = _with(watch, name, replace(watch.elements[name], bus_dead_ns=_bus_dead_ns(dead, grid.elements[name])))
         if revived:
-            watch = _taken_back(watch, name, fact.ts_source_ns)
+            watch = _taken_back(watch, name, at_ns)
         watch = counted(watch, name, fact.ts_event_ns, rules, grid)
     return watch
 

@@ -75,6 +75,7 @@ class SessionWatch:
     """
 
     session: str
+    forget_ns: int
     product: str = ""
     opens_ns: int | None = None
     closes_ns: int | None = None
@@ -87,7 +88,6 @@ class SessionWatch:
     late_count: int = 0
     told_late: int = 0
     stuck: bool = False
-    forget_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 It is lost when every element at its top-voltage buses is certainly out of service, or when all those buses have been without voltage
 for the debounce time. One of the elements must have been lost lately and unplanned; a station whose elements are all under permit, or
-that was dark when it was first heard of, was not lost.
+that was dark when it was first heard of, was not lost. A station that hangs on a single element is lost with it as an element, which is
+what a grid is built to bear, and not as a station.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from detectors.evidence import Certain, Kind, Level
 from detectors.voltages import DeadBus
@@ -16,6 +18,8 @@ from market.topology import Topology
 from market.units import NS_PER_S, clock_text
 
 __all__ = ["lost_stations"]
+
+_ELEMENTS_LEAST: Final = 2
 
 
 def lost_stations(
@@ -39,7 +43,7 @@ def lost_stations(
     found: list[Certain] = []
     for station in sorted(candidates):
         buses, elements = grid.backbone(station, rules.top_voltage_kv)
-        if not elements:
+        if len(elements) < _ELEMENTS_LEAST:
             continue
         told: list[tuple[int, str]] = []
         if all(name in out for name in elements) and any(unplanned(name) for name in elements):

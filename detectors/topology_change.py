@@ -37,7 +37,7 @@ from detectors.elements import confirmed_ns
 from detectors.evidence import Certain, Kind, Level, Standing
 from detectors.findings import Finding, Noted
 from detectors.losses import Loss
-from detectors.permits import PermitRevoked, cut_short
+from detectors.permits import cut_short
 from detectors.stations import lost_stations
 from detectors.topologywatch import TopologyWatch
 from market.facts import (
@@ -50,6 +50,7 @@ from market.facts import (
     InterfaceLimitReported,
     LoadReported,
     PermitGranted,
+    PermitRevoked,
     RunType,
     Segment,
     SourceReported,
@@ -66,7 +67,7 @@ __all__ = ["Element", "Loss", "TopologyWatch", "next_deadline_ns", "observe", "s
 
 
 def observe(
-    watch: TopologyWatch, fact: Fact | PermitRevoked, rules: MarketRules, grid: Topology, *, held: bool = False
+    watch: TopologyWatch, fact: Fact, rules: MarketRules, grid: Topology, *, held: bool = False
 ) -> tuple[TopologyWatch, tuple[Finding, ...]]:
     """Take in one fact.
 

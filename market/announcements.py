@@ -252,7 +252,7 @@ _DIGITS: Final = "零一二三四五六七八九"
 def _numeral(number: int) -> str:
     """Write 1 to 99 in Chinese."""
     tens, ones = divmod(number, 10)
-    return ("" if tens < 2 else _DIGITS[tens]) + ("十" if tens else "") + (_DIGITS[ones] if ones or not tens else "")
+    return ("" if tens < 2 else _DIGITS[tens]) + ("十" if tens else "") + (_DIGITS[ones] if ones else "")
 
 
 def article_zh(article: str) -> str:
@@ -285,15 +285,13 @@ def _told(instants: Mapping[str, datetime]) -> tuple[dict[str, str], dict[str, s
     return zh, en
 
 
-def pricing_facts(
-    *, day_ahead: bool, segment: str = "RT", real_time: bool = False, suspended: bool = False, long: bool = False
-) -> dict[str, str]:
+def pricing_facts(*, day_ahead: bool, real_time: bool, segment: str = "RT", suspended: bool = False, long: bool = False) -> dict[str, str]:
     """Return the facts of a notice that say how periods are priced while a segment is out.
 
     Args:
         day_ahead: whether the day-ahead market has a price for the same period; asked where real time is out.
-        segment: the one that is out, RT or DA.
         real_time: whether real time clears; asked where day-ahead is out.
+        segment: the one that is out, RT or DA.
         suspended: whether the market is suspended; Art. 27(3) speaks of no other case and holds for a breaker by analogy (policy Q1).
         long: whether Art. 28 was confirmed for the suspension.
 

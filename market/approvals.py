@@ -64,6 +64,8 @@ class Standing(StrEnum):
 
 
 _CONSENT: Final = (Standing.ORAL, Standing.APPROVED)
+_LASTING: Final = (Standing.REQUESTED, *_CONSENT)
+"""What need not be asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +92,8 @@ class Request:
     measure: str
     article: str
     digest: str
-    scope: tuple[str, ...] = ()
-    emergency: bool = False
+    scope: tuple[str, ...]
+    emergency: bool
     said: dict[str, Said] = field(default_factory=lambda: dict.fromkeys(_BOTH, Said()))
 
     @property
@@ -248,10 +250,9 @@ def _asked(register: Approvals, command: CommandGiven) -> Step | str:
     if urgent == "yes" and not command.args.get("reason", "").strip():
         return "an emergency needs a reason; give reason=…"
     content = command.args["content"]
-    request = _of(register, measure)
-    same = request is not None and request.digest == digest_of(content) and not request.void
-    if request is not None and same and all(said.standing is not Standing.REFUSED for said in request.said.values()):
-        return f"{measure} was asked for already with this content, digest {request.digest[:12]}"
+    before = _of(register, measure)
+    if before is not None and before.digest == digest_of(content) and all(said.standing in _LASTING for said in before.said.values()):
+        return f"{measure} was asked for already with this content, digest {before.digest[:12]}"
     return requested(register, measure, content, command.by, scope=_scope(command), emergency=urgent == "yes")
 
 

@@ -79,7 +79,7 @@ def _open(book: CaseBook, command: CommandGiven, now_ns: int, rules: MarketRules
     if item not in ITEMS[AnomalyClass(anomaly)]:
         return _no(book, command, f"{args['item']!r} is no item of {anomaly}; use {' or '.join(ITEMS[AnomalyClass(anomaly)])}")
     if segment and segment not in tuple(Segment):
-        return _no(book, command, f"{segment!r} is no segment; use RT or DA, or leave it out for a trading session", "policy")
+        return _no(book, command, f"{segment!r} is no segment; a case is of RT or of DA, or of neither for a trading session", "policy")
     try:
         discovered_ns = instant_ns(args["discovered_at"]) if args.get("discovered_at") else now_ns
     except UnitError as exc:

@@ -374,16 +374,20 @@ class BrokenChain:
     why: str
 
 
-def first_broken(decisions: Iterable[Decision]) -> BrokenChain | None:
-    """Verify a chain from its first decision.
+def first_broken(decisions: Iterable[Decision], *, first_seq: int = 1, prev_hash: str = GENESIS) -> BrokenChain | None:
+    """Verify a chain from its first decision, or a piece of one.
 
     Exact repeats of a decision (delivered again after a crash) are allowed; a repeat with other content is not.
+
+    Args:
+        first_seq: number of the first decision of the piece.
+        prev_hash: hash of the decision before it.
 
     Returns:
         None where the chain holds, else the first record that breaks it and how.
     """
     seen: dict[int, str] = {}
-    prev_hash, expected = GENESIS, 1
+    expected = first_seq
     for decision in decisions:
         if decision.seq in seen:
             if seen[decision.seq] != decision.hash:

@@ -46,7 +46,8 @@ __all__ = [
 
 _SUSPENDED: Final = (Phase.SUSPENDED, Phase.SUSPENDED_LONG)
 
-_OVER_WITH_BREAKER: Final = ("assess", "measures", "decide", "apply", "confirm_regime28")
+_OVER_WITH_SUSPENSION: Final = ("apply", "confirm_regime28")
+_OVER_WITH_BREAKER: Final = ("assess", "measures", "decide", *_OVER_WITH_SUSPENSION)
 """What nobody has to do any more once the market is back. The reports and the explanation stay due."""
 
 
@@ -113,11 +114,12 @@ def _moved(page: Page, body: Transition, segment: BreakerSeen) -> None:
             page.open_once(kind, name)
     if body.before is Phase.OVERDUE and body.after is Phase.RESUMING:
         page.open("inform", name)
-    if body.suspended_from_ns is not None and (decided := page.of("decide", name)):
-        page.settle(decided, now_ns)
-        page.open("notice", name)
-    if body.after is Phase.SUSPENDED and body.suspended_from_ns is not None:
-        page.settle(page.of("limit", name), body.suspended_from_ns, "lifted")
+    if body.suspended_from_ns is not None:
+        if decided := page.of("decide", name):
+            page.settle(decided, now_ns)
+            page.open("notice", name)
+        if body.after is Phase.SUSPENDED:
+            page.settle(page.of("limit", name), body.suspended_from_ns, "lifted")
     if body.basis == "RESUME_APPLIED":
         page.settle(page.of("apply", name), now_ns)
     if body.after is Phase.SUSPENDED_LONG:
@@ -125,8 +127,13 @@ def _moved(page: Page, body: Transition, segment: BreakerSeen) -> None:
 
 
 def _tripped(page: Page, body: Transition, segment: BreakerSeen) -> None:
-    """A breaker tripped: announce it, explain it, and end it in time. A breaker that goes on has its limit already."""
+    """A breaker tripped: announce it, explain it, and end it in time. A breaker that goes on has its limit already.
+
+    Where a suspension was to end and did not, what it asked for beside is over.
+    """
     rules, clocks = page.rules, page.rules.duty_clocks
+    for kind in _OVER_WITH_SUSPENSION:
+        page.settle(page.of(kind, body.segment), page.now_ns, "lifted")
     page.open(
         "announce",
         body.segment,
@@ -292,7 +299,7 @@ def _reminded(duty: Duty, now_ns: int, said: list[DecisionBody]) -> Duty:
                 duty=duty.duty, segment=duty.segment, key=duty.key, due_ns=due_ns, hours=hours, overdue=overdue, missing=duty.missing
             )
         )
-    return replace(duty, marks_ns=duty.marks_ns[len(past_ns) :], overdue_told=duty.overdue_told or over) if told else duty
+    return replace(duty, marks_ns=duty.marks_ns[len(past_ns) :], overdue_told=duty.overdue_told or over)
 
 
 def next_deadline_ns(ledger: DutyLedger, now_ns: int, rules: MarketRules) -> int | None:

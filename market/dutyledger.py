@@ -119,13 +119,16 @@ class Page:
     """A ledger while it is written: what is opened and settled now, and the record of that in order."""
 
     def __init__(self, ledger: DutyLedger, now_ns: int, rules: MarketRules) -> None:
+        self.ledger = ledger
         self.duties = list(ledger.duties)
         self.now_ns = now_ns
         self.rules = rules
         self.said: list[DecisionBody] = []
 
     def written(self) -> Step:
-        """Return the ledger as it is now, and what was put on record."""
+        """Return the ledger as it is now, and what was put on record; where that is nothing, it is the ledger it was."""
+        if not self.said:
+            return self.ledger, ()
         return DutyLedger(duties=tuple(self.duties)), tuple(self.said)
 
     def of(self, kind: str, segment: Segment | None) -> list[Duty]:

@@ -18,6 +18,7 @@ from market.commands import ORDERS, refused
 from market.decisions import Announcement, DecisionBody, FindingNoted, Phase, Transition
 from market.errors import UnitError
 from market.facts import CommandGiven, Segment
+from market.operatingdays import days_after
 from market.rules import MarketRules
 from market.units import NS_PER_MIN, civil_day, clock_text, day_start_ns, instant_ns, instant_text
 from market.view import NoticeView
@@ -89,6 +90,7 @@ class Notice:
         next_update_ns: instant by which it promises the next one; None where it promises none.
         update_told: whether it was noted that the promise was not kept.
         suspended_from_ns, expected_end_ns: of the suspension it announces; None where it announces none.
+        until_ns: end of the operating day it is about, after which it is forgotten; None where something else ends it.
     """
 
     number: str
@@ -100,6 +102,7 @@ class Notice:
     update_told: bool = False
     suspended_from_ns: int | None = None
     expected_end_ns: int | None = None
+    until_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +171,7 @@ def issued(
         text_en=text_en,
         facts=facts,
     )
-    promised = facts.get("next_update")
+    promised, day = facts.get("next_update"), "" if subject == BREAKER else facts.get("operating_day")
     notice = Notice(
         number=number,
         kind=kind,
@@ -176,6 +179,7 @@ def issued(
         subject=subject,
         base=facts.get("base", number),
         next_update_ns=instant_ns(promised) if promised else None,
+        until_ns=day_start_ns(days_after(day, 1), rules.zone) if day else None,
     )
     others = tuple(each for each in board.notices if each is not before)
     return NoticeBoard(notices=(*others, notice), last={**board.last, segment: number}), announcement
@@ -201,7 +205,7 @@ def followed(
     segment: SegmentSeen | None,
     *,
     day_ahead: bool,
-    real_time: bool = False,
+    real_time: bool,
 ) -> Step:
     """Announce what a decision changed, where participants must know of it.
 
@@ -269,9 +273,10 @@ def _trip_facts(body: Transition, segment: SegmentSeen, now_ns: int, rules: Mark
     """Return what the notice of a trip says beside its instants and its prices."""
     assert segment.condition is not None, "a trip has a condition"
     assert segment.substituted_from_ns is not None, "a trip prices from some interval on"
+    assert body.condition_met_at_ns is not None, "a condition was met at some instant"
     deadline_ns = day_start_ns(civil_day(now_ns, rules.zone), rules.zone) + rules.day_ahead.deadline_min * NS_PER_MIN
     return {
-        "condition_met_at": instant_text(body.condition_met_at_ns or now_ns, rules.zone),
+        "condition_met_at": instant_text(body.condition_met_at_ns, rules.zone),
         "first_interval": instant_text(segment.substituted_from_ns, rules.zone),
         "limit_min": str(rules.rt_limit_min),
         "deadline": clock_text(deadline_ns, rules.zone),
@@ -367,7 +372,10 @@ def ordered(board: NoticeBoard, command: CommandGiven, now_ns: int, rules: Marke
 
 
 def ticked(board: NoticeBoard, now_ns: int, rules: MarketRules) -> Step:
-    """Note, once each, the updates that were promised by now and did not come."""
+    """Note, once each, the updates that were promised by now and did not come, and forget what was about a day that is over."""
+    if any(each.until_ns is not None and now_ns >= each.until_ns for each in board.notices):
+        lasting = tuple(each for each in board.notices if each.until_ns is None or now_ns < each.until_ns)
+        board = replace(board, notices=lasting)
     late = [each for each in board.notices if each.next_update_ns is not None and not each.update_told and now_ns > each.next_update_ns]
     if not late:
         return board, ()

@@ -43,8 +43,9 @@ def shadow_cleared(state: SegmentState, start_ns: int, completed_at_ns: int, now
 
     Each interval counts once, and only with a result that was made since the trip.
     """
-    if state.phase not in OUT or state.tripped_at_ns is None:
+    if state.phase not in OUT:
         return state, ()
+    assert state.tripped_at_ns is not None, "what is out was tripped"
     if start_ns <= state.shadow_start_ns or completed_at_ns <= state.tripped_at_ns:
         return state, ()
     return retold(replace(state, shadow_ok=state.shadow_ok + 1, shadow_start_ns=start_ns), now_ns, rules)
@@ -64,8 +65,8 @@ def retold(state: SegmentState, now_ns: int, rules: MarketRules) -> Step:
 
 
 def retold_at_ns(state: SegmentState, rules: MarketRules) -> int | None:
-    """Return from when a recovery is to be proposed, 0 where at once; None where it is not possible."""
-    if state.phase not in RECOVERABLE or state.suspended_from_ns is not None or state.shadow_ok < shadow_needed(state, rules):
+    """Return from when the recovery of a breaker is to be proposed, 0 where at once; None where it is not possible."""
+    if state.suspended_from_ns is not None or state.shadow_ok < shadow_needed(state, rules):
         return None
     return 0 if state.shadow_told_ns is None else state.shadow_told_ns + rules.recovery_remind_h * NS_PER_H
 

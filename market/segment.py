@@ -106,8 +106,9 @@ def _overdue(state: SegmentState, now_ns: int, rules: MarketRules, *, held: bool
 
 def _escalation_ns(state: SegmentState, rules: MarketRules) -> int | None:
     """Return when the present proposal escalates; None where it has."""
-    if state.escalated or state.proposed_at_ns is None:
+    if state.escalated:
         return None
+    assert state.proposed_at_ns is not None, "a proposal was made at an instant"
     return state.proposed_at_ns + rules.proposal_escalate_min * NS_PER_MIN
 
 

@@ -98,7 +98,7 @@ def _propose(state: SegmentState, command: CommandGiven, rules: MarketRules, con
     """PROPOSE_TRIP: for a cause no detector sees; somebody else confirms it (Art. 23(3))."""
     article, args, now_ns = ORDERS[command.action].article, command.args, command.ts_event_ns
     cause, reference, wrong = _cause(args)
-    if wrong or not cause:
+    if not cause:
         return state, (refused(command, "Art. 5", wrong or "the cause is missing; give cause=…"),)
     day = args.get("operating_day", "").strip()
     if state.segment is Segment.DA:
@@ -150,7 +150,11 @@ def _confirm(state: SegmentState, command: CommandGiven, rules: MarketRules, con
     cause, reference, wrong = _cause(command.args, condition.reference)
     if wrong:
         return state, (refused(command, "Art. 5", wrong),)
-    condition = replace(condition, cause=cause or condition.cause, reference=reference)
+    details = condition.details
+    if cause and condition.proposed_by:
+        # The last word on the cause is that of the person who trips.
+        details = {**details, "item": CAUSE_ARTICLES[Cause(cause)], "reference": reference}
+    condition = replace(condition, cause=cause or condition.cause, reference=reference, details=details)
     return trip(state, condition, command.ts_event_ns, rules, context.intervals, event=Event.CONFIRM_TRIP, by=command.by)
 
 

@@ -72,8 +72,10 @@ def decide(state: SegmentState, command: CommandGiven, rules: MarketRules, conte
     missing += context.unreported
     if rules.suspension.requires is Requires.APPROVAL:
         missing += context.unapproved
-    if missing or isinstance(from_ns, _Unread) or isinstance(end_ns, _Unread):
+    if missing:
         return state, (refused(command, article, "; ".join(missing)),)
+    assert isinstance(from_ns, int), "what is no instant is missing"
+    assert isinstance(end_ns, int), "what is no instant is missing"
     state = replace(state, suspended_from_ns=from_ns, expected_end_ns=end_ns, long_due_ns=_long_due_ns(state, from_ns, rules))
     state, decided = moved(state, Event.SUSPENSION_DECIDED, Phase.OVERDUE, by=by, evidence=(reason,))
     state, started = began(state, now_ns)
@@ -98,9 +100,12 @@ def began(state: SegmentState, now_ns: int) -> Step:
 
 def long_asked(state: SegmentState, now_ns: int, rules: MarketRules) -> Step:
     """Propose Art. 28 once, when the suspension is more than seven days old."""
-    if state.phase is not Phase.SUSPENDED or state.long_proposed or state.long_due_ns is None or now_ns < state.long_due_ns:
+    if state.phase is not Phase.SUSPENDED or state.long_proposed:
         return state, ()
     assert state.suspended_from_ns is not None, "what is suspended has a start"
+    assert state.long_due_ns is not None, "and a day from which Art. 28 can apply"
+    if now_ns < state.long_due_ns:
+        return state, ()
     evidence = (
         f"suspended since {instant_text(state.suspended_from_ns, rules.zone)}",
         f"more than {rules.suspension.long_after_days} days from {civil_day(state.long_due_ns, rules.zone)} on, the first day not counted",
@@ -112,7 +117,7 @@ def long_asked(state: SegmentState, now_ns: int, rules: MarketRules) -> Step:
 def extend(state: SegmentState, command: CommandGiven, rules: MarketRules) -> Step:
     """EXTEND_SUSPENSION: a later expected end (Art. 26)."""
     article = ORDERS[command.action].article
-    if state.suspended_from_ns is None or state.expected_end_ns is None:
+    if state.expected_end_ns is None:
         return state, (refused(command, article, f"no suspension of {state.segment} is decided; order DECIDE_SUSPEND first"),)
     end_ns = _instant(command.args, "expected_end")
     if isinstance(end_ns, _Unread):
@@ -177,8 +182,9 @@ def resume(state: SegmentState, command: CommandGiven, rules: MarketRules, conte
             missing.append(f"effective_from must be the start of {what}, {earliest} or later")
         else:
             effective_ns = given
-    if missing or state.applied_at_ns is None:
+    if missing:
         return state, (refused(command, article, "; ".join(missing)),)
+    assert state.applied_at_ns is not None, "an application that is missing was refused"
     evidence = (
         f"applied for {instant_text(state.applied_at_ns, rules.zone)}",
         f"approved by GOV and REG, scope: {', '.join(state.applied_scope) or 'all'}",

@@ -3,8 +3,8 @@
 :class:`Topology` is the network model of the detectors: names and connections, no impedances. It is made once, from the network
 model (:func:`from_network`), or from elements alone (:meth:`Topology.of`), and never changes; what is open is said by the caller.
 
-How stations are known: a substation is named by the switch map (:mod:`streams.switchmap`); a bus that is not named there belongs
-with the buses its transformers join it to, and is called after the first of them. An element counts by its higher voltage.
+How stations are known: a substation is named in the settings, ``network.stations``; a bus that is not named there belongs with the
+buses its transformers join it to, and their station is called after the first of them. An element counts by its higher voltage.
 
 A part is a set of buses that were joined when everything was in service, and that the outages have cut off from others. Finding
 the parts costs one pass over the wires, a few milliseconds for ten thousand buses, and nothing where the same elements are out as

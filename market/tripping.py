@@ -14,7 +14,7 @@ from market.decisions import FindingNoted, Phase
 from market.facts import Segment
 from market.operatingdays import days_after, next_day
 from market.rules import MarketRules, Mode
-from market.segmentstate import OPEN_TO_PROPOSALS, OUT, Condition, Intervals, SegmentState, Step, Waiting, moved
+from market.segmentstate import OUT, Condition, Intervals, SegmentState, Step, Waiting, moved
 from market.transitions import Event
 from market.units import civil_day, day_start_ns, floor_ns
 
@@ -80,9 +80,7 @@ def unproposed(
 
 
 def next_proposed(state: SegmentState, now_ns: int) -> Step:
-    """Propose the first waiting condition whose time has come."""
-    if not state.waiting or state.phase not in OPEN_TO_PROPOSALS:
-        return state, ()
+    """Propose the first waiting condition whose time has come; only for a segment that is open to proposals."""
     due = next((waiting.condition for waiting in state.waiting if waiting.not_before_ns <= now_ns), None)
     return (state, ()) if due is None else proposed(state, due, now_ns)
 
@@ -98,7 +96,7 @@ def trip(
         containing_ns = floor_ns(now_ns, rules.rt_interval_ns)
         first_ns = containing_ns + rules.rt_interval_ns if intervals.served(containing_ns) else containing_ns
     # A recovery that has not taken effect yet ended nothing: prices and the 72 h go on as they were.
-    if state.effective_from_ns is not None and state.substituted_from_ns is not None:
+    if state.substituted_from_ns is not None:
         first_ns = state.substituted_from_ns
     tripped = replace(
         state,
@@ -132,9 +130,9 @@ def first_day(now_ns: int, rules: MarketRules, intervals: Intervals) -> str:
 
 
 def _first_day_out(day: str, now_ns: int, rules: MarketRules, intervals: Intervals) -> str:
-    """Name the first operating day a trip prices: never one that is over, as a proposal may have waited for its answer."""
+    """Name the first operating day a trip prices: one that is not over, nor has its result, as a proposal may have waited long."""
     today = civil_day(now_ns, rules.zone)
-    if day >= today:
+    if day > today:
         return day
     return first_day(now_ns, rules, intervals) if intervals.served(day_start_ns(today, rules.zone)) else today
 

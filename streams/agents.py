@@ -277,7 +277,7 @@ def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks
             return
         after, effects = breaker.step(state, fact, rules, model.topology)
         await shell.emit([*effects, breaker.view(after, rules)])
-        state = replace(after, offset=event.message.offset)
+        state = breaker.at_offset(after, event.message.offset)
         kept[_STATE] = breaker.encode_state(state)
         hooks.progress["breaker"] = state.now_ns
         hooks.deadline(breaker.next_deadline_ns(state, rules))

@@ -10,8 +10,9 @@ What is remembered stands in :mod:`streams.breakerstate`, a step under way in :m
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from detectors import day_ahead, failed_clearing, situations, switchover, topology_change
 from detectors.findings import (
@@ -49,13 +50,13 @@ from market.prices import PriceInForce
 from market.rulebook import RulesInForce
 from market.topology import Topology
 from market.units import civil_day
-from streams.breakerstate import BreakerState, begin, decode_state, encode_state
+from streams.breakerstate import BreakerState, at_offset, begin, decode_state, encode_state
 from streams.breakerview import view
 from streams.interruptions import interruptions
 from streams.orders import Deeds, ordered
 from streams.turn import Turn, anchor_ns, out
 
-__all__ = ["BreakerState", "Effect", "Grid", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
+__all__ = ["BreakerState", "Effect", "Grid", "at_offset", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
 
 Effect = Decision | PriceInForce | reclear.ClearAgain
 Grid = Topology

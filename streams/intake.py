@@ -32,6 +32,7 @@ from streams.findings import SourceFinding, SourceFresh, SourceStale
 from streams.image import AreaSnapshot, snapshot_parts
 from streams.kpis import SourceHealth
 from streams.lastvalues import LastValues
+from streams.levels import Levels, LevelState
 from streams.past import Columns
 from streams.sourceclock import ClockState, Reading, SourceClocks
 
@@ -60,6 +61,7 @@ class _Wire(msgspec.Struct):
     clocks: dict[str, ClockState] | None = None
     late: dict[str, dict[int, list[int]]] | None = None
     delivered: dict[int, RunState] | None = None
+    levels: LevelState | None = None
 
 
 _VERSION: Final = 2
@@ -106,9 +108,12 @@ class AreaIntake:
         table: its points.
         rating_mw: continuous rating of every branch that has a flow point here, MW.
         dead_flow_pct: loading below which a branch end carries nothing, % of rating.
+        base_kv: nominal voltage of every bus that has a voltage point here, kV; others' voltages are not told.
     """
 
-    def __init__(self, area: str, table: PointTable, rating_mw: Mapping[str, float], dead_flow_pct: float) -> None:
+    def __init__(
+        self, area: str, table: PointTable, rating_mw: Mapping[str, float], dead_flow_pct: float, base_kv: Mapping[str, float] | None = None
+    ) -> None:
         self.area = area
         self.table = table
         self.last = LastValues(table)
@@ -117,6 +122,7 @@ class AreaIntake:
         self._seq = 0
 
         self._edges = Edges(table, self.last, rating_mw, dead_flow_pct)
+        self._levels = Levels(table, self.last, base_kv or {})
         self._clocks = SourceClocks(area, table)
         self._late = LateSamples()
         self._delivered = Delivered()
@@ -191,6 +197,7 @@ class AreaIntake:
         if len(found.unknown):
             taken.unknown = np.append(taken.unknown, found.unknown)
         taken.facts += self._edges.changed(found.rows, now_ns)
+        taken.facts += self._levels.changed(found.rows, now_ns)
         if len(found.overtaken):
             taken.facts += self._edges.overtaken(part.only(found.overtaken), now_ns)
         if len(found.late):
@@ -214,6 +221,7 @@ class AreaIntake:
         self._ticked_ns = now_ns
         stale = self._stale(now_ns)
         taken.facts += self._edges.aged(stale, now_ns)
+        taken.facts += self._levels.aged(stale, now_ns)
         self._edges.forget(self._clocks.watermarks_ns())
         self._late.forget(now_ns)
         sources = self._sources(stale, now_ns, taken)
@@ -256,6 +264,7 @@ class AreaIntake:
                 clocks=self._clocks.states(),
                 late=self._late.state(),
                 delivered=self._delivered.states(),
+                levels=self._levels.state(),
             )
         )
 
@@ -291,6 +300,8 @@ class AreaIntake:
             raise FrameError(f"not the state of an area's intake: {exc}") from exc
         self._late.restore(wire.late or {})
         self._delivered.restore(wire.delivered or {})
+        if wire.levels is not None:
+            self._levels.restore(wire.levels)
         self._clocks.restore(self._clocks_by_value() if wire.clocks is None else wire.clocks)
 
     def _clocks_by_value(self) -> dict[str, ClockState]:

@@ -109,6 +109,15 @@ _Row = dict[str, Any]
 _T = TypeVar("_T")
 
 
+def _body_of(text: str) -> dict[str, Any]:
+    """Read a body; one that cannot be read is kept as it is, so that the chain breaks at it and nowhere else."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    return body if isinstance(body, dict) else {"unreadable": text}
+
+
 def _text(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, sort_keys=True)
 
@@ -153,6 +162,11 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
+def _read_anything(connection: Any, _: Any) -> None:
+    # Bytes that are no text any more are still to be looked at: the chain says which record they are in.
+    connection.text_factory = lambda raw: raw.decode(errors="replace")
+
+
 def sink_errors(exc: SQLAlchemyError, engine: sa.Engine) -> SinkError:
     """Say of a database's error whether it is worth trying again."""
     where = engine.url.render_as_string(hide_password=True)
@@ -185,6 +199,7 @@ class Ledger:
         ledger.engine = open_engine(
             sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"})
         )
+        sa.event.listen(ledger.engine, "connect", _read_anything)
         return ledger
 
     def close(self) -> None:
@@ -237,9 +252,9 @@ class Ledger:
         """Return the decisions from ``first_seq`` on, in their order."""
         return self._decided(sa.select(_decisions).where(_decisions.c.seq >= first_seq).order_by(_decisions.c.seq))
 
-    def newest_decisions(self, kinds: Sequence[str] = (), last: int = 100, after: int = 0) -> list[Decision]:
-        """Return the newest decisions of these kinds, or of all, with numbers above ``after``; oldest first."""
-        query = sa.select(_decisions).where(_decisions.c.seq > after)
+    def newest_decisions(self, kinds: Sequence[str] = (), last: int = 100, after: int = 0, up_to: int = 2**62) -> list[Decision]:
+        """Return the newest decisions of these kinds, or of all, with numbers above ``after`` and not above ``up_to``; oldest first."""
+        query = sa.select(_decisions).where(_decisions.c.seq > after, _decisions.c.seq <= up_to)
         if kinds:
             query = query.where(_decisions.c.kind.in_(kinds))
         return self._decided(query.order_by(_decisions.c.seq.desc()).limit(last))[::-1]
@@ -252,7 +267,7 @@ class Ledger:
         return found[0] if found else None
 
     def _decided(self, query: sa.Select[Any]) -> list[Decision]:
-        return [Decision(**(row | {"body": json.loads(row["body"])})) for row in self._rows(query)]
+        return [Decision(**(row | {"body": _body_of(row["body"])})) for row in self._rows(query)]
 
     def broken_at(self) -> BrokenChain | None:
         """Verify the whole chain as it is stored; None where it holds."""

@@ -55,7 +55,8 @@ class MarketModel:
 
     def intake(self, area: str) -> AreaIntake:
         """Return the intake of an area that has taken nothing in yet."""
-        return AreaIntake(area, self.grid.table.of_area(area), self.rating_mw, self.grid.rules.dead_flow_pct)
+        base_kv = {name: bus.kv for name, bus in self.topology.buses.items() if bus.area == area}
+        return AreaIntake(area, self.grid.table.of_area(area), self.rating_mw, self.grid.rules.dead_flow_pct, base_kv)
 
     def continued(self, intake: AreaIntake) -> AreaIntake:
         """Return an intake with this model's points that goes on where another one stands, as it would after a restart."""

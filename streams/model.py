@@ -10,14 +10,17 @@ import numpy as np
 from ingest.points import PointTable
 from market.engine import ClearingEngine
 from market.errors import ConfigError, Problem
+from market.grid import FloatArray, Network
 from market.matpower import Case, read_case
+from market.offers import Unit
 from market.params import ClearingParams
 from market.rts_gmlc import RtsCase, load
 from market.rules import MarketRules
-from market.topology import from_network
+from market.topology import Topology, from_network
 from streams.clearingfile import ClearingSetup
 from streams.figures import GridModel
 from streams.kpis import ControlParams
+from streams.levels import infeed_of
 from streams.marketmodel import MarketModel
 from streams.settings import ControlModel, NetworkModel
 
@@ -77,13 +80,7 @@ def market_model(
             units={unit.id: unit for unit in units},
             table=table,
             rules=rules,
-            control=ControlParams(
-                nominal_hz=control.nominal_hz,
-                bias_mw_per_0p1hz=bias,
-                epsilon1_hz=control.epsilon1_hz,
-                epsilon10_hz=control.epsilon10_hz,
-                frequency_band_hz=control.frequency_band_hz,
-            ),
+            control=_control(control, bias),
             day_ahead=day_ahead,
             units_off=units_off,
             branches_out=branches_out,
@@ -94,7 +91,7 @@ def market_model(
         make_engine=make_engine,
         make_eased=None if make_engine.keywords.get("outages") is None else partial(make_engine, outages=None),
         case=case,
-        topology=from_network(grid, load_mw=load_mw, sources={u.bus for u in units}, out_of_service=branches_out),
+        topology=_topology(network, grid, load_mw, units, branches_out, table),
         rating_mw=rating_mw,
         area_of_bus=dict(zip(grid.bus_ids, grid.bus_area, strict=True)),
         params=params,
@@ -103,6 +100,41 @@ def market_model(
 
 def _out(case: Case) -> tuple[str, ...]:
     return tuple(sorted(b for b, on in zip(case.network.branch_ids, case.in_service, strict=True) if not on))
+
+
+def _control(control: ControlModel, bias: dict[str, float]) -> ControlParams:
+    return ControlParams(
+        nominal_hz=control.nominal_hz,
+        bias_mw_per_0p1hz=bias,
+        epsilon1_hz=control.epsilon1_hz,
+        epsilon10_hz=control.epsilon10_hz,
+        frequency_band_hz=control.frequency_band_hz,
+    )
+
+
+def _topology(
+    model: NetworkModel, grid: Network, load_mw: FloatArray, units: tuple[Unit, ...], branches_out: tuple[str, ...], table: PointTable
+) -> Topology:
+    """Return the detectors' view; the ties whose power is measured are its infeeds."""
+    known, station_of, problems = set(grid.bus_ids), dict[str, str](), list[Problem]()
+    for station, buses in model.stations.items():
+        for bus in buses:
+            if bus not in known:
+                problems.append(Problem(f"network.stations.{station}", f"{bus!r} is no bus of the network model; correct its name"))
+            elif bus in station_of:
+                problems.append(Problem(f"network.stations.{station}", f"bus {bus} stands in {station_of[bus]} too; name it once"))
+            else:
+                station_of[bus] = station
+    if problems:
+        raise ConfigError(problems)
+    return from_network(
+        grid,
+        load_mw=load_mw,
+        sources={unit.bus for unit in units},
+        out_of_service=branches_out,
+        substations=station_of,
+        infeeds={infeed_of(bus): bus for bus, _ in table.named("tie", "mw")},
+    )
 
 
 def _check_storages(setup: ClearingSetup, table: PointTable) -> None:

@@ -6,11 +6,13 @@ is recorded and nothing has changed. An order that was seen before is passed ove
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
-from detectors import day_ahead, topology_change
+from msgspec.structs import replace
+
+from detectors import day_ahead, fieldorders, topology_change
 from market import approvals, caseorders, commands, duties, notices, publishing, reclear, segment, spot
 from market.commands import ORDERS, Owner
 from market.decisions import ClearingOrdered, CommandAccepted, DecisionBody, Refused
@@ -43,7 +45,7 @@ def ordered(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
     if command.command_id in turn.state.commands:
         return
     turn.state = replace(turn.state, commands=(*turn.state.commands, command.command_id)[-_COMMANDS_REMEMBERED:])
-    command = replace(command, ts_event_ns=turn.now_ns)
+    command = dataclasses.replace(command, ts_event_ns=turn.now_ns)
     if (refusal := commands.refusal(command)) is not None:
         turn.say(refusal)
         return
@@ -164,7 +166,12 @@ def _cases(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
 
 
 def _field(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
-    raise NotImplementedError
+    answer = fieldorders.ordered(turn.state.topology, command, turn.now_ns, turn.rules(), turn.grid)
+    if isinstance(answer, Refused):
+        turn.say(answer)
+        return
+    for fact in answer:
+        deeds.take(turn, fact)
 
 
 def _prices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:

@@ -326,7 +326,7 @@ class _Breaker:
             state = self.state or breaker.begin(cause.record.ts_event_ns, rules)
             if cause.offset > state.offset:
                 after, effects = breaker.step(state, cause.record, rules, self._model.topology)
-                self.state = replace(after, offset=cause.offset)
+                self.state = breaker.at_offset(after, cause.offset)
                 yield from ((cause, effect) for effect in effects)
 
 

@@ -6,7 +6,7 @@ problems starts nothing and names all of them, each with its line::
     data: /var/lib/gridfuse            # the log, the ledger, the spool: everything the service keeps
     points: points.yaml                # the point list; relative to this file
     watch_points: true                 # take it over by itself when it was edited; otherwise on SIGHUP or `gridfuse ingest reload`
-    network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}
+    network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}; also stations: {north: ["101", "102"]}
     broker: embedded                   # or kafka://host:9092
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
     field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir
@@ -52,10 +52,15 @@ _DEVICES_MAX: Final = 5_000
 
 
 class NetworkModel(Strict):
-    """Where the network model comes from: exactly one of the two."""
+    """Where the network model comes from: exactly one of the two.
+
+    Attributes:
+        stations: buses of each substation by its name; a bus that is not named belongs with those its transformers join it to.
+    """
 
     rts_gmlc: str | None = None
     matpower: str | None = None
+    stations: dict[Name, list[Name]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_of_them(self) -> NetworkModel:
@@ -363,10 +368,10 @@ def _network(located: Located, model: NetworkModel, beside: Path, problems: list
             problems.append(
                 located.problem(f"{folder} holds no bus.csv; give a folder in RTS-GMLC form, or `shipped`", "network", "rts_gmlc")
             )
-        return NetworkModel(rts_gmlc=str(folder))
+        return NetworkModel(rts_gmlc=str(folder), stations=model.stations)
     if model.matpower is not None:
         case = beside / model.matpower
         if not case.is_file():
             problems.append(located.problem(f"there is no file {case}", "network", "matpower"))
-        return NetworkModel(matpower=str(case))
+        return NetworkModel(matpower=str(case), stations=model.stations)
     return model

@@ -59,7 +59,7 @@ class EstimateState:
 
     Attributes:
         opened: branches that were reported open in the last image, sorted; moved_ns: the tick at which that last changed.
-        waiting_ns: since when meters that were read before it are waited for, 0 while none are.
+        waiting_ns: since when there are meters that were not read again after it, 0 while there are none.
         estimated_ns: the tick of the last estimate, 0 before the first; samples: a digest of what it was made of.
         seen: what the last estimate found suspect, worst first, name → text; doubted: the positions it doubted.
         read_ns: when what it found was measured, by meter or branch: of several points the oldest, where it was found the first time.
@@ -169,27 +169,26 @@ class StateEstimate:
         if tuple(open_branches) != state.opened:
             state = replace(state, opened=tuple(open_branches), moved_ns=now_ns)
         good, old = image.good, image.age_s * NS_PER_S > now_ns - state.moved_ns
-        if (good & old)[self._rows].any():
-            if not state.waiting_ns:
-                return replace(state, waiting_ns=now_ns), None
-            if now_ns - state.waiting_ns < _PATIENCE_NS:
-                return state, None
+        waits = bool((good & old)[self._rows].any())
+        state = replace(state, waiting_ns=(state.waiting_ns or now_ns) if waits else 0)
+        if waits and now_ns - state.waiting_ns < _PATIENCE_NS:
+            return state, None
         if now_ns - state.estimated_ns < _EVERY_NS:
             return state, None
         z_mw, used = self._measured(image.value, good & ~old & self._recent(image))
         samples = blake2b(np.where(used, z_mw, np.nan).tobytes() + "\x1f".join(state.opened).encode(), digest_size=8).hexdigest()
         if samples == state.samples or not used.any():
-            return replace(state, waiting_ns=0), None
+            return state, None
         index = self._network.branch_index
         in_service = np.ones(self._network.n_branches, dtype=np.bool_)
         in_service[[index[branch] for branch in (*state.opened, *self._out) if branch in index]] = False
         try:
             estimate = self._estimator.estimate(z_mw, used, in_service)
         except CaseError:
-            return replace(state, waiting_ns=0), None  # these positions make no grid that could be computed; clearing says why
+            return state, None  # these positions make no grid that could be computed; clearing says why
         found = {*(each.meter for each in estimate.suspects), *estimate.doubted}
         read_ns = {name: now_ns - int(image.age_s[rows].max() * NS_PER_S) for name in found if len(rows := self._rows_of[name])}
-        return _told(replace(state, waiting_ns=0, estimated_ns=now_ns, samples=samples), estimate, read_ns)
+        return _told(replace(state, estimated_ns=now_ns, samples=samples), estimate, read_ns)
 
     def _recent(self, image: GridImage) -> NDArray[np.bool_]:
         """Return (n,) the points whose samples are about as old as most are."""

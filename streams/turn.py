@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from market import cases, duties, notices, pricebook
 from market.decisions import DecisionBody, out_of_force

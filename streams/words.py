@@ -27,6 +27,8 @@ DUTIES: Final[Names] = {
     "decide": ("Decide whether to suspend", "决定是否中止市场"),
     "notice": ("Notify of the suspension", "发布中止通知"),
     "apply": ("Apply to resume", "申请恢复市场"),
+    "inform": ("Tell GOV and REG of the recovery", "通报恢复情况"),
+    "approval": ("Say whether to approve", "作出审批意见"),
     "written": ("Send the written request (24 h)", "补交书面申请（24 小时）"),
     "confirm_analogy": ("Confirm the price by analogy", "确认类推适用的价格"),
     "confirm_regime28": ("Confirm Art. 28", "确认适用第28条"),
@@ -51,6 +53,7 @@ ANOMALIES: Final[Names] = {
 
 ENTRIES: Final[Names] = {
     "CAUSE": ("cause", "原因"),
+    "DISCOVERED": ("discovered", "发现"),
     "MAJOR": ("major", "重大异常"),
     "LINKED": ("linked", "关联"),
     "ACTION": ("action", "处置"),

@@ -32,7 +32,7 @@ PURE = (
         for name in (
             *("alertrecord", "alerts", "breaker", "clearing", "drill", "edges", "findings", "grid"),
             *("handlingalerts", "image", "intake", "kpis"),
-            *("lastvalues", "past", "sentences", "sourceclock", "topics", "wire", "words"),
+            *("lastvalues", "past", "sentences", "sourceclock", "stateestimate", "topics", "wire", "words"),
         )
     ),
 )

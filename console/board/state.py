@@ -229,8 +229,9 @@ class BoardState:
     def _running(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the newest open duty that a decision is about: by its key, else by its name and segment."""
         key = body.get("key")
+        duty: dict[str, Any]
         for duty in reversed(self._duties):
-            same: bool = duty["key"] == key if key else (duty["duty"], duty["segment"]) == (body["duty"], body["segment"])
+            same = duty["key"] == key if key else (duty["duty"], duty["segment"]) == (body["duty"], body["segment"])
             if same and duty["outcome"] is None:
                 found: dict[str, Any] = duty
                 return found

@@ -23,13 +23,14 @@ from collections.abc import Iterator
 from market.decisions import GENESIS, Reminded, chained
 from market.facts import ClearingReported, ClearingStatus, CommandGiven, Fact, Segment, Ticked
 from market.rules import rules_from
+from market.topology import Topology
 from market.units import NS_PER_DAY, NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S, instant_ns
 from streams import breaker
 
 START_NS = instant_ns("2026-01-01T00:00:00+08:00")
 FIVE_NS = 5 * NS_PER_MIN
 RULES = rules_from({"rt_interval_min": 5})
-GRID: breaker.Grid = {}
+GRID = Topology.of({})
 
 
 def told(days: int) -> Iterator[Fact]:

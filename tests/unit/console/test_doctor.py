@@ -262,7 +262,7 @@ def test_a_file_that_is_no_log(filled: Site) -> None:
     ("sql", "what"),
     [
         ("UPDATE decisions SET rule_set = 'mine' WHERE seq = 2", "breaks at decision 2, which was altered"),
-        ("UPDATE decisions SET body = '{' WHERE seq = 2", "cannot be read"),
+        ("UPDATE decisions SET body = '{' WHERE seq = 2", "breaks at decision 2, which was altered"),
         ("DROP TABLE decisions", "no such table"),
     ],
 )

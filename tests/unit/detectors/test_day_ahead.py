@@ -6,6 +6,8 @@ import math
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from detectors.day_ahead import DayAheadWatch, first_day_ns, next_deadline_ns, observe, ordered, watch_from
 from detectors.findings import ConditionGone, ConditionMet, DayAheadAccepted, Finding, IntervalUnserved, Noted
@@ -511,6 +513,11 @@ def test_a_suspect_clock_holds_the_deadline_and_not_the_publication() -> None:
     assert watch.tick("23:01").words == "unserved:MISSED +DA_MISSED"
 
 
+def test_a_clock_is_not_suspect_unless_somebody_says_so() -> None:
+    _, found = observe(watch_from(ns("22:00"), RULES), Ticked(ts_event_ns=ns("23:00:30")), RULES)
+    assert len(found) == 1
+
+
 def test_a_suspect_clock_does_not_hold_a_day_that_was_served() -> None:
     assert Watch().result("17:00").tick("23:00:30", held=True).state.day == "2026-06-12"
 
@@ -527,6 +534,11 @@ def test_a_suspect_clock_does_not_hold_a_day_that_was_served() -> None:
 def test_a_day_that_begins_in_a_closed_range_has_no_day_ahead_market(from_: str, to: str, expected: bool) -> None:
     watch = Watch().closed(from_, to).tick("17:30:30").eta("20:00", "23:30").tick("23:00:30")
     assert watch.words == ("unserved:MISSED +DA_EXPECTED +DA_MISSED" if expected else "")
+
+
+def test_nothing_is_noted_of_a_day_that_has_no_day_ahead_market() -> None:
+    watch = Watch("20:00").closed("11 00:00", "12 00:00").eta("21:00", "23:00").said("21:10", "22:00", "23:30")
+    assert (watch.words, watch.state.eta_ns) == ("", None)
 
 
 def test_the_calendar_of_the_real_time_market_is_another() -> None:
@@ -597,6 +609,29 @@ def test_an_order_that_cannot_be_is_refused(watch: Watch, eta: str, day: str, wh
 def test_a_watch_is_read_back_as_it_was() -> None:
     watch = Watch("20:00").result("20:10", day_ns=ns("12 00:00")).eta("21:40", "23:30").closed("13 00:00", "14 00:00")
     assert msgspec.json.decode(msgspec.json.encode(watch.state), type=DayAheadWatch) == watch.state
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    results=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 29), st.booleans()), max_size=4),
+    ticks=st.lists(st.integers(0, 120), max_size=12),
+)
+def test_a_deadline_is_missed_exactly_where_no_valid_result_was_made_by_it(results: list[tuple[int, int, bool]], ticks: list[int]) -> None:
+    """Results around 23:00, each heard within the grace; ticks anywhere: only what was completed by 23:00:00 counts."""
+    since_ns, last_ns = ns("22:59"), ns("23:00")
+    made = [(since_ns + at_s * NS_PER_S, late_s, valid) for at_s, late_s, valid in results]
+    heard = [(at_ns + late_s * NS_PER_S, at_ns, valid) for at_ns, late_s, valid in made]
+    said = sorted([*heard, *((since_ns + at_s * NS_PER_S, 0, False) for at_s in ticks), (ns("23:02"), 0, False)])
+    watch = Watch("22:59")
+    for version, (when, completed, valid) in enumerate(said, 1):
+        if completed:
+            watch.result(when, completed, version=version, prices=PRICES if valid else (math.inf,))
+        else:
+            watch.tick(when)
+    in_time = any(valid and at_ns <= last_ns for at_ns, _, valid in made)
+    assert [condition.basis for condition in of(watch, ConditionMet)] == ([] if in_time else ["DA_MISSED"])
+    later = any(valid and at_ns > last_ns for at_ns, _, valid in made)
+    assert len(of(watch, ConditionGone)) == (not in_time and later)
 
 
 def test_a_tick_at_which_nothing_is_due_leaves_the_watch_as_it_is() -> None:

@@ -145,6 +145,22 @@ def test_a_small_lie_in_thousands_of_meters_is_found_where_the_sum_of_squares_sa
     assert named(found) == {meter}
 
 
+@pytest.mark.slow
+def test_at_13659_buses_a_lying_meter_and_a_wrong_position_are_named_together() -> None:
+    """54,593 meters; a second or two, for the variances of their residuals."""
+    case = pglib.read("13659_pegase")
+    grid, net = Metered(case.network, case.in_service), case.network
+    flow_mw = grid.flows_mw(1)
+    lines = np.bincount(np.concatenate([net.from_bus, net.to_bus]))
+    meshed = (lines[net.from_bus] > 3) & (lines[net.to_bus] > 3)
+    branch = net.branch_ids[int(np.argmax(np.abs(flow_mw) / grid.sigma_mw * meshed))]
+    lie = next(b for b in net.branch_ids[5_000:] if b != branch and grid.in_service[net.branch_index[b]])
+    found = grid.estimate(grid.shown_mw(flow_mw, noise=1, **{f"to__{lie}": 60.0}), branch)
+    assert (named(found), found.doubted, found.observable_pct) == ({f"to/{lie}"}, (branch,), 100.0)
+    squares = found.squares
+    assert squares.redundancy == len(grid.meters.name) - (net.n_buses - grid.topology(branch).n_islands)
+
+
 def test_a_critical_measurement_is_never_named() -> None:
     """With nothing but the flow of a radial line and what is fed in at its end gone, nobody can check the line's one meter."""
     net = network(("1", "2", "3", "4"), [("1", "2", 0.1, 100.0), ("2", "3", 0.1, 100.0), ("1", "3", 0.1, 100.0), ("3", "4", 0.1, 100.0)])

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from detectors.fieldorders import ordered
-from detectors.permits import PermitRevoked
 from detectors.topology_change import TopologyWatch, observe
 from market.commands import ORDERS, Owner
 from market.decisions import Refused
-from market.facts import CalendarClosed, CommandGiven, ExercisePlanned, PermitGranted, Segment, WarningReported
+from market.facts import CalendarClosed, CommandGiven, ExercisePlanned, PermitGranted, PermitRevoked, Segment, WarningReported
 from market.rules import GUANGDONG_2023
 from market.topology import Element, Topology
 from market.units import instant_ns

@@ -92,6 +92,10 @@ def test_five_percent_exactly_warns() -> None:
     assert play([planned(), entitled(100), *(login(who, "08:50") for who in range(4))])[1] == []
 
 
+def test_the_first_failure_may_be_the_warning_already() -> None:
+    assert standings(play([planned(), entitled(20), login(1, "08:50")])[1]) == [("LOGINS_FAIL", Standing.WARNING)]
+
+
 def test_wrong_passwords_are_no_reason_of_the_system() -> None:  # GD-07-3
     bad: list[Fact] = [login(who, "08:50", LoginResult.BAD_CREDENTIALS) for who in range(140)]
     _, found = play([*READY, *bad, *(login(200 + who, "08:51") for who in range(30))])
@@ -199,6 +203,14 @@ def test_silence_ends_what_was_found_of_orders_when_enough_have_left_the_window(
     assert standings(found) == [("ORDERS_FAIL", Standing.OVER)]
     assert found[0].evidence[0].startswith("0 of 20")
     assert play([Ticked(ts_event_ns=over_ns)], watch)[1] == []
+
+
+def test_a_warning_is_looked_at_again_when_the_first_of_just_enough_leaves_the_window() -> None:
+    watch, _ = play([planned(), entitled(100), session(SessionEvent.OPENED, "09:00"), *(order(who, "09:40") for who in range(5))])
+    assert watch.sessions[0].orders.said == 1
+    assert next_deadline_ns(watch, at_ns("09:40"), RULES) == at_ns("09:45") + 1
+    watch, found = play([Ticked(ts_event_ns=at_ns("09:45") + 1)], watch)
+    assert (found, watch.sessions[0].orders.said) == ([], 0)
 
 
 STUCK = """

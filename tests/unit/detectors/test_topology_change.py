@@ -4,96 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.findings import Basis, ConditionGone, ConditionMet, Finding, Noted
+from detectors.findings import Basis, ConditionGone, Finding, Noted
 from detectors.topology_change import TopologyWatch, next_deadline_ns, observe, still_open
-from market.facts import (
-    Fact,
-    FlowReported,
-    LoadReported,
-    PermitGranted,
-    PointQuality,
-    Segment,
-    SourceReported,
-    SwitchReported,
-    SwitchStatus,
-    Ticked,
-)
-from market.rules import GUANGDONG_2023, MarketRules, rules_from
-from market.topology import Element, Topology
+from market.facts import Ticked
+from market.rules import rules_from
+from tests.kit.fieldstory import GRID, RULES, conditions, fact_of, run
+from tests.kit.fieldstory import of as hard
 from tests.kit.table import at_ns, rows
-
-RULES = GUANGDONG_2023
-GRID = Topology.of({f"L{i}": Element(kv=500.0) for i in range(1, 11)} | {"S1": Element(kv=220.0)})
-
-
-def fact_of(ts_ns: int, words: list[str]) -> Fact:
-    """Read one line.
-
-    ``open|close|stale|between ELEMENT [END]`` | ``dead|alive|unmetered ELEMENT [END]`` | ``load A MW`` | ``permit E FROM TO`` |
-    ``scada up|down`` | ``tick``; positions and flows may end in ``@HH:MM:SS``, their source time, and in ``initial`` or ``history``.
-    """
-    source_ns, initial, history = ts_ns, "initial" in words, "history" in words
-    words = [word for word in words if word not in ("initial", "history")]
-    if words[-1].startswith("@"):
-        source_ns, words = at_ns(words[-1][1:]), words[:-1]
-    match words:
-        case ["tick"]:
-            return Ticked(ts_event_ns=ts_ns)
-        case ["load", area, mw]:
-            return LoadReported(ts_event_ns=ts_ns, area=area, load_mw=float(mw))
-        case ["permit", element, from_, to]:
-            return PermitGranted(ts_event_ns=ts_ns, element=element, from_ns=at_ns(from_), to_ns=at_ns(to))
-        case ["scada", word]:
-            return SourceReported(ts_event_ns=ts_ns, name="scada", up=word == "up")
-        case ["dead" | "alive" | "unmetered" as word, element, *end]:
-            pct = 40.0 if word == "alive" else 0.4
-            ends = end or ["from", "to"]
-            return FlowReported(
-                ts_event_ns=ts_ns,
-                element=element,
-                from_pct=pct if "from" in ends else None,
-                to_pct=pct if "to" in ends else None,
-                quality=PointQuality.STALE if word == "unmetered" else PointQuality.GOOD,
-                ts_source_ns=source_ns,
-                history=history,
-            )
-        case [word, element, *end]:
-            status = {"open": SwitchStatus.OPEN, "between": SwitchStatus.INTERMEDIATE}.get(word, SwitchStatus.CLOSED)
-            quality = PointQuality.STALE if word == "stale" else PointQuality.GOOD
-            return SwitchReported(
-                ts_event_ns=ts_ns,
-                element=element,
-                end="".join(end),
-                status=status,
-                quality=quality,
-                ts_source_ns=source_ns,
-                initial=initial,
-                history=history,
-            )
-    raise AssertionError(words)
-
-
-def run(table: str, rules: MarketRules = RULES, *, held: bool = False) -> list[Finding]:
-    """Feed a table, with a tick at every deadline on the way, and return everything found."""
-    watch, found, now_ns = TopologyWatch(), list[Finding](), 0
-    for ts_ns, words, _ in rows(table):
-        while (deadline := next_deadline_ns(watch, now_ns, rules)) is not None and deadline < ts_ns:
-            now_ns = deadline
-            watch, more = observe(watch, Ticked(ts_event_ns=deadline), rules, GRID, held=held)
-            found += more
-        now_ns = max(now_ns, ts_ns)
-        watch, more = observe(watch, fact_of(ts_ns, words), rules, GRID, held=held)
-        found += more
-    return found
-
-
-def hard(found: list[Finding]) -> list[ConditionMet]:
-    return [each for each in found if isinstance(each, ConditionMet) and (each.basis, each.segment) == (Basis.TOPOLOGY_HARD, Segment.RT)]
-
-
-def conditions(found: list[Finding]) -> list[int]:
-    return [finding.met_at_ns for finding in hard(found)]
-
 
 THREE = """
     14:00 open L1

@@ -116,7 +116,7 @@ def test_pricing_is_named_by_the_rule_that_applies(
 
 
 def test_the_prices_of_a_breaker_of_both_markets_are_worded_as_they_always_were() -> None:
-    facts = pricing_facts(day_ahead=False)
+    facts = pricing_facts(day_ahead=False, real_time=True)
     assert facts["pricing_zh"] == "日前市场亦无价格，按第二十七条第（三）项类推，采用近30日同时段均价，价格另行公告"
     assert facts["pricing_en"] == (
         "no day-ahead price either; Art. 27(3) by analogy: mean price of the same period over thirty days, to be published"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.approvals import MEASURES, Approvals, changed, digest_of, missing, ordered, requested, spent, view
+from market.approvals import MEASURES, Approvals, changed, digest_of, missing, ordered, references, requested, spent, view
 from market.decisions import DecisionBody, Refused
 from market.facts import CommandGiven
 from market.handling import ApprovalRecorded, ApprovalRequested, ApprovalVoided
@@ -98,6 +98,14 @@ def test_a_body_that_refuses_is_named_and_may_think_again() -> None:
     assert register.bodies == [{"GOV": "REFUSED", "REG": "APPROVED"}]
     assert register.approve("GOV").missing() == ()
     assert register.approve("REG", verdict="REFUSED").missing() == ("approval of REG, which refused RESUME/RT",)
+
+
+def test_the_papers_of_consent_are_named_and_no_others() -> None:
+    register = asked().approve("GOV", reference="g-12").approve("REG", verdict="REFUSED", reference="r-9")
+    assert references(register.register, "RESUME/RT") == {"GOV": "g-12"}
+    assert references(register.approve("REG").register, "RESUME/RT") == {"GOV": "g-12"}, "consent without a paper has none to name"
+    assert references(urgent().approve("REG", "PAUSE", form="oral", contact="Wu").register, "PAUSE/S1") == {"REG": "Wu"}
+    assert references(register.register, "RESUME/DA") == {}
 
 
 # ── the content ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,6 +213,10 @@ def test_a_program_may_ask_as_a_person_does() -> None:
     assert said == (
         ApprovalRequested(measure="RESUME/RT", article="Art. 30", digest=digest_of({"from": "2026-06-20"}), scope=("A1",), by="li"),
     )
+    late = CommandGiven(
+        ts_event_ns=NOON, command_id="c", by="z", role="GOV", action="APPROVE", args={"measure": "RESUME", "form": "oral", "contact": "x"}
+    )
+    assert isinstance(ordered(register, late, NOON, RULES)[1][0], Refused), "it is no emergency unless it says so"
     (shown,) = view(register)
     assert (shown.measure, shown.article, shown.digest, shown.scope) == ("RESUME/RT", "Art. 30", said[0].digest, ("A1",))
 

@@ -270,6 +270,7 @@ def test_a_situation_opens_a_case_and_more_of_it_is_entered() -> None:
     assert made[0] == FindingNoted(finding="LOGINS_FAIL", article="Art. 7(5)", evidence=("123 of 1230",))
     assert isinstance(made[1], CaseOpened)
     assert (made[1].segment, made[1].anomaly, made[1].discovered_ns) == (None, "CANNOT_START", NOW)
+    assert (book.cases[0].cause, book.cases[0].presumed) == ("TECHNICAL", True)
     book, made = found(book, situation(Standing.MORE), NOW, RULES)
     assert entries(list(made)) == ["FindingNoted", "LINKED"]
     book, made = found(book, situation(subject="session T"), NOW, RULES)
@@ -352,7 +353,7 @@ def test_staff_open_a_case_with_its_cause() -> None:
         ({"kind": "WRONG"}, "Art. 6: 'WRONG' is no class of Art. 6; use CANNOT_START or CANNOT_CONTINUE or RESULT or NOT_ENDED"),
         ({"item": "7(5)"}, "Art. 6: '7(5)' is no item of RESULT; use Art. 9(1) or Art. 9(2) or Art. 9(3)"),
         ({"item": "9"}, "'9' is no item of RESULT"),
-        ({"segment": "XX"}, "policy: 'XX' is no segment"),
+        ({"segment": "RT,DA"}, "policy: 'RT,DA' is no segment"),
         ({"discovered_at": "09:00"}, "policy: discovered_at: '09:00' is not an ISO 8601 instant"),
         ({"discovered_at": "2026-06-10T12:00:00.001+08:00"}, "Art. 11: discovered_at 2026-06-10T12:00:00.001+08:00 lies ahead"),
         ({"cause": "BAD_LUCK"}, "Art. 5: 'BAD_LUCK' is no cause of Art. 5; use FORCE_MAJEURE or"),
@@ -376,9 +377,19 @@ def test_staff_records_of_a_segment_join_its_case_and_those_of_a_wrong_result_do
 def test_a_case_that_staff_opened_does_not_close_by_itself() -> None:
     book, _ = give(CaseBook(), "OPEN_CASE", kind="CANNOT_CONTINUE", item="8(1)", subject="telephones", segment="RT")
     assert follow(moved(Phase.PROPOSED, Phase.NORMAL), book=book)[1] == []  # nobody linked it to this
-    book, made = follow(missed(), ENDED, book=book)
-    assert entries(made) == ["LINKED", "STATUS"]
+    book, made = follow(missed(), book=book)
+    assert "waits for the end of the anomaly" in why(give(book, "CLOSE_CASE", case="2026-06-10-01")[1])
+    book, made = follow(ENDED, book=book)
+    assert entries(made) == ["STATUS"]
     assert len(book.cases) == 1
+
+
+def test_a_segment_that_moves_tells_when_a_case_of_a_person_is_over() -> None:
+    book, _ = give(CaseBook(), "OPEN_CASE", kind="CANNOT_CONTINUE", item="8(1)", subject="telephones", segment="RT")
+    book, made = follow(DEGRADED, book=book)
+    assert (entries(made), book.cases[0].watched) == (["LINKED"], True)
+    book, made = follow(moved(Phase.DEGRADED, Phase.NORMAL, "RESULT_OK"), book=book)
+    assert (entries(made), book.cases[0].over) == (["STATUS"], True)
 
 
 def test_work_on_a_minor_case_keeps_it_open() -> None:

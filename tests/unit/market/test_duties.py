@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.decisions import Announcement, DecisionBody, DutyOpened, DutySettled, FindingNoted, Phase, RecoveryProposed, Refused
+from market.decisions import Announcement, DecisionBody, DutyOpened, DutySettled, FindingNoted, Phase, RecoveryProposed, Refused, Transition
 from market.duties import DutyLedger, followed, next_deadline_ns, open_for, ordered, ticked, unreported, view
 from market.dutyledger import KINDS
 from market.facts import CommandGiven, Segment
@@ -188,7 +188,7 @@ def test_prices_by_analogy_are_confirmed_by_the_trading_institution(fact: dict[s
     ledger = Ledger().told(tripped(), NOON, OUT).told(notice(**fact))
     assert ("confirm_analogy" in ledger.still_open) is opens
     if opens:
-        ledger.told(notice(**fact))
+        ledger.told(notice(**fact), NOON + H)
         task = ledger.of(DutyOpened)[-1]
         assert (ledger.opened.count("confirm_analogy"), task.owner, task.due_ns, task.article) == (1, "TRADING", None, "Art. 27(3)")
         assert "belongs to TRADING; chen acts as DISPATCH" in ledger.done("confirm_analogy", role="DISPATCH").refusal.why
@@ -263,6 +263,13 @@ def test_reminders_come_at_their_marks_and_overdue_names_who_is_missing() -> Non
     assert {body.due_ns for body in explain} == {NOON + 48 * H}
     assert {body.key for body in explain} == {"explain/RT/2026-06-10T12:00:00+08:00"}
     assert {body.segment for body in explain} == {"RT"}
+
+
+def test_a_mark_at_the_due_instant_is_a_reminder_and_one_after_it_is_overdue() -> None:
+    ledger = out(rules_from({"duty_clocks": {"explain_reminders_h": [48, 49], "limit_reminders_h": [70]}})).tick(NOON + 50 * H)
+    assert [(body.hours, body.overdue) for body in ledger.of(DutyReminded)] == [(48, False), (48, True), (49, True)]
+    late = Ledger(rules_from({"duty_clocks": {"anomaly_reminders_min": [20, 40]}})).told(CASE, at_ns("09:00")).tick(at_ns("09:31"))
+    assert late.next_ns(at_ns("09:31")) == at_ns("09:40")
 
 
 def test_time_alone_never_meets_a_duty() -> None:
@@ -371,7 +378,7 @@ def test_marks_are_those_of_the_rules_when_the_duty_began() -> None:
 
 
 def test_an_overdue_breaker_opens_the_tasks_of_article_25_once() -> None:
-    ledger = overdue().told(LATE, NOON + 72 * H + 1, OVERDUE)
+    ledger = overdue().told(LATE, NOON + 73 * H, OVERDUE)
     assert ledger.opened == "announce explain limit report assess measures decide"
     assert [(body.recipients, body.owner, body.due_ns, body.article) for body in ledger.of(DutyOpened)[3:]] == [
         (("GOV", "REG"), "MO", None, "Art. 25"),
@@ -396,11 +403,25 @@ def test_what_is_unreported_shrinks_with_each_step_and_is_empty_when_all_is_done
     assert ledger.still_open == "explain limit decide"
 
 
-def test_another_transition_of_an_overdue_segment_opens_no_tasks() -> None:
+def test_another_transition_of_an_overdue_segment_opens_no_tasks_and_decides_nothing() -> None:
     assert out().told(moved(Phase.OVERDUE, Phase.OVERDUE), NOON, OVERDUE).opened == "announce explain limit"
+    assert "decide" in overdue().told(moved(Phase.OVERDUE, Phase.OVERDUE), FROM, OVERDUE).still_open
+
+
+def test_tasks_without_a_clock_remind_of_nothing() -> None:
+    ledger = overdue()
+    assert ledger.next_ns(NOON) == NOON + 24 * H
+    ledger.told(EFFECTIVE, FROM, replace(BACK, ended_ns=FROM)).tick(FROM + 1000 * H)
+    assert {body.duty for body in ledger.of(DutyReminded)} == {"explain"}
+    for recipient in ("GOV", "REG", "PARTICIPANTS"):
+        ledger.receipt(recipient, FROM)
+    assert (ledger.still_open, ledger.next_ns(FROM)) == ("report", None)
+    assert ticked(ledger.ledger, FROM, RULES)[0] is ledger.ledger
+    assert followed(ledger.ledger, moved(Phase.NORMAL, Phase.DEGRADED), FROM, RULES, BACK)[0] is ledger.ledger
 
 
 def test_the_decision_settles_itself_and_asks_for_the_notice_and_the_start_ends_the_limit_late() -> None:
+    assert "limit" in overdue().told(DECISION, FROM - H, DECIDED).still_open, "what is decided for later has not begun"
     ledger = suspended()
     assert ledger.opened.endswith("decide notice")
     assert ledger.settled.endswith(f"decide=met(0) notice=met(0) limit=late({-8 * 3600})")
@@ -441,8 +462,9 @@ def test_recovery_of_a_suspended_market_asks_for_the_application_until_it_is_fil
     ledger = out().told(proposed, NOON, OUT)
     assert "apply" not in ledger.opened, "a breaker needs none"
     assert "apply" not in out().told(proposed, NOON, None).opened
-    ledger = suspended().told(proposed, FROM, SUSPENDED).told(proposed, FROM, SUSPENDED)
+    ledger = suspended().told(proposed, FROM, SUSPENDED).told(proposed, FROM + H, SUSPENDED)
     assert ledger.opened.count("apply") == 1
+    assert "apply" in ledger.told(moved(Phase.SUSPENDED, Phase.SUSPENDED, suspended_from_ns=FROM), FROM, SUSPENDED).still_open
     ledger.told(
         moved(Phase.SUSPENDED, Phase.SUSPENDED, "RESUME_APPLIED", suspended_from_ns=FROM), FROM, replace(SUSPENDED, applied_at_ns=FROM)
     )
@@ -453,23 +475,25 @@ def test_recovery_of_a_suspended_market_asks_for_the_application_until_it_is_fil
 
 def test_the_handling_of_a_long_suspension_is_confirmed_by_its_order_alone() -> None:
     regime = RegimeProposed(segment=Segment.RT, regime="ART28", from_ns=FROM, article="Art. 28", evidence=())
-    ledger = suspended().told(regime, FROM).told(regime, FROM)
+    ledger = suspended().told(regime, FROM).told(regime, FROM + H)
     task = ledger.of(DutyOpened)[-1]
     assert (task.duty, task.owner, task.article, ledger.opened.count("regime28")) == ("confirm_regime28", "TRADING", "Art. 28", 1)
     assert "the order CONFIRM_REGIME28" in ledger.done("confirm_regime28", role="TRADING").refusal.why
+    assert "regime28" in ledger.told(moved(Phase.SUSPENDED, Phase.SUSPENDED, suspended_from_ns=FROM), FROM, SUSPENDED).still_open
     ledger.told(moved(Phase.SUSPENDED, Phase.SUSPENDED_LONG, suspended_from_ns=FROM), FROM, replace(SUSPENDED, phase=Phase.SUSPENDED_LONG))
     assert ledger.settled.endswith("confirm_regime28=met(0)")
 
 
 @pytest.mark.parametrize("kind", ["apply", "confirm_regime28"])
-def test_what_a_suspension_asks_for_is_lifted_when_the_market_is_back(kind: str) -> None:
+@pytest.mark.parametrize("end", [EFFECTIVE, replace(tripped("SWITCHOVER"), before=Phase.RESUMING)])
+def test_what_a_suspension_asks_for_is_lifted_when_the_market_is_back_or_breaks_again(kind: str, end: Transition) -> None:
     ledger = suspended()
     if kind == "apply":
         ledger.told(RecoveryProposed(segment=Segment.RT, shadow_ok=4), FROM, SUSPENDED)
     else:
         ledger.told(RegimeProposed(segment=Segment.RT, regime="ART28", from_ns=FROM, article="Art. 28", evidence=()), FROM)
-    assert ledger.told(EFFECTIVE, FROM, BACK).settled.endswith(f"{kind}=lifted(0)")
-    assert ledger.still_open == "explain"
+    assert ledger.told(end, FROM, BACK if end is EFFECTIVE else OUT).settled.endswith(f"{kind}=lifted(0)")
+    assert ledger.still_open == ("explain" if end is EFFECTIVE else "explain announce explain limit")
 
 
 # ── sessions ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -533,6 +557,11 @@ def test_a_measure_that_is_put_to_both_bodies_is_answered_by_each() -> None:
 def test_a_measure_that_was_changed_waits_for_nobody() -> None:
     ledger = Ledger().told(ASKED, NOON).told(ApprovalVoided(measure="RESUME/RT", why="changed", digest="d"))
     assert ledger.settled == "approval=lifted(0) approval=lifted(0)"
+
+
+def test_what_was_owed_in_writing_is_owed_though_the_measure_was_changed_since() -> None:
+    ledger = Ledger().told(ASKED, NOON).told(said("GOV", "oral"), NOON).told(ApprovalVoided(measure="RESUME/RT", why="changed", digest="d"))
+    assert ledger.still_open == "written"
 
 
 def test_a_measure_about_no_segment_has_duties_about_none() -> None:

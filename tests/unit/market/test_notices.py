@@ -174,9 +174,11 @@ def test_a_trip_by_persons_shows_the_cause_and_the_document() -> None:
 
 
 def test_a_recovery_takes_the_place_of_the_trip_and_once_in_effect_none_is_in_force() -> None:
-    body = moved(Phase.TRIPPED, Phase.RESUMING, "RECOVERED", article="Art. 29", by="chen")
+    body = moved(Phase.TRIPPED, Phase.RESUMING, "RECOVERED", article="Art. 29", by="chen", evidence=("override: storm is over",))
     board = out().told(body, RESUMING, at_ns("15:25"))
     notice = board.last
+    assert notice.facts["evidence"] == "override: storm is over"
+    assert "reason" not in notice.facts
     assert notice.text_en == (
         "[RT-2026-06-10-02] Recovery of the real-time market (supersedes RT-2026-06-10-01). Basis: Art. 29. Decided by dispatch (chen) at "
         "2026-06-10 15:25:00; market prices return from interval 2026-06-10 16:00:00; until then: Art. 27(2): day-ahead price of the same "
@@ -227,11 +229,27 @@ def test_what_changes_nothing_for_participants_is_not_announced(before: Phase, a
     assert Board().told(moved(before, after), seen).said == []
 
 
+def test_a_proposal_during_a_resumption_is_not_announced_as_a_suspension() -> None:
+    body = moved(Phase.RESUMING, Phase.PROPOSED, suspended_from_ns=FROM, expected_end_ns=END)
+    assert Board().told(body, replace(RESUMING, phase=Phase.PROPOSED)).said == []
+
+
 def test_only_transitions_are_announced() -> None:
     noted = FindingNoted(finding="x", article="Art. 23", evidence=())
     board = NoticeBoard()
-    assert followed(board, noted, TRIP, RULES, OUT, day_ahead=True) == (board, ())
-    assert followed(board, tripped(), TRIP, RULES, None, day_ahead=True) == (board, ())
+    assert followed(board, noted, TRIP, RULES, OUT, day_ahead=True, real_time=False) == (board, ())
+    assert followed(board, tripped(), TRIP, RULES, None, day_ahead=True, real_time=False) == (board, ())
+
+
+def test_a_notice_about_an_operating_day_is_forgotten_when_the_day_is_over_and_one_about_the_breaker_is_not() -> None:
+    board = Board().told(tripped("DA_MISSED", Segment.DA, operating_day="2026-06-11"), DA_OUT)
+    facts = {"article": "Art. 21", "operating_day": "2026-06-11", "deadline_at": instant_text(TRIP), "reason": "gateway"}
+    board.keep((issued(board.board, "DEADLINE", Segment.DA, facts, TRIP, RULES, subject="deadline/2026-06-11")[0], ()))
+    case = {"article": "Art. 11", "case": "7", "discovered_at": instant_text(TRIP), "words_zh": "x", "words_en": "x"}
+    board.keep((issued(board.board, "ANOMALY", Segment.RT, case, TRIP, RULES, subject="case/7")[0], ()))
+    end_ns = at_ns("00:00") + 2 * NS_PER_DAY
+    assert len(active(board.tick(end_ns - 1).board)) == 3
+    assert active(board.tick(end_ns).board) == ("DA-2026-06-10-01", "RT-2026-06-10-01")
 
 
 # ── numbers ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -397,6 +415,7 @@ def test_a_notice_about_something_else_is_not_updated_in_the_place_of_the_breake
     board = Board()
     board.keep((issued(board.board, "BOUNDARY", Segment.RT, facts, TRIP, RULES, subject="boundary/2026-06-11")[0], ()))
     assert "there is no notice of RT to update" in board.update().refusal.why
+    board.segments[Segment.RT] = SeenSegment(phase=Phase.PROPOSED)
     board.correct("RT-2026-06-10-01")
     assert (board.last.subject, board.last.supersedes) == ("boundary/2026-06-11", "RT-2026-06-10-01")
     assert "Now: in normal operation." in board.last.text_en
@@ -456,6 +475,18 @@ def test_a_missed_promise_is_noted_again_only_after_a_new_promise() -> None:
     assert len([body for body in board.said if isinstance(body, FindingNoted)]) == 1, "a correction promises nothing new"
     board.update(at_ns("14:03")).tick(at_ns("15:03:00.001"))
     assert len([body for body in board.said if isinstance(body, FindingNoted)]) == 2
+    board.correct(board.last.number, at_ns("15:04")).update(at_ns("15:05"))
+    board.correct(board.last.number, at_ns("15:06")).tick(at_ns("17:00"))
+    assert len([body for body in board.said if isinstance(body, FindingNoted)]) == 3, (
+        "a correction keeps a promise that is still to be kept"
+    )
+
+
+def test_what_promises_nothing_is_waited_for_by_nobody() -> None:
+    board = suspended().board
+    assert next_deadline_ns(board, FROM, RULES) is None
+    assert ticked(board, FROM + NS_PER_DAY, RULES) == (board, ())
+    assert ticked(board, FROM + NS_PER_DAY, RULES)[0] is board
 
 
 def test_each_segment_keeps_its_own_promise() -> None:
@@ -471,7 +502,7 @@ def test_each_segment_keeps_its_own_promise() -> None:
 
 def test_the_promise_is_that_of_the_rules() -> None:
     half = rules_from({"duty_clocks": {"update_min": 30}})
-    _, (notice,) = followed(NoticeBoard(), tripped(), TRIP, half, OUT, day_ahead=True)
+    _, (notice,) = followed(NoticeBoard(), tripped(), TRIP, half, OUT, day_ahead=True, real_time=False)
     assert isinstance(notice, Announcement)
     assert notice.facts["next_update"] == "2026-06-10T12:30:30+08:00"
 

@@ -8,7 +8,7 @@ import pytest
 from market.decisions import FindingNoted, Phase, RecoveryProposed, Refused, Reminded, Transition
 from market.facts import Segment
 from market.rules import rules_from
-from market.segment import Intervals, SegmentState, outage_reached, shadow_cleared
+from market.segment import Intervals, SegmentState, outage_reached, shadow_cleared, ticked
 from market.units import NS_PER_H, NS_PER_MIN
 from tests.kit.machine import AUTO, CONFIRM, CONFIRM_SWITCH, Machine, ns, overdue, resuming, suspended, tripped
 from tests.kit.table import at_ns
@@ -221,6 +221,11 @@ def test_72_hours_exactly_are_not_overdue() -> None:
     assert (machine.phase, machine.last.article, machine.last.by) == (Phase.OVERDUE, "Art. 25", "")
 
 
+def test_a_clock_is_not_suspect_unless_somebody_says_so() -> None:
+    state, _ = ticked(tripped().state, ns("09:50") + 73 * NS_PER_H, AUTO)
+    assert state.phase is Phase.OVERDUE
+
+
 def test_nothing_becomes_overdue_by_a_suspect_clock() -> None:
     late_ns = ns("09:50") + 73 * NS_PER_H
     machine = tripped().tick(late_ns, held=True)
@@ -259,6 +264,25 @@ def test_a_recovery_takes_effect_at_its_instant() -> None:
     state = machine.state
     assert (state.condition, state.effective_from_ns, state.substituted_from_ns, state.outage_start_ns) == (None, None, None, None)
     assert state.ended_ns == ns("11:30")
+
+
+def test_what_was_due_before_is_no_deadline() -> None:
+    assert resuming().next_ns("11:30") is None
+    assert resuming().next_ns("11:31") is None
+    assert tripped().shadow("10:00").next_ns("10:43") == ns("14:44")
+
+
+def test_the_outage_that_led_to_a_trip_is_over_with_the_breaker() -> None:
+    machine = Machine(AUTO).outage("10:00").met("12:00", "RT_120").shadow("13:00").order("14:00", "CONFIRM_RECOVER")
+    assert machine.state.outage_start_ns == ns("10:00")
+    assert machine.tick("14:30").state.outage_start_ns is None
+
+
+def test_a_second_trip_is_told_of_its_recovery_at_once() -> None:
+    machine = resuming().met("10:50", "RT_120").shadow("10:15", count=1)
+    assert machine.state.shadow_ok == 0, "made before the trip"
+    machine.shadow("11:00", count=4)
+    assert len(machine.of(RecoveryProposed)) == 2
 
 
 def test_a_late_tick_ends_the_breaker_at_the_instant_that_was_announced() -> None:

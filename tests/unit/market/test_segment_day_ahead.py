@@ -30,6 +30,11 @@ def test_a_missed_deadline_trips_from_its_operating_day() -> None:
     assert machine.state.limit_from_ns == ns("23:00:30")
 
 
+def test_a_condition_that_names_its_day_is_about_that_day() -> None:
+    machine = missed(day="2026-06-12")
+    assert (machine.state.operating_day, machine.state.substituted_from_ns) == ("2026-06-12", ns("12 00:00"))
+
+
 def test_an_expected_miss_only_proposes_and_the_fact_takes_its_place() -> None:
     machine = Machine(AUTO, segment=Segment.DA).met("21:40", "DA_EXPECTED", day="2026-06-11")
     assert machine.phase is Phase.PROPOSED
@@ -61,6 +66,7 @@ def test_the_real_time_market_has_no_operating_day() -> None:
         ("10 23:30", (), "2026-06-11"),
         ("11 00:00", (), "2026-06-11"),
         ("11 23:59", (), "2026-06-11"),
+        ("11 09:00", ("2026-06-11",), "2026-06-12"),
         ("12 09:00", (), "2026-06-12"),
         ("12 09:00", ("2026-06-12",), "2026-06-13"),
         ("12 09:00", ("2026-06-12", "2026-06-13"), "2026-06-14"),

@@ -148,6 +148,19 @@ def test_who_confirms_may_name_the_cause() -> None:
 def test_who_confirms_may_rely_on_the_document_of_the_proposal() -> None:
     machine = proposed_by_li(reference="R-1").order("03:05", "CONFIRM_TRIP", by="wu", cause="DETERMINED")
     assert (machine.last.cause, machine.last.reference) == ("DETERMINED", "R-1")
+    assert machine.state.condition is not None
+    assert machine.state.condition.details == {"item": "Art. 5(5)", "reference": "R-1", "reason": "suspected attack"}
+
+
+def test_a_confirmation_that_names_no_cause_leaves_that_of_the_proposal() -> None:
+    machine = proposed_by_li(reference="R-1").order("03:05", "CONFIRM_TRIP", by="wu", reference="R-2")
+    assert (machine.last.cause, machine.last.reference) == ("TECHNICAL", "R-2")
+
+
+def test_a_cause_named_for_what_a_detector_found_leaves_its_details() -> None:
+    machine = Machine(AUTO).met("10:00", "TOPOLOGY_SOFT").order("10:06", "CONFIRM_TRIP", cause="HUMAN_ERROR")
+    assert machine.state.condition is not None
+    assert machine.state.condition.details == {"elements": "L1"}
 
 
 @pytest.mark.parametrize(("basis", "cause"), [("TOPOLOGY_SOFT", "TECHNICAL"), ("SWITCHOVER", "SITE_ACCIDENT"), ("RT_120", "TECHNICAL")])
@@ -185,8 +198,8 @@ def test_dispatch_recovers_from_the_first_boundary_after_the_notice() -> None:
     assert (last.basis, last.article, last.by, last.effective_from_ns, last.evidence) == ("RECOVERED", "Art. 29", "chen", ns("16:00"), ())
 
 
-@pytest.mark.parametrize(("ordered_at", "effective"), [("15:30", "16:00"), ("15:30:00.001", "16:15")])
-def test_a_boundary_that_leaves_the_notice_exactly_is_taken(ordered_at: str, effective: str) -> None:
+@pytest.mark.parametrize(("ordered_at", "effective"), [(ns("15:30"), "16:00"), (ns("15:30") + 1, "16:15")])
+def test_a_boundary_that_leaves_the_notice_exactly_is_taken(ordered_at: int, effective: str) -> None:
     assert tripped().shadow("14:30").order(ordered_at, "CONFIRM_RECOVER").state.effective_from_ns == ns(effective)
 
 

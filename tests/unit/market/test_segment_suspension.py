@@ -174,6 +174,14 @@ def test_seven_days_may_count_from_the_start_of_the_interruption() -> None:
     assert suspended(rules).next_ns("13 15:00") == ns("18 00:00"), "tripped on the 10th"
 
 
+def test_article_28_is_not_proposed_before_the_suspension_has_begun() -> None:
+    rules = rules_from({"suspension": {"long_anchor": "interruption_start"}})
+    machine = decided(rules=rules, start="2026-06-19T15:00:00+08:00").tick("18 12:00")
+    assert (machine.phase, machine.of(RegimeProposed)) == (Phase.OVERDUE, [])
+    machine.tick("19 15:00")
+    assert (machine.phase, len(machine.of(RegimeProposed))) == (Phase.SUSPENDED, 1)
+
+
 @pytest.mark.parametrize(("days", "day"), [(1, "15 00:00"), (7, "21 00:00")])
 def test_the_rules_say_after_how_many_days(days: int, day: str) -> None:
     assert suspended(rules_from({"suspension": {"long_after_days": days}})).state.long_due_ns == ns(day)
@@ -283,6 +291,11 @@ def test_an_application_says_for_what_and_may_be_filed_anew() -> None:
     assert machine.last.evidence == ("filed 2026-06-18T10:00:00+08:00", "scope: all")
 
 
+def test_the_papers_of_the_approvals_stand_in_the_resumption() -> None:
+    machine = applied().order("19 10:30", "CONFIRM_RESUME", context={"approved": ("GOV: letter 12", "REG: letter 7")})
+    assert machine.last.evidence[2:] == ("GOV: letter 12", "REG: letter 7")
+
+
 def test_a_scope_stands_in_the_resumption() -> None:
     machine = suspended().order("18 09:00", "APPLY_RESUME", scope="zone 2").order("19 10:30", "CONFIRM_RESUME")
     assert machine.last.evidence[1] == "approved by GOV and REG, scope: zone 2"
@@ -292,6 +305,7 @@ def test_a_long_suspension_resumes_as_well() -> None:
     machine = suspended().order("21 10:00", "CONFIRM_REGIME28").order("22 10:00", "APPLY_RESUME")
     assert machine.phase is Phase.SUSPENDED_LONG
     assert machine.order("23 10:00", "CONFIRM_RESUME").tick("23 10:30").phase is Phase.NORMAL
+    assert (machine.state.long_from_ns, machine.state.long_proposed) == (None, False)
 
 
 def test_shadow_results_do_not_gate_a_resumption_that_was_approved() -> None:

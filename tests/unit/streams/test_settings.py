@@ -10,6 +10,7 @@ from market.errors import ConfigError
 from market.units import NS_PER_S
 from streams.agents import Hooks
 from streams.app import build_app
+from streams.marketmodel import MarketModel
 from streams.model import market_model
 from streams.settings import FieldSpool, Settings, read_settings
 from streams.transport.patience import LogOptions
@@ -167,3 +168,21 @@ def test_the_solver_has_its_deadlines_by_the_length_of_the_interval(tmp_path: Pa
     assert (limits.hard_stop_s, limits.retry_after_s, limits.memory_mb) == (said.rules.rt_interval_min * 3.0, 2.0, 512)
     [complaint] = complaints(tmp_path, WHOLE + "solver:\n  hard_stop_pct: 0\n")
     assert complaint.startswith("gridfuse.yaml:5: ")
+
+
+def model_of(settings: Settings) -> MarketModel:
+    return market_model(settings.network, settings.points.table(), settings.rules, settings.control, day_ahead=False)
+
+
+def test_stations_are_named_in_the_settings(tmp_path: Path) -> None:
+    text = WHOLE.replace("shipped}", 'shipped, stations: {North: ["101", "102"]}}')
+    buses = model_of(read(tmp_path, text)).topology.buses
+    assert [buses[bus].substation for bus in ("101", "102", "103", "124")] == ["North", "North", "103", "103"]
+
+
+def test_a_station_of_buses_that_are_unknown_or_named_twice_is_refused(tmp_path: Path) -> None:
+    text = WHOLE.replace("shipped}", 'shipped, stations: {North: ["101", "999"], South: ["101"]}}')
+    with pytest.raises(ConfigError) as told:
+        model_of(read(tmp_path, text))
+    assert "'999' is no bus" in str(told.value)
+    assert "bus 101 stands in North too" in str(told.value)
