@@ -342,3 +342,9 @@ def test_the_next_instant_is_never_one_that_has_passed() -> None:
     assert next_deadline_ns(past, at_ns("24:00") - 1, RULES) == at_ns("24:00"), "the reference prices"
     assert next_deadline_ns(past, at_ns("24:00"), RULES) == at_ns("24:15"), "they are published by then"
     assert next_deadline_ns(PriceBook(next_start_ns=at_ns("10:00")), at_ns("09:00"), RULES) == at_ns("10:00")
+
+
+@pytest.mark.parametrize(("late_ns", "first"), [(0, "12:00"), (1, "12:15"), (QUARTER, "12:15")])
+def test_a_book_begins_with_the_first_interval_that_is_still_to_start(late_ns: int, first: str) -> None:
+    book = book_from(at_ns("12:00") + late_ns, RULES)
+    assert (book.next_start_ns, book.whole_from_ns) == (at_ns(first), at_ns(first))
