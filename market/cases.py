@@ -110,8 +110,9 @@ def found(book: CaseBook, situation: Situation, now_ns: int, rules: MarketRules)
         cause=Cause.TECHNICAL,
         presumed=True,
     )
-    book, _, said = opened(book, case, now_ns, rules)
-    return book, (noted, said)
+    book, case, said = opened(book, case, now_ns, rules)
+    book, _, cause = entered(book, case, "CAUSE", cause_text(case))
+    return book, (noted, said, cause)
 
 
 def _told(name: str, evidence: tuple[str, ...]) -> str:

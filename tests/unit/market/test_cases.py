@@ -266,7 +266,9 @@ def situation(standing: Standing = Standing.FOUND, subject: str = "session S", a
 
 def test_a_situation_opens_a_case_and_more_of_it_is_entered() -> None:
     book, made = found(CaseBook(), situation(), NOW, RULES)
-    assert [type(body) for body in made] == [FindingNoted, CaseOpened]
+    assert entries(list(made)) == ["FindingNoted", "CaseOpened", "CAUSE"]
+    assert isinstance(made[2], CaseNoted)
+    assert made[2].text == "TECHNICAL (Art. 5(3)), presumed"
     assert made[0] == FindingNoted(finding="LOGINS_FAIL", article="Art. 7(5)", evidence=("123 of 1230",))
     assert isinstance(made[1], CaseOpened)
     assert (made[1].segment, made[1].anomaly, made[1].discovered_ns) == (None, "CANNOT_START", NOW)
@@ -274,7 +276,7 @@ def test_a_situation_opens_a_case_and_more_of_it_is_entered() -> None:
     book, made = found(book, situation(Standing.MORE), NOW, RULES)
     assert entries(list(made)) == ["FindingNoted", "LINKED"]
     book, made = found(book, situation(subject="session T"), NOW, RULES)
-    assert entries(list(made)) == ["FindingNoted", "CaseOpened"]
+    assert entries(list(made)) == ["FindingNoted", "CaseOpened", "CAUSE"]
 
 
 @pytest.mark.parametrize("standing", [Standing.WARNING, Standing.MORE, Standing.OVER])
