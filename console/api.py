@@ -1,21 +1,23 @@
 """What does this service say over HTTP? The board, its stream, the breaker for the command line, commands, and its own health.
 
-======  =================  ==========================================================================================
-GET     ``/``              the live board
-GET     ``/static/…``      its files
-GET     ``/api/messages``  the board's words in both languages
-GET     ``/api/state``     everything the board shows, once
-GET     ``/api/stream``    the same as server-sent events: a snapshot, then what changed
-GET     ``/api/breaker``   :class:`market.view.MarketView` as JSON, instants in ns; 404 before the first report
-GET     ``/api/points``    what became of the point list that was read again last
-POST    ``/api/points``    read the point list again: 200 with what changed, 409 with every problem of a list that was refused
-POST    ``/api/commands``  an order to the breaker: 202 when it is on its way, 422 naming the fields that are wrong
-GET     ``/health``        200 while the process lives, else 503 with what only a restart can mend
-GET     ``/ready``         200 once everything is recovered and in sync, else 503 with what is missing and what to do
-GET     ``/metrics``       what the service counts, for Prometheus (:mod:`console.metrics`)
-======  =================  ==========================================================================================
+======  ======================  ==========================================================================================
+GET     ``/``                   the live board
+GET     ``/static/…``           its files
+GET     ``/api/messages``       the board's words in both languages
+GET     ``/api/state``          everything the board shows, once
+GET     ``/api/stream``         the same as server-sent events: a snapshot, then what changed
+GET     ``/api/breaker``        :class:`market.view.MarketView` as JSON, instants in ns; 404 before the first report
+GET     ``/api/points``         what became of the point list that was read again last
+POST    ``/api/points``         read the point list again: 200 with what changed, 409 with every problem of a list that was refused
+POST    ``/api/commands``       an order to the breaker: 202 when it is on its way, 422 naming the fields that are wrong
+GET     ``/api/commands/{id}``  what became of an order (:mod:`console.recordapi`)
+GET     ``/api/decisions``      decisions of the ledger, newest last
+GET     ``/health``             200 while the process lives, else 503 with what only a restart can mend
+GET     ``/ready``              200 once everything is recovered and in sync, else 503 with what is missing and what to do
+GET     ``/metrics``            what the service counts, for Prometheus (:mod:`console.metrics`)
+======  ======================  ==========================================================================================
 
-Whether an order is carried out is the breaker's decision and appears among its decisions; a 202 only says that it was passed on.
+Whether an order is carried out is the breaker's decision; a 202 only says that it was passed on, and ``/api/commands/{id}`` says the rest.
 
 The service binds to loopback unless told otherwise, and a browser is not trusted further than that: the Host header must be one of
 ours (a foreign name that resolves to this machine is refused), and a request that changes anything must not come from another
@@ -46,6 +48,7 @@ from console.board.state import BoardState
 from console.board.stream import BoardStream
 from console.guard import LOOPBACK_HOSTS, Guard
 from console.livelist import LiveList, Outcome, Reload
+from console.recordapi import DecisionRecord, add_record
 from ingest.clock import Clock
 from market.errors import RuleRefusal
 from market.facts import CommandGiven
@@ -109,6 +112,7 @@ def build_api(
     allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
     metrics: MetricsPage | None = None,
     points: LiveList | None = None,
+    record: DecisionRecord | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -120,6 +124,7 @@ def build_api(
         allowed_hosts: names and addresses a request may use for this service, without port.
         metrics: behind ``/metrics``, or None for an instance that counts nothing (404).
         points: behind ``/api/points``, or None for an instance without a point list (404).
+        record: behind ``/api/decisions``, or None for an instance that keeps no ledger (404).
 
     Returns:
         The application; ``app.state.stream`` is its :class:`BoardStream`.
@@ -154,8 +159,11 @@ def build_api(
     async def command(order: _Order) -> Response:
         if commands is None:
             return _problem(403, "this instance takes no commands; send them to the one that runs the breaker")
+        # Before it is sent: the answer may be here before the sending returns.
+        state.answers.sent(order.command_id)
         return await _pass_on(order, commands, clock.now_ns())
 
+    add_record(app, state.answers, record)
     _add_probes(app, health, metrics)
     _add_points(app, points)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -1,134 +1,143 @@
-"""``gridfuse breaker …``: look at the market breaker, and order what a dispatcher may order. Talks to a running service."""
+"""``gridfuse breaker …``: look at the market breaker, and order what people may order of it. Talks to a running service."""
 
 from __future__ import annotations
 
-import getpass
 import json as jsonlib
-import secrets
-import urllib.error
-import urllib.request
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
-from market.units import instant_text
+from console.asking import HERE, Json, Url, ask
+from console.orders import GROUPS, add_verbs
+from market.units import NS_PER_S, instant_text
+from streams.words import CAUSES, DUTIES, VERDICTS, name_of
 
-__all__ = ["ask", "register"]
+__all__ = ["approval_line", "case_line", "duty_line", "instant", "left", "notice_line", "register"]
 
-_REFUSED, _UNREACHABLE = 1, 2
-_ZONE = "Asia/Shanghai"
-_TIMEOUT_S = 10.0
+_ZONE: Final = "Asia/Shanghai"
 
-_Url = Annotated[str, typer.Option("--url", envvar="GRIDFUSE_URL", help="Address of the running service.")]
-_By = Annotated[str, typer.Option("--by", help="Who orders it; your login by default.")]
-_Role = Annotated[str, typer.Option("--role", help="In which capacity: DISPATCH, TRADING, MO, GOV, REG.")]
-_Here = "http://127.0.0.1:8080"
+_View = Mapping[str, Any]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    breaker = typer.Typer(help="The market breaker: show it, and order what a dispatcher may order.", no_args_is_help=True)
+    breaker = typer.Typer(help=GROUPS["breaker"], no_args_is_help=True)
     breaker.command("show")(_show)
-    breaker.command("confirm")(_confirm)
-    breaker.command("reject")(_reject)
-    breaker.command("recover")(_recover)
+    add_verbs(breaker, "breaker")
     app.add_typer(breaker, name="breaker")
 
 
-def _show(url: _Url = _Here, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Show both segments, the price in force and how much headroom is left."""
+def _show(
+    url: Url = HERE,
+    as_json: Json = False,
+    lang: Annotated[str, typer.Option("--lang", envvar="GRIDFUSE_LANG", help="Language of the names: en or zh.")] = "en",
+) -> None:
+    """Show both segments, the price in force, what is owed, what waits for approval, open cases, notices in force and warnings."""
     view = ask(f"{url.rstrip('/')}/api/breaker")
     if as_json:
         typer.echo(jsonlib.dumps(view, ensure_ascii=False))
         return
+    for line in _told(view, 1 if lang.startswith("zh") else 0):
+        typer.echo(line)
+
+
+def _told(view: _View, which: int) -> Iterator[str]:
+    """Yield the market as lines; ``which`` is the place of the language in the tables of names."""
+    now_ns = view["ts_event_ns"]
     price = "—" if view["price_cny_per_mwh"] is None else f"{view['price_cny_per_mwh']:.2f}"
-    typer.echo(f"{_instant(view['ts_event_ns'])}  rules {view['rule_set']}  price in force {price} CNY/MWh ({view['regime']})")
+    yield f"{instant(now_ns)}  rules {view['rule_set']}  price in force {price} CNY/MWh ({view['regime']})"
+    if view.get("guidance"):
+        yield f"dispatch follows {view['guidance']}: the current commitment and the latest load forecast; results are advisory"
     for segment in view["segments"]:
-        left = "not expected to clear" if segment["headroom_s"] is None else f"headroom {segment['headroom_s'] / 60:.1f} min"
-        since = [
-            f"{name} {_instant(segment[key])}"
-            for name, key in (
-                ("outage since", "outage_start_ns"),
-                ("condition met", "condition_met_at_ns"),
-                ("tripped", "tripped_at_ns"),
-                ("market again from", "effective_from_ns"),
-            )
-            if segment[key] is not None
-        ]
-        flags = f"  [{' '.join(segment['flags'])}]" if segment["flags"] else ""
-        typer.echo(f"{segment['segment']}: {segment['phase']}{flags}  {left}  version {segment['version']}  {'; '.join(since)}")
+        yield from _segment(segment, which)
+    for title, rows in (
+        ("duties", [duty_line(duty, now_ns, which) for duty in view.get("duties", ())]),
+        ("approvals", [approval_line(approval, which) for approval in view.get("approvals", ())]),
+        ("cases", [case_line(case, which) for case in view.get("cases", ())]),
+        ("notices in force", [notice_line(notice, now_ns) for notice in view.get("notices", ())]),
+        ("warnings", list(view.get("warnings", ()))),
+    ):
+        if rows:
+            yield f"{title}:"
+            yield from (f"  {row}" for row in rows)
 
 
-def _confirm(url: _Url = _Here, by: _By = "", role: _Role = "DISPATCH") -> None:
-    """Confirm a proposed trip."""
-    _order(url, "CONFIRM_TRIP", by, role, {})
+def _segment(segment: _View, which: int) -> Iterator[str]:
+    headroom = "not expected to clear" if segment["headroom_s"] is None else f"headroom {segment['headroom_s'] / 60:.1f} min"
+    since = [
+        f"{name} {instant(segment[key])}"
+        for name, key in (
+            ("outage since", "outage_start_ns"),
+            ("condition met", "condition_met_at_ns"),
+            ("tripped", "tripped_at_ns"),
+            ("suspended from", "suspended_from_ns"),
+            ("expected end", "expected_end_ns"),
+            ("market again from", "effective_from_ns"),
+            ("result expected", "expected_p50_ns"),
+        )
+        if segment.get(key) is not None
+    ]
+    flags = f"  [{' '.join(segment['flags'])}]" if segment["flags"] else ""
+    yield f"{segment['segment']}: {segment['phase']}{flags}  {headroom}  version {segment['version']}  {'; '.join(since)}".rstrip()
+    about = [
+        f"{name} {value}"
+        for name, value in (
+            ("basis", segment.get("basis")),
+            ("operating day", segment.get("operating_day")),
+            ("cause", name_of(CAUSES, segment["cause"])[which] if segment.get("cause") else ""),
+            ("proposed by", segment.get("proposed_by")),
+            ("shadow clearings", segment.get("shadow_ok") or ""),
+        )
+        if value
+    ]
+    if about:
+        yield f"    {'; '.join(about)}"
 
 
-def _reject(
-    reason: Annotated[str, typer.Option("--reason", help="Why the market is not to be tripped.")],
-    url: _Url = _Here,
-    by: _By = "",
-    role: _Role = "DISPATCH",
-) -> None:
-    """Reject a proposed trip; it comes back while its condition holds."""
-    _order(url, "REJECT_TRIP", by, role, {"reason": reason})
+def duty_line(duty: _View, now_ns: int, which: int) -> str:
+    """Write one open duty: what, until when, and who has nothing yet."""
+    segment = f"{duty['segment']} " if duty["segment"] else ""
+    due = "no clock" if duty["due_ns"] is None else f"due {instant(duty['due_ns'])} ({left(duty['due_ns'], now_ns)})"
+    missing = f"  missing {', '.join(duty['missing'])}" if duty["missing"] else ""
+    overdue = "OVERDUE  " if duty["overdue"] else ""
+    name = name_of(DUTIES, duty["duty"])[which]
+    return f"{overdue}{segment}{duty['duty']}: {name}  {due}  {duty['article']}, {duty['owner']}{missing}  [{duty['key']}]"
 
 
-def _recover(
-    url: _Url = _Here,
-    by: _By = "",
-    role: _Role = "DISPATCH",
-    override: Annotated[bool, typer.Option("--override", help="Although lines that tripped the market are still open.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why; needed with --override.")] = "",
-) -> None:
-    """Recover the tripped market; prices return after the notice period."""
-    if override and not reason.strip():
-        typer.echo("--override needs --reason: it stands in the record", err=True)
-        raise typer.Exit(2)
-    args = {"reason": reason} if reason else {}
-    _order(url, "CONFIRM_RECOVER", by, role, args | {"override": "yes"} if override else args)
+def approval_line(approval: _View, which: int) -> str:
+    """Write one measure that waits: what each body said of it so far, and the digest they are bound to."""
+    said = ", ".join(f"{body} {name_of(VERDICTS, verdict)[which]}" for body, verdict in approval["bodies"].items())
+    scope = f" [{', '.join(approval['scope'])}]" if approval["scope"] else ""
+    return f"{approval['measure']}{scope}: {said}  {approval['article']}, digest {approval['digest']}"
 
 
-def _order(url: str, action: str, by: str, role: str, args: dict[str, str]) -> None:
-    """Send an order, bound to the version of the segment that is shown now, so that it cannot hit another state."""
-    base = url.rstrip("/")
-    view = ask(f"{base}/api/breaker")
-    version = next(segment["version"] for segment in view["segments"] if segment["segment"] == "RT")
-    body = {
-        "command_id": f"cli-{secrets.token_hex(8)}",
-        "by": by or getpass.getuser(),
-        "role": role,
-        "action": action,
-        "args": {**args, "version": str(version)},
-    }
-    answer = ask(f"{base}/api/commands", body)
-    typer.echo(f"sent as {answer['command_id']}; whether it is carried out is decided by the breaker: see `gridfuse breaker show`")
+def case_line(case: _View, which: int) -> str:
+    """Write one open case: what it is about and what it lacks."""
+    segment = f"{case['segment']} " if case["segment"] else ""
+    major = "  MAJOR" if case["major"] else ""
+    cause = name_of(CAUSES, case["cause"])[which] if case["cause"] else "cause not set"
+    missing = f"  missing: {'; '.join(case['missing'])}" if case["missing"] else ""
+    return (
+        f"{case['case']}{major}  {segment}{case['item']}: {case['subject']}  {case['status']}, {cause}, version {case['version']}{missing}"
+    )
 
 
-def ask(url: str, body: dict[str, Any] | None = None) -> Any:
-    """GET, or POST a JSON body; exits with a sentence where that fails."""
-    if not url.startswith(("http://", "https://")):
-        typer.echo(f"{url!r} is not an http address; give one with --url", err=True)
-        raise typer.Exit(_UNREACHABLE)
-    data = None if body is None else jsonlib.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - the scheme was checked above
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:  # noqa: S310
-            return jsonlib.load(reply)
-    except urllib.error.HTTPError as exc:
-        with exc:
-            said = exc.read().decode(errors="replace")
-        try:
-            said = jsonlib.loads(said)["error"]
-        except (ValueError, KeyError, TypeError):
-            said = said[:200]
-        typer.echo(f"refused ({exc.code}): {said}", err=True)
-        raise typer.Exit(_REFUSED) from exc
-    except (urllib.error.URLError, TimeoutError, OSError) as exc:
-        reason = getattr(exc, "reason", exc)
-        typer.echo(f"no service answers at {url} ({reason}); start one with `gridfuse demo` or `gridfuse run`, or give --url", err=True)
-        raise typer.Exit(_UNREACHABLE) from exc
+def notice_line(notice: _View, now_ns: int) -> str:
+    """Write one notice in force, and the update it promises."""
+    promised = notice["next_update_ns"]
+    update = "" if promised is None else f"  next update by {instant(promised)} ({left(promised, now_ns)})"
+    return f"{notice['number']}  {notice['kind']} ({notice['segment']}, {notice['subject']}){update}"
 
 
-def _instant(ns: int) -> str:
+def instant(ns: int) -> str:
+    """Write an instant in the market's zone."""
     return instant_text(ns, _ZONE)
+
+
+def left(due_ns: int, now_ns: int) -> str:
+    """Say how much time is left, or how much too late it is: ``3 h 20 min left``, ``5 min late``."""
+    minutes, late = divmod(abs(due_ns - now_ns) // NS_PER_S, 60)[0], due_ns < now_ns
+    hours, minutes = divmod(minutes, 60)
+    span = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+    return f"{span} {'late' if late else 'left'}"

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from console.breaker import ask
+from console.asking import ask
 from ingest.yamlfile import Name, Strict, read_yaml
 from market.errors import ConfigError
 from market.reclear import ACTION, corrections_of

@@ -4,7 +4,24 @@ from __future__ import annotations
 
 import typer
 
-from console import breaker, certs, clear, clearagain, dashboards, doctor, drill, ingest, probe, reload, replay, rules, run, simulate, spool
+from console import (
+    breaker,
+    certs,
+    clear,
+    clearagain,
+    dashboards,
+    doctor,
+    drill,
+    handling,
+    ingest,
+    probe,
+    reload,
+    replay,
+    rules,
+    run,
+    simulate,
+    spool,
+)
 
 __all__ = ["app", "main"]
 
@@ -14,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for room in (run, doctor, clear, clearagain, drill, rules, replay, breaker, ingest, spool, dashboards):
+for room in (run, doctor, clear, clearagain, drill, rules, replay, breaker, handling, ingest, spool, dashboards):
     room.register(app)
 simulate.register(ingest.ingest_group(app))
 probe.register(ingest.ingest_group(app))

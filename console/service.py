@@ -23,6 +23,7 @@ from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
 from console.readiness import Readiness
+from console.recordapi import LedgerRecord
 from console.takeover import Takeover
 from ingest.clock import Clock, WallClock
 from ingest.lockfile import Held, own
@@ -264,7 +265,14 @@ class Service:
         else:
             board = self.people.board
             api = build_api(
-                board, self.order, self, clock=self.clock, allowed_hosts=hosts, metrics=self._metrics.page, points=self.live_list
+                board,
+                self.order,
+                self,
+                clock=self.clock,
+                allowed_hosts=hosts,
+                metrics=self._metrics.page,
+                points=self.live_list,
+                record=LedgerRecord(self.people.async_ledger),
             )
             self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)

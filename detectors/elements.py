@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from market.facts import FlowReported, PointQuality, SwitchReported, SwitchStatus
+from market.facts import FlowReported, PointQuality, SwitchReported, SwitchStatus, TripSignalled
 from market.rules import MarketRules
 from market.units import NS_PER_S
 
-__all__ = ["ElementState", "EndFlow", "confirmed_ns", "with_flow", "with_history", "with_position"]
+__all__ = ["ElementState", "EndFlow", "confirmed_ns", "with_flow", "with_history", "with_position", "with_trip"]
 
 _CHATTER_WINDOW_NS: Final = 60 * NS_PER_S
 _ENDS: Final = ("from", "to")
@@ -48,6 +48,10 @@ class ElementState:
         flows: loading by end (``from``, ``to``).
         last_source_ns: source time of the latest position report of each end; older ones are ignored.
         said: (source time, open) of the good positions of each end lately, by source time, and one before.
+        tripped_ns: when protection last said that it tripped the branch; None where it has not lately.
+        bus_dead_ns: since when a bus at one of its ends has been without voltage; None while both live or are not known.
+        spent: its present opening was counted already, or was there before anybody watched.
+        found_open: it was there before anybody watched.
     """
 
     ends: dict[str, SwitchStatus] = field(default_factory=dict)
@@ -60,6 +64,10 @@ class ElementState:
     flows: dict[str, EndFlow] = field(default_factory=dict)
     last_source_ns: dict[str, int] = field(default_factory=dict)
     said: dict[str, tuple[tuple[int, bool], ...]] = field(default_factory=dict)
+    tripped_ns: int | None = None
+    bus_dead_ns: int | None = None
+    spent: bool = False
+    found_open: bool = False
 
     @property
     def open(self) -> bool:
@@ -80,6 +88,7 @@ class ElementState:
         moved = any(t > now_ns - _CHATTER_WINDOW_NS for t in self.moves_ns) or now_ns < self.held_until_ns
         # Its latest position is kept for as long as an older one could still be on its way.
         late = any(t > now_ns - rules.grace_ns for t in self.last_source_ns.values())
+        late = late or (self.tripped_ns is not None and self.tripped_ns > now_ns - rules.grace_ns)
         half_dead = any(flow.dead_since_ns is not None for flow in self.flows.values())
         return not (self.open or self.unseen or self.awaited or half_dead or moved or late)
 
@@ -87,12 +96,25 @@ class ElementState:
 def confirmed_ns(state: ElementState, rules: MarketRules) -> int | None:
     """Return from when on it is certain that the element is lost, by what is known now, or None.
 
-    Its position has been open and seen for the debounce time, it does not chatter, and both ends are dead.
+    Its position has been open and seen for the debounce time, it does not chatter, and something else says so too: both ends carry
+    nothing, or a bus at one of its ends is dead, or protection tripped it.
     """
-    if not state.open or state.unseen or state.dead_since_ns is None:
+    if not state.open or state.unseen:
         return None
-    stable_ns = max(state.since_ns, state.seen_ns) + rules.breaker_debounce_s * NS_PER_S
-    return max(stable_ns, state.dead_since_ns, state.held_until_ns)
+    debounce_ns = rules.breaker_debounce_s * NS_PER_S
+    # A relay speaks just before its breaker moves, by another clock.
+    tripped_ns = state.tripped_ns if state.tripped_ns is not None and state.tripped_ns >= state.since_ns - debounce_ns else None
+    others = [at_ns for at_ns in (state.dead_since_ns, state.bus_dead_ns, tripped_ns) if at_ns is not None]
+    if not others:
+        return None
+    return max(max(state.since_ns, state.seen_ns) + debounce_ns, min(others), state.held_until_ns)
+
+
+def with_trip(state: ElementState, fact: TripSignalled) -> ElementState:
+    """Take in what protection said; an older signal than the one known changes nothing."""
+    if state.tripped_ns is not None and fact.ts_source_ns <= state.tripped_ns:
+        return state
+    return replace(state, tripped_ns=fact.ts_source_ns)
 
 
 def with_position(state: ElementState, fact: SwitchReported, rules: MarketRules) -> ElementState:

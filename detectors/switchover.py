@@ -1,7 +1,8 @@
 """Has control of the grid moved from the main to the backup dispatch centre, unplanned (主备调切换, Art. 23(2))?
 
 Authority is what exactly one site claims. A change to BACKUP that stands for the hold time without a planned exercise is a
-condition; its instant is the latest change of the claims, and it is reported when nothing has changed for the hold time. Two
+condition; its instant is the latest change of the claims, and it is reported when nothing has changed for the hold time: for the
+real-time market, and for the day-ahead market as a proposal. Two
 claimants are no authority: that is reported, and nothing acts on it. The switch back to MAIN is recorded and recovers nothing.
 
 Until it is told otherwise, MAIN is presumed to be in charge. Who is in charge when the service first hears of it did not change
@@ -57,7 +58,7 @@ def observe(watch: ControlWatch, fact: Fact, rules: MarketRules, *, held: bool =
         case Ticked(ts_event_ns=now_ns) if _stands(watch) and not held:
             if now_ns < watch.since_ns + rules.switchover_hold_s * NS_PER_S:
                 return watch, ()
-            return replace(watch, judged=True), (_judged(watch, rules),)
+            return replace(watch, judged=True), _judged(watch, rules)
         case _:
             return watch, ()
 
@@ -94,20 +95,22 @@ def _claimed(watch: ControlWatch, fact: ControlReported, rules: MarketRules) -> 
         site = watch.claimants[0]
         watch = replace(watch, authority=site, judged=site == "MAIN" or not known_before)
         if site == "MAIN":
-            found.append(ConditionGone(basis=Basis.SWITCHOVER, segment=Segment.RT, why="control is back at the main centre"))
+            why = "control is back at the main centre"
+            found += (ConditionGone(basis=Basis.SWITCHOVER, segment=segment, why=why) for segment in (Segment.RT, Segment.DA))
             back = f"control back at MAIN since {clock_text(fact.ts_source_ns, rules.zone)}; the market stays as it is"
             found.append(Noted(what="SWITCHED_BACK", article=_ARTICLE, evidence=(back,)))
     return watch, tuple(found)
 
 
-def _judged(watch: ControlWatch, rules: MarketRules) -> Finding:
+def _judged(watch: ControlWatch, rules: MarketRules) -> tuple[Finding, ...]:
     at = instant_text(watch.since_ns, rules.zone)
     if any(from_ns <= watch.since_ns <= to_ns for from_ns, to_ns in watch.exercises):
-        return Noted(what="EXERCISE", article=_ARTICLE, evidence=(f"planned switchover to {watch.authority} at {at}",))
-    return ConditionMet(
+        return (Noted(what="EXERCISE", article=_ARTICLE, evidence=(f"planned switchover to {watch.authority} at {at}",)),)
+    real_time = ConditionMet(
         basis=Basis.SWITCHOVER,
         segment=Segment.RT,
         met_at_ns=watch.since_ns,
         article=_ARTICLE,
         evidence=(f"control moved to {watch.authority} at {at}, unplanned, and stood for {rules.switchover_hold_s} s",),
     )
+    return real_time, replace(real_time, segment=Segment.DA, auto_allowed=False)

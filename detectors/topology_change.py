@@ -1,114 +1,113 @@
 """Has the grid lost so much of its backbone, unplanned, that the market cannot go on?
 
-Theory of operation (spec §1.5, Art. 23(2)). An element of the top voltage counts as *lost* when its position is OPEN with GOOD
-quality, has stood for the debounce time, and is corroborated by the flow: below 1 % of rating at both ends. It does not count when
-a permit covers it, when it reclosed within ten seconds, while its position chatters (held as it was), or when its quality is
-anything but GOOD (the last good position is held, and the element counts as unobserved; between open and closed is unobserved too).
-What was open when it was first heard of was not lost while anybody watched. Three elements lost within fifteen minutes are a hard
-topology change.
+Theory of operation (spec §1.5, Art. 23(2)). Hard evidence may trip the market by itself, soft evidence is proposed to a person. Each
+row of the table has a module of its own:
+
+* elements of the top voltage, and of the second, lost within fifteen minutes: :mod:`detectors.losses`;
+* whole top-voltage substations: :mod:`detectors.stations`; energised islands that hold: :mod:`detectors.islands`;
+* load lost within ten minutes: :mod:`detectors.loadlost`; infeeds, and the limits of interfaces: :mod:`detectors.infeeds`.
+
+An element counts as *lost* when its position is OPEN with GOOD quality, has stood for the debounce time, and something else says so
+too: the flow at both ends, the voltage of a bus, or protection. It does not count when a permit covers it, when it reclosed within ten
+seconds, while its position chatters (held as it was), when its quality is anything but GOOD (the last good position is held, and the
+element counts as unobserved), or while the state estimate contradicts its position. What was open when it was first heard of was not
+lost while anybody watched.
 
 A loss becomes certain at an instant of its own, its confirmation, that follows from source times alone. The condition is met at the
-confirmation that makes the third element, and is reported after the grace: what arrives until then and speaks of the time before
+confirmation that makes the last element needed, and is reported after the grace: what arrives until then and speaks of the time before
 the confirmation still counts, and takes the loss back. What happens to the grid after it does not: neither a fourth loss nor a
 line that is restored makes the three undone, so nothing is forgotten while a condition waits to be reported.
 
-Only what deviates from *closed, good, carrying power* is remembered, so the state stays small however large the grid is. Instants
-are source times: what counts is when the switch moved, not when we heard of it. What one element is and was lives in
-:mod:`detectors.elements`.
+Each condition is found for the real-time market, and for the day-ahead market as a proposal. While hard evidence stands, soft evidence
+is not told besides. Only what deviates from *closed, good, carrying power* is remembered, so the state stays small however large the
+grid is. What one element is and was lives in :mod:`detectors.elements`.
 
-Absent on purpose: soft evidence, islands and the loss of load as triggers (lost load is reported as evidence only), state estimation.
+Absent on purpose: flows and angles (:mod:`detectors.estimation` judges those); the blackout of the whole grid as a row of its own, which
+is found as load lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Callable
+from dataclasses import replace
 
-from detectors.elements import ElementState, confirmed_ns, with_flow, with_history, with_position
-from detectors.findings import Basis, ConditionGone, ConditionMet, Finding, Noted
-from market.facts import Fact, FlowReported, LoadReported, PermitGranted, PointQuality, Segment, SourceReported, SwitchReported, Ticked
+from detectors import infeeds, islands, loadlost, losses, positions, sight
+from detectors.changefindings import condition, gone, planned_note
+from detectors.elements import confirmed_ns
+from detectors.evidence import Certain, Kind, Level, Standing
+from detectors.findings import Finding, Noted
+from detectors.losses import Loss
+from detectors.permits import cut_short
+from detectors.stations import lost_stations
+from detectors.topologywatch import TopologyWatch
+from market.facts import (
+    ClearingReported,
+    ClearingStatus,
+    EstimateReported,
+    Fact,
+    FlowReported,
+    InfeedReported,
+    InterfaceLimitReported,
+    LoadReported,
+    PermitGranted,
+    PermitRevoked,
+    RunType,
+    Segment,
+    SourceReported,
+    SwitchReported,
+    Ticked,
+    TripSignalled,
+    VoltageReported,
+)
 from market.rules import MarketRules
-from market.units import NS_PER_MIN, NS_PER_S, clock_text
+from market.topology import Element, Topology
+from market.units import NS_PER_MIN, NS_PER_S
 
 __all__ = ["Element", "Loss", "TopologyWatch", "next_deadline_ns", "observe", "still_open"]
 
-_ARTICLE: Final = "Art. 23(2)"
-_NAMED_MAX: Final = 12
-"""Most elements that a notice or a piece of evidence names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
-    """What the network model says of one branch; ``kv`` is the higher voltage of its two ends."""
-
-    kv: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """An element that counts as lost: opened at ``opened_ns``, certain at ``confirmed_ns``."""
-
-    element: str
-    opened_ns: int
-    confirmed_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopologyWatch:
-    """What the detector remembers.
-
-    Attributes:
-        elements: elements that deviate, by name.
-        losses: losses not reported yet, by confirmation; all of them while a condition waits, else those of the last windows.
-        standing: elements of the conditions reported so far that have been open ever since.
-        spent: elements whose present opening was counted already, or was there before anybody watched.
-        permits: (element, from, to) of planned outages.
-        loads_mw: latest load by area.
-        load_history: (instant, total MW), at most one a tick.
-        low_observability: whether too few elements are observed for automatic action.
-        scada_down: whether sight of the switches is lost.
-        judge_after_ns: no judgement before this instant (back-fill after sight returned).
-    """
-
-    elements: dict[str, ElementState] = field(default_factory=dict)
-    losses: tuple[Loss, ...] = ()
-    standing: tuple[str, ...] = ()
-    spent: tuple[str, ...] = ()
-    permits: tuple[tuple[str, int, int], ...] = ()
-    loads_mw: dict[str, float] = field(default_factory=dict)
-    load_history: tuple[tuple[int, float], ...] = ()
-    low_observability: bool = False
-    scada_down: bool = False
-    judge_after_ns: int = 0
-
 
 def observe(
-    watch: TopologyWatch, fact: Fact, rules: MarketRules, grid: Mapping[str, Element], *, held: bool = False
+    watch: TopologyWatch, fact: Fact, rules: MarketRules, grid: Topology, *, held: bool = False
 ) -> tuple[TopologyWatch, tuple[Finding, ...]]:
     """Take in one fact.
 
     Args:
         watch: what is known so far.
-        fact: any fact; those that say nothing about switches, flows, loads, permits or the sight of them change nothing.
+        fact: any fact; those that say nothing about switches, flows, voltages, loads, infeeds, limits, permits or the sight of them
+            change nothing.
         rules: the rule set in force.
-        grid: every branch of the network model; reports on others, and on lower voltages, are ignored here.
+        grid: the network model; reports on elements, buses and infeeds that it does not have are ignored.
         held: automatic action is held (suspect clock): a condition waits.
 
     Returns:
         What is known now, and what was found.
     """
+    if not watch.began_ns:
+        watch = replace(watch, began_ns=fact.ts_event_ns)
     match fact:
-        case SwitchReported(element=name, history=True) if _counts(name, rules, grid):
-            return _history(watch, fact, rules), ()
-        case SwitchReported(element=name) if _counts(name, rules, grid):
-            return _position(watch, fact, rules)
-        case FlowReported(element=name) if _counts(name, rules, grid):
-            return _flow(watch, fact, rules), ()
+        case SwitchReported(element=name) if _followed(name, rules, grid):
+            return (positions.history(watch, fact, rules, grid), ()) if fact.history else positions.moved(watch, fact, rules, grid)
+        case FlowReported(element=name) if _followed(name, rules, grid):
+            return positions.flowed(watch, fact, rules, grid), ()
+        case TripSignalled(element=name) if _followed(name, rules, grid):
+            return positions.tripped(watch, fact, rules, grid), ()
+        case VoltageReported(bus=bus) if bus in grid.buses:
+            return positions.voltage(watch, fact, rules, grid), ()
         case LoadReported():
-            return replace(watch, loads_mw={**watch.loads_mw, fact.area: fact.load_mw}), ()
+            watch = _load_judged(watch, fact.ts_event_ns - 1, rules)
+            return replace(watch, load=loadlost.with_load(watch.load, fact, rules)), ()
+        case InfeedReported(infeed=name) if name in grid.infeeds:
+            return _infeed(watch, fact, rules), ()
+        case InterfaceLimitReported():
+            return _limit(watch, fact, rules), ()
+        case ClearingReported(segment=Segment.RT, status=ClearingStatus.OK, run_type=RunType.PRODUCTION) if watch.limits:
+            return replace(watch, limits={name: infeeds.used(limit) for name, limit in watch.limits.items()}), ()
+        case EstimateReported(doubted=doubted) if doubted != watch.doubted:
+            return replace(watch, doubted=doubted), ()
         case PermitGranted(element=name, from_ns=from_ns, to_ns=to_ns) if (name, from_ns, to_ns) not in watch.permits:
             return replace(watch, permits=(*watch.permits, (name, from_ns, to_ns))), ()
+        case PermitRevoked():
+            return replace(watch, permits=cut_short(watch.permits, fact, rules)), ()
         case SourceReported(name="scada", up=up) if up is watch.scada_down:
             return _sight(watch, fact, rules)
         case Ticked(ts_event_ns=now_ns):
@@ -119,19 +118,27 @@ def observe(
 
 def next_deadline_ns(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> int | None:
     """Return the next instant after ``now_ns`` at which a tick could find something, or None while nothing is open."""
-    pending = [confirmed_ns(state, rules) for name, state in watch.elements.items() if name not in watch.spent]
-    if (met := _met(watch, rules)) is not None and not watch.scada_down:
-        pending.append(max(met.confirmed_ns + rules.grace_ns, watch.judge_after_ns))
-    return min((at for at in pending if at is not None and at > now_ns), default=None)
+    due = [confirmed_ns(state, rules) for state in watch.elements.values() if not state.spent]
+    due += [*loadlost.next_ns(watch.load, rules), *islands.next_ns(watch.islands, rules), *sight.next_ns(watch.sight, rules)]
+    due += [infeeds.next_ns(state, rules) for state in watch.infeeds.values() if not state.told]
+    due += [each.since_ns + rules.breaker_debounce_s * NS_PER_S for each in watch.dead.values() if not each.initial]
+    if not watch.scada_down:
+        waiting = [each.met_at_ns for each in watch.certain]
+        waiting += [loss.confirmed_ns for _, _, loss in _counts_met(watch, rules)]
+        due += [max(met_ns + rules.grace_ns, watch.judge_after_ns) for met_ns in waiting]
+    return min((at for at in due if at is not None and at > now_ns), default=None)
 
 
 def still_open(watch: TopologyWatch) -> tuple[str, ...]:
     """Return the elements of the conditions reported so far that are open now, as far as is known, sorted."""
-    return tuple(name for name in watch.standing if name in watch.elements and watch.elements[name].open)
+    names = {name for each in watch.standing for name in each.elements}
+    return tuple(sorted(name for name in names if name in watch.elements and watch.elements[name].open))
 
 
-def _counts(name: str, rules: MarketRules, grid: Mapping[str, Element]) -> bool:
-    return name in grid and grid[name].kv >= rules.top_voltage_kv
+def _followed(name: str, rules: MarketRules, grid: Topology) -> bool:
+    """Whether an element can decide anything: by its voltage, or because it holds the grid together."""
+    element = grid.elements.get(name)
+    return element is not None and (bool(element.from_bus) or losses.counted_kind(name, rules, grid) is not None)
 
 
 def _sight(watch: TopologyWatch, fact: SourceReported, rules: MarketRules) -> tuple[TopologyWatch, tuple[Finding, ...]]:
@@ -143,197 +150,232 @@ def _sight(watch: TopologyWatch, fact: SourceReported, rules: MarketRules) -> tu
     return replace(watch, scada_down=True), (note,)
 
 
-def _history(watch: TopologyWatch, fact: SwitchReported, rules: MarketRules) -> TopologyWatch:
-    """Judge anew what is open of which history was heard: it opened earlier, or was closed in between."""
-    before = watch.elements.get(fact.element, ElementState())
-    state = with_history(before, fact, rules)
-    watch = replace(watch, elements={**watch.elements, fact.element: state})
-    if not state.open:
+def _infeed(watch: TopologyWatch, fact: InfeedReported, rules: MarketRules) -> TopologyWatch:
+    watch = _infeed_judged(watch, fact.infeed, fact.ts_source_ns - 1, rules)
+    before = watch.infeeds.get(fact.infeed)
+    state = infeeds.with_infeed(before, fact, rules)
+    if state is before or state is None:
         return watch
-    if state.since_ns <= before.since_ns:
-        watch = _taken_back(watch, fact.element, fact.ts_source_ns)
-    else:
-        reclosed_ns = fact.ts_source_ns - rules.reclose_s * NS_PER_S
-        watch = _taken_back(watch, fact.element, fact.ts_source_ns, opened_since_ns=reclosed_ns)
-        watch = replace(watch, spent=tuple(name for name in watch.spent if name != fact.element))
-    return _counted(watch, fact.element, fact.ts_event_ns, rules)
+    return replace(watch, infeeds={**watch.infeeds, fact.infeed: state})
 
 
-def _position(watch: TopologyWatch, fact: SwitchReported, rules: MarketRules) -> tuple[TopologyWatch, tuple[Finding, ...]]:
-    # What was certain before the instant this report speaks of does not depend on a tick having come in between.
-    watch = _counted(watch, fact.element, fact.ts_source_ns - 1, rules)
-    before = watch.elements.get(fact.element, ElementState())
-    state = with_position(before, fact, rules)
-    if state is before:
-        return watch, ()
-    watch = replace(watch, elements={**watch.elements, fact.element: state})
-    if before.open and not state.open:
-        reclosed_ns = state.since_ns - rules.reclose_s * NS_PER_S
-        watch = _taken_back(watch, fact.element, state.since_ns, opened_since_ns=reclosed_ns)
-        watch = replace(watch, spent=tuple(name for name in watch.spent if name != fact.element))
-    elif set(state.unseen) - set(before.unseen):
-        # When quality was lost is when we were told: its source time is that of the last good value.
-        watch = _taken_back(watch, fact.element, fact.ts_source_ns if fact.quality is PointQuality.GOOD else fact.ts_event_ns)
-    elif state.open and not before.open and (fact.initial or fact.end in before.awaited):
-        watch = replace(watch, spent=(*watch.spent, fact.element))
-    watch = _counted(watch, fact.element, fact.ts_event_ns, rules)
-    if state.held_until_ns > before.held_until_ns <= fact.ts_source_ns:
-        what = f"{fact.element}: {len(state.moves_ns)} changes within 60 s; position held"
-        return watch, (Noted(what="CHATTERING", article="policy 1.5", evidence=(what,)),)
-    return watch, ()
-
-
-def _flow(watch: TopologyWatch, fact: FlowReported, rules: MarketRules) -> TopologyWatch:
-    watch = _counted(watch, fact.element, fact.ts_source_ns - 1, rules)
-    before = watch.elements.get(fact.element, ElementState())
-    state = with_flow(before, fact, rules)
-    watch = replace(watch, elements={**watch.elements, fact.element: state})
-    if before.dead_since_ns is not None and state.dead_since_ns is None:
-        watch = _taken_back(watch, fact.element, fact.ts_source_ns)
-    return _counted(watch, fact.element, fact.ts_event_ns, rules)
-
-
-def _counted(watch: TopologyWatch, name: str, until_ns: int, rules: MarketRules) -> TopologyWatch:
-    """Count an element as lost if that is certain at ``until_ns``, and only once an opening."""
-    state = watch.elements.get(name)
-    if state is None or name in watch.spent:
+def _infeed_judged(watch: TopologyWatch, name: str, until_ns: int, rules: MarketRules) -> TopologyWatch:
+    state = watch.infeeds.get(name)
+    if state is None or infeeds.next_ns(state, rules) is None:
         return watch
-    certain_ns = confirmed_ns(state, rules)
-    if certain_ns is None or certain_ns > until_ns:
-        return watch
-    losses = (*watch.losses, Loss(element=name, opened_ns=state.since_ns, confirmed_ns=certain_ns))
-    ordered = sorted(losses, key=lambda loss: (loss.confirmed_ns, loss.opened_ns, loss.element))
-    return replace(watch, spent=(*watch.spent, name), losses=tuple(ordered))
+    load_mw = loadlost.before_mw(watch.load)
+    after, found = infeeds.lost(
+        name, state, until_ns, load_mw, rules, lambda element, at_ns: losses.permitted(watch.permits, element, at_ns, rules)
+    )
+    if after is not state:
+        watch = replace(watch, infeeds={**watch.infeeds, name: after})
+    return watch if found is None else replace(watch, certain=(*watch.certain, found))
 
 
-def _taken_back(watch: TopologyWatch, name: str, at_ns: int, *, opened_since_ns: int | None = None) -> TopologyWatch:
-    """Undo the counting of a loss that was not certain after all: at ``at_ns``, before its confirmation, something spoke against it.
+def _limit(watch: TopologyWatch, fact: InterfaceLimitReported, rules: MarketRules) -> TopologyWatch:
+    limit, found = infeeds.fallen(fact.interface, infeeds.with_limit(watch.limits.get(fact.interface), fact), fact.ts_event_ns, rules)
+    watch = replace(watch, limits={**watch.limits, fact.interface: limit})
+    return watch if found is None else replace(watch, certain=(*watch.certain, found))
 
-    Args:
-        opened_since_ns: where it reclosed, also losses that began at this instant or later: the reclosing was successful.
-    """
 
-    def stands(loss: Loss) -> bool:
-        reclosed = opened_since_ns is not None and loss.opened_ns >= opened_since_ns
-        return loss.element != name or not (at_ns <= loss.confirmed_ns or reclosed)
-
-    kept = tuple(loss for loss in watch.losses if stands(loss))
-    if kept == watch.losses:
-        return watch
-    return replace(watch, losses=kept, spent=tuple(spent for spent in watch.spent if spent != name))
+def _load_judged(watch: TopologyWatch, until_ns: int, rules: MarketRules) -> TopologyWatch:
+    load, found = loadlost.matured(watch.load, until_ns, rules)
+    return replace(watch, load=load, certain=(*watch.certain, *found)) if found else watch
 
 
 def _tick(
-    watch: TopologyWatch, now_ns: int, rules: MarketRules, grid: Mapping[str, Element], *, held: bool
+    watch: TopologyWatch, now_ns: int, rules: MarketRules, grid: Topology, *, held: bool
 ) -> tuple[TopologyWatch, tuple[Finding, ...]]:
     found: list[Finding] = []
-    watch = _load_sampled(watch, now_ns, rules)
+    watch = _load_judged(watch, now_ns, rules)
     for name in sorted(watch.elements):
-        watch = _counted(watch, name, now_ns, rules)
-    watch = _observability_judged(watch, rules, grid, found)
-    if watch.standing and not still_open(watch):
-        found.append(ConditionGone(basis=Basis.TOPOLOGY_HARD, segment=Segment.RT, why="every element of the finding is closed again"))
-    watch = replace(watch, standing=still_open(watch))
+        watch = positions.counted(watch, name, now_ns, rules, grid)
+    for name in sorted(watch.infeeds):
+        watch = _infeed_judged(watch, name, now_ns, rules)
+    watch = _connections_judged(watch, now_ns, rules, grid)
+    watch = _planned_noted(watch, rules, found)
+    n_backbone = grid.count_from(rules.top_voltage_kv)
+    seen, notes = sight.judged(watch.sight, watch.elements, n_backbone, now_ns, rules, grid)
+    found += notes
+    watch = _over(replace(watch, sight=seen), found)
     if not held and not watch.scada_down and now_ns >= watch.judge_after_ns:
-        while (met := _met(watch, rules)) is not None and met.confirmed_ns + rules.grace_ns <= now_ns:
-            watch = _condition_reported(watch, met, rules, found)
+        watch = _reported(watch, now_ns, rules, found)
     return _forgotten(watch, now_ns, rules), tuple(found)
 
 
-def _load_sampled(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> TopologyWatch:
-    if not watch.loads_mw:
+def _lost(watch: TopologyWatch, loss: Loss, rules: MarketRules) -> bool:
+    """Whether a loss counts, by what is known now."""
+    return loss.element not in watch.doubted and not losses.permitted(watch.permits, loss.element, loss.opened_ns, rules)
+
+
+def _connections_judged(watch: TopologyWatch, now_ns: int, rules: MarketRules, grid: Topology) -> TopologyWatch:
+    """Look for islands and lost stations in what is certainly out of service."""
+    if not grid.buses or not (watch.losses or watch.dead or watch.islands.out or watch.stations):
         return watch
-    since_ns = now_ns - rules.topology_hard.window_min * NS_PER_MIN
-    kept = tuple(entry for entry in watch.load_history if since_ns <= entry[0] < now_ns)
-    return replace(watch, load_history=(*kept, (now_ns, sum(watch.loads_mw.values()))))
+    out: dict[str, tuple[int, int]] = {}
+    for name, state in watch.elements.items():
+        certain_ns = confirmed_ns(state, rules) if name not in watch.doubted else None
+        if certain_ns is not None and certain_ns <= now_ns:
+            out[name] = (state.since_ns, certain_ns)
+
+    def permitted(name: str, at_ns: int) -> bool:
+        return losses.permitted(watch.permits, name, at_ns, rules)
+
+    def unplanned(name: str) -> bool:
+        return not watch.elements[name].found_open and not permitted(name, watch.elements[name].since_ns)
+
+    dead = frozenset(watch.dead)
+    cut_off = islands.judged(watch.islands, grid, out, dead, watch.load.areas_mw, unplanned, rules)
+    cut_off, apart = islands.matured(cut_off, now_ns, rules)
+    near = {station for loss in watch.losses for station in grid.stations_of(loss.element)}
+    near |= {grid.buses[bus].substation for bus in watch.dead} | set(watch.stations)
+    lost = lost_stations(near, grid, out, watch.dead, unplanned, permitted, rules)
+    dark = [each for each in lost if each.met_at_ns <= now_ns]
+    if len(dark) < rules.topology_hard.substations:
+        dark = []
+    fresh = [each for each in dark if each.subject not in watch.stations]
+    stations = tuple(each.subject for each in dark)
+    if cut_off is watch.islands and stations == watch.stations:
+        return watch
+    return replace(watch, islands=cut_off, stations=stations, certain=(*watch.certain, *apart, *fresh))
 
 
-def _permitted(watch: TopologyWatch, loss: Loss, rules: MarketRules) -> bool:
-    margin_ns = rules.permit_margin_min * NS_PER_MIN
-    return any(
-        name == loss.element and from_ns - margin_ns <= loss.opened_ns <= to_ns + margin_ns for name, from_ns, to_ns in watch.permits
-    )
-
-
-def _met(watch: TopologyWatch, rules: MarketRules) -> Loss | None:
-    """Return the loss whose confirmation met the condition, or None: enough elements, unplanned, that opened within the window."""
-    window_ns, enough = rules.topology_hard.ehv_window_min * NS_PER_MIN, rules.topology_hard.ehv_elements
-    certain: list[Loss] = []
+def _planned_noted(watch: TopologyWatch, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
     for loss in watch.losses:
-        if _permitted(watch, loss, rules):
+        if loss.element in watch.planned or loss.kind is None:
             continue
-        certain.append(loss)
-        for first in certain:
-            within = [other for other in certain if 0 <= other.opened_ns - first.opened_ns <= window_ns]
-            if loss in within and len({other.element for other in within}) >= enough:
-                return loss
-    return None
+        if losses.permitted(watch.permits, loss.element, loss.opened_ns, rules):
+            found.append(planned_note(loss, rules))
+            watch = replace(watch, planned=(*watch.planned, loss.element))
+    return watch
 
 
-def _condition_reported(watch: TopologyWatch, met: Loss, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
-    """Report the condition with every element that was certainly lost when it is decided; later losses may make the next one."""
-    window_ns = rules.topology_hard.ehv_window_min * NS_PER_MIN
-    known = [loss for loss in watch.losses if loss.confirmed_ns <= met.confirmed_ns + rules.grace_ns]
-    near = [loss for loss in known if abs(loss.opened_ns - met.opened_ns) <= window_ns and not _permitted(watch, loss, rules)]
-    lost = sorted({loss.element: loss for loss in near}.values(), key=lambda loss: (loss.opened_ns, loss.element))
-    evidence, details = _evidence(watch, lost, rules)
-    found.append(
-        ConditionMet(
-            basis=Basis.TOPOLOGY_HARD,
-            segment=Segment.RT,
-            met_at_ns=met.confirmed_ns,
-            article=_ARTICLE,
-            evidence=evidence,
-            auto_allowed=not watch.low_observability,
-            details=details,
-        )
-    )
-    standing = sorted({*watch.standing, *(loss.element for loss in lost)})
-    return replace(watch, standing=tuple(standing), losses=tuple(loss for loss in watch.losses if loss not in known))
-
-
-def _evidence(watch: TopologyWatch, lost: list[Loss], rules: MarketRules) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Put a condition into words: numbered facts for the record, and what a notice must name."""
-    minutes = (lost[-1].opened_ns - lost[0].opened_ns) / NS_PER_MIN
-    limit = f"limit {rules.topology_hard.ehv_elements} within {rules.topology_hard.ehv_window_min} min"
-    names = ", ".join(loss.element for loss in lost[:_NAMED_MAX]) + (" …" if len(lost) > _NAMED_MAX else "")
-    lines = [f"{len(lost)} top-voltage elements lost within {minutes:.1f} min ({limit}): {names}"]
-    lines += [
-        f"{loss.element}: OPEN since {clock_text(loss.opened_ns, rules.zone)}, flow below {rules.dead_flow_pct:g} % at both ends"
-        for loss in lost[:_NAMED_MAX]
-    ]
-    details = {"elements": names}
-    if watch.load_history:
-        peak_mw = max(mw for _, mw in watch.load_history)
-        lost_mw = peak_mw - watch.load_history[-1][1]
-        lines.append(f"load lost within {rules.topology_hard.window_min} min: {lost_mw:.0f} MW of {peak_mw:.0f} MW")
-        details |= {"load_lost_mw": f"{lost_mw:.0f}", "load_before_mw": f"{peak_mw:.0f}"}
-    return tuple(lines), details
-
-
-def _observability_judged(watch: TopologyWatch, rules: MarketRules, grid: Mapping[str, Element], found: list[Finding]) -> TopologyWatch:
-    backbone = [name for name in grid if _counts(name, rules, grid)]
-    if not backbone:
+def _over(watch: TopologyWatch, found: list[Finding]) -> TopologyWatch:
+    """Let go of what was reported and is over."""
+    if not watch.standing:
         return watch
-    unseen = sorted(name for name, s in watch.elements.items() if s.unseen)
-    seen_pct = 100.0 * (len(backbone) - len(unseen)) / len(backbone)
-    low = seen_pct < rules.observability_pct
-    if low and not watch.low_observability:
-        what = f"{len(unseen)} of {len(backbone)} top-voltage elements unobserved ({seen_pct:.1f} % seen): {', '.join(unseen[:12])}"
-        found.append(Noted(what="OBSERVABILITY_LOW", article="policy 1.5", evidence=(what,)))
-    return replace(watch, low_observability=low)
+    kept = tuple(each for each in watch.standing if _stands(watch, each))
+    for level in Level:
+        before = [each for each in watch.standing if each.level is level]
+        if before and not any(each.level is level for each in kept):
+            found += gone(level, before)
+    return watch if len(kept) == len(watch.standing) else replace(watch, standing=kept)
+
+
+def _stands(watch: TopologyWatch, each: Standing) -> bool:
+    match each.kind:
+        case Kind.SUBSTATION:
+            return each.subject in watch.stations
+        case Kind.ISLAND:
+            return each.level in watch.islands.told
+        case Kind.LOAD:
+            load_mw = loadlost.total_mw(watch.load)
+            return load_mw is not None and each.over_mw is not None and load_mw <= each.over_mw
+        case Kind.INFEED:
+            return watch.infeeds[each.subject].lost_since_ns is not None
+        case Kind.INTERFACE:
+            return watch.limits[each.subject].told
+        case _:
+            return any(name in watch.elements and watch.elements[name].open for name in each.elements)
+
+
+def _counts_met(watch: TopologyWatch, rules: MarketRules) -> list[tuple[Kind, Level, Loss]]:
+    """Return the counts of elements that are met and not reported, hard ones first."""
+    if not watch.losses:
+        return []
+    found: list[tuple[Kind, Level, Loss]] = []
+    for level in Level:
+        if level is Level.SOFT and (found or _hard_stands(watch)):
+            break
+        for kind in losses.COUNTED:
+            counts = _counting(watch, kind, level, rules)
+            if (loss := losses.met(watch.losses, losses.enough(kind, level, rules), rules, counts)) is not None:
+                found.append((kind, level, loss))
+    return found
+
+
+def _hard_stands(watch: TopologyWatch) -> bool:
+    return any(each.level is Level.HARD for each in watch.standing)
+
+
+def _counting(watch: TopologyWatch, kind: Kind, level: Level, rules: MarketRules) -> Callable[[Loss], bool]:
+    """Return whether a loss counts for a row of the table; soft evidence counts no element twice while it stands."""
+    said = {name for each in watch.standing if level is Level.SOFT and each.kind is kind for name in each.elements}
+
+    def counts(loss: Loss) -> bool:
+        named = loss.element not in said and loss.kind is kind
+        return named and _lost(watch, loss, rules)
+
+    return counts
+
+
+def _reported(watch: TopologyWatch, now_ns: int, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
+    """Report what has been certain for the grace: hard evidence in the order it was met, then soft evidence unless hard evidence stands."""
+    for level in Level:
+        while True:
+            due = [_of_count(watch, *met, rules) for met in _counts_met(watch, rules) if met[1] is level]
+            due += [each for each in watch.certain if each.level is level]
+            if not due or (first := min(due, key=lambda each: each.met_at_ns)).met_at_ns + rules.grace_ns > now_ns:
+                break
+            watch = replace(watch, certain=tuple(each for each in watch.certain if each is not first))
+            if (level is Level.SOFT and _hard_stands(watch)) or not _counts_still(watch, first, rules):
+                continue
+            watch = _condition_reported(watch, first, rules, found)
+    return watch
+
+
+def _of_count(watch: TopologyWatch, kind: Kind, level: Level, loss: Loss, rules: MarketRules) -> Certain:
+    """Put a count into words, with every element that was certainly lost when it is decided; later losses may make the next one."""
+    known = tuple(each for each in watch.losses if each.confirmed_ns <= loss.confirmed_ns + rules.grace_ns)
+    lost = losses.near(known, loss, rules, _counting(watch, kind, level, rules))
+    return Certain(
+        kind=kind,
+        level=level,
+        met_at_ns=loss.confirmed_ns,
+        text=tuple(losses.text(kind, level, lost, rules)),
+        elements=tuple(each.element for each in lost),
+    )
+
+
+def _counts_still(watch: TopologyWatch, found: Certain, rules: MarketRules) -> bool:
+    """Whether nothing that came since takes the evidence back: a permit, or a doubted position."""
+    if found.kind is Kind.INFEED:
+        return not losses.permitted(watch.permits, found.subject, found.met_at_ns - rules.breaker_debounce_s * NS_PER_S, rules)
+    if found.kind not in (Kind.ISLAND, Kind.SUBSTATION):
+        return True
+    opened = {name: watch.elements[name] for name in found.elements if name in watch.elements and watch.elements[name].open}
+    planned = [losses.permitted(watch.permits, name, state.since_ns, rules) or state.found_open for name, state in opened.items()]
+    return not (planned and all(planned)) and not any(name in watch.doubted for name in opened)
+
+
+def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
+    """Report a condition for both markets; what it counted as hard evidence counts no more."""
+    until_ns = met.met_at_ns + rules.grace_ns
+    lost = met.elements
+    if met.kind not in losses.COUNTED:
+        from_ns = met.met_at_ns - losses.window_ns(rules)
+        about = [each for each in watch.losses if each.kind is not None and each.opened_ns >= from_ns and each.confirmed_ns <= until_ns]
+        about.sort(key=lambda each: (each.opened_ns, each.element))
+        lost = tuple(dict.fromkeys(each.element for each in about if _lost(watch, each, rules)))
+    doubted = [name for name in watch.doubted if name in watch.elements and watch.elements[name].open]
+    found += condition(met, lost, doubted, watch.load, rules, auto_allowed=not watch.sight.low)
+    standing = Standing(kind=met.kind, level=met.level, subject=met.subject, elements=met.elements, over_mw=met.over_mw)
+    if met.kind in losses.COUNTED and met.level is Level.HARD:
+        kept = [loss for loss in watch.losses if loss.confirmed_ns > until_ns or loss.kind is not met.kind]
+        watch = replace(watch, losses=tuple(kept))
+    return replace(watch, standing=(*watch.standing, standing))
 
 
 def _forgotten(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> TopologyWatch:
     """Drop what can decide nothing any more."""
-    kept_ns = now_ns - 2 * rules.topology_hard.ehv_window_min * NS_PER_MIN
+    kept_ns = now_ns - 2 * losses.window_ns(rules)
     margin_ns = rules.permit_margin_min * NS_PER_MIN
     elements = {name: state for name, state in watch.elements.items() if not state.quiet(now_ns, rules)}
-    waiting = _met(watch, rules) is not None
+    waiting = bool(watch.certain) or bool(_counts_met(watch, rules))
     return replace(
         watch,
         elements=elements if len(elements) < len(watch.elements) else watch.elements,
-        spent=tuple(name for name in watch.spent if name in elements and elements[name].open),
+        planned=tuple(name for name in watch.planned if name in elements and elements[name].open),
         losses=watch.losses if waiting else tuple(loss for loss in watch.losses if loss.opened_ns >= kept_ns),
         permits=watch.permits if waiting else tuple(p for p in watch.permits if p[2] + margin_ns >= kept_ns),
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 from market.causes import Role
 from market.decisions import Refused
-from market.facts import CommandGiven
+from market.facts import CommandGiven, Segment
 
 __all__ = ["ORDERS", "Order", "Owner", "refusal", "refused"]
 
@@ -332,10 +332,21 @@ def refusal(command: CommandGiven) -> Refused | None:
     if command.role not in order.roles:
         who = " or ".join(order.roles)
         return refused(command, order.article, f"{command.action} belongs to {who}; {command.by} acts as {command.role}")
+    if strange := _strange_segment(command.args.get("segment")):
+        return refused(command, "policy", strange)
     known = {*order.needs, *order.takes, *_ALWAYS}
     if strangers := sorted(command.args.keys() - known):
         names = ", ".join(sorted(known)) or "none"
         return refused(command, "policy", f"{command.action} takes no {', '.join(strangers)}; it takes {names}")
     if missing := [name for name in order.needs if not command.args.get(name, "").strip()]:
-        return refused(command, order.article, f"{command.action} needs {', '.join(missing)}; give {', '.join(f'{m}=…' for m in missing)}")
+        rule = "policy" if missing == ["reason"] else order.article
+        return refused(command, rule, f"{command.action} needs {', '.join(missing)}; give {', '.join(f'{m}=…' for m in missing)}")
     return None
+
+
+def _strange_segment(named: str | None) -> str:
+    """Return what is wrong with the segments that an order names; nothing where it names none."""
+    if named is None:
+        return ""
+    strangers = [name for name in named.split(",") if name.strip() not in tuple(Segment)]
+    return f"segment {named!r} is not known; give RT, DA, or RT,DA" if strangers else ""

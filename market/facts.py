@@ -30,6 +30,7 @@ __all__ = [
     "InterfaceLimitReported",
     "LoadReported",
     "PermitGranted",
+    "PermitRevoked",
     "PointQuality",
     "RunType",
     "Segment",
@@ -253,6 +254,16 @@ class PermitGranted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PermitRevoked:
+    """A permit for an element in ``[from_ns, to_ns]`` was taken back at ``ts_event_ns``: what opens from then on is not planned."""
+
+    ts_event_ns: int
+    element: str
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExercisePlanned:
     """A switchover between control centres is planned in ``[from_ns, to_ns]``: a drill."""
 
@@ -409,6 +420,7 @@ Fact = (
     | ClockCompared
     | CalendarClosed
     | PermitGranted
+    | PermitRevoked
     | ExercisePlanned
     | VoltageReported
     | TripSignalled

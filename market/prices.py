@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from typing import Final
 
 from market.facts import Segment
 
-__all__ = ["PriceInForce", "Regime", "settled_price"]
+__all__ = ["OWN", "PriceInForce", "Regime", "fen_of", "mean_fen", "settled_price"]
 
 _FEN = Decimal("0.01")
 
@@ -20,6 +22,24 @@ def settled_price(price_cny_per_mwh: float) -> float:
     (405.51, 1500.0)
     """
     return float(Decimal(repr(price_cny_per_mwh)).quantize(_FEN, rounding=ROUND_HALF_UP))
+
+
+def fen_of(price_cny_per_mwh: float) -> int:
+    """Return a price as it is settled, in fen/MWh.
+
+    >>> fen_of(405.505)
+    40551
+    """
+    return int(Decimal(repr(price_cny_per_mwh)).quantize(_FEN, rounding=ROUND_HALF_UP).scaleb(2))
+
+
+def mean_fen(prices_fen: Sequence[int]) -> int:
+    """Return the arithmetic mean of prices, fen/MWh, halves up.
+
+    >>> mean_fen([40550, 40551])
+    40551
+    """
+    return int((Decimal(sum(prices_fen)) / len(prices_fen)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 class Regime(StrEnum):
@@ -35,6 +55,12 @@ class Regime(StrEnum):
     """Real-time out, day-ahead ran: the day-ahead price of the same period."""
     ART27_3 = "ART27_3"
     """Both out: the thirty-day mean, by analogy for a breaker (policy Q1)."""
+    ART28 = "ART28"
+    """A suspension of more than seven days, as confirmed: no spot price; actual volumes are settled by the emergency plan."""
+
+
+OWN: Final = (Regime.MARKET, Regime.ART27_1)
+"""Rules by which an interval keeps the price of its own clearing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +72,11 @@ class PriceInForce:
         price_cny_per_mwh: user-side uniform price; None where the regime has no price to give (never 0 for "unknown").
         rev: 0 for the first price of the interval; later prices of it count up and replace it.
         source: where the number comes from, ``what:which``: ``clearing:VERSION``, ``day_ahead:PERIOD`` and ``last_valid:INTERVAL``
-            (times of day in the market's zone), with ``none`` where there is none to take.
+            (times of day in the market's zone), ``profile:DAY n=SAMPLE`` (Art. 27(3)), with ``none`` where there is none to take.
         provisional: whether settlement must confirm it.
         clearing_start_ns: the interval whose clearing it is of: its own, or an older one whose price stands in. The bus prices in force are
             those of that clearing. None where it is of none, and in records of releases that did not say.
+        by_analogy: whether the rule is applied to what its text does not name (policy Q1).
     """
 
     ts_event_ns: int
@@ -62,11 +89,12 @@ class PriceInForce:
     provisional: bool
     rule_set: str
     clearing_start_ns: int | None = None
+    by_analogy: bool = False
 
     @property
     def fallback(self) -> bool:
         """Whether it is of another clearing than the interval's own, or of none."""
-        return self.regime is not Regime.MARKET
+        return self.regime not in OWN
 
     @property
     def age_ns(self) -> int | None:

@@ -5,7 +5,7 @@ inputs again, with the values that were wrong put right. What was frozen is the 
 always made to what was frozen, never to an earlier correction, so that an order says by itself what it is cleared from. It needs the
 approval of the government department and of the regulator; without both nothing is cleared, and nothing published.
 
-Deliberately absent: what becomes of prices (:mod:`market.regimes`), and the market breaker, which a later result of an interval that
+Deliberately absent: what becomes of prices (:mod:`market.pricebook`), and the market breaker, which a later result of an interval that
 is over does not move.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, Final
 from market.decisions import Refused
 from market.facts import CommandGiven
 from market.outcomes import ClearingInputs, InputQuality
-from market.regimes import REVISED_NS
+from market.pricebook import REVISED_NS
 from market.rules import MarketRules
 from market.units import NS_PER_H, instant_text
 

@@ -1,279 +1,109 @@
-"""Which price is in force for each real-time interval, and by which rule (Art. 27, policy Q2).
+"""Which rule prices an interval: Art. 27 and 28 as one pure function, and the ranges of instants in which a market is out.
 
-Every interval gets a price record when it starts if its own clearing is known, else after the grace; a later, better record of the
-same interval replaces it under the next revision. Prices of the market are never overwritten by a substitute. What is remembered is
-what can still change: results of intervals without a price of their own, and records that a result or a day-ahead price would better.
-
-Absent on purpose: the thirty-day mean of Art. 27(3) (its reference profile needs thirty days of prices), so an interval with both
-markets out has a regime and no price; settlement.
+========== ========== ============================ ===============================================
+day-ahead  real-time  handled as                   rule
+========== ========== ============================ ===============================================
+in force   in force   –                            the interval's own clearing
+out        in force   breaker or suspension        Art. 27(1): the real-time price, for both
+in force   out        breaker or suspension        Art. 27(2): the day-ahead price, for both
+out        out        suspension                   Art. 27(3): the thirty-day mean, for both
+out        out        breaker                      the same, by analogy (policy Q1)
+any        failed     not out                      the gap rule (policy Q2)
+any        any        long suspension, confirmed   Art. 28: no spot price
+========== ========== ============================ ===============================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from math import isfinite
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 
-from market.facts import Segment
-from market.prices import PriceInForce, Regime
-from market.rules import MarketRules
-from market.units import NS_PER_H, NS_PER_MIN, civil_day, clock_text, day_start_ns, floor_ns
+from market.prices import Regime
 
-__all__ = [
-    "REVISED_NS",
-    "DayAheadPrices",
-    "PriceBook",
-    "Substituted",
-    "book_from",
-    "cleared_again",
-    "day_ahead_at",
-    "next_deadline_ns",
-    "priced",
-    "with_day_ahead",
-    "with_result",
-]
+__all__ = ["Handling", "Interruptions", "Range", "by_analogy", "covers", "guidance", "regime"]
 
-Substituted = tuple[int, int | None]
-"""First interval that the breaker prices, and first interval of the market again, once a recovery is announced."""
+Range = tuple[int, int | None]
+"""Half-open range of instants, UTC ns; its end is None while it is open."""
 
-REVISED_NS: Final = 24 * NS_PER_H
-"""How long a price that is not final can still be revised, and any price of the market by an order to clear again."""
 
-_REVISABLE: Final = (Regime.GAP, Regime.ART27_3)
-_PERIODS: Final = (1, 24, 48, 96, 288)
-"""Into how many periods a day-ahead result may divide its day."""
+class Handling(StrEnum):
+    """How a market that is out is handled (Art. 23, 25)."""
+
+    BREAKER = "breaker"
+    SUSPENSION = "suspension"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayAheadPrices:
-    """Day-ahead user-side prices of one operating day, one per period of ``period_min`` minutes."""
-
-    day_start_ns: int
-    period_min: int
-    price_cny_per_mwh: tuple[float, ...]
-    version: int = 1
-
-    def at(self, ts_ns: int) -> float | None:
-        """Return the price of the period that contains ``ts_ns``, or None outside the day."""
-        period, past = divmod(ts_ns - self.day_start_ns, self.period_min * NS_PER_MIN)
-        return self.price_cny_per_mwh[period] if past >= 0 and 0 <= period < len(self.price_cny_per_mwh) else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceBook:
-    """What is known of prices.
+class Interruptions:
+    """When each market is out, and how that is handled; the ranges that ended in the very step that asks are among them.
 
     Attributes:
-        next_start_ns: first interval without a price record.
-        results: (start, price, version) of valid results of intervals that have no price of their own yet.
-        given: (start, regime, rev) of the records of the last day that can still be revised.
-        day_ahead: results by operating day, at most the last three.
-        last_valid: (start, price) of the last interval whose market price was in force.
-        doubted: starts of intervals in ``results`` whose result is under review, ascending.
-        settled: (start, regime, rev) of the records of the last day that only an order to clear again can touch, except the first ones
-            of the market, which are all the others.
-        whole_from_ns: first interval since which every record is remembered; None in states of releases that remembered less.
+        rt: first instant whose interval the breaker prices, and first instant of the market again once a recovery is announced.
+        da: likewise for the day-ahead market: from midnight of an operating day to midnight of another.
+        suspended: when what is out is suspended.
+        art28: when it is handled by Art. 28, as confirmed; never before the day of the confirmation.
+        began_ns: start of the interruption that runs; its first day fixes the reference days of Art. 27(3). None while none runs.
     """
 
-    next_start_ns: int
-    results: tuple[tuple[int, float, int], ...] = ()
-    given: tuple[tuple[int, Regime, int], ...] = ()
-    day_ahead: tuple[DayAheadPrices, ...] = ()
-    last_valid: tuple[int, float] | None = None
-    current: PriceInForce | None = field(default=None)
-    doubted: tuple[int, ...] = ()
-    settled: tuple[tuple[int, Regime, int], ...] = ()
-    whole_from_ns: int | None = None
+    rt: tuple[Range, ...] = ()
+    da: tuple[Range, ...] = ()
+    suspended: tuple[Range, ...] = ()
+    art28: tuple[Range, ...] = ()
+    began_ns: int | None = None
+
+    def rt_kind(self, ts_ns: int) -> Handling | None:
+        """Return how the real-time market is handled at an instant; None where it is not out."""
+        if not covers(self.rt, ts_ns):
+            return None
+        return Handling.SUSPENSION if covers(self.suspended, ts_ns) else Handling.BREAKER
 
 
-def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
-    """Begin with the first interval that starts at or after ``ts_ns``."""
-    step = rules.rt_interval_ns
-    first_ns = floor_ns(ts_ns + step - 1, step)
-    return PriceBook(next_start_ns=first_ns, whole_from_ns=first_ns)
+def covers(ranges: Iterable[Range], ts_ns: int) -> bool:
+    """Return whether an instant lies in one of the ranges.
 
-
-def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, version: int, *, doubted: bool = False) -> PriceBook:
-    """Remember a valid real-time result; one that is doubted makes a provisional price."""
-    kept = tuple(entry for entry in book.results if entry[0] != start_ns)
-    under_review = {*book.doubted, start_ns} if doubted else {*book.doubted} - {start_ns}
-    return replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)), doubted=tuple(sorted(under_review)))
-
-
-def with_day_ahead(book: PriceBook, start_ns: int, price_cny_per_mwh: tuple[float, ...], version: int, rules: MarketRules) -> PriceBook:
-    """Remember a day-ahead result; its period length follows from how many prices cover the day.
-
-    One that is not valid changes nothing: other than one price a period, prices that are not finite or outside cap and floor, a
-    version that is not newer than the one that is known.
+    >>> [covers([(10, 20), (30, None)], at) for at in (9, 10, 19, 20, 99)]
+    [False, True, True, False, True]
     """
-    first_ns = day_start_ns(civil_day(start_ns, rules.zone), rules.zone)
-    known = next((day.version for day in book.day_ahead if day.day_start_ns == first_ns), 0)
-    floor, cap = rules.price_floor_cny_per_mwh, rules.price_cap_cny_per_mwh
-    credible = all(isfinite(price) and floor <= price <= cap for price in price_cny_per_mwh)
-    if len(price_cny_per_mwh) not in _PERIODS or not credible or version <= known:
-        return book
-    day = DayAheadPrices(
-        day_start_ns=first_ns,
-        period_min=24 * 60 // len(price_cny_per_mwh),
-        price_cny_per_mwh=price_cny_per_mwh,
-        version=version,
-    )
-    others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != first_ns)
-    return replace(book, day_ahead=tuple(sorted((*others, day), key=lambda entry: entry.day_start_ns))[-3:])
+    return any(from_ns <= ts_ns and (to_ns is None or ts_ns < to_ns) for from_ns, to_ns in ranges)
 
 
-def day_ahead_at(book: PriceBook, start_ns: int) -> float | None:
-    """Return the day-ahead price of the period that contains ``start_ns``, or None where there is none."""
-    return next((price for day in book.day_ahead if (price := day.at(start_ns)) is not None), None)
-
-
-def next_deadline_ns(book: PriceBook, now_ns: int, rules: MarketRules) -> int:
-    """Return the next instant at which an interval needs its price record."""
-    start_ns = book.next_start_ns + rules.due_offset_ns
-    return start_ns if start_ns > now_ns else start_ns + rules.grace_ns
-
-
-def priced(
-    book: PriceBook, now_ns: int, rules: MarketRules, *, substituted: Sequence[Substituted] = ()
-) -> tuple[PriceBook, tuple[PriceInForce, ...]]:
-    """Give every interval that needs one its price record.
+def regime(da_ok: bool, rt_ok: bool, kind: Handling | None, long_confirmed: bool = False) -> Regime:
+    """Return the rule that prices an interval (the table above).
 
     Args:
-        now_ns: event time.
-        substituted: ranges of intervals that the breaker prices.
+        da_ok: the day-ahead market has a price for it that is in force.
+        rt_ok: it has a valid real-time result of its own, and that is no shadow.
+        kind: how the real-time market is handled that is out; None while it is not.
+        long_confirmed: Art. 28 was confirmed for its day.
 
-    Returns:
-        The book, and the new records in the order of their intervals.
+    >>> [str(regime(da_ok, False, Handling.BREAKER)) for da_ok in (True, False)], str(regime(True, False, None))
+    (['ART27_2', 'ART27_3'], 'GAP')
     """
-    records: list[PriceInForce] = []
-    if book.whole_from_ns is None:
-        book = replace(book, whole_from_ns=book.next_start_ns)
-
-    def out(start_ns: int) -> bool:
-        return any(from_ns <= start_ns and (to_ns is None or start_ns < to_ns) for from_ns, to_ns in substituted)
-
-    for start_ns, regime, rev in book.given:
-        result, day_ahead = _result(book, start_ns), day_ahead_at(book, start_ns)
-        if regime is Regime.GAP and out(start_ns):
-            book = _give(book, records, now_ns, start_ns, _substitute(book, start_ns, rules), rev + 1, rules)
-        elif regime is Regime.GAP and result is not None:
-            book = _give(book, records, now_ns, start_ns, _market(result), rev + 1, rules)
-        elif regime is Regime.ART27_3 and day_ahead is not None:
-            book = _give(book, records, now_ns, start_ns, _substitute(book, start_ns, rules), rev + 1, rules)
-    while (start_ns := book.next_start_ns) + rules.due_offset_ns <= now_ns:
-        result = _result(book, start_ns)
-        if out(start_ns):
-            price = _substitute(book, start_ns, rules)
-        elif result is not None:
-            price = _market(result)
-        elif start_ns + rules.due_offset_ns + rules.grace_ns <= now_ns:
-            price = _gap(book, start_ns, rules)
-        else:
-            break
-        book = _give(book, records, now_ns, start_ns, price, 0, rules)
-        book = replace(book, next_start_ns=start_ns + rules.rt_interval_ns)
-    return _forgotten(book, now_ns), tuple(records)
+    if long_confirmed:
+        return Regime.ART28
+    if rt_ok:
+        return Regime.MARKET if da_ok else Regime.ART27_1
+    if kind is None:
+        return Regime.GAP
+    return Regime.ART27_2 if da_ok else Regime.ART27_3
 
 
-def cleared_again(
-    book: PriceBook, now_ns: int, start_ns: int, price_cny_per_mwh: float, version: int, rules: MarketRules
-) -> tuple[PriceBook, tuple[PriceInForce, ...]]:
-    """Revise the price of an interval that was cleared again by order: the result published last is what is settled (Art. 22).
+def by_analogy(rule: Regime, kind: Handling | None) -> bool:
+    """Return whether a rule is applied to what its text does not name: Art. 27(3) prices a suspension, and no breaker (policy Q1)."""
+    return rule is Regime.ART27_3 and kind is not Handling.SUSPENSION
 
-    Returns:
-        The book, and the new record; none where the interval has no price yet, where the breaker sets it (Art. 27), or where it is too
-        old for its records to be remembered.
+
+def guidance(interruptions: Interruptions, ts_ns: int) -> str:
+    """Return the article that dispatch follows at an instant; empty while it follows the market.
+
+    While the real-time market is out, dispatch plans on the current unit commitment and the latest load forecast (Art. 27), which is what
+    the engine goes on clearing: its results are advice, and no base point of them is written. Under Art. 28 there is no market to advise.
+
+    >>> out = Interruptions(rt=((10, 40),), art28=((30, 40),))
+    >>> [guidance(out, at) for at in (9, 10, 30, 40)]
+    ['', 'Art. 27', 'Art. 28', '']
     """
-    if book.whole_from_ns is None or not max(book.whole_from_ns, now_ns - REVISED_NS + 1) <= start_ns < book.next_start_ns:
-        return book, ()
-    regime, rev = next(((regime, rev) for at, regime, rev in (*book.given, *book.settled) if at == start_ns), (Regime.MARKET, 0))
-    if regime not in (Regime.MARKET, Regime.GAP):
-        return book, ()
-    records: list[PriceInForce] = []
-    book = _give(book, records, now_ns, start_ns, _market((start_ns, price_cny_per_mwh, version)), rev + 1, rules)
-    return book, tuple(records)
-
-
-_Price = tuple[Regime, float | None, str, int | None]
-"""Regime, price in CNY/MWh, source, start of the interval whose clearing it is of."""
-
-
-def _give(
-    book: PriceBook, records: list[PriceInForce], now_ns: int, start_ns: int, price: _Price, rev: int, rules: MarketRules
-) -> PriceBook:
-    regime, price_cny_per_mwh, source, clearing_start_ns = price
-    record = PriceInForce(
-        ts_event_ns=now_ns,
-        segment=Segment.RT,
-        interval_start_ns=start_ns,
-        regime=regime,
-        price_cny_per_mwh=price_cny_per_mwh,
-        rev=rev,
-        source=source,
-        provisional=regime is not Regime.MARKET or start_ns in book.doubted,
-        rule_set=rules.id,
-        clearing_start_ns=clearing_start_ns,
-    )
-    records.append(record)
-    given = tuple(entry for entry in book.given if entry[0] != start_ns)
-    settled = tuple(entry for entry in book.settled if entry[0] != start_ns)
-    if regime in _REVISABLE:
-        given = (*given, (start_ns, regime, rev))
-    elif rev or regime is not Regime.MARKET:
-        settled = (*settled, (start_ns, regime, rev))
-    current = record if book.current is None or start_ns >= book.current.interval_start_ns else book.current
-    last_valid = book.last_valid
-    if regime is Regime.MARKET and price_cny_per_mwh is not None and (last_valid is None or start_ns >= last_valid[0]):
-        last_valid = (start_ns, price_cny_per_mwh)
-    return replace(book, given=given, settled=settled, current=current, last_valid=last_valid)
-
-
-def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
-    """Drop what can change no price any more."""
-    given = tuple(entry for entry in book.given if entry[0] > now_ns - REVISED_NS)
-    open_starts = {start_ns for start_ns, _, _ in given}
-    results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns or entry[0] in open_starts)
-    starts = {start_ns for start_ns, _, _ in results}
-    settled = tuple(entry for entry in book.settled if entry[0] > now_ns - REVISED_NS)
-    return replace(
-        book, given=given, settled=settled, results=results, doubted=tuple(start_ns for start_ns in book.doubted if start_ns in starts)
-    )
-
-
-def _market(result: tuple[int, float, int]) -> _Price:
-    return Regime.MARKET, result[1], f"clearing:{result[2]}", result[0]
-
-
-def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:
-    return next((entry for entry in book.results if entry[0] == start_ns), None)
-
-
-def _substitute(book: PriceBook, start_ns: int, rules: MarketRules) -> _Price:
-    """Price an interval of a real-time market that is out: Art. 27(2), or 27(3) by analogy where day-ahead is out too."""
-    if (found := _day_ahead(book, start_ns, rules)) is not None:
-        price, source = found
-        return Regime.ART27_2, price, source, None
-    return Regime.ART27_3, None, "day_ahead:none", None
-
-
-def _day_ahead(book: PriceBook, start_ns: int, rules: MarketRules) -> tuple[float, str] | None:
-    """Return the day-ahead price of an interval and where it comes from."""
-    for day in book.day_ahead:
-        price = day.at(start_ns)
-        if price is not None:
-            period_ns = day.period_min * NS_PER_MIN
-            period = clock_text(day.day_start_ns + (start_ns - day.day_start_ns) // period_ns * period_ns, rules.zone)
-            return price, f"day_ahead:{period}"
-    return None
-
-
-def _gap(book: PriceBook, start_ns: int, rules: MarketRules) -> _Price:
-    """Price an interval without a result of its own while the market is in force: the last valid price, while it is young enough."""
-    last = book.last_valid
-    if last is None:
-        return Regime.GAP, None, "last_valid:none", None
-    if start_ns - last[0] > rules.gap_last_valid_ns and (found := _day_ahead(book, start_ns, rules)) is not None:
-        price, source = found
-        return Regime.GAP, price, source, None
-    return Regime.GAP, last[1], f"last_valid:{clock_text(last[0], rules.zone)}", last[0]
+    if covers(interruptions.art28, ts_ns):
+        return "Art. 28"
+    return "Art. 27" if covers(interruptions.rt, ts_ns) else ""

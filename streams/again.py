@@ -8,7 +8,7 @@ A new result is told as :class:`market.facts.ClearedAgain`. Of an interval that 
 would be, the back-fill that the breaker waits for: it is told as any other result. One that failed replaces nothing, and no outcome is
 sent of it; it is the refusal of its order.
 
-Deliberately absent: who may order it (:mod:`market.reclear`), and what it does to prices (:mod:`market.regimes`).
+Deliberately absent: who may order it (:mod:`market.reclear`), and what it does to prices (:mod:`market.pricebook`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import msgspec
 
 from market.facts import ClearedAgain
 from market.outcomes import Cleared, ClearingFailed, ClearingInputs, FailureReason, Outcome, Revision
+from market.pricebook import REVISED_NS
 from market.prices import settled_price
 from market.reclear import ClearAgain, corrected
-from market.regimes import REVISED_NS
 from market.units import NS_PER_H, instant_text
 from streams import pieces
 from streams.marketmodel import MarketModel

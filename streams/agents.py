@@ -275,9 +275,9 @@ def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks
             state = breaker.begin(fact.ts_event_ns, rules) if raw is None else breaker.decode_state(raw)
         if event.message.offset <= state.offset:
             return
-        after, effects = breaker.step(state, fact, rules, model.elements)
+        after, effects = breaker.step(state, fact, rules, model.topology)
         await shell.emit([*effects, breaker.view(after, rules)])
-        state = replace(after, offset=event.message.offset)
+        state = breaker.at_offset(after, event.message.offset)
         kept[_STATE] = breaker.encode_state(state)
         hooks.progress["breaker"] = state.now_ns
         hooks.deadline(breaker.next_deadline_ns(state, rules))

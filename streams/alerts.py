@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
 from market.decisions import Decision
-from market.units import NS_PER_H, NS_PER_MIN, clock_text, floor_ns
+from market.units import NS_PER_H, NS_PER_MIN, civil_day, clock_text, floor_ns
+from streams import handlingalerts
+from streams.alertrecord import Alert, AlertState, Priority, alert_of
 from streams.findings import ClockDirection, SourceClockJumped, SourceClockSteady, SourceFinding, SourceStale
+from streams.words import SEGMENTS
 
 __all__ = ["Alert", "AlertState", "Priority", "alerts_of", "damage_alert", "letter_alert", "letter_episode", "source_alert", "stall_alert"]
-
-
-class Priority(StrEnum):
-    """Consequence times urgency (spec §5): P1 at once, P4 for the record."""
-
-    P1 = "P1"
-    P2 = "P2"
-    P3 = "P3"
-    P4 = "P4"
-
-
-class AlertState(StrEnum):
-    """Whether a condition began or ended; something that only happened is RAISED."""
-
-    RAISED = "RAISED"
-    CLEARED = "CLEARED"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """One message to the people on call.
-
-    Attributes:
-        alert_id: identity: the same thing told again has the same id, and is delivered once.
-        name: kind of alert, stable: market_tripped, clearing_failed, device_stale, …
-        labels: what routes and groups it: segment, device, area.
-    """
-
-    alert_id: str
-    ts_event_ns: int
-    name: str
-    priority: Priority
-    state: AlertState
-    text_en: str
-    text_zh: str
-    labels: dict[str, str] = field(default_factory=dict)
 
 
 _ZH: Mapping[str, str] = {
@@ -65,7 +30,23 @@ _ZH: Mapping[str, str] = {
     "SUSPENDED": "已中止",
     "RT_120": "连续 120 分钟未出清",
     "TOPOLOGY_HARD": "拓扑重大变化",
+    "TOPOLOGY_SOFT": "拓扑疑似重大变化",
     "SWITCHOVER": "主备调切换",
+    "DA_MISSED": "日前市场未按时出清",
+    "DA_EXPECTED": "预计日前市场无法按时出清",
+    "OTHER": "其他原因",
+    "LATE": "结果逾期",
+    "CONFIRM_TRIP": "调度机构确认",
+    "PROPOSE_TRIP": "调度机构提出",
+    "SUSPENSION_BEGAN": "中止已生效",
+    "REGIME28_CONFIRMED": "交易机构已确认",
+    "RESUMED": "已获批准并公告",
+    "DAY_AHEAD_ZERO_MARGIN": "日前出清预计恰在截止时刻完成",
+    "DAY_AHEAD_AT_RISK": "日前出清可能逾期",
+    "OVER_72_H": "熔断超过 72 小时",
+    "RECOVERED": "调度机构决定恢复",
+    "UPDATE_OVERDUE": "承诺的后续通报逾期未发",
+    "DATA_QUALITY": "量测数据质量下降",
     "CHATTERING": "开关位置抖动",
     "OBSERVABILITY_LOW": "可观测性不足",
     "PRICE_UNDER_REVIEW": "出清价格待复核",
@@ -92,31 +73,21 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
         case "Transition":
             return _transition(decision, body, zone)
         case "AnomalyNoted":
-            at, how = clock_text(body["interval_start_ns"], zone), body["how"]
-            code = body["reason"].partition(":")[0]
-            why_zh = f"{_ZH[how]}：{_ZH[code]}" if code in _ZH else _ZH[how]
-            return _alert(
-                decision,
-                "clearing_failed",
-                Priority.P3,
-                f"clearing_failed/{body['segment']}/{body['interval_start_ns']}",
-                f"Interval {at}: no valid clearing ({body['reason'] if how == 'FAILED' else how + ': ' + body['reason']})",
-                f"时段 {at} 无有效出清结果（{why_zh}）",
-            )
+            return _anomaly(decision, body, zone)
         case "Reminded":
             since = clock_text(body["outage_start_ns"], zone)
-            return _alert(
+            return alert_of(
                 decision,
                 "clearing_failed",
                 Priority.P2,
                 f"clearing_out/{body['segment']}/{body['outage_start_ns']}/{body['minutes']}",
-                f"Real-time clearing out for {body['minutes']} min since {since}; breaker in {body['headroom_min']} min",
-                f"实时出清已中断 {body['minutes']} 分钟（自 {since}）；距熔断 {body['headroom_min']} 分钟",
+                f"{_CLEARING[body['segment']][0]} out for {body['minutes']} min since {since}; breaker in {body['headroom_min']} min",
+                f"{_CLEARING[body['segment']][1]}已中断 {body['minutes']} 分钟（自 {since}）；距熔断 {body['headroom_min']} 分钟",
             )
         case "OutageEnded":
             return _outage_ended(decision, body, zone)
         case "RecoveryProposed":
-            return _alert(
+            return alert_of(
                 decision,
                 "recovery_possible",
                 Priority.P2,
@@ -127,21 +98,46 @@ def alerts_of(decision: Decision, zone: str = "Asia/Shanghai") -> tuple[Alert, .
         case "FindingNoted":
             return _finding(decision, body)
         case _:
-            return ()
+            return handlingalerts.alerts_of(decision, body, zone)
+
+
+_CLEARING: Mapping[str, tuple[str, str]] = {"RT": ("Real-time clearing", "实时出清"), "DA": ("Day-ahead clearing", "日前出清")}
+
+
+def _anomaly(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple[Alert, ...]:
+    segment, start_ns, how = body["segment"], body["interval_start_ns"], body["how"]
+    code = body["reason"].partition(":")[0]
+    how_zh = _ZH.get(how, how)
+    why_en = body["reason"] if how == "FAILED" else ": ".join(filter(None, (how, body["reason"])))
+    why_zh = f"{how_zh}：{_ZH[code]}" if code in _ZH else how_zh
+    if segment == "DA":
+        which_en, which_zh = f"Day-ahead market, {civil_day(start_ns, zone)}", f"日前市场 {civil_day(start_ns, zone)} "
+    else:
+        which_en, which_zh = f"Interval {clock_text(start_ns, zone)}", f"时段 {clock_text(start_ns, zone)} "
+    return alert_of(
+        decision,
+        "clearing_failed",
+        Priority.P3,
+        f"clearing_failed/{segment}/{start_ns}",
+        f"{which_en}: no valid clearing ({why_en})",
+        f"{which_zh}无有效出清结果（{why_zh}）",
+    )
 
 
 def _outage_ended(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple[Alert, ...]:
     minutes = (body["outage_end_ns"] - body["outage_start_ns"]) // NS_PER_MIN
-    text_en, text_zh = f"Real-time clearing is back after {minutes} min", f"实时出清已恢复，中断 {minutes} 分钟"
+    clearing_en, clearing_zh = _CLEARING[body["segment"]]
+    text_en, text_zh = f"{clearing_en} is back after {minutes} min", f"{clearing_zh}已恢复，中断 {minutes} 分钟"
     again_ns = body.get("next_start_ns")
     if body.get("by_calendar"):
-        text_en = f"Real-time market closed by its calendar; clearing was out for {minutes} min until then"
-        text_zh = f"实时市场按日历休市；此前出清已中断 {minutes} 分钟"
+        segment_en, segment_zh = SEGMENTS[body["segment"]]
+        text_en = f"{segment_en} closed by its calendar; clearing was out for {minutes} min until then"
+        text_zh = f"{segment_zh}按日历休市；此前出清已中断 {minutes} 分钟"
     elif again_ns is not None:
         again = clock_text(again_ns, zone)
-        text_en = f"One late clearing ended an outage of {minutes} min; real-time clearing is out again since {again}"
-        text_zh = f"迟到的出清结果结束了 {minutes} 分钟的中断；自 {again} 起实时出清再次中断"
-    return _alert(
+        text_en = f"One late clearing ended an outage of {minutes} min; {clearing_en.lower()} is out again since {again}"
+        text_zh = f"迟到的出清结果结束了 {minutes} 分钟的中断；自 {again} 起{clearing_zh}再次中断"
+    return alert_of(
         decision,
         "clearing_failed",
         Priority.P3,
@@ -162,6 +158,7 @@ _URGENCY: Final = {
     "CLOCK_SUSPECT": Priority.P1,
     "SCADA_DOWN": Priority.P2,
     "PRICE_UNDER_REVIEW": Priority.P2,
+    "UPDATE_OVERDUE": Priority.P2,
 }
 """Findings that somebody must act on (spec §5); the others are for the record of the shift."""
 
@@ -172,7 +169,7 @@ _CLEARED_BY: Final = {"BLIND_OVER": "BLIND", "CLOCK_SUSPECT_OVER": "CLOCK_SUSPEC
 def _finding(decision: Decision, body: Mapping[str, Any]) -> tuple[Alert, ...]:
     finding, evidence = body["finding"], "; ".join(body["evidence"])
     ended = _CLEARED_BY.get(finding)
-    return _alert(
+    return alert_of(
         decision,
         (ended or finding).lower(),
         _URGENCY.get(finding, Priority.P3),
@@ -187,23 +184,30 @@ _PHASES: Mapping[str, tuple[str, Priority, str, str]] = {
     "PROPOSED": ("trip_proposed", Priority.P1, "trip proposed, waiting for dispatch", "拟熔断，待调度机构确认"),
     "TRIPPED": ("market_tripped", Priority.P1, "MARKET BREAKER TRIPPED", "市场熔断"),
     "OVERDUE": ("breaker_overdue", Priority.P1, "breaker time over 72 h", "熔断超过 72 小时"),
+    "SUSPENDED": ("market_suspended", Priority.P1, "MARKET SUSPENDED", "市场中止"),
+    "SUSPENDED_LONG": ("market_suspended", Priority.P2, "suspended for more than seven days, Art. 28", "中止超过 7 天，适用第28条"),
     "RESUMING": ("market_recovering", Priority.P3, "recovery announced", "已公告恢复"),
 }
 """Phase entered → alert name, priority, English, Chinese; phases that are not here are no news."""
 
-_SEGMENTS_ZH: Mapping[str, str] = {"RT": "实时市场", "DA": "日前市场"}
+_LEFT: Mapping[str, tuple[str, str, str]] = {
+    "OVERDUE": ("breaker_overdue", "the breaker is no longer overdue", "熔断超时状态已结束"),
+    "SUSPENDED": ("market_suspended", "resumption announced", "已公告恢复"),
+    "SUSPENDED_LONG": ("market_suspended", "resumption announced", "已公告恢复"),
+}
+"""Phase left → the alert it ends, English, Chinese."""
 
 
 def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple[Alert, ...]:
-    segment, segment_zh, before, after = body["segment"], _SEGMENTS_ZH[body["segment"]], body["before"], body["after"]
-    basis = body["basis"]
+    segment, segment_zh, before, after = body["segment"], SEGMENTS[body["segment"]][1], body["before"], body["after"]
+    basis, day = body["basis"], f" {body['operating_day']}" if body.get("operating_day") else ""
     if basis == "EFFECTIVE" or (before, after) == ("RESUMING", "NORMAL"):
         text_en, text_zh = f"{segment}: market prices are back in force", f"{segment_zh}：市场价格恢复执行"
         # Whatever was said of failing intervals before and during the breaker is over with it.
         return tuple(
             alert
             for name, identity in (("market_tripped", "restored"), ("clearing_failed", "restored/clearing"))
-            for alert in _alert(
+            for alert in alert_of(
                 decision, name, Priority.P3, f"{identity}/{segment}/{decision.seq}", text_en, text_zh, state=AlertState.CLEARED
             )
         )
@@ -213,49 +217,28 @@ def _transition(decision: Decision, body: Mapping[str, Any], zone: str) -> tuple
         text_en = f"{segment}: trip proposal " + ("confirmed" if confirmed else f"ended ({basis})")
         text_zh = f"{segment_zh}：" + ("熔断提议已执行" if confirmed else f"熔断提议已结束（{_ZH.get(basis, '–')}）")
         identity = f"trip_proposed/{segment}/{decision.seq}/ended"
-        over = _alert(decision, "trip_proposed", Priority.P3, identity, text_en, text_zh, state=AlertState.CLEARED)
+        over = alert_of(decision, "trip_proposed", Priority.P3, identity, text_en, text_zh, state=AlertState.CLEARED)
+    elif before in _LEFT and (left := _LEFT[before])[0] != _PHASES.get(after, ("",))[0]:
+        identity = f"{left[0]}/{segment}/{decision.seq}/ended"
+        texts = f"{segment}: {left[1]}", f"{segment_zh}：{left[2]}"
+        over = alert_of(decision, left[0], Priority.P3, identity, *texts, state=AlertState.CLEARED)
     # Back to a recovery that was announced before is no news of its own.
-    if after not in _PHASES or (after == "RESUMING" and basis != "RECOVERED"):
+    # Nor is a suspension that is decided, extended or applied to end: its notice and its duties tell.
+    if after not in _PHASES or (after == "RESUMING" and before == "PROPOSED") or (before == after and before in _LEFT):
         return over
     name, priority, en, zh = _PHASES[body["after"]]
     met_ns = body["condition_met_at_ns"]
     met_en = "" if met_ns is None else f", condition met at {clock_text(met_ns, zone)}"
     met_zh = "" if met_ns is None else f"，条件成立时刻 {clock_text(met_ns, zone)}"
-    entered = _alert(
+    entered = alert_of(
         decision,
         name,
         priority,
         f"{name}/{segment}/{decision.seq}",
-        f"{segment}: {en} ({basis}, {body['article']}{met_en})",
-        f"{segment_zh}：{zh}（{_ZH.get(basis, body['article'])}{met_zh}）",
+        f"{segment}{day}: {en} ({basis}, {body['article']}{met_en})",
+        f"{segment_zh}{day}：{zh}（{_ZH.get(basis, body['article'])}{met_zh}）",
     )
     return (*over, *entered)
-
-
-def _alert(
-    decision: Decision,
-    name: str,
-    priority: Priority,
-    identity: str,
-    text_en: str,
-    text_zh: str,
-    *,
-    state: AlertState = AlertState.RAISED,
-) -> tuple[Alert, ...]:
-    labels = {"rule_set": decision.rule_set, "decision": str(decision.seq)}
-    if "segment" in decision.body:
-        labels["segment"] = decision.body["segment"]
-    alert = Alert(
-        alert_id=identity,
-        ts_event_ns=decision.ts_event_ns,
-        name=name,
-        priority=priority,
-        state=state,
-        text_en=text_en,
-        text_zh=text_zh,
-        labels=labels,
-    )
-    return (alert,)
 
 
 def letter_episode(topic: str, ts_ns: int) -> str:

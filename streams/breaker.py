@@ -1,23 +1,25 @@
 """The market breaker's processor: facts in, decisions, prices and views out.
 
-``step(state, fact, rules, grid)`` is the whole of it: a pure fold that composes the detectors, the segment machines and the price
-book, numbers and chains what they decide, and derives the view that people see. Run over the same facts it gives the same bytes;
-that is what replay, drills and the restart test rely on.
+``step(state, fact, rules, grid)`` is the whole of it: a pure fold that composes the detectors, the segment machines, those who follow
+what is decided (notices, duties, cases) and the price book, and that numbers and chains the decisions. Run over the same facts it
+gives the same bytes; that is what replay, drills and the restart test rely on.
+
+What is remembered stands in :mod:`streams.breakerstate`, a step under way in :mod:`streams.turn`, what becomes of orders in
+:mod:`streams.orders`, what people see in :mod:`streams.breakerview`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
-from detectors import failed_clearing, switchover, topology_change
+from detectors import day_ahead, failed_clearing, situations, switchover, topology_change
 from detectors.findings import (
     Basis,
     ConditionGone,
     ConditionMet,
+    DayAheadAccepted,
     Finding,
     IntervalUnserved,
     Noted,
@@ -26,20 +28,9 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import reclear, regimes, segment
-from market.decisions import (
-    GENESIS,
-    AnomalyNoted,
-    ClearingOrdered,
-    Decision,
-    DecisionBody,
-    FindingNoted,
-    OutageEnded,
-    Refused,
-    ResultRevised,
-    chained,
-    out_of_force,
-)
+from market import approvals, cases, duties, notices, pricebook, publishing, reclear, segment
+from market.dayaheadprices import DayAheadPrices
+from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Refused, ResultRevised, chained
 from market.facts import (
     ClearedAgain,
     ClearingReported,
@@ -47,312 +38,233 @@ from market.facts import (
     ClockCompared,
     CommandGiven,
     DayAheadExpected,
+    EstimateSource,
     Fact,
     RunType,
     Segment,
     SourceReported,
     Ticked,
+    WarningReported,
 )
-from market.prices import PriceInForce, Regime
-from market.rules import MarketRules
-from market.units import NS_PER_S
-from market.view import MarketView, SegmentView
+from market.prices import PriceInForce
+from market.rulebook import RulesInForce
+from market.topology import Topology
+from market.units import civil_day
+from streams.breakerstate import BreakerState, at_offset, begin, decode_state, encode_state
+from streams.breakerview import view
+from streams.interruptions import interruptions
+from streams.orders import Deeds, ordered
+from streams.turn import Turn, anchor_ns, out
 
-__all__ = ["BreakerState", "Effect", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
+__all__ = ["BreakerState", "Effect", "Grid", "at_offset", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
 
 Effect = Decision | PriceInForce | reclear.ClearAgain
-Grid = Mapping[str, topology_change.Element]
+Grid = Topology
 
-_COMMANDS_REMEMBERED: Final = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerState:
-    """Everything the breaker remembers; what the table keeps across a restart.
-
-    Attributes:
-        v: schema version of this record.
-        offset: offset of the last fact taken in, so that one delivered again is not taken in twice; -1 before the first.
-        now_ns: latest event time seen.
-        seq, prev_hash: the end of the audit chain.
-        commands: ids of recent commands, so that one sent twice is carried out once.
-        answered: ids of recent orders to clear again whose answer was taken in, likewise.
-        expected: what was last said of the day-ahead run that goes on; shown, and moves nothing.
-        clock_suspect: the machine's clocks disagree; nothing acts by itself.
-    """
-
-    v: int = 2
-    offset: int = -1
-    now_ns: int
-    seq: int = 0
-    prev_hash: str = GENESIS
-    watch: failed_clearing.ClearingWatch
-    topology: topology_change.TopologyWatch = field(default_factory=topology_change.TopologyWatch)
-    control: switchover.ControlWatch = field(default_factory=switchover.ControlWatch)
-    rt: segment.SegmentState = field(default_factory=lambda: segment.SegmentState(segment=Segment.RT))
-    da: segment.SegmentState = field(default_factory=lambda: segment.SegmentState(segment=Segment.DA))
-    book: regimes.PriceBook
-    commands: tuple[str, ...] = ()
-    clock_suspect: bool = False
-    answered: tuple[str, ...] = ()
-    expected: DayAheadExpected | None = None
+_ANSWERS_REMEMBERED: Final = 64
 
 
-_STATE: Final = msgspec.json.Decoder(BreakerState)
-
-
-def encode_state(state: BreakerState) -> bytes:
-    """Write the state for the table."""
-    return msgspec.json.encode(state)
-
-
-def decode_state(raw: bytes) -> BreakerState:
-    """Read back what :func:`encode_state` wrote.
-
-    Raises:
-        msgspec.DecodeError: not a breaker state: an invariant is broken, and the worker must not go on.
-    """
-    return _STATE.decode(raw)
-
-
-def begin(ts_ns: int, rules: MarketRules) -> BreakerState:
-    """Return the state of a breaker that starts to watch at ``ts_ns``."""
-    return BreakerState(now_ns=ts_ns, watch=failed_clearing.watch_from(ts_ns, rules), book=regimes.book_from(ts_ns, rules))
-
-
-def step(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid) -> tuple[BreakerState, tuple[Effect, ...]]:
+def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -> tuple[BreakerState, tuple[Effect, ...]]:
     """Take in one fact.
 
     Args:
         state: what is remembered.
         fact: the next fact, in the order of the topic.
-        rules: the rule set in force.
-        grid: the branches of the network model by name, with their voltage.
+        rules: the rule sets, by the instant they hold from.
+        grid: the network model.
 
     Returns:
         The new state, and the effects in order: decisions chained one to the other, then orders to clear again, then prices.
     """
-    state = replace(state, now_ns=max(state.now_ns, fact.ts_event_ns))
-    bodies: list[DecisionBody] = []
-    orders: tuple[reclear.ClearAgain, ...] = ()
-    revised: tuple[PriceInForce, ...] = ()
-    before = state.rt
+    before = (state.rt, state.da)
+    turn = Turn(replace(state, now_ns=max(state.now_ns, fact.ts_event_ns)), rules, grid)
     # First of all, so that what is found at this instant meets the market as the notice of its recovery said it would be.
-    state = _took_effect(state, rules, bodies)
+    _took_effect(turn)
+    revised: tuple[PriceInForce, ...] = ()
+    deeds = Deeds(_taken)
     match fact:
-        case ClockCompared():
-            state = _clock_compared(state, fact, rules, bodies)
-        case SourceReported(name="clearing", up=up) if up is state.watch.blind:
-            bodies.append(_flagged("BLIND", raised=not up))
-        case CommandGiven(action=reclear.ACTION):
-            state, orders = _ordered_again(state, fact, rules, bodies)
         case CommandGiven():
-            state = _commanded(state, fact, rules, bodies)
+            ordered(turn, fact, deeds)
         case ClearedAgain():
-            state, revised = _cleared_again(state, fact, rules, bodies)
-        case DayAheadExpected():
-            state = replace(state, expected=fact)
-        case ClearingReported(run_type=RunType.PRODUCTION):
-            state = _cleared(state, fact, rules)
+            revised = _cleared_again(turn, fact)
         case _:
-            pass
-    state = _detected(state, fact, rules, grid, bodies)
+            _taken(turn, fact)
     if isinstance(fact, Ticked):
-        state = _rt(state, segment.ticked(state.rt, state.now_ns, rules, held=state.clock_suspect), bodies)
-    book, prices = regimes.priced(state.book, state.now_ns, rules, substituted=_substituted(before, state.rt))
-    state = replace(state, book=book)
-    decisions: list[Decision] = []
-    for body in bodies:
-        decision = chained(body, seq=state.seq + 1, ts_event_ns=state.now_ns, rule_set=rules.id, prev_hash=state.prev_hash)
-        state = replace(state, seq=decision.seq, prev_hash=decision.hash)
+        _ticked(turn)
+    prices = _priced(turn, before)
+    decisions = _chained(turn)
+    return turn.state, (*decisions, *deeds.again, *revised, *prices)
+
+
+def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState]) -> tuple[PriceInForce, ...]:
+    state = turn.state
+    outages = interruptions(before, (state.rt, state.da))
+    rules = turn.rules(Segment.RT)
+    book, prices = pricebook.priced(state.book, state.now_ns, rules, outages)
+    book, said = publishing.published(book, state.now_ns, rules, outages)
+    if book is not state.book:
+        turn.state = replace(state, book=book)
+    if said:
+        turn.say(*said)
+    if book.waiting is not state.book.waiting:
+        _put_to_bodies(turn, state.book.waiting)
+    return prices
+
+
+def _put_to_bodies(turn: Turn, before: tuple[DayAheadPrices, ...]) -> None:
+    """Ask GOV and REG for a day-ahead result that waits to be published (Art. 22)."""
+    rules = turn.rules(Segment.DA)
+    for result in turn.state.book.waiting:
+        day = civil_day(result.day_start_ns, rules.zone)
+        content = publishing.content(turn.state.book, day, result.version, rules)
+        if result not in before and content is not None:
+            register, said = approvals.requested(turn.state.approvals, f"PUBLISH_RESULT/{day}", content, "gridfuse")
+            turn.state = replace(turn.state, approvals=register)
+            turn.say(*said)
+
+
+def _chained(turn: Turn) -> tuple[Decision, ...]:
+    """Number what was decided and chain it to what was decided before."""
+    if not turn.bodies:
+        return ()
+    seq, prev_hash, decisions = turn.state.seq, turn.state.prev_hash, list[Decision]()
+    for body, rule_set in turn.bodies:
+        decision = chained(body, seq=seq + 1, ts_event_ns=turn.now_ns, rule_set=rule_set, prev_hash=prev_hash)
+        seq, prev_hash = decision.seq, decision.hash
         decisions.append(decision)
-    return state, (*decisions, *orders, *revised, *prices)
+    turn.state = replace(turn.state, seq=seq, prev_hash=prev_hash)
+    return tuple(decisions)
 
 
-def next_deadline_ns(state: BreakerState, rules: MarketRules) -> int:
+def next_deadline_ns(state: BreakerState, rules: RulesInForce) -> int:
     """Return the next instant, after the state's own time, at which a tick could change something; the shell sends one then."""
     now_ns = state.now_ns
+    rt_rules, da_rules, now_rules = (rules.at(at) for at in (anchor_ns(state, Segment.RT), anchor_ns(state, Segment.DA), now_ns))
     deadlines = (
-        failed_clearing.next_deadline_ns(state.watch, now_ns, rules),
-        topology_change.next_deadline_ns(state.topology, now_ns, rules),
-        switchover.next_deadline_ns(state.control, now_ns, rules),
-        segment.next_deadline_ns(state.rt, now_ns, rules),
-        regimes.next_deadline_ns(state.book, now_ns, rules),
+        failed_clearing.next_deadline_ns(state.watch, now_ns, rt_rules),
+        day_ahead.next_deadline_ns(state.days, now_ns, da_rules),
+        topology_change.next_deadline_ns(state.topology, now_ns, now_rules),
+        switchover.next_deadline_ns(state.control, now_ns, now_rules),
+        situations.next_deadline_ns(state.sessions, now_ns, now_rules),
+        segment.next_deadline_ns(state.rt, now_ns, rt_rules),
+        segment.next_deadline_ns(state.da, now_ns, da_rules),
+        duties.next_deadline_ns(state.duties, now_ns, now_rules),
+        notices.next_deadline_ns(state.notices, now_ns, now_rules),
+        pricebook.next_deadline_ns(state.book, now_ns, rt_rules),
     )
     return min(deadline for deadline in deadlines if deadline is not None)
 
 
-def view(state: BreakerState, rules: MarketRules) -> MarketView:
-    """Derive what people see at the state's own time."""
-    headroom_ns = 0 if _out(state) else failed_clearing.headroom_ns(state.watch, state.now_ns, rules)
-    flags = ("BLIND",) * state.watch.blind + ("CLOCK_SUSPECT",) * state.clock_suspect
-    rt = _segment_view(state.rt, None if headroom_ns is None else headroom_ns / NS_PER_S, len(state.watch.unserved), flags)
-    current = state.book.current
-    return MarketView(
-        ts_event_ns=state.now_ns,
-        segments=(rt, _day_ahead_view(state)),
-        last_valid_at_ns=state.watch.last_valid_at_ns,
-        regime=current.regime if current else Regime.GAP,
-        price_cny_per_mwh=current.price_cny_per_mwh if current else None,
-        price_interval_ns=current.interval_start_ns if current else None,
-        rule_set=rules.id,
-        rt_limit_s=rules.rt_limit_ns // NS_PER_S,
-        rt_interval_s=rules.rt_interval_ns // NS_PER_S,
-    )
+def _taken(turn: Turn, fact: Fact) -> None:
+    """Take in a fact that is no order, whether it was reported or follows from one."""
+    match fact:
+        case ClockCompared():
+            _clock_compared(turn, fact)
+        case SourceReported(name="clearing", up=up) if up is turn.state.watch.blind:
+            turn.say(_flagged("BLIND", raised=not up))
+        case DayAheadExpected(source=EstimateSource.STATISTICAL):
+            turn.state = replace(turn.state, expected=fact)
+        case WarningReported():
+            _warned(turn, fact)
+        case ClearingReported(run_type=RunType.PRODUCTION):
+            _cleared(turn, fact)
+        case _:
+            pass
+    _detected(turn, fact)
 
 
-def _segment_view(state: segment.SegmentState, headroom_s: float | None, failed: int, flags: tuple[str, ...]) -> SegmentView:
-    return SegmentView(
-        segment=state.segment,
-        phase=state.phase,
-        version=state.version,
-        basis=state.condition.basis if state.condition else "",
-        outage_start_ns=state.outage_start_ns,
-        headroom_s=headroom_s,
-        condition_met_at_ns=state.condition.met_at_ns if state.condition else None,
-        tripped_at_ns=state.tripped_at_ns,
-        effective_from_ns=state.effective_from_ns,
-        failed_intervals=failed,
-        shadow_ok=state.shadow_ok,
-        flags=flags,
-    )
+def _took_effect(turn: Turn) -> None:
+    effective_ns = turn.state.rt.effective_from_ns
+    for which in Segment:
+        turn.moved(segment.took_effect(turn.segment(which), turn.now_ns, turn.rules(which)))
+    rt = turn.state.rt
+    if effective_ns is None or rt.effective_from_ns is not None:
+        return
+    conditions = (rt.condition, *(waiting.condition for waiting in rt.waiting))
+    if any(condition is not None and condition.basis == Basis.RT_120 for condition in conditions):
+        # What is proposed rests on the outage that runs; it goes on.
+        return
+    turn.state = replace(turn.state, watch=failed_clearing.restarted(turn.state.watch, effective_ns))
 
 
-def _day_ahead_view(state: BreakerState) -> SegmentView:
-    shown, said = _segment_view(state.da, None, 0, ()), state.expected
-    if said is None:
-        return shown
-    return replace(shown, expected_p50_ns=said.p50_ns, expected_p90_ns=said.p90_ns, outlook=str(said.outlook or ""))
-
-
-def _out(state: BreakerState) -> bool:
-    """Whether the breaker sets the prices."""
-    return out_of_force(state.rt.phase, state.rt.effective_from_ns)
-
-
-def _substituted(before: segment.SegmentState, after: segment.SegmentState) -> tuple[regimes.Substituted, ...]:
-    """Return the intervals that the breaker prices, those of a recovery that took effect in this very step among them."""
-    ranges = {(rt.substituted_from_ns, rt.effective_from_ns) for rt in (before, after) if rt is after or rt.effective_from_ns is not None}
-    return tuple((from_ns, to_ns) for from_ns, to_ns in ranges if from_ns is not None)
-
-
-def _intervals(state: BreakerState) -> segment.Intervals:
-    return segment.Intervals(
-        served=state.watch.has_result,
-        day_ahead=lambda start_ns: regimes.day_ahead_at(state.book, start_ns) is not None,
-    )
-
-
-def _rt(state: BreakerState, result: segment.Step, bodies: list[DecisionBody]) -> BreakerState:
-    rt, said = result
-    bodies.extend(said)
-    return replace(state, rt=rt)
+def _ticked(turn: Turn) -> None:
+    """Let every clock see the time."""
+    now_ns, held = turn.now_ns, turn.state.clock_suspect
+    for which in Segment:
+        turn.moved(segment.ticked(turn.segment(which), now_ns, turn.rules(which), held=held))
+    rules = turn.rules()
+    ledger, said = duties.ticked(turn.state.duties, now_ns, rules)
+    if ledger is not turn.state.duties:
+        turn.state = replace(turn.state, duties=ledger)
+    turn.say(*said)
+    board, said = notices.ticked(turn.state.notices, now_ns, rules)
+    if board is not turn.state.notices:
+        turn.state = replace(turn.state, notices=board)
+    turn.say(*said)
 
 
 _FLAGS: Final = {
     "BLIND": ("the clearing results are not seen; nothing trips by itself", "the clearing results are seen again"),
     "CLOCK_SUSPECT": ("wall clock and monotonic clock disagree; nothing trips by itself", "wall clock and monotonic clock agree again"),
+    "WARNING": ("a warning is active; a recovery needs two persons", "the warning is lifted"),
 }
-"""Flag that holds automatic trips → what is said when it is raised, and when it is taken down."""
+"""What holds automatic trips or plain recoveries → what is said when it begins, and when it is over."""
 
 
-def _flagged(flag: str, *, raised: bool) -> FindingNoted:
+def _flagged(flag: str, *, raised: bool, which: str = "") -> FindingNoted:
     begun, over = _FLAGS[flag]
-    return FindingNoted(finding=flag if raised else f"{flag}_OVER", article="policy 1.2", evidence=(begun if raised else over,))
+    evidence = (f"{which}: {begun if raised else over}" if which else begun if raised else over,)
+    return FindingNoted(finding=flag if raised else f"{flag}_OVER", article="policy 1.2", evidence=evidence)
 
 
-def _clock_compared(state: BreakerState, fact: ClockCompared, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
-    suspect = abs(fact.wall_s - fact.monotonic_s) > rules.clock_jump_s
-    if suspect is not state.clock_suspect:
-        bodies.append(_flagged("CLOCK_SUSPECT", raised=suspect))
-    return replace(state, clock_suspect=suspect)
+def _clock_compared(turn: Turn, fact: ClockCompared) -> None:
+    suspect = abs(fact.wall_s - fact.monotonic_s) > turn.rules().clock_jump_s
+    if suspect is not turn.state.clock_suspect:
+        turn.state = replace(turn.state, clock_suspect=suspect)
+        turn.say(_flagged("CLOCK_SUSPECT", raised=suspect))
 
 
-def _took_effect(state: BreakerState, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
-    effective_ns = state.rt.effective_from_ns
-    state = _rt(state, segment.took_effect(state.rt, state.now_ns, rules), bodies)
-    if effective_ns is None or state.rt.effective_from_ns is not None:
-        return state
-    conditions = (state.rt.condition, *(waiting.condition for waiting in state.rt.waiting))
-    if any(condition is not None and condition.basis == Basis.RT_120 for condition in conditions):
-        # What is proposed rests on the outage that runs; it goes on.
-        return state
-    return replace(state, watch=failed_clearing.restarted(state.watch, effective_ns))
+def _warned(turn: Turn, fact: WarningReported) -> None:
+    known = {*turn.state.warnings}
+    if (fact.warning in known) is fact.active:
+        return
+    (known.add if fact.active else known.discard)(fact.warning)
+    turn.state = replace(turn.state, warnings=tuple(sorted(known)))
+    turn.say(_flagged("WARNING", raised=fact.active, which=f"{fact.warning} {fact.text}".strip()))
 
 
-def _cleared(state: BreakerState, fact: ClearingReported, rules: MarketRules) -> BreakerState:
-    """Take in what a production run says to the prices and to the row of shadow clearings; the detector has its own opinion."""
-    ok = fact.status is ClearingStatus.OK
+def _cleared(turn: Turn, fact: ClearingReported) -> None:
+    """Take in what a production run says to the prices and to the row of shadow clearings; the detectors have their own opinion."""
+    state, ok = turn.state, fact.status is ClearingStatus.OK
     if fact.segment is Segment.DA:
         if state.expected is not None and state.expected.interval_start_ns == fact.interval_start_ns:
-            state = replace(state, expected=None)
-        if not ok:
-            return state
-        book = regimes.with_day_ahead(state.book, fact.interval_start_ns, fact.price_cny_per_mwh, fact.version, rules)
-        return replace(state, book=book)
+            turn.state = state = replace(state, expected=None)
+        return
     # A failure of an interval that was judged, or has a result, is an old story or an attempt that was made good.
     news = fact.interval_start_ns >= state.watch.next_start_ns and not state.watch.has_result(fact.interval_start_ns)
-    return state if ok or not news else replace(state, rt=segment.shadow_broken(state.rt))
+    if not ok and news:
+        turn.state = replace(state, rt=segment.shadow_broken(state.rt))
 
 
-def _commanded(state: BreakerState, command: CommandGiven, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
-    if command.command_id in state.commands:
-        return state
-    state = replace(state, commands=(*state.commands, command.command_id)[-_COMMANDS_REMEMBERED:])
-    command = replace(command, ts_event_ns=state.now_ns)
-    result = segment.commanded(
-        state.rt,
-        command,
-        rules,
-        _intervals(state),
-        outage_start_ns=state.watch.outage_start_ns,
-        still_open=topology_change.still_open(state.topology),
-    )
-    return _rt(state, result, bodies)
-
-
-def _ordered_again(
-    state: BreakerState, command: CommandGiven, rules: MarketRules, bodies: list[DecisionBody]
-) -> tuple[BreakerState, tuple[reclear.ClearAgain, ...]]:
-    """Pass on an order to clear an interval again, or refuse it; the market's phase has no part in it."""
-    if command.command_id in state.commands:
-        return state, ()
-    state = replace(state, commands=(*state.commands, command.command_id)[-_COMMANDS_REMEMBERED:])
-    order = reclear.judged(command, state.now_ns, rules)
-    if isinstance(order, Refused):
-        bodies.append(order)
-        return state, ()
-    bodies.append(
-        ClearingOrdered(
-            segment=Segment.RT,
-            interval_start_ns=order.interval_start_ns,
-            command_id=order.command_id,
-            by=order.by,
-            role=order.role,
-            reason=order.reason,
-            approvals=order.approvals,
-        )
-    )
-    return state, (order,)
-
-
-def _cleared_again(
-    state: BreakerState, fact: ClearedAgain, rules: MarketRules, bodies: list[DecisionBody]
-) -> tuple[BreakerState, tuple[PriceInForce, ...]]:
+def _cleared_again(turn: Turn, fact: ClearedAgain) -> tuple[PriceInForce, ...]:
     """Take in what came of an order to clear again: a refusal, or a result that revises the price of its interval."""
+    state = turn.state
     if fact.command_id in state.answered:
-        return state, ()
-    state = replace(state, answered=(*state.answered, fact.command_id)[-_COMMANDS_REMEMBERED:])
+        return ()
+    state = replace(state, answered=(*state.answered, fact.command_id)[-_ANSWERS_REMEMBERED:])
+    turn.state = state
     if fact.failure or fact.price_cny_per_mwh is None:
         why = f"{fact.failure}: {fact.detail}"
         who = {"command_id": fact.command_id, "by": fact.by, "role": fact.role}
-        bodies.append(Refused(**who, action=reclear.ACTION, rule=reclear.ARTICLE, why=why))
-        return state, ()
-    book, prices = regimes.cleared_again(state.book, state.now_ns, fact.interval_start_ns, fact.price_cny_per_mwh, fact.version, rules)
-    bodies.append(
+        turn.say(Refused(**who, action=reclear.ACTION, rule=reclear.ARTICLE, why=why))
+        return ()
+    start_ns, price, rules = fact.interval_start_ns, fact.price_cny_per_mwh, turn.rules(Segment.RT)
+    book, prices = pricebook.cleared_again(state.book, state.now_ns, start_ns, price, fact.version, rules)
+    turn.state = replace(state, book=book)
+    turn.say(
         ResultRevised(
             segment=Segment.RT,
-            interval_start_ns=fact.interval_start_ns,
+            interval_start_ns=start_ns,
             version=fact.version,
             command_id=fact.command_id,
             by=fact.by,
@@ -362,67 +274,96 @@ def _cleared_again(
             corrected=fact.corrected,
             hashes=fact.hashes,
             hashes_before=fact.hashes_before,
-            price_cny_per_mwh=fact.price_cny_per_mwh,
+            price_cny_per_mwh=price,
             price_before_cny_per_mwh=fact.price_before_cny_per_mwh,
             price_rev=prices[0].rev if prices else None,
         )
     )
-    return replace(state, book=book), prices
+    return prices
 
 
-def _detected(state: BreakerState, fact: Fact, rules: MarketRules, grid: Grid, bodies: list[DecisionBody]) -> BreakerState:
-    """Let every detector see the fact, and the segment machine every finding."""
-    held = state.clock_suspect
-    watch, on_clearing = failed_clearing.observe(state.watch, fact, rules, held=held)
-    topology, on_topology = topology_change.observe(state.topology, fact, rules, grid, held=held)
-    control, on_control = switchover.observe(state.control, fact, rules, held=held)
-    state = replace(state, watch=watch, topology=topology, control=control)
-    for finding in (*on_clearing, *on_topology, *on_control):
-        state = _found(state, finding, rules, bodies)
-    return state
+def _detected(turn: Turn, fact: Fact) -> None:
+    """Let every detector see the fact, and the segment machines every finding."""
+    state, held = turn.state, turn.state.clock_suspect
+    watch, on_clearing = failed_clearing.observe(state.watch, fact, turn.rules(Segment.RT), held=held)
+    days, on_days = day_ahead.observe(state.days, fact, turn.rules(Segment.DA), held=held)
+    topology, on_topology = topology_change.observe(state.topology, fact, turn.rules(), turn.grid, held=held)
+    control, on_control = switchover.observe(state.control, fact, turn.rules(), held=held)
+    sessions, on_sessions = situations.observe(state.sessions, fact, turn.rules())
+    turn.state = replace(state, watch=watch, days=days, topology=topology, control=control, sessions=sessions)
+    for finding in (*on_clearing, *on_days, *on_topology, *on_control):
+        _found(turn, finding)
+    for situation in on_sessions:
+        book, said = cases.found(turn.state.cases, situation, turn.now_ns, turn.rules())
+        turn.state = replace(turn.state, cases=book)
+        turn.say(*said)
 
 
-def _found(state: BreakerState, finding: Finding, rules: MarketRules, bodies: list[DecisionBody]) -> BreakerState:
+def _found(turn: Turn, finding: Finding) -> None:
     match finding:
         case OutageBegan(start_ns=start_ns):
-            return _rt(state, segment.outage_began(state.rt, start_ns), bodies)
-        case IntervalUnserved(interval_start_ns=start_ns):
-            if _out(state):
-                return replace(state, rt=segment.shadow_broken(state.rt))
-            bodies.append(AnomalyNoted(segment=Segment.RT, interval_start_ns=start_ns, how=finding.how, reason=finding.reason))
-            return state
+            turn.moved(segment.outage_began(turn.state.rt, start_ns))
+        case IntervalUnserved(segment=which, interval_start_ns=start_ns):
+            if not out(turn.segment(which)):
+                turn.say(AnomalyNoted(segment=which, interval_start_ns=start_ns, how=finding.how, reason=finding.reason))
+            elif which is Segment.RT:
+                turn.state = replace(turn.state, rt=segment.shadow_broken(turn.state.rt))
         case OutageReached(start_ns=start_ns, minutes=minutes):
-            return _rt(state, segment.outage_reached(state.rt, start_ns, minutes, rules), bodies)
+            turn.moved(segment.outage_reached(turn.state.rt, start_ns, minutes, turn.rules(Segment.RT)))
         case OutageOver():
-            return _outage_over(state, finding, bodies)
+            _outage_over(turn, finding)
         case ResultAccepted(interval_start_ns=start_ns, completed_at_ns=completed_at_ns):
-            state = replace(
-                state,
-                book=regimes.with_result(state.book, start_ns, finding.price_cny_per_mwh, finding.version, doubted=finding.under_review),
+            book = pricebook.with_result(
+                turn.state.book, start_ns, finding.price_cny_per_mwh, finding.version, doubted=finding.under_review
             )
-            return _rt(state, segment.shadow_cleared(state.rt, start_ns, completed_at_ns, state.now_ns, rules), bodies)
+            turn.state = replace(turn.state, book=book)
+            turn.moved(segment.shadow_cleared(turn.state.rt, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.RT)))
+        case DayAheadAccepted(day_start_ns=start_ns, completed_at_ns=completed_at_ns):
+            book = pricebook.with_day_ahead(
+                turn.state.book, start_ns, finding.price_cny_per_mwh, finding.version, turn.rules(Segment.DA), turn.now_ns
+            )
+            turn.state = replace(turn.state, book=book)
+            turn.moved(segment.shadow_cleared(turn.state.da, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.DA)))
         case ConditionMet():
-            condition = segment.Condition(
-                basis=finding.basis,
-                met_at_ns=finding.met_at_ns,
-                article=finding.article,
-                evidence=finding.evidence,
-                # Blind to the clearings, whatever is found is for a person to judge.
-                auto_allowed=finding.auto_allowed and not state.watch.blind,
-                details=dict(finding.details),
-            )
-            return _rt(state, segment.condition_met(state.rt, condition, state.now_ns, rules, _intervals(state)), bodies)
-        case ConditionGone(basis=basis, why=why):
-            outage_start_ns = state.watch.outage_start_ns
-            return _rt(state, segment.condition_gone(state.rt, basis, why, state.now_ns, outage_start_ns=outage_start_ns), bodies)
+            _condition_met(turn, finding)
+        case ConditionGone(basis=basis, why=why, segment=which):
+            outage_start_ns = turn.state.watch.outage_start_ns if which is Segment.RT else None
+            turn.moved(segment.condition_gone(turn.segment(which), basis, why, turn.now_ns, outage_start_ns=outage_start_ns))
         case Noted():
-            bodies.append(FindingNoted(finding=finding.what, article=finding.article, evidence=finding.evidence))
-            return state
+            turn.say(FindingNoted(finding=finding.what, article=finding.article, evidence=finding.evidence))
 
 
-def _outage_over(state: BreakerState, over: OutageOver, bodies: list[DecisionBody]) -> BreakerState:
-    if not _out(state):
-        bodies.append(
+def _condition_met(turn: Turn, met: ConditionMet) -> None:
+    which = met.segment
+    if which is Segment.DA and met.basis in _OF_THE_GRID and not _runs(turn, met):
+        return
+    condition = segment.Condition(
+        basis=met.basis,
+        met_at_ns=met.met_at_ns,
+        article=met.article,
+        evidence=met.evidence,
+        # Blind to the clearings, whatever is found is for a person to judge.
+        auto_allowed=met.auto_allowed and not turn.state.watch.blind,
+        details=dict(met.details),
+        operating_day=met.operating_day,
+    )
+    turn.moved(segment.condition_met(turn.segment(which), condition, turn.now_ns, turn.rules(which), turn.intervals(which)))
+
+
+_OF_THE_GRID: Final = (Basis.TOPOLOGY_HARD, Basis.TOPOLOGY_SOFT, Basis.SWITCHOVER)
+
+
+def _runs(turn: Turn, met: ConditionMet) -> bool:
+    """Whether the day-ahead market can be meant by what happened to the grid: a result is expected; for a switchover, and not there yet."""
+    days, rules = turn.state.days, turn.rules(Segment.DA)
+    if not day_ahead.is_expected(days, rules):
+        return False
+    return met.basis is not Basis.SWITCHOVER or not days.has_result(days.day_start_ns)
+
+
+def _outage_over(turn: Turn, over: OutageOver) -> None:
+    if not out(turn.state.rt):
+        turn.say(
             OutageEnded(
                 segment=Segment.RT,
                 outage_start_ns=over.start_ns,
@@ -433,5 +374,5 @@ def _outage_over(state: BreakerState, over: OutageOver, bodies: list[DecisionBod
             )
         )
     why = "the market closed by its calendar" if over.by_calendar else "a valid result ended the outage"
-    state = _rt(state, segment.condition_gone(state.rt, Basis.RT_120, why, state.now_ns, outage_start_ns=None), bodies)
-    return _rt(state, segment.outage_over(state.rt), bodies)
+    turn.moved(segment.condition_gone(turn.state.rt, Basis.RT_120, why, turn.now_ns, outage_start_ns=None))
+    turn.moved(segment.outage_over(turn.state.rt))

@@ -10,16 +10,15 @@ expects is looked up in :mod:`streams.drillcheck`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass, field, replace
+from math import inf
 
-from detectors.topology_change import Element
 from market import facts
 from market.decisions import Decision
 from market.facts import Fact, Segment
 from market.prices import PriceInForce
 from market.rulebook import RulesInForce
-from market.rules import MarketRules
+from market.topology import Bus, Element, Kind, Topology
 from streams import breaker
 from streams.alerts import Alert, alerts_of
 from streams.drillcheck import Check, Seen, checked
@@ -51,7 +50,7 @@ class DrillResult:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
 
-Between = Callable[[breaker.BreakerState, MarketRules], breaker.BreakerState]
+Between = Callable[[breaker.BreakerState, RulesInForce], breaker.BreakerState]
 """What is done between one fact and the next: takes the state, returns the state to go on with."""
 
 
@@ -68,15 +67,47 @@ def play(scenario: Scenario, rules: RulesInForce, between: Between | None = None
     return player.result
 
 
-def topology(grid: Grid) -> dict[str, Element]:
-    """Return a drill's grid as the detectors know it."""
-    return {name: Element(kv=branch.kv) for name, branch in grid.branches.items()}
+def topology(grid: Grid) -> Topology:
+    """Return a drill's grid as the detectors know it; without buses and stations every end of a branch is a station and an area."""
+    elements = {
+        name: Element(
+            kv=each.kv,
+            from_bus=each.from_,
+            to_bus=each.to,
+            kind=Kind(each.element),
+            rating_mw=inf if each.rating_mw is None else each.rating_mw,
+        )
+        for name, each in grid.branches.items()
+    }
+    plain = Topology.of(elements, infeeds=grid.infeeds)
+    if not grid.buses and not grid.stations:
+        return plain
+    station_of = {bus: name for name, station in grid.stations.items() for bus in station.buses}
+    kv_of = {bus: station.kv for station in grid.stations.values() for bus in station.buses}
+    buses = {name: _bus(name, grid, plain, station_of.get(name, name), kv_of.get(name)) for name in sorted({*grid.bus_names, *plain.buses})}
+    return replace(plain, buses=buses)
+
+
+def _bus(name: str, grid: Grid, plain: Topology, station: str, kv: float | None) -> Bus:
+    """Return a bus of a drill: its part of its area's load as its share says, an equal part where it says none."""
+    said = grid.buses.get(name)
+    area = name if said is None or said.area is None else said.area
+    known_kv = kv if said is None or said.kv is None else said.kv
+    if known_kv is None:
+        known_kv = plain.buses[name].kv if name in plain.buses else 0.0
+    if said is not None and said.share_pct is not None:
+        load_mw = said.share_pct
+    else:
+        sharing = [other for other, bus in grid.buses.items() if bus.area == area] or [name]
+        given = sum(grid.buses[other].share_pct or 0.0 for other in sharing if other in grid.buses)
+        unsaid = sum(1 for other in sharing if other not in grid.buses or grid.buses[other].share_pct is None) or 1
+        load_mw = (100.0 - given) / unsaid
+    return Bus(kv=known_kv, substation=station, area=area, load_mw=load_mw)
 
 
 class _Player:
     def __init__(self, scenario: Scenario, rules: RulesInForce, between: Between | None) -> None:
-        # The breaker takes a rulebook where it takes a rule set: both answer `at`.
-        self._rules = cast("MarketRules", rules)
+        self._rules = rules
         first = rules.at(scenario.start)
         self._zone = first.zone
         self._between = between
@@ -136,6 +167,5 @@ class _Player:
             alarms={alert.name for alert in self._alerts.values()} | set(self._alerts),
             last_command=self._facts.last_command,
             zone=self._zone,
-            # The notices of a state that its view does not tell of.
-            numbers=frozenset(getattr(part, "announcement", "") for part in (self._state.rt, self._state.da)) - {""},
+            numbers=frozenset(),
         )

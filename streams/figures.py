@@ -45,6 +45,7 @@ class GridModel:
         day_ahead: whether a day-ahead result is made, and intervals wait for its commitment.
         look_ahead: periods cleared together, the interval among them.
         units_off, branches_out: what the case itself says is out of service, sorted.
+        unmeasured_buses: buses at which something feeds in or takes out that no point measures.
     """
 
     network: Network
@@ -56,6 +57,7 @@ class GridModel:
     units_off: tuple[str, ...] = ()
     branches_out: tuple[str, ...] = ()
     look_ahead: int = 1
+    unmeasured_buses: tuple[str, ...] = ()
 
     @property
     def areas(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from market.facts import EstimateReported
 from market.outcomes import ClearingInputs
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns
 from streams import clearing, clearingtimes, gate, loadforecast
@@ -25,6 +26,7 @@ from streams.figures import GridModel, KeyFigures, Sums
 from streams.image import AreaSnapshot, GridImage, image_of
 from streams.kpis import KpiFrame
 from streams.lookahead import periods_ahead
+from streams.stateestimate import EstimateState, StateEstimate
 
 __all__ = ["GridProcessor", "GridState", "decode_state", "encode_state"]
 
@@ -45,7 +47,7 @@ _DAY_AHEAD_HOUR: Final = 17
 
 _PLANS_KEPT: Final = 3
 
-Effect = KpiFrame | ClearingInputs | DayAheadWanted
+Effect = KpiFrame | ClearingInputs | DayAheadWanted | EstimateReported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class GridState:
         plans: schedules of recent and coming intervals.
         commitments: day-ahead plans by day, at most three.
         sums: what figures over a length of time are counted from.
+        estimate: what the state estimate remembers.
     """
 
     v: int = 1
@@ -76,6 +79,7 @@ class GridState:
     plans: tuple[IntervalPlan, ...] = ()
     commitments: tuple[DayAheadPlan, ...] = ()
     sums: Sums = field(default_factory=Sums)
+    estimate: EstimateState = field(default_factory=EstimateState)
 
 
 _STATE: Final = msgspec.json.Decoder(GridState)
@@ -112,6 +116,14 @@ class GridProcessor:
         self.model = model
         self.state = state or GridState()
         self._figures = KeyFigures(model)
+        self._estimate = StateEstimate(
+            model.network,
+            model.units,
+            model.table,
+            model.rules.bad_data,
+            unmeasured=model.unmeasured_buses,
+            branches_out=model.branches_out,
+        )
         self._held: dict[str, list[tuple[AreaSnapshot, ...]]] = {area: [] for area in model.areas}
         """Whole snapshots of each area, in order, each as its parts."""
         self._coming: dict[str, list[AreaSnapshot]] = {area: [] for area in model.areas}
@@ -194,8 +206,10 @@ class GridProcessor:
         # An image stands for the time since the one before it, but not for a time when there should have been others.
         frame, sums = self._figures.of(image, state.plans, state.commitments, state.sums, gap_ns, min(gap_ns, spacing_ns))
         lost = tuple(sorted(self._short_of(tick_ns)))
-        self.state = replace(state, last_tick_ns=tick_ns, gap_ns=gap_ns, tick_ns=spacing_ns, lost=lost, sums=sums)
-        return (frame, *self._wanted(tick_ns), *self._gate(image))
+        estimate, report = self._estimate.taken(image, frame.lines_open, state.estimate)
+        frame = replace(frame, system=frame.system | estimate.figures)
+        self.state = replace(state, last_tick_ns=tick_ns, gap_ns=gap_ns, tick_ns=spacing_ns, lost=lost, sums=sums, estimate=estimate)
+        return (frame, *(() if report is None else (report,)), *self._wanted(tick_ns), *self._gate(image))
 
     def _wanted(self, now_ns: int) -> tuple[DayAheadWanted, ...]:
         """Ask for today's day-ahead result where it is missing, and for tomorrow's when it is time; ask again where none came."""

@@ -166,6 +166,16 @@ KPIS: Final = (
         "two detailed rules",
     ),
     _kpi("telemetry_availability_pct", "system", "%", "Telemetry availability", "遥测可用率", "100·GOOD points/points", "DL/T 516"),
+    _kpi("observable_pct", "system", "%", "Observable buses", "可观测母线", "100·buses whose angle is measured/buses", "state estimate"),
+    _kpi(
+        "suspect_measurements",
+        "system",
+        "",
+        "Suspect measurements and positions",
+        "可疑量测与位置",
+        "normalised residual > 3 in two estimates; positions that the flows contradict",
+        "Handschin et al. 1975",
+    ),
     _kpi("telemetry_freshness_s", "system", "s", "Telemetry age, p95", "遥测时延 P95", "p95 of now − source time", "JS-1"),
     _kpi("polled_freshness_s", "system", "s", "Age of polled points, p95", "轮询测点时延 P95", "p95 over points that are polled", "JS-1"),
     _kpi(

@@ -76,6 +76,7 @@ _prices: Final = sa.Table(
     sa.Column("provisional", sa.Boolean, nullable=False),
     sa.Column("rule_set", sa.Text, nullable=False),
     sa.Column("clearing_start_ns", sa.BigInteger, nullable=True),
+    sa.Column("by_analogy", sa.Boolean, nullable=True),
 )
 _outcomes: Final = sa.Table(
     "outcomes",
@@ -216,7 +217,11 @@ class Ledger:
 
     def record_prices(self, prices: Iterable[PriceInForce]) -> int:
         """Record prices in force; returns how many were new. Raises as :meth:`record_decisions`."""
-        rows = [asdict(price) | {"segment": price.segment.value, "regime": price.regime.value} for price in prices]
+        # Nothing for "no", as in records of releases that did not say.
+        rows = [
+            asdict(price) | {"segment": price.segment.value, "regime": price.regime.value, "by_analogy": price.by_analogy or None}
+            for price in prices
+        ]
         return self._try(lambda connection: self._add(connection, _prices, rows))
 
     def record_outcomes(self, outcomes: Iterable[Outcome]) -> int:
@@ -230,7 +235,23 @@ class Ledger:
 
     def decisions(self, first_seq: int = 1) -> list[Decision]:
         """Return the decisions from ``first_seq`` on, in their order."""
-        query = sa.select(_decisions).where(_decisions.c.seq >= first_seq).order_by(_decisions.c.seq)
+        return self._decided(sa.select(_decisions).where(_decisions.c.seq >= first_seq).order_by(_decisions.c.seq))
+
+    def newest_decisions(self, kinds: Sequence[str] = (), last: int = 100, after: int = 0) -> list[Decision]:
+        """Return the newest decisions of these kinds, or of all, with numbers above ``after``; oldest first."""
+        query = sa.select(_decisions).where(_decisions.c.seq > after)
+        if kinds:
+            query = query.where(_decisions.c.kind.in_(kinds))
+        return self._decided(query.order_by(_decisions.c.seq.desc()).limit(last))[::-1]
+
+    def answering(self, command_id: str) -> Decision | None:
+        """Return the last decision that answers an order, or None; looks through all orders and is no thing to ask often."""
+        kinds = _decisions.c.kind.in_(("CommandAccepted", "ClearingOrdered", "Refused"))
+        named = _decisions.c.body.contains(f'"command_id": {json.dumps(command_id)}', autoescape=True)
+        found = self._decided(sa.select(_decisions).where(kinds, named).order_by(_decisions.c.seq.desc()).limit(1))
+        return found[0] if found else None
+
+    def _decided(self, query: sa.Select[Any]) -> list[Decision]:
         return [Decision(**(row | {"body": json.loads(row["body"])})) for row in self._rows(query)]
 
     def broken_at(self) -> BrokenChain | None:
@@ -254,7 +275,8 @@ class Ledger:
         )
         joined = _prices.join(last, (_prices.c.interval_start_ns == last.c.interval_start_ns) & (_prices.c.rev == last.c.rev))
         query = sa.select(_prices).select_from(joined).where(mine).order_by(_prices.c.interval_start_ns)
-        return [PriceInForce(**(row | {"segment": Segment(row["segment"]), "regime": Regime(row["regime"])})) for row in self._rows(query)]
+        read = {"segment": Segment, "regime": Regime, "by_analogy": bool}
+        return [PriceInForce(**(row | {name: kind(row[name]) for name, kind in read.items()})) for row in self._rows(query)]
 
     def outcome_counts(self, from_ns: int, to_ns: int) -> dict[str, int]:
         """Return, by status, how many outcomes are recorded for intervals that start in ``[from_ns, to_ns)``."""

@@ -14,7 +14,7 @@ Deliberately absent: buffering and sending; rounding (a float is written in the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any, Final
 from zlib import crc32
@@ -24,12 +24,13 @@ from market.decisions import Decision
 from market.facts import Segment
 from market.outcomes import Cleared, ClearingFailed, Outcome
 from market.prices import PriceInForce
-from market.units import NS_PER_MS, NS_PER_S, floor_ns, instant_text
+from market.units import NS_PER_MS, NS_PER_S, floor_ns
 from market.view import MarketView, SegmentView
 from streams import measurements as m
 from streams.accounts import AreaAccounts
 from streams.alerts import Alert
 from streams.kpis import KpiFrame
+from streams.sentences import sentence
 
 __all__ = [
     "encode_alert",
@@ -177,6 +178,10 @@ def encode_market(view: MarketView) -> bytes:
                 "regime": view.regime,
                 "price_cny_per_mwh": view.price_cny_per_mwh,
                 "last_valid_age_s": _since_s(view.ts_event_ns, view.last_valid_at_ns),
+                "duties_open": len(view.duties),
+                "duties_overdue": sum(duty.overdue for duty in view.duties),
+                "cases_open": len(view.cases),
+                "approvals_open": len(view.approvals),
             }
         else:
             own |= {
@@ -262,60 +267,7 @@ def encode_decision(decision: Decision, zone: str = "Asia/Shanghai") -> bytes:
         decision: a link of the audit chain.
         zone: the market's zone, in which instants are written out for people.
     """
-    text_en, text_zh = _SENTENCES[decision.kind](decision.body, lambda ns: instant_text(ns, zone))
+    text_en, text_zh = sentence(decision, zone)
     values: _Values = {"seq": decision.seq, "text_en": text_en, "text_zh": text_zh, "rule_set": decision.rule_set, "hash": decision.hash}
-    tags = {"kind": decision.kind, "segment": decision.body.get("segment", m.NONE)}
+    tags = {"kind": decision.kind, "segment": decision.body.get("segment") or m.NONE}
     return _line(m.EVENT, _ms(decision.ts_event_ns) + decision.seq % NS_PER_MS, tags, values)
-
-
-_Body = dict[str, Any]
-_Clock = Callable[[int], str]
-
-_SENTENCES: Final[dict[str, Callable[[_Body, _Clock], tuple[str, str]]]] = {
-    "Transition": lambda b, _: (
-        f"{b['segment']} {b['before']} → {b['after']}: {b['basis']} ({b['article']}); {'; '.join(b['evidence'])}",
-        f"{b['segment']} {b['before']} → {b['after']}：{b['basis']}（{b['article']}）；{'；'.join(b['evidence'])}",
-    ),
-    "Announcement": lambda b, _: (f"{b['number']}: {b['text_en']}", f"{b['number']}：{b['text_zh']}"),
-    "AnomalyNoted": lambda b, at: (
-        f"{b['segment']} interval {at(b['interval_start_ns'])} has no valid result: {b['how']} {b['reason']} ({b['article']})",
-        f"{b['segment']} 时段 {at(b['interval_start_ns'])} 无有效出清结果：{b['how']} {b['reason']}（{b['article']}）",
-    ),
-    "OutageEnded": lambda b, at: (
-        f"{b['segment']} cleared again at {at(b['outage_end_ns'])} after {b['failed_intervals']} intervals without a result",
-        f"{b['segment']} 于 {at(b['outage_end_ns'])} 恢复出清，共 {b['failed_intervals']} 个时段无结果",
-    ),
-    "Reminded": lambda b, _: (
-        f"{b['segment']} has been out for {b['minutes']} min; {b['headroom_min']} min to the limit",
-        f"{b['segment']} 出清已中断 {b['minutes']} 分钟，距熔断限值 {b['headroom_min']} 分钟",
-    ),
-    "FindingNoted": lambda b, _: (
-        f"{b['finding']} ({b['article']}); {'; '.join(b['evidence'])}",
-        f"{b['finding']}（{b['article']}）；{'；'.join(b['evidence'])}",
-    ),
-    "RecoveryProposed": lambda b, _: (
-        f"{b['segment']}: {b['shadow_ok']} valid shadow clearings in a row; recovery may be confirmed",
-        f"{b['segment']}：试算连续成功 {b['shadow_ok']} 次，可确认恢复",
-    ),
-    "DutyOpened": lambda b, at: (
-        f"{b['segment']} duty '{b['duty']}' is due at {at(b['due_ns'])} ({b['article']})",
-        f"{b['segment']} 义务 {b['duty']} 须于 {at(b['due_ns'])} 前完成（{b['article']}）",
-    ),
-    "DutySettled": lambda b, _: (
-        f"{b['segment']} duty '{b['duty']}': {b['outcome']}, margin {b['margin_s']:.0f} s",
-        f"{b['segment']} 义务 {b['duty']}：{b['outcome']}，余量 {b['margin_s']:.0f} 秒",
-    ),
-    "ClearingOrdered": lambda b, at: (
-        f"{b['segment']} interval {at(b['interval_start_ns'])} is cleared again by order of {b['by']}: {b['reason']} ({b['article']})",
-        f"{b['by']}（{b['role']}）下令重新出清 {b['segment']} 时段 {at(b['interval_start_ns'])}：{b['reason']}（{b['article']}）",
-    ),
-    "ResultRevised": lambda b, at: (
-        f"{b['segment']} interval {at(b['interval_start_ns'])} has result {b['version']}, by {b['by']}: {b['reason']} ({b['article']})",
-        f"{b['segment']} 时段 {at(b['interval_start_ns'])} 发布第 {b['version']} 版结果，{b['by']} 下令：{b['reason']}（{b['article']}）",
-    ),
-    "Refused": lambda b, _: (
-        f"{b['action']} by {b['by']} ({b['role']}) refused: {b['why']} ({b['rule']})",
-        f"{b['by']}（{b['role']}）的 {b['action']} 被拒绝：{b['why']}（{b['rule']}）",
-    ),
-}
-"""One sentence in English and Chinese for each kind of decision, from its body."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from detectors.topology_change import Element
 from ingest.points import PointTable
 from market.engine import ClearingEngine
 from market.params import ClearingParams
 from market.rts_gmlc import RtsCase
+from market.topology import Topology
 from streams.figures import GridModel
 from streams.intake import AreaIntake
 
@@ -23,7 +23,7 @@ class MarketModel:
 
     Attributes:
         case: the series behind the day-ahead result, or None where there are none.
-        elements: every branch with its voltage, for the topology detector.
+        topology: what holds the grid together, for the detectors.
         rating_mw: continuous rating by branch.
         area_of_bus: control area by bus.
         make_engine: builds an engine that clears as ``engine`` does, elsewhere: it pickles.
@@ -33,7 +33,7 @@ class MarketModel:
     grid: GridModel
     engine: ClearingEngine
     case: RtsCase | None
-    elements: dict[str, Element]
+    topology: Topology
     rating_mw: dict[str, float]
     area_of_bus: dict[str, str]
     params: ClearingParams

@@ -327,6 +327,11 @@ MARKET: Final = Measurement(
         _text("regime", "Rule behind the price in force", "价格规则"),
         _float("price_cny_per_mwh", "元/MWh", "Price in force", "执行价格"),
         _float("last_valid_age_s", "s", "Since the last valid clearing", "距上次有效出清"),
+        # What people owe and wait for; one count for the market, on the same line.
+        _int("duties_open", "Duties and tasks that are open", "未完成义务数"),
+        _int("duties_overdue", "Of these overdue", "逾期义务数"),
+        _int("cases_open", "Anomaly cases that are open", "未结案件数"),
+        _int("approvals_open", "Measures that wait for approval", "待批措施数"),
     ),
 )
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.topology_change import Element
 from ingest.points import PointTable
 from market.engine import ClearingEngine
 from market.errors import ConfigError, Problem
-from market.matpower import read_case
+from market.matpower import Case, read_case
 from market.params import ClearingParams
 from market.rts_gmlc import RtsCase, load
 from market.rules import MarketRules
+from market.topology import from_network
 from streams.clearingfile import ClearingSetup
 from streams.figures import GridModel
 from streams.kpis import ControlParams
@@ -42,16 +42,19 @@ def market_model(
         CaseError: the network's data cannot be used.
     """
     case: RtsCase | None = None
-    load_buses: tuple[str, ...]
     units_off, branches_out = tuple[str, ...](), tuple[str, ...]()
     if network.matpower is not None:
         plain = read_case(Path(network.matpower))
         grid, units, units_off = plain.network, plain.units, tuple(sorted(plain.units_off))
-        branches_out = tuple(sorted(b for b, on in zip(grid.branch_ids, plain.in_service, strict=True) if not on))
+        branches_out = _out(plain)
         load_buses = tuple(bus for bus, _ in table.named("load", "mw"))
+        load_mw = plain.load_mw
+        drawing = [bus for bus, mw, fixed in zip(grid.bus_ids, plain.load_mw, plain.shunt_mw, strict=True) if mw or fixed]
     else:
         case = load(None if network.rts_gmlc == "shipped" else Path(str(network.rts_gmlc)))
         grid, units, load_buses = case.network, case.units, case.load_buses
+        load_mw = case.bus_load_mw(case.real_time, 0)
+        drawing = list(load_buses)
     bias = _bias(case, control, table.areas)
     params = setup.params(ClearingParams.from_rules(rules))
     _check_storages(setup, table)
@@ -85,16 +88,21 @@ def market_model(
             units_off=units_off,
             branches_out=branches_out,
             look_ahead=setup.look_ahead,
+            unmeasured_buses=_unmeasured(drawing, setup, table),
         ),
         engine=make_engine(),
         make_engine=make_engine,
         make_eased=None if make_engine.keywords.get("outages") is None else partial(make_engine, outages=None),
         case=case,
-        elements={b: Element(kv=float(kv)) for b, kv in zip(grid.branch_ids, grid.branch_kv, strict=True)},
+        topology=from_network(grid, load_mw=load_mw, sources={u.bus for u in units}, out_of_service=branches_out),
         rating_mw=rating_mw,
         area_of_bus=dict(zip(grid.bus_ids, grid.bus_area, strict=True)),
         params=params,
     )
+
+
+def _out(case: Case) -> tuple[str, ...]:
+    return tuple(sorted(b for b, on in zip(case.network.branch_ids, case.in_service, strict=True) if not on))
 
 
 def _check_storages(setup: ClearingSetup, table: PointTable) -> None:
@@ -103,6 +111,12 @@ def _check_storages(setup: ClearingSetup, table: PointTable) -> None:
     if missing := [storage.id for storage in setup.resources.storages if storage.id not in metered]:
         remedy = "add the point to the list, or take the storage out of the clearing file"
         raise ConfigError([Problem(f"storages.{name}", f"there is no point storage/{name}/mwh; {remedy}") for name in missing])
+
+
+def _unmeasured(drawing: list[str], setup: ClearingSetup, table: PointTable) -> tuple[str, ...]:
+    """Return the buses that draw something, or hold a storage, without a point that says how much; sorted."""
+    metered = {bus for bus, _ in table.named("load", "mw")}
+    return tuple(sorted({bus for bus in drawing if bus not in metered} | {storage.bus for storage in setup.resources.storages}))
 
 
 def _bias(case: RtsCase | None, control: ControlModel, areas: tuple[str, ...]) -> dict[str, float]:

@@ -4,7 +4,7 @@ Four stages, each a fold over the inputs on its own topics, exactly as the agent
 
 ========  ==========================================  ==========================================================
 intake    frames of each area                         snapshots, facts of telemetry, findings about sources
-grid      snapshots, schedules, day-ahead plans       key figures, frozen inputs, requests for a day-ahead result
+grid      snapshots, schedules, day-ahead plans       key figures, frozen inputs, day-ahead requests, estimates
 clearing  frozen inputs, requests, orders             outcomes, schedules, day-ahead plans, what the breaker is told
 breaker   facts                                       decisions, orders to clear again, prices in force
 ========  ==========================================  ==========================================================
@@ -325,13 +325,14 @@ class _Breaker:
         for cause in causes:
             state = self.state or breaker.begin(cause.record.ts_event_ns, rules)
             if cause.offset > state.offset:
-                after, effects = breaker.step(state, cause.record, rules, self._model.elements)
-                self.state = replace(after, offset=cause.offset)
+                after, effects = breaker.step(state, cause.record, rules, self._model.topology)
+                self.state = breaker.at_offset(after, cause.offset)
                 yield from ((cause, effect) for effect in effects)
 
 
 def _grid(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
-    recorded = _Recorded(source, {topics.KPI: (KpiFrame,), topics.INPUTS: (ClearingInputs, DayAheadWanted)}, span, report)
+    made: dict[Topic, tuple[type[Any], ...]] = {topics.KPI: (KpiFrame,), topics.INPUTS: (ClearingInputs, DayAheadWanted)}
+    recorded = _Recorded(source, made | {topics.FACTS: (facts.EstimateReported,)}, span, report)
     state = None if base.grid is None else grid.decode_state(base.grid)
     held = [snapshot for raw in base.held.values() for snapshot in decode_snapshots(raw)]
     processor = grid.GridProcessor(model.grid, state, held)

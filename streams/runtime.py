@@ -131,6 +131,7 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
         facts.CalendarClosed,
         facts.PermitGranted,
         facts.ExercisePlanned,
+        facts.EstimateReported,
         facts.CommandGiven,
     ),
     topics.FACTS,

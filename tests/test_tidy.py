@@ -30,8 +30,9 @@ PURE = (
     *(
         f"streams/{name}.py"
         for name in (
-            *("alerts", "breaker", "clearing", "drill", "edges", "findings", "grid", "image", "intake", "kpis"),
-            *("lastvalues", "past", "sourceclock", "topics", "wire"),
+            *("alertrecord", "alerts", "breaker", "clearing", "drill", "edges", "findings", "grid"),
+            *("handlingalerts", "image", "intake", "kpis"),
+            *("lastvalues", "past", "sentences", "sourceclock", "topics", "wire", "words"),
         )
     ),
 )

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any, Final
 
+from console.answers import Answers
 from console.board.intervals import IntervalBook
 from console.board.trends import Trend
 from market.decisions import Decision
@@ -43,7 +44,7 @@ _ALERTS_KEPT: Final = 500
 _ALERTS_SENT: Final = 60
 _DECISIONS_SENT: Final = 80
 _ANNOUNCEMENTS_SENT: Final = 20
-_DUTIES_SENT: Final = 12
+_DUTIES_SENT: Final = 64
 _AUDIT_LABELS: Final = frozenset({"decision", "rule_set"})
 """Labels that say where an alert came from, not what it is about."""
 
@@ -76,6 +77,8 @@ class BoardState:
         self._entered: dict[str, dict[str, Any]] = {}
         self._last_seq = 0
         self._decisions: deque[dict[str, Any]] = deque(maxlen=_DECISIONS_SENT)
+        self.answers = Answers(rules.zone)
+        """What became of recent orders."""
         self._announcements: deque[dict[str, Any]] = deque(maxlen=_ANNOUNCEMENTS_SENT)
         self._duties: deque[dict[str, Any]] = deque(maxlen=_DUTIES_SENT)
         self._alerts: dict[tuple[str, AlertState], Alert] = {}
@@ -118,6 +121,8 @@ class BoardState:
                 self._apply_kpi(record)
             case MarketView():
                 if record != self._view and (self._view is None or record.ts_event_ns >= self._view.ts_event_ns):
+                    if self._view is None or record.duties != self._view.duties:
+                        self._touch("duties")
                     self._view = record
                     self._touch("market")
             case Cleared():
@@ -172,6 +177,7 @@ class BoardState:
         return self._trends.setdefault(name, Trend(bucket_s=60, span_s=_DAY_S, decimals=1))
 
     def _apply_decision(self, decision: Decision) -> None:
+        self.answers.see(decision)
         body = _in_ms(decision.body)
         self._decisions.append(
             {
@@ -190,11 +196,12 @@ class BoardState:
             case "Announcement":
                 self._announce(body)
             case "DutyOpened":
-                opened = {"duty": body["duty"], "segment": body["segment"], "article": body["article"], "due_ms": body["due_ms"]}
-                self._duties.append({**opened, "opened_ms": decision.ts_event_ns // NS_PER_MS, "outcome": None, "margin_s": None})
+                self._duties.append(_duty_row(body, decision.ts_event_ns // NS_PER_MS))
                 self._touch("duties")
             case "DutySettled":
                 self._settle(body)
+            case "DutyReceived" | "DutyReminded":
+                self._told_of_duty(body)
             case "AnomalyNoted":
                 if self._intervals.anomaly(body["interval_start_ms"] * NS_PER_MS, body["how"], body["reason"], self._version + 1):
                     self._touch("intervals")
@@ -219,12 +226,41 @@ class BoardState:
         )
         self._touch("announcements")
 
-    def _settle(self, body: dict[str, Any]) -> None:
+    def _running(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the newest open duty that a decision is about: by its key, else by its name and segment."""
+        key = body.get("key")
         for duty in reversed(self._duties):
-            if duty["duty"] == body["duty"] and duty["segment"] == body["segment"] and duty["outcome"] is None:
-                duty["outcome"], duty["margin_s"] = body["outcome"], body["margin_s"]
-                self._touch("duties")
-                return
+            same: bool = duty["key"] == key if key else (duty["duty"], duty["segment"]) == (body["duty"], body["segment"])
+            if same and duty["outcome"] is None:
+                found: dict[str, Any] = duty
+                return found
+        return None
+
+    def _settle(self, body: dict[str, Any]) -> None:
+        if (duty := self._running(body)) is not None:
+            duty["outcome"], duty["margin_s"] = body["outcome"], body["margin_s"]
+            self._touch("duties")
+
+    def _told_of_duty(self, body: dict[str, Any]) -> None:
+        """Take in a receipt, or a reminder that says whose receipt is missing."""
+        if (duty := self._running(body)) is not None:
+            duty["overdue"] = duty["overdue"] or body.get("overdue", False)
+            duty["missing"] = body.get("missing") or [one for one in duty["missing"] if one != body.get("recipient")]
+            self._touch("duties")
+
+    def _duties_section(self) -> list[dict[str, Any]]:
+        """Every duty the decisions told of, newest first; what the breaker says of an open one now stands over what was told."""
+        now = {duty.key: duty for duty in (self._view.duties if self._view else ())}
+        rows = []
+        for duty in reversed(self._duties):
+            current = now.pop(duty["key"], None)
+            if current is None or duty["outcome"] is not None:
+                rows.append(duty)
+            else:
+                rows.append(duty | {"missing": list(current.missing), "overdue": current.overdue, "owner": current.owner})
+        # Those that began before the decisions the board has heard of.
+        older = [{**_in_ms(asdict(duty)), "outcome": None, "margin_s": None} for duty in now.values()]
+        return older + rows
 
     def _apply_alert(self, alert: Alert) -> None:
         key = (alert.alert_id, alert.state)
@@ -243,7 +279,7 @@ class BoardState:
             "market": self._market_section,
             "kpi": self._kpi_section,
             "announcements": lambda: list(reversed(self._announcements)),
-            "duties": lambda: list(reversed(self._duties)),
+            "duties": self._duties_section,
             "decisions": lambda: list(reversed(self._decisions)),
             "alerts": self._alerts_section,
             "intervals": lambda: self._intervals.since(since),
@@ -255,6 +291,7 @@ class BoardState:
         if self._view is None:
             return None
         view = _in_ms(asdict(self._view))
+        del view["duties"]
         view["segments"] = [self._segment_section(segment) for segment in self._view.segments]
         return view
 
@@ -304,14 +341,34 @@ class BoardState:
         return rows[:_ALERTS_SENT]
 
 
-def _in_ms(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename every ``*_ns`` field to ``*_ms`` and scale it."""
+def _duty_row(body: Mapping[str, Any], opened_ms: int) -> dict[str, Any]:
+    """Return a duty that begins, as the page reads it."""
     return {
-        (f"{name[:-3]}_ms" if name.endswith("_ns") else name): (
-            value // NS_PER_MS if name.endswith("_ns") and isinstance(value, int) else value
-        )
-        for name, value in fields.items()
+        "key": body.get("key", ""),
+        "duty": body["duty"],
+        "segment": body["segment"],
+        "article": body["article"],
+        "owner": body.get("owner", ""),
+        "opened_ms": opened_ms,
+        "due_ms": body["due_ms"],
+        "overdue": False,
+        "missing": list(body.get("recipients") or ()),
+        "outcome": None,
+        "margin_s": None,
     }
+
+
+def _in_ms(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename every ``*_ns`` field to ``*_ms`` and scale it, also in the rows of a list."""
+    return {(f"{name[:-3]}_ms" if name.endswith("_ns") else name): _scaled(name, value) for name, value in fields.items()}
+
+
+def _scaled(name: str, value: Any) -> Any:
+    if name.endswith("_ns") and isinstance(value, int):
+        return value // NS_PER_MS
+    if isinstance(value, list | tuple):
+        return [_in_ms(one) if isinstance(one, Mapping) else one for one in value]
+    return value
 
 
 def _known(figures: Mapping[str, float]) -> dict[str, float]:

@@ -72,6 +72,7 @@ def looked_at(story: Callable[[], Awaitable[None]]) -> None:
         ("resuming", "RESUMING", "p3"),
         ("resumed", "NORMAL", "p0"),
         ("second_trip", "TRIPPED", "p1"),
+        ("suspended", "SUSPENDED", "p1"),
     ],
 )
 def test_each_state_in_both_languages(scene: str, phase: str, priority: str):
@@ -89,6 +90,32 @@ def test_each_state_in_both_languages(scene: str, phase: str, priority: str):
                 assert await page.evaluate("document.documentElement.scrollHeight <= innerHeight"), "one screen, no scrolling"
                 boxes.append(await page.evaluate(_BOXES))
         assert boxes[0] == boxes[1]
+
+    looked_at(story)
+
+
+def test_what_is_open_is_grey_when_nothing_is_and_said_in_words_when_something_is():
+    """Duties name whose receipt is missing, approvals who has not approved, a late update that it is late; by keyboard too."""
+
+    async def story() -> None:
+        async with seen("normal", "en") as (page, _):
+            assert await page.evaluate("document.querySelectorAll('#incident .p1, #incident .p2, #incident .p3').length") == 0
+            assert await page.evaluate(text("#incidents")) == "Nothing is open"
+        async with seen("suspended", "en") as (page, _url):
+            said = await page.evaluate(text("#incidents"))
+            assert "Approval RESUME/RTgovernment department approved · regulator requested" in said
+            assert "update promised by 18:00, OVERDUE" in said
+            assert "missing: cause, analysis, rectification" in said
+            assert await page.evaluate(text("#incident-count")) == "5 open"
+            assert "no receipt yet: regulator, participants" in await page.evaluate(text("#duties"))
+            assert "task, no clock" in await page.evaluate(text("#duties"))
+            in_force = "[...document.querySelectorAll('#announcements .notice')].filter(row => row.querySelector('.force')).length"
+            assert await page.evaluate(in_force) == 1
+            await page.evaluate("document.querySelector('#incidents').focus()")
+            assert await page.evaluate("document.activeElement.id") == "incidents"
+            await page.press("l")
+            await page.until("document.documentElement.lang.startsWith('zh')")
+            assert "监管机构待批" in await page.evaluate(text("#incidents"))
 
     looked_at(story)
 

@@ -39,11 +39,12 @@ from market.facts import Segment
 from market.outcomes import Certificate, Cleared, ClearingFailed, FailureReason, OutcomeStatus, Violation
 from market.prices import PriceInForce, Regime
 from market.rules import GUANGDONG_2023
-from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, instant_ns
+from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, floor_ns, instant_ns
 from market.view import MarketView, SegmentView
 from streams.alerts import Alert, alerts_of, source_alert
 from streams.findings import SourceFresh, SourceStale
 from streams.kpis import KpiFrame, LineLoading, SourceHealth
+from tests.kit import board_handling
 
 __all__ = ["DAY", "SCENES", "STORY", "board_at", "kpi_at", "records", "serving", "view_at"]
 
@@ -67,6 +68,10 @@ RECOVER: Final = at("13:22:40")
 EFFECTIVE: Final = at("14:00:00")
 THIRD_LINE: Final = at("15:06:58")
 SECOND_TRIP: Final = at("15:07:12")
+OVERDUE: Final = SECOND_TRIP + 72 * NS_PER_H
+SUSPENDED: Final = at("18:00:00", "2020-07-13")
+SUSPENDED_UNTIL: Final = at("18:00:00", "2020-07-16")
+DAY_AHEAD_OUT: Final = at("23:00:30", "2020-07-12")
 SILENT: Final = (at("09:34:00"), at("09:52:00"))
 """When device rtu-215 said nothing."""
 
@@ -79,6 +84,7 @@ SCENES: Final = {
     "resuming": at("13:40:00"),
     "resumed": at("14:21:30"),
     "second_trip": at("15:12:45"),
+    "suspended": at("20:04:10", "2020-07-13"),
 }
 
 STORY: Final = {
@@ -107,6 +113,10 @@ STORY: Final = {
     "second_trip": (
         "Three top-voltage lines are gone within four minutes: a major topology change trips at once.",
         "四分钟内失去三条最高电压等级线路：拓扑重大变化，立即熔断。",
+    ),
+    "suspended": (
+        "After 72 hours the operators have suspended the market; both bodies must approve before it resumes.",
+        "熔断超过 72 小时，市场运营机构已中止市场；恢复须经两部门批准。",
     ),
 }
 
@@ -224,8 +234,8 @@ def _da_price(ts_ns: int) -> float:
 
 
 def _phase(ts_ns: int) -> Phase:
-    for limit, phase in ((SECOND_TRIP, Phase.TRIPPED), (EFFECTIVE, Phase.NORMAL), (RECOVER, Phase.RESUMING), (TRIP, Phase.TRIPPED),
-                         (OUTAGE + 30 * NS_PER_S, Phase.DEGRADED)):  # fmt: skip
+    for limit, phase in ((SUSPENDED, Phase.SUSPENDED), (OVERDUE, Phase.OVERDUE), (SECOND_TRIP, Phase.TRIPPED), (EFFECTIVE, Phase.NORMAL),
+                         (RECOVER, Phase.RESUMING), (TRIP, Phase.TRIPPED), (OUTAGE + 30 * NS_PER_S, Phase.DEGRADED)):  # fmt: skip
         if ts_ns >= limit:
             return phase
     return Phase.NORMAL
@@ -257,7 +267,7 @@ def view_at(ts_ns: int) -> MarketView:
     first = TRIP <= ts_ns < EFFECTIVE
     second = ts_ns >= SECOND_TRIP
     left_s = max(0.0, RULES.rt_limit_min * 60 - (ts_ns - OUTAGE) / NS_PER_S)
-    headroom_s = 0.0 if phase is Phase.TRIPPED else left_s if out else 7200.0
+    headroom_s = 0.0 if phase in (Phase.TRIPPED, Phase.OVERDUE, Phase.SUSPENDED) else left_s if out else 7200.0
     intervals = (min(ts_ns, CONDITION) - OUTAGE) // RULES.rt_interval_ns + 1
     real_time = SegmentView(
         segment=Segment.RT,
@@ -270,13 +280,16 @@ def view_at(ts_ns: int) -> MarketView:
         tripped_at_ns=TRIP if first else SECOND_TRIP if second else None,
         effective_from_ns=EFFECTIVE if phase is Phase.RESUMING else None,
         failed_intervals=int(min(intervals, 8)) if out or first else 0,
+        cause="TECHNICAL" if first or second else "",
+        suspended_from_ns=SUSPENDED if ts_ns >= SUSPENDED else None,
+        expected_end_ns=SUSPENDED_UNTIL if ts_ns >= SUSPENDED else None,
         shadow_ok=int(max(0, (ts_ns - CLEARS_AGAIN) // RULES.rt_interval_ns + 1)) if first and ts_ns >= CLEARS_AGAIN else 0,
     )
     interval_ns = ts_ns - ts_ns % RULES.rt_interval_ns
     price = _price_in_force(interval_ns)
     return MarketView(
         ts_event_ns=ts_ns,
-        segments=(real_time, SegmentView(segment=Segment.DA, phase=Phase.NORMAL, version=0)),
+        segments=(real_time, _day_ahead(ts_ns)),
         last_valid_at_ns=OUTAGE - RULES.rt_interval_ns - 9 * NS_PER_S if OUTAGE <= ts_ns < CLEARS_AGAIN else interval_ns - 9 * NS_PER_S,
         regime=price.regime,
         price_cny_per_mwh=price.price_cny_per_mwh,
@@ -284,7 +297,15 @@ def view_at(ts_ns: int) -> MarketView:
         rule_set=RULES.id,
         rt_limit_s=RULES.rt_limit_min * 60,
         rt_interval_s=RULES.rt_interval_min * 60,
+        **board_handling.at(ts_ns, _HANDLED),
     )
+
+
+def _day_ahead(ts_ns: int) -> SegmentView:
+    if ts_ns < DAY_AHEAD_OUT:
+        return SegmentView(segment=Segment.DA, phase=Phase.NORMAL, version=0)
+    return SegmentView(segment=Segment.DA, phase=Phase.TRIPPED, version=1, basis="DA_MISSED", tripped_at_ns=DAY_AHEAD_OUT,
+                       operating_day="2020-07-13", cause="TECHNICAL")  # fmt: skip
 
 
 def _outcome(interval_ns: int) -> Cleared | ClearingFailed:
@@ -306,6 +327,10 @@ def _outcome(interval_ns: int) -> Cleared | ClearingFailed:
     return Cleared(interval_start_ns=interval_ns, completed_at_ns=done_ns, status=status, objective_per_h=812_000.0, penalty_per_h=0.0,
                    dispatch_mw={}, lmp_per_mwh={}, energy_per_mwh=price, congestion_per_mwh={}, flow_mw={}, uniform_price_per_mwh=price,
                    certificate=Certificate(passed=True, residuals={}), violations=violations)  # fmt: skip
+
+
+_HANDLED: Final = board_handling.Instants(trip=TRIP, effective=EFFECTIVE, second_trip=SECOND_TRIP, overdue=OVERDUE, suspended=SUSPENDED,
+                                          until=SUSPENDED_UNTIL, day_ahead_out=DAY_AHEAD_OUT)  # fmt: skip
 
 
 _PRICING: Final = {
@@ -345,12 +370,29 @@ def _notice(n: int, kind: str, basis: str, supersedes: str, at_ns: int, facts: d
     )
 
 
+def _duty_key(duty: str, at_ns: int) -> str:
+    return f"{duty}/RT/{at_ns}"
+
+
 def _duties(at_ns: int) -> list[tuple[int, DecisionBody]]:
     opened = [("announce", 5 * NS_PER_MIN, "Art. 24"), ("explain", 48 * NS_PER_H, "Art. 24"), ("limit", 72 * NS_PER_H, "Art. 24/25")]
+    owed = {"explain": ("GOV", "REG", "PARTICIPANTS")}
     bodies: list[tuple[int, DecisionBody]] = [
-        (at_ns, DutyOpened(duty=duty, segment=Segment.RT, due_ns=at_ns + left_ns, article=article)) for duty, left_ns, article in opened
+        (
+            at_ns,
+            DutyOpened(
+                duty=duty,
+                segment=Segment.RT,
+                due_ns=at_ns + left_ns,
+                article=article,
+                key=_duty_key(duty, at_ns),
+                recipients=owed.get(duty, ()),
+            ),
+        )
+        for duty, left_ns, article in opened
     ]
-    return [*bodies, (at_ns, DutySettled(duty="announce", segment=Segment.RT, outcome="met", margin_s=299.6))]
+    done = DutySettled(duty="announce", segment=Segment.RT, outcome="met", margin_s=299.6, key=_duty_key("announce", at_ns))
+    return [*bodies, (at_ns, done)]
 
 
 def _decision_bodies() -> list[tuple[int, DecisionBody]]:
@@ -375,10 +417,11 @@ def _decision_bodies() -> list[tuple[int, DecisionBody]]:
         (RECOVER, _moved(Phase.TRIPPED, Phase.RESUMING, "RECOVERED", "Art. 29", effective_from_ns=EFFECTIVE)),
         (RECOVER, _notice(2, "RECOVERY", "", f"RT-{DAY}-01", RECOVER, recovery)),
         (EFFECTIVE, _moved(Phase.RESUMING, Phase.NORMAL, "EFFECTIVE", "Art. 29")),
-        (EFFECTIVE, DutySettled(duty="limit", segment=Segment.RT, outcome="lifted", margin_s=252_030.0)),
+        (EFFECTIVE, DutySettled(duty="limit", segment=Segment.RT, outcome="lifted", margin_s=252_030.0, key=_duty_key("limit", TRIP))),
         (SECOND_TRIP, _moved(Phase.NORMAL, Phase.TRIPPED, "TOPOLOGY_HARD", "Art. 23(2)", condition_met_at_ns=THIRD_LINE)),
         (SECOND_TRIP, _trip_notice(3, f"RT-{DAY}-02", "TOPOLOGY_HARD", SECOND_TRIP, **second)),
         *_duties(SECOND_TRIP),
+        *board_handling.bodies(_HANDLED),
     ]
     return sorted(bodies, key=lambda one: one[0])
 
@@ -402,9 +445,11 @@ def _alerts() -> list[Alert]:
 def records(until_ns: int, step_ns: int = 60 * NS_PER_S) -> Iterator[BoardRecord]:
     """Yield the day's records up to an instant, in the order of their event time."""
     timed: list[tuple[int, int, BoardRecord]] = []
-    for ts_ns in [*range(BEGIN, until_ns + 1, step_ns), until_ns]:
+    # Trends and intervals of a day are all that is kept of these.
+    begin_ns = max(BEGIN, floor_ns(until_ns - 31 * NS_PER_H, RULES.rt_interval_ns))
+    for ts_ns in [*range(begin_ns, until_ns + 1, step_ns), until_ns]:
         timed += [(ts_ns, 1, kpi_at(ts_ns)), (ts_ns, 2, view_at(ts_ns))]
-    for interval_ns in range(BEGIN, until_ns + RULES.rt_interval_ns, RULES.rt_interval_ns):
+    for interval_ns in range(begin_ns, until_ns + RULES.rt_interval_ns, RULES.rt_interval_ns):
         outcome = _outcome(interval_ns)
         timed += [(outcome.completed_at_ns, 0, outcome), (interval_ns, 0, _price_in_force(interval_ns))]
     timed += [(decision.ts_event_ns, 0, decision) for decision in _decisions()]

@@ -7,7 +7,6 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.topology_change import Element
 from market.decisions import Decision, Phase, first_broken
 from market.facts import (
     CalendarClosed,
@@ -31,12 +30,13 @@ from market.facts import (
 from market.prices import PriceInForce, Regime
 from market.progress import Outlook
 from market.rules import rules_from
+from market.topology import Element, Topology
 from market.units import NS_PER_MIN, NS_PER_S, floor_ns
 from streams.breaker import BreakerState, begin, decode_state, encode_state, next_deadline_ns, step, view
 from tests.kit.table import at_ns
 
 RULES = rules_from({"rt_interval_min": 5, "rt_limit_min": 30, "shadow_ok": 2, "resume_notice_min": 10, "top_voltage_kv": 230})
-GRID = {name: Element(kv=230.0) for name in ("L1", "L2", "L3", "L4")}
+GRID = Topology.of({name: Element(kv=230.0) for name in ("L1", "L2", "L3", "L4")})
 START = at_ns("09:00")
 FIVE = 5 * NS_PER_MIN
 
@@ -68,7 +68,7 @@ def one_fact(now: int) -> st.SearchStrategy[Fact]:
     switch = st.builds(
         SwitchReported,
         ts_event_ns=st.just(now),
-        element=st.sampled_from([*GRID, "nobody"]),
+        element=st.sampled_from([*GRID.elements, "nobody"]),
         status=st.sampled_from(SwitchStatus),
         quality=st.sampled_from([PointQuality.GOOD, PointQuality.GOOD, PointQuality.STALE]),
         ts_source_ns=st.sampled_from([now, now - NS_PER_S]),
@@ -77,7 +77,7 @@ def one_fact(now: int) -> st.SearchStrategy[Fact]:
     flow = st.builds(
         FlowReported,
         ts_event_ns=st.just(now),
-        element=st.sampled_from([*GRID]),
+        element=st.sampled_from([*GRID.elements]),
         from_pct=st.sampled_from([0.0, 50.0, None]),
         to_pct=st.sampled_from([0.0, 50.0, None]),
         quality=st.just(PointQuality.GOOD),
@@ -90,7 +90,7 @@ def one_fact(now: int) -> st.SearchStrategy[Fact]:
         by=st.just("chen"),
         role=st.sampled_from(["DISPATCH", "DISPATCH", "TRADING"]),
         action=st.sampled_from(["CONFIRM_RECOVER", "CONFIRM_TRIP", "REJECT_TRIP", "NONSENSE"]),
-        args=st.sampled_from([{}, {"reason": "x"}, {"version": "1"}, {"override": "yes", "reason": "x"}]),
+        args=st.sampled_from([{}, {"reason": "x"}, {"version": "1"}, {"override": "yes", "second": "wang", "reason": "x"}]),
     )
     source = st.builds(SourceReported, ts_event_ns=st.just(now), name=st.sampled_from(["clearing", "scada"]), up=st.booleans())
     control = st.builds(
@@ -188,7 +188,7 @@ def check_history(state: BreakerState, decisions: list[Decision], prices: list[P
     notices = [d.body for d in decisions if d.kind == "Announcement"]
     superseded = {n["supersedes"] for n in notices} - {""}
     assert len({n["number"] for n in notices}) == len(notices)
-    assert state.rt.announcement not in superseded, "I1: the active notice is superseded by none"
+    assert not superseded & {notice.number for notice in state.notices.notices}, "I1: the active notice is superseded by none"
     announced = [d for d in decisions if d.kind == "Transition" and (d.body["after"] == "TRIPPED" or d.body["basis"] == "RECOVERED")]
     assert len(notices) == len(announced)
     explained = sum(d.kind == "DutyOpened" and d.body["duty"] == "explain" for d in decisions)

@@ -7,16 +7,21 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.findings import ConditionMet
-from detectors.topology_change import Element, TopologyWatch, observe
-from market.facts import Fact, FlowReported, PointQuality, SwitchReported, SwitchStatus, Ticked
+from detectors.findings import Basis, ConditionMet, Finding
+from detectors.topology_change import TopologyWatch, observe
+from market.facts import Fact, FlowReported, PointQuality, Segment, SwitchReported, SwitchStatus, Ticked
 from market.rules import GUANGDONG_2023
+from market.topology import Element, Topology
 from market.units import NS_PER_S
 
 RULES = GUANGDONG_2023
-GRID = {f"L{i}": Element(kv=500.0) for i in range(1, 6)}
+GRID = Topology.of({f"L{i}": Element(kv=500.0) for i in range(1, 6)})
 LATEST_S = 25
 """Longest way of a report, shorter than debounce and grace together."""
+
+
+def hard(found: tuple[Finding, ...]) -> list[ConditionMet]:
+    return [each for each in found if isinstance(each, ConditionMet) and (each.basis, each.segment) == (Basis.TOPOLOGY_HARD, Segment.RT)]
 
 
 def reports(element: str, opened_ns: int, arrivals_ns: list[int]) -> list[Fact]:
@@ -46,7 +51,7 @@ def test_reports_in_any_order_with_ticks_anywhere(data: st.DataObject) -> None:
     watch, met = TopologyWatch(), list[int]()
     for fact in facts:
         watch, found = observe(watch, fact, RULES, GRID)
-        met += [finding.met_at_ns for finding in found if isinstance(finding, ConditionMet)]
+        met += [finding.met_at_ns for finding in hard(found)]
     assert met == [(max(opened_s) + RULES.breaker_debounce_s) * NS_PER_S]
 
 
@@ -70,7 +75,7 @@ def test_an_element_without_flow_at_one_end_is_forgotten_when_it_carries_power_a
 def histories(draw: st.DrawFn, lasting_s: tuple[int, ...] = (2, 9, 10, 11, 25, 120, 900)) -> list[Fact]:
     """Lines that open and close, each told by a switch and two meters; every report comes in order of its own point."""
     facts: list[Fact] = []
-    for element in GRID:
+    for element in GRID.elements:
         now_s = draw(st.integers(100, 400))
         for second in range(draw(st.integers(0, 4))):
             opened = second % 2 == 0
@@ -89,7 +94,7 @@ def conditions(facts: list[Fact], ticks_s: list[int]) -> list[tuple[int, str]]:
     watch, met = TopologyWatch(), list[tuple[int, str]]()
     for fact in sorted([*facts, *ticks], key=lambda fact: fact.ts_event_ns):
         watch, found = observe(watch, fact, RULES, GRID)
-        met += [(finding.met_at_ns, finding.details["elements"]) for finding in found if isinstance(finding, ConditionMet)]
+        met += [(finding.met_at_ns, finding.details["elements"]) for finding in hard(found)]
     return met
 
 

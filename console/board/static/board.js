@@ -4,6 +4,7 @@ import { relabel, renderFrequencyChart, renderLoadChart, renderPriceChart, rende
 import { Connection } from "./connection.js";
 import { $, setPriority, setText } from "./dom.js";
 import { renderGrid } from "./grid.js";
+import { renderIncident } from "./incident.js";
 import { renderAlerts, renderAnnouncements, renderDecisions } from "./lists.js";
 import { elapsedMin, phaseName, phasePriority, renderDuties, renderIntervals, renderLegend, renderMarket, renderPrice, watchStrip } from "./market.js";
 import { Store } from "./store.js";
@@ -48,8 +49,9 @@ function draw() {
   if (is("market", "intervals")) renderPrice(store);
   if (is("strip", "intervals", "market", "site")) renderIntervals(store);
   if (is("clock", "duties")) renderDuties(store);
+  if (is("clock", "market")) renderIncident(store);
   if (is("kpi")) renderGrid(store);
-  if (is("announcements")) renderAnnouncements(store);
+  if (is("announcements", "market")) renderAnnouncements(store);
   if (is("alerts")) renderAlerts(store);
   if (is("decisions")) renderDecisions(store);
   const now = performance.now();

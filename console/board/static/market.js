@@ -4,7 +4,7 @@ import { $, children, el, pairs, setPriority, setSign, setText, sign } from "./d
 import { clock, moment, num, span, t, tOr } from "./words.js";
 
 const STRIP_CELLS = 48;
-const RULED = ["ART27_1", "ART27_2", "ART27_3"];
+const RULED = ["ART27_1", "ART27_2", "ART27_3", "ART28"];
 
 /** Priority of a segment's state, 0 for normal: what the eye is drawn to. */
 export function phasePriority(segment, elapsedMin) {
@@ -12,7 +12,10 @@ export function phasePriority(segment, elapsedMin) {
     case "PROPOSED":
     case "TRIPPED":
     case "OVERDUE":
+    case "SUSPENDED":
       return 1;
+    case "SUSPENDED_LONG":
+      return 2;
     case "DEGRADED":
       return elapsedMin >= 60 ? 2 : 3;
     case "RESUMING":
@@ -27,7 +30,7 @@ export const regimeName = (regime) => tOr(`regime.${regime}`, regime);
 export const reasonName = (reason) => tOr(`reason.${reason}`, reason);
 export const basisName = (basis, site) => (basis ? tOr(`basis.${basis}`, basis).replace("{limit}", site?.limit_min ?? "") : "—");
 
-const OUT = ["TRIPPED", "OVERDUE"];
+const OUT = ["TRIPPED", "OVERDUE", "SUSPENDED", "SUSPENDED_LONG"];
 
 /** Whether the breaker is open for a cause that has nothing to do with the time without a clearing. */
 const otherCause = (segment) => OUT.includes(segment?.phase) && segment.basis !== "RT_120";
@@ -65,8 +68,25 @@ function renderSegment(store, name, panel) {
     const now = store.clock.now_ms;
     const since = segment?.entered ? t("word.since", { at: moment(segment.entered.at_ms, now) }) : "";
     const basis = segment?.basis || segment?.entered?.basis;
-    setText($("da-since"), [basis ? basisName(basis, store.site) : "", since].filter(Boolean).join(" · "));
+    const about = [basis ? basisName(basis, store.site) : "", segment?.operating_day ? t("market.day", { day: segment.operating_day }) : "", ...standing(segment, now), since];
+    setText($("da-since"), about.filter(Boolean).join(" · "));
+    $("da-since").title = $("da-since").textContent;
   }
+}
+
+/** What people said of a segment: its cause, who proposed, from when to when it is suspended. */
+function standing(segment, now) {
+  const said = [];
+  if (segment?.cause) said.push(tOr(`cause.${segment.cause}`, segment.cause));
+  if (segment?.proposed_by) said.push(t("market.proposed_by", { by: segment.proposed_by }));
+  if (segment?.suspended_from_ms) said.push(suspension(segment, now));
+  return said;
+}
+
+/** From when to when a segment is suspended. */
+function suspension(segment, now) {
+  const from = moment(segment.suspended_from_ms, now, false);
+  return segment.expected_end_ms ? t("market.suspended_span", { from, to: moment(segment.expected_end_ms, now, false) }) : t("market.suspended_from", { at: from });
 }
 
 function renderPairs(store) {
@@ -79,7 +99,10 @@ function renderPairs(store) {
     [t("market.last_valid"), store.market?.last_valid_at_ms ? `${moment(store.market.last_valid_at_ms, now)} · ${span(now - store.market.last_valid_at_ms)}` : "—"],
   ];
   const out = [...OUT, "RESUMING"].includes(segment?.phase);
-  rows.push([t("market.failed_intervals"), segment ? num(segment.failed_intervals) : "—"]);
+  // The same six lines at all times, so that nothing moves: what is over gives its place to what is decided.
+  if (segment?.suspended_from_ms) rows.push([t("market.suspended"), suspension(segment, now)]);
+  else if (segment?.cause) rows.push([t("market.cause"), standing({ cause: segment.cause, proposed_by: segment.proposed_by }, now).join(" · ")]);
+  else rows.push([t("market.failed_intervals"), segment ? num(segment.failed_intervals) : "—"]);
   rows.push([t("market.shadow"), out ? `${num(segment.shadow_ok)} / ${store.site?.shadow_ok ?? "—"}` : "—"]);
   rows.push([t("market.effective"), segment?.effective_from_ms ? moment(segment.effective_from_ms, now, false) : "—"]);
   pairs($("rt-pairs"), rows);
@@ -248,25 +271,43 @@ function priceSource(source) {
 
 export function renderDuties(store) {
   const now = store.clock.now_ms;
-  const open = store.duties.filter((duty) => duty.outcome === null).sort((a, b) => a.due_ms - b.due_ms);
+  const last = Number.MAX_SAFE_INTEGER; // a task without a clock stands behind those that have one
+  const open = store.duties.filter((duty) => duty.outcome === null).sort((a, b) => (a.due_ms ?? last) - (b.due_ms ?? last));
   const settled = store.duties.filter((duty) => duty.outcome !== null).slice(0, 3);
   const rows = [...open, ...settled];
   if (!rows.length) return $("duties").replaceChildren(el("li", "none quiet", t("duties.none")));
   $("duties").querySelector(".none")?.remove();
   const nodes = children($("duties"), rows.length, () => el("li"));
-  rows.forEach((duty, index) => {
-    const node = nodes[index];
-    if (!node.querySelector(".left")) node.replaceChildren(el("span", "sign"), el("span", "what"), el("span", "quiet num due"), el("b", "left num"));
-    const left = duty.due_ms - now;
-    const share = left / Math.max(1, duty.due_ms - duty.opened_ms);
-    const priority = duty.outcome === null ? (share < 0.1 ? 1 : share < 0.25 ? 2 : 0) : duty.outcome === "late" ? 3 : 0;
-    setPriority(node, priority);
-    setSign(node.querySelector(".sign"), priority);
-    setText(node.querySelector(".what"), `${tOr(`duty.${duty.duty}`, duty.duty)} · ${tOr(`segment.short.${duty.segment}`, duty.segment)}`);
-    const running = left >= 0 ? t("duties.left", { left: span(left) }) : t("duties.overdue", { late: span(-left) });
-    setText(node.querySelector(".left"), duty.outcome === null ? running : tOr(`duty.outcome.${duty.outcome}`, duty.outcome));
-    setText(node.querySelector(".due"), duty.outcome === null ? moment(duty.due_ms, now, false) : "");
-    node.classList.toggle("over", duty.outcome !== null);
-    node.title = `${duty.article} · ${t("duties.due", { at: moment(duty.due_ms, now, false) })}`;
-  });
+  rows.forEach((duty, index) => renderDuty(nodes[index], duty, now));
+}
+
+function renderDuty(node, duty, now) {
+  if (!node.querySelector(".left")) node.replaceChildren(el("span", "sign"), el("span", "what"), el("span", "quiet num due"), el("b", "left num"), el("span", "missing"));
+  const running = duty.outcome === null;
+  const priority = running ? dutyPriority(duty, now) : duty.outcome === "late" ? 3 : 0;
+  setPriority(node, priority);
+  setSign(node.querySelector(".sign"), priority);
+  const segment = duty.segment ? ` · ${tOr(`segment.short.${duty.segment}`, duty.segment)}` : "";
+  const who = (duty.missing ?? []).map((body) => tOr(`body.${body}`, body)).join(", ");
+  setText(node.querySelector(".what"), `${tOr(`duty.${duty.duty}`, duty.duty)}${segment}`);
+  setText(node.querySelector(".missing"), running && who ? t("duties.lacks", { who }) : "");
+  setText(node.querySelector(".left"), running ? timeLeft(duty, now) : tOr(`duty.outcome.${duty.outcome}`, duty.outcome));
+  setText(node.querySelector(".due"), running && duty.due_ms !== null ? moment(duty.due_ms, now, false) : "");
+  node.classList.toggle("over", !running);
+  const due = duty.due_ms === null ? t("duties.task") : t("duties.due", { at: moment(duty.due_ms, now, false) });
+  node.title = [node.querySelector(".what").textContent, duty.article, due, node.querySelector(".missing").textContent].filter(Boolean).join(" · ");
+}
+
+function dutyPriority(duty, now) {
+  if (duty.due_ms === null) return 3;
+  const left = duty.due_ms - now;
+  if (duty.overdue || left < 0) return 1;
+  const share = left / Math.max(1, duty.due_ms - duty.opened_ms);
+  return share < 0.1 ? 1 : share < 0.25 ? 2 : 0;
+}
+
+function timeLeft(duty, now) {
+  if (duty.due_ms === null) return t("duties.task");
+  const left = duty.due_ms - now;
+  return left >= 0 ? t("duties.left", { left: span(left) }) : t("duties.overdue", { late: span(-left) });
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,12 +12,16 @@ import pytest
 
 from console.api import CommandSink, build_api
 from console.board.state import BoardState
+from console.recordapi import DecisionRecord, LedgerRecord
 from ingest.clock import SimulatedClock
+from market.decisions import Refused
 from market.errors import RuleRefusal
 from market.facts import CommandGiven
 from market.rules import GUANGDONG_2023
 from streams.errors import SinkUnavailable
+from streams.ledger import AsyncLedger, Ledger, sqlite_url
 from tests.kit.board_feed import SCENES, view_at
+from tests.kit.decided import EVERY_BODY, chain_of
 
 T0 = SCENES["failing"]
 ORDER = {"command_id": "c-1", "by": "d.wang", "role": "DISPATCH", "action": "CONFIRM_RECOVER", "args": {"reason": "fault lifted"}}
@@ -44,13 +49,14 @@ def asked(
     commands: CommandSink | None = None,
     missing: Sequence[str] = (),
     failing: Sequence[str] = (),
+    record: DecisionRecord | None = None,
     **request: Any,
 ) -> httpx.Response:
     """Ask the application once, in process."""
 
     async def ask() -> httpx.Response:
         board = state or BoardState(GUANGDONG_2023, simulated=True)
-        app = build_api(board, commands, Recovering(*missing, failing=failing), clock=SimulatedClock(T0, 1e-9))
+        app = build_api(board, commands, Recovering(*missing, failing=failing), clock=SimulatedClock(T0, 1e-9), record=record)
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
             return await client.request(method, path, **request)
@@ -130,6 +136,34 @@ def test_an_order_that_could_not_be_stored_may_be_sent_again():
 
 def test_a_board_without_a_breaker_takes_no_orders():
     assert asked("POST", "/api/commands", commands=None, json=ORDER).status_code == 403
+
+
+def test_what_became_of_an_order_is_asked_by_its_id():
+    board = BoardState(GUANGDONG_2023, simulated=True)
+    assert asked("GET", "/api/commands/c-1", state=board).status_code == 404
+    asked("POST", "/api/commands", state=board, commands=Taken(), json=ORDER)
+    assert asked("GET", "/api/commands/c-1", state=board).json()["state"] == "pending"
+    refused = Refused(command_id="c-1", by="d.wang", role="DISPATCH", action="CONFIRM_RECOVER", rule="Art. 29", why="nothing is tripped")
+    (decision,) = chain_of([refused])
+    board.apply(decision)
+    answer = asked("GET", "/api/commands/c-1", state=board).json()
+    assert (answer["state"], answer["seq"], answer["rule"], answer["why"]) == ("refused", 1, "Art. 29", "nothing is tripped")
+
+
+def test_older_orders_and_decisions_come_from_the_ledger(tmp_path: Path):
+    ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    chain = chain_of(EVERY_BODY)
+    ledger.record_decisions(chain)
+    record = LedgerRecord(AsyncLedger(ledger))
+    assert asked("GET", "/api/commands/c9", record=record).json()["state"] == "accepted"
+    assert asked("GET", "/api/commands/c_", record=record).status_code == 404, "no wildcard of the database is one here"
+    newest = asked("GET", "/api/decisions?kind=CaseNoted&kind=CaseClosed&last=2", record=record).json()["decisions"]
+    assert [one["kind"] for one in newest] == ["CaseNoted", "CaseClosed"]
+    after = asked("GET", f"/api/decisions?after={len(chain) - 1}", record=record).json()["decisions"]
+    assert [one["seq"] for one in after] == [len(chain)]
+    assert asked("GET", "/api/decisions?last=0", record=record).status_code == 422
+    ledger.close()
+    assert asked("GET", "/api/decisions").status_code == 404
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import console.board
 from console.board.messages import MESSAGES, message_table
 from detectors.findings import Basis
-from market.decisions import Phase
+from market.causes import BODIES, AnomalyClass, Cause
+from market.decisions import DecisionBody, Phase
 from market.facts import Segment
 from market.offers import Fuel
 from market.outcomes import FailureReason, OutcomeStatus
@@ -69,9 +71,14 @@ def test_every_key_is_asked_for():
         ("segment.", list(Segment)),
         ("segment.short.", list(Segment)),
         ("fuel.", list(Fuel)),
-        ("announcement.", ["TRIP", "RECOVERY"]),
-        ("duty.", ["announce", "explain", "limit"]),
+        ("announcement.", ["TRIP", "UPDATE", "CORRECTION", "RECOVERY", "SUSPENSION", "EXTENSION", "REGIME28", "RESUMPTION", "ANOMALY"]),
+        ("duty.", ["announce", "explain", "limit", "report", "assess", "measures", "decide", "notice", "apply", "written"]),
         ("duty.outcome.", ["met", "late", "lifted"]),
+        ("decision.", [kind.__name__ for kind in get_args(DecisionBody)]),
+        ("cause.", list(Cause)),
+        ("anomaly.", list(AnomalyClass)),
+        ("body.", [*BODIES, "PARTICIPANTS"]),
+        ("verdict.", ["REQUESTED", "ORAL", "APPROVED", "REFUSED", "VOID"]),
         ("source.", ["ok", "stale", "bad"]),
         ("how.", ["FAILED", "MISSED", "INVALID"]),
         ("flag.", ["BLIND", "CLOCK_SUSPECT"]),

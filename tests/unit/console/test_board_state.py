@@ -12,8 +12,10 @@ import pytest
 from console.board.state import EVERYTHING, BoardState
 from market.decisions import GENESIS, Announcement, Decision, DecisionBody, DutyOpened, DutySettled, Phase, Transition, chained
 from market.facts import Segment
+from market.handling import DutyReceived, DutyReminded
 from market.rules import GUANGDONG_2023
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
+from market.view import DutyView
 from streams.alerts import Alert, AlertState, Priority
 from streams.kpis import KpiFrame
 from tests.kit.board_feed import SCENES, kpi_at, records, view_at
@@ -228,6 +230,50 @@ def test_a_duty_is_settled_once_and_the_next_one_of_its_kind_stays_open():
     second, first = state.snapshot()["duties"]
     assert (first["outcome"], first["margin_s"]) == ("met", 60.0)
     assert (second["outcome"], second["due_ms"]) == (None, due_ns // 1_000_000)
+
+
+def test_a_duty_is_known_by_its_key_and_says_whose_receipt_is_missing() -> None:
+    def opened(key: str, due_ns: int | None) -> DutyOpened:
+        recipients = ("GOV", "REG") if due_ns else ()
+        return DutyOpened(duty="explain", segment=Segment.RT, due_ns=due_ns, article="Art. 24", key=key, recipients=recipients)
+
+    state = board()
+    received = DutyReceived(duty="explain", segment=Segment.RT, key="a", recipient="GOV", delivered_at_ns=T0, reference="", by="li")
+    reminded = DutyReminded(duty="explain", segment=Segment.RT, key="a", due_ns=T0, hours=48, overdue=True, missing=("REG",))
+    settled = DutySettled(duty="explain", segment=Segment.RT, outcome="met", margin_s=1.0, key="b")
+    for decision in decided(opened("a", T0), opened("b", T0), opened("c", None), received, settled):
+        state.apply(decision)
+    rows = {row["key"]: row for row in state.snapshot()["duties"]}
+    assert (rows["a"]["missing"], rows["a"]["outcome"], rows["b"]["outcome"], rows["c"]["due_ms"]) == (["REG"], None, "met", None)
+    since = state.version
+    for decision in decided(*(opened("x", T0),) * 5, reminded)[5:]:
+        state.apply(decision)
+    delta = state.delta(since)
+    assert delta is not None
+    assert next(row for row in delta["duties"] if row["key"] == "a")["overdue"] is True
+
+
+def test_what_the_breaker_says_of_a_duty_now_stands_over_what_was_told() -> None:
+    state = board()
+    told = DutyOpened(duty="explain", segment=Segment.RT, due_ns=T0, article="Art. 24", key="a", recipients=("GOV", "REG"))
+    (decision,) = decided(told)
+    state.apply(decision)
+    common = {"duty": "explain", "segment": Segment.RT, "article": "Art. 24", "owner": "DISPATCH", "opened_ns": T0, "due_ns": T0 + NS_PER_H}
+    known = DutyView(key="a", overdue=True, missing=("REG",), **common)  # type: ignore[arg-type]
+    older = DutyView(key="before", overdue=False, **common)  # type: ignore[arg-type]
+    state.apply(replace(view_at(T0), duties=(known, older)))
+    before, mine = state.snapshot()["duties"]
+    assert (mine["key"], mine["overdue"], mine["missing"]) == ("a", True, ["REG"])
+    assert (before["key"], before["due_ms"], before["outcome"]) == ("before", (T0 + NS_PER_H) // 1_000_000, None)
+
+
+def test_no_instant_leaves_in_nanoseconds() -> None:
+    state = board()
+    state.apply(view_at(SCENES["suspended"]))
+    market = state.snapshot()["market"]
+    assert market["notices"][0]["next_update_ms"] < 2**53
+    assert market["cases"][0]["discovered_ms"] < 2**53
+    assert "_ns" not in msgspec.json.encode(market).decode()
 
 
 def test_the_audit_trail_is_shown_without_a_gap_newest_first():

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from console.api import ApiServer, build_api
-from console.board.state import BoardState
+from console import asking
 from console.cli import app
-from ingest.clock import SimulatedClock
 from market.decisions import Refused
-from market.facts import CommandGiven
 from market.reclear import ClearAgain, Corrections, judged
 from market.rules import GUANGDONG_2023, rules_from
 from market.units import instant_ns
 from tests.kit.board_feed import SCENES, view_at
+from tests.kit.decider import Decider
 
 DRILLS = Path(__file__).parents[2] / "drills"
 T0 = SCENES["tripped"]
@@ -31,40 +27,20 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-class Service:
-    """The API of a service whose market is out; keeps the orders it was given."""
-
-    def __init__(self) -> None:
-        self.orders: list[CommandGiven] = []
-        board = BoardState(GUANGDONG_2023, simulated=True)
-        board.apply(view_at(T0))
-        self._api = ApiServer(build_api(board, self._take, None, clock=SimulatedClock(T0, 1e-9)), host="127.0.0.1", port=0)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-
-    async def _take(self, order: CommandGiven) -> None:
-        self.orders.append(order)
-
-    def start(self) -> str:
-        self._thread.start()
-        return f"http://127.0.0.1:{asyncio.run_coroutine_threadsafe(self._api.start(), self._loop).result(10)}"
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._api.stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_SETTLE_S", 0.0)
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[tuple[Service, str]]:
-    made = Service()
+def service() -> Iterator[tuple[Decider, str]]:
+    made = Decider(view_at(T0))
     url = made.start()
     yield made, url
     made.stop()
 
 
-def test_the_breaker_is_shown_to_people_and_machines(service: tuple[Service, str]) -> None:
+def test_the_breaker_is_shown_to_people_and_machines(service: tuple[Decider, str]) -> None:
     _, url = service
     shown = run("breaker", "show", "--url", url)
     assert shown.exit_code == 0
@@ -73,7 +49,7 @@ def test_the_breaker_is_shown_to_people_and_machines(service: tuple[Service, str
     assert {segment["segment"] for segment in told["segments"]} == {"RT", "DA"}
 
 
-def test_an_order_is_bound_to_the_version_that_was_shown(service: tuple[Service, str]) -> None:
+def test_an_order_is_bound_to_the_version_that_was_shown(service: tuple[Decider, str]) -> None:
     made, url = service
     assert run("breaker", "recover", "--url", url, "--by", "chen").exit_code == 0
     order = made.orders[-1]
@@ -90,7 +66,7 @@ def test_an_order_is_bound_to_the_version_that_was_shown(service: tuple[Service,
 AGAIN = ("clear-again", "2020-01-01T12:05:00+08:00", "--reason", "a meter was wrong", "--gov", "G-7", "--reg", "R-9")
 
 
-def test_an_order_to_clear_again_carries_interval_reason_approvals_and_corrections(service: tuple[Service, str], tmp_path: Path) -> None:
+def test_an_order_to_clear_again_carries_interval_reason_approvals_and_corrections(service: tuple[Decider, str], tmp_path: Path) -> None:
     made, url = service
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("load_mw:\n  101: 96.5\n  b2: 4\nunits_off: [g]\n", encoding="utf-8")
@@ -111,7 +87,7 @@ def test_an_order_to_clear_again_carries_interval_reason_approvals_and_correctio
     ("content", "says"),
     [("load: {}\n", "load"), ("load_mw:\n  '101': .nan\n", "no number of MW"), ("load_mw: [1]\n", "wrong.yaml:1"), (None, "no such file")],
 )
-def test_corrections_that_cannot_be_used_are_not_sent(service: tuple[Service, str], tmp_path: Path, content: str | None, says: str) -> None:
+def test_corrections_that_cannot_be_used_are_not_sent(service: tuple[Decider, str], tmp_path: Path, content: str | None, says: str) -> None:
     made, url = service
     wrong = tmp_path / "wrong.yaml"
     if content is not None:

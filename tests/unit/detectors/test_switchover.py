@@ -6,7 +6,7 @@ import pytest
 
 from detectors.findings import ConditionGone, ConditionMet, Finding, Noted
 from detectors.switchover import ControlWatch, next_deadline_ns, observe
-from market.facts import ControlReported, ExercisePlanned, Ticked
+from market.facts import ControlReported, ExercisePlanned, Segment, Ticked
 from market.rules import GUANGDONG_2023
 from market.units import NS_PER_H, NS_PER_S
 from tests.kit.table import at_ns, rows
@@ -38,7 +38,7 @@ def test_unplanned_change_counts_from_its_instant_after_a_minute() -> None:
     assert found == []
     assert next_deadline_ns(watch, at_ns("14:01:04.999"), GUANGDONG_2023) == at_ns("14:01:05")
     watch, found = run(OVER + "14:01:05 tick\n14:02 tick")
-    assert [f.met_at_ns for f in found if isinstance(f, ConditionMet)] == [at_ns("14:00:05")]
+    assert [f.met_at_ns for f in found if isinstance(f, ConditionMet) and f.segment is Segment.RT] == [at_ns("14:00:05")]
     assert next_deadline_ns(watch, at_ns("14:02"), GUANGDONG_2023) is None
 
 
@@ -67,7 +67,7 @@ def test_repeated_claims_change_nothing() -> None:
 
 
 def met(found: list[Finding]) -> list[int]:
-    return [f.met_at_ns for f in found if isinstance(f, ConditionMet)]
+    return [f.met_at_ns for f in found if isinstance(f, ConditionMet) and f.segment is Segment.RT]
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.findings import ConditionGone, ConditionMet, Finding, Noted
-from detectors.topology_change import Element, TopologyWatch, next_deadline_ns, observe, still_open
+from detectors.findings import Basis, ConditionGone, ConditionMet, Finding, Noted
+from detectors.topology_change import TopologyWatch, next_deadline_ns, observe, still_open
 from market.facts import (
     Fact,
     FlowReported,
     LoadReported,
     PermitGranted,
     PointQuality,
+    Segment,
     SourceReported,
     SwitchReported,
     SwitchStatus,
     Ticked,
 )
 from market.rules import GUANGDONG_2023, MarketRules, rules_from
+from market.topology import Element, Topology
 from tests.kit.table import at_ns, rows
 
 RULES = GUANGDONG_2023
-GRID = {f"L{i}": Element(kv=500.0) for i in range(1, 11)} | {"S1": Element(kv=220.0)}
+GRID = Topology.of({f"L{i}": Element(kv=500.0) for i in range(1, 11)} | {"S1": Element(kv=220.0)})
 
 
 def fact_of(ts_ns: int, words: list[str]) -> Fact:
@@ -85,8 +87,12 @@ def run(table: str, rules: MarketRules = RULES, *, held: bool = False) -> list[F
     return found
 
 
+def hard(found: list[Finding]) -> list[ConditionMet]:
+    return [each for each in found if isinstance(each, ConditionMet) and (each.basis, each.segment) == (Basis.TOPOLOGY_HARD, Segment.RT)]
+
+
 def conditions(found: list[Finding]) -> list[int]:
-    return [finding.met_at_ns for finding in found if isinstance(finding, ConditionMet)]
+    return [finding.met_at_ns for finding in hard(found)]
 
 
 THREE = """
@@ -110,7 +116,7 @@ def test_condition_is_found_once() -> None:
 
 def test_evidence_names_elements_and_lost_load() -> None:
     found = run("13:59 load A 80000\n13:59 load B 40000\n13:59:30 tick" + THREE + "14:06:20 load A 63200\n14:06:40 tick")
-    (condition,) = [f for f in found if isinstance(f, ConditionMet)]
+    (condition,) = hard(found)
     assert "L1, L2, L3" in condition.evidence[0]
     assert "16800 MW of 120000 MW" in condition.evidence[-1]
 
@@ -185,16 +191,16 @@ def test_one_end_closed_leaves_the_branch_open() -> None:
 def test_low_observability_is_noted_and_forbids_automation() -> None:
     table = "13:50 stale L8\n13:50 stale L9\n13:51 tick\n" + THREE + "14:06:41 tick"
     found = run(table)
-    assert [f.what for f in found if isinstance(f, Noted)] == ["OBSERVABILITY_LOW"]
-    assert [f.auto_allowed for f in found if isinstance(f, ConditionMet)] == [False]
-    assert [f.auto_allowed for f in run("13:50 stale L8\n13:51 tick\n" + THREE + "14:06:41 tick") if isinstance(f, ConditionMet)] == [True]
+    assert [f.what for f in found if isinstance(f, Noted)] == ["OBSERVABILITY_LOW", "DATA_QUALITY"]
+    assert [f.auto_allowed for f in hard(found)] == [False]
+    assert [f.auto_allowed for f in hard(run("13:50 stale L8\n13:51 tick\n" + THREE + "14:06:41 tick"))] == [True]
 
 
 def test_condition_is_gone_when_every_element_is_closed_again() -> None:
     closing = "14:20 close L1\n14:20 close L2\n14:20:30 tick\n"
-    assert not any(isinstance(f, ConditionGone) for f in run(THREE + "14:06:41 tick\n" + closing))
+    assert not any(isinstance(f, ConditionGone) and f.basis is Basis.TOPOLOGY_HARD for f in run(THREE + "14:06:41 tick\n" + closing))
     found = run(THREE + "14:06:41 tick\n" + closing + "14:21 close L3\n14:21:10 tick")
-    assert any(isinstance(f, ConditionGone) for f in found)
+    assert any(isinstance(f, ConditionGone) and f.basis is Basis.TOPOLOGY_HARD for f in found)
 
 
 def test_lines_still_out_do_not_hide_the_next_event() -> None:
@@ -273,7 +279,7 @@ def test_a_cascade_is_decided_by_its_third_line() -> None:
     assert conditions(run("".join(table.splitlines(keepends=True)[:8]) + "14:00:39 tick")) == []
     found = run(table + "14:02:30 tick")
     assert conditions(found)[0] == at_ns("14:00:10")
-    first = next(f for f in found if isinstance(f, ConditionMet))
+    first = hard(found)[0]
     assert first.details["elements"] == "L1, L2, L3, L4", "what was certain when it was decided"
 
 

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from market.decisions import Refused
 from market.facts import CommandGiven
 from market.outcomes import ClearingInputs, InputQuality
+from market.pricebook import PriceBook, book_from, cleared_again, priced, with_day_ahead, with_result
 from market.prices import Regime
 from market.reclear import ACTION, ClearAgain, Corrections, corrected, corrections_of, judged
-from market.regimes import PriceBook, book_from, cleared_again, priced, with_day_ahead, with_result
+from market.regimes import Interruptions
 from market.rules import rules_from
 from market.units import NS_PER_H, NS_PER_MIN
 from tests.kit.table import DAY_NS, at_ns
 
 RULES = rules_from({"rt_interval_min": 5})
+EVE_NS = DAY_NS - 12 * NS_PER_H
 ARGS = {"interval_start_ns": str(at_ns("10:00")), "reason": "a meter was wrong", "approval_gov": "G-7", "approval_reg": "R-9"}
 
 
@@ -118,7 +120,7 @@ def served(until: str, *, but: str = "") -> PriceBook:
     for start_ns in range(at_ns("09:00"), at_ns(until), 5 * NS_PER_MIN):
         if not but or start_ns != at_ns(but):
             book = with_result(book, start_ns, 300.0, 1)
-        book, _ = priced(book, start_ns + NS_PER_MIN, RULES)
+        book, _ = priced(book, start_ns + NS_PER_MIN, RULES, Interruptions())
     return book
 
 
@@ -131,7 +133,7 @@ def test_the_price_of_a_cleared_interval_is_revised_and_counts_up() -> None:
         assert record.clearing_start_ns == at_ns("09:30")
     assert book.current is not None
     assert book.current.interval_start_ns == at_ns("09:55"), "what is in force now is not touched"
-    assert at_ns("09:30") not in {record.interval_start_ns for record in priced(book, at_ns("10:01"), RULES)[1]}
+    assert at_ns("09:30") not in {record.interval_start_ns for record in priced(book, at_ns("10:01"), RULES, Interruptions())[1]}
 
 
 def test_the_price_of_a_gap_becomes_that_of_the_market() -> None:
@@ -146,8 +148,8 @@ def test_the_price_of_a_gap_becomes_that_of_the_market() -> None:
 def test_a_price_that_the_breaker_set_stands(day_ahead: bool) -> None:
     book = book_from(at_ns("09:00"), RULES)
     if day_ahead:
-        book = with_day_ahead(book, DAY_NS, (400.0,) * 24, 1, RULES)
-    book, records = priced(book, at_ns("09:06"), RULES, substituted=[(at_ns("09:00"), None)])
+        book = with_day_ahead(book, DAY_NS, (400.0,) * 24, 1, RULES, EVE_NS)
+    book, records = priced(book, at_ns("09:06"), RULES, Interruptions(rt=((at_ns("09:00"), None),)))
     assert {record.regime for record in records} == {Regime.ART27_2 if day_ahead else Regime.ART27_3}
     assert cleared_again(book, at_ns("09:07"), at_ns("09:00"), 310.0, 2, RULES) == (book, ())
 
@@ -159,7 +161,7 @@ def test_an_interval_without_a_price_of_ours_gets_none(start: str) -> None:
 
 
 def test_what_an_older_release_did_not_remember_is_not_revised() -> None:
-    book, _ = priced(PriceBook(next_start_ns=at_ns("10:00")), at_ns("10:01"), RULES)
+    book, _ = priced(PriceBook(next_start_ns=at_ns("10:00")), at_ns("10:01"), RULES, Interruptions())
     assert book.whole_from_ns == at_ns("10:00")
     assert cleared_again(book, at_ns("10:01"), at_ns("09:55"), 310.0, 2, RULES)[1] == ()
 
@@ -167,5 +169,5 @@ def test_what_an_older_release_did_not_remember_is_not_revised() -> None:
 def test_revisions_are_forgotten_with_their_day() -> None:
     book, _ = cleared_again(served("10:00"), at_ns("10:01"), at_ns("09:30"), 310.0, 2, RULES)
     assert book.settled
-    later, _ = priced(book, at_ns("09:30") + 24 * NS_PER_H, RULES)
+    later, _ = priced(book, at_ns("09:30") + 24 * NS_PER_H, RULES, Interruptions())
     assert not [entry for entry in later.settled if entry[0] == at_ns("09:30")]

@@ -1,189 +1,54 @@
-"""Which price is in force, by which rule."""
+"""Which rule prices an interval: the whole table, and the edges of its ranges."""
 
 from __future__ import annotations
+
+import itertools
 
 import pytest
 
 from market.prices import Regime
-from market.regimes import DayAheadPrices, PriceBook, book_from, day_ahead_at, priced, with_day_ahead, with_result
-from market.rules import GUANGDONG_2023
-from market.units import NS_PER_MIN, NS_PER_S
-from tests.kit.table import DAY_NS, at_ns
+from market.regimes import Handling, Interruptions, by_analogy, covers, regime
 
-RULES = GUANGDONG_2023
-QUARTER = 15 * NS_PER_MIN
-
-
-def run(book: PriceBook, clock: str, out_from: str = "", back_from: str = "") -> tuple[PriceBook, list[tuple[str, float | None, int]]]:
-    book, records = priced(
-        book,
-        at_ns(clock),
-        RULES,
-        substituted=[(at_ns(out_from), at_ns(back_from) if back_from else None)] if out_from else [],
-    )
-    return book, [(str(r.regime), r.price_cny_per_mwh, r.rev) for r in records]
+TABLE = {
+    # (day-ahead ok, real-time ok, handling of real-time): rule
+    (True, True, None): Regime.MARKET,
+    (False, True, None): Regime.ART27_1,
+    (True, False, Handling.BREAKER): Regime.ART27_2,
+    (True, False, Handling.SUSPENSION): Regime.ART27_2,
+    (False, False, Handling.BREAKER): Regime.ART27_3,
+    (False, False, Handling.SUSPENSION): Regime.ART27_3,
+    (True, False, None): Regime.GAP,
+    (False, False, None): Regime.GAP,
+}
 
 
-def test_market_price_at_the_start_of_the_interval() -> None:
-    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
-    book, early = run(book, "09:59:59")
-    assert early == []
-    book, at_start = run(book, "10:00")
-    assert at_start == [("MARKET", 388.0, 0)]
-    assert book.last_valid == (at_ns("10:00"), 388.0)
+@pytest.mark.parametrize(("standing", "rule"), TABLE.items(), ids=str)
+def test_every_standing_has_one_rule(standing: tuple[bool, bool, Handling | None], rule: Regime) -> None:
+    assert regime(*standing) is rule
 
 
-def test_gap_waits_for_the_grace_and_takes_the_last_valid_price() -> None:
-    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
-    book, _ = run(book, "10:00")
-    book, none_yet = run(book, "10:15:29")
-    assert none_yet == []
-    book, gap = run(book, "10:15:30")
-    assert gap == [("GAP", 388.0, 0)]
-    assert book.current is not None
-    assert (book.current.source, book.current.provisional) == ("last_valid:10:00", True)
+def test_a_confirmed_long_suspension_has_no_spot_price_whatever_stands() -> None:
+    for da_ok, rt_ok, kind in itertools.product([True, False], [True, False], [None, *Handling]):
+        assert regime(da_ok, rt_ok, kind, long_confirmed=True) is Regime.ART28
 
 
-def test_gap_without_any_valid_price_has_none() -> None:
-    _, records = run(book_from(at_ns("10:00"), RULES), "10:00:30")
-    assert records == [("GAP", None, 0)]
+def test_only_the_mean_is_an_analogy_and_only_outside_a_suspension() -> None:
+    told = {(rule, kind) for rule in Regime for kind in (None, *Handling) if by_analogy(rule, kind)}
+    assert told == {(Regime.ART27_3, None), (Regime.ART27_3, Handling.BREAKER)}
 
 
-@pytest.mark.parametrize(("count", "clock", "price"), [(24, "13:59", 113.0), (96, "13:59", 155.0), (1, "13:59", 100.0)])
-def test_day_ahead_price_of_the_same_period(count: int, clock: str, price: float) -> None:
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, tuple(100.0 + i for i in range(count)), 1, RULES)
-    assert book.day_ahead[0].at(at_ns(clock)) == price
+@pytest.mark.parametrize(("at", "inside"), [(9, False), (10, True), (19, True), (20, False), (29, False), (30, True), (10**20, True)])
+def test_a_range_holds_its_first_instant_and_not_its_end(at: int, inside: bool) -> None:
+    assert covers(((10, 20), (30, None)), at) is inside
 
 
-def test_day_ahead_prices_end_with_the_day() -> None:
-    day = DayAheadPrices(day_start_ns=DAY_NS, period_min=60, price_cny_per_mwh=(1.0,) * 24)
-    assert day.at(DAY_NS) == 1.0
-    assert day.at(DAY_NS - 1) is None
-    assert day.at(DAY_NS + 24 * 3600 * NS_PER_S) is None
-
-
-def test_substitution_from_the_trip_until_the_market_is_back() -> None:
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
-    for i in range(6):
-        book = with_result(book, at_ns("12:00") + i * QUARTER, 500.0, 1)
-    _, records = run(book, "13:15", out_from="12:15", back_from="13:00")
-    assert records == [("MARKET", 500.0, 0), *[("ART27_2", 420.0, 0)] * 3, *[("MARKET", 500.0, 0)] * 2]
-
-
-def test_gap_of_the_trip_interval_is_replaced_and_a_market_price_never() -> None:
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,) * 24, 1, RULES)
-    book, gap = run(book, "12:00:30")
-    assert gap == [("GAP", None, 0)]
-    book, replaced = run(book, "12:01", out_from="12:00")
-    assert replaced == [("ART27_2", 420.0, 1)]
-    book = with_result(book, at_ns("12:00"), 500.0, 1)
-    book, later = run(book, "12:02", out_from="12:00")
-    assert later == []
-
-
-def test_both_markets_out_is_named_and_has_no_price_yet() -> None:
-    _, records = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
-    assert records == [(str(Regime.ART27_3), None, 0)]
-
-
-def test_a_late_result_of_an_older_interval_is_not_the_last_valid_price() -> None:
-    book = with_result(book_from(at_ns("09:45"), RULES), at_ns("10:00"), 320.0, 1)
-    book, _ = run(book, "10:00")
-    book, late = run(with_result(book, at_ns("09:45"), 100.0, 1), "10:01")
-    assert late == [("MARKET", 100.0, 1)]
-    book, gap = run(book, "10:15:30")
-    assert gap == [("GAP", 320.0, 0)]
-
-
-def test_a_long_back_fill_replaces_every_gap_price() -> None:
-    book, _ = run(book_from(at_ns("01:00"), RULES), "11:00:30")
-    starts = range(at_ns("01:00"), at_ns("11:00") + 1, QUARTER)
-    for start_ns in starts:
-        book = with_result(book, start_ns, 388.0, 1)
-    book, records = run(book, "11:01")
-    assert records == [("MARKET", 388.0, 1)] * len(starts)
-    assert (book.given, book.results) == ((), ()), "what is final is not remembered"
-
-
-def test_results_far_ahead_lose_none() -> None:
-    book = book_from(at_ns("09:00"), RULES)
-    for n in range(60):
-        book = with_result(book, at_ns("09:00") + n * QUARTER, 300.0 + n, 1)
-    _, records = run(book, "09:00")
-    assert records == [("MARKET", 300.0, 0)]
-
-
-@pytest.mark.parametrize(
-    ("prices", "version"),
-    [((float("nan"),), 2), ((float("inf"),), 2), ((1500.01,), 2), ((-0.01,), 2), ((420.0,) * 25, 2), ((), 2), ((450.0,), 1)],
-    ids=["nan", "infinite", "above the cap", "below the floor", "25 periods", "no price", "no newer version"],
-)
-def test_day_ahead_results_that_are_not_valid_change_nothing(prices: tuple[float, ...], version: int) -> None:
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,), 1, RULES)
-    assert with_day_ahead(book, DAY_NS, prices, version, RULES) == book
-
-
-def test_a_newer_day_ahead_version_is_taken() -> None:
-    book = with_day_ahead(book_from(at_ns("10:00"), RULES), DAY_NS, (420.0,), 1, RULES)
-    assert day_ahead_at(with_day_ahead(book, DAY_NS, (450.0,), 2, RULES), at_ns("10:00")) == 450.0
-
-
-@pytest.mark.parametrize("back_from", ["", "12:15"], ids=["still out", "recovered since"])
-def test_a_day_ahead_result_that_comes_late_prices_what_had_no_price(back_from: str) -> None:
-    book, _ = run(book_from(at_ns("12:00"), RULES), "12:00", out_from="12:00")
-    book = with_day_ahead(book, DAY_NS, (420.0,), 1, RULES)
-    book, records = run(book, "12:05", out_from="" if back_from else "12:00")
-    assert records == [("ART27_2", 420.0, 1)]
-    assert run(book, "12:06", out_from="12:00")[1] == []
-
-
-def test_two_ranges_are_priced_each_by_its_own_end() -> None:
-    """A breaker that ended and the next one, in one late step."""
-    book = with_day_ahead(book_from(at_ns("12:00"), RULES), DAY_NS, (420.0,), 1, RULES)
-    for n in range(5):
-        book = with_result(book, at_ns("12:00") + n * QUARTER, 500.0, 1)
-    _, records = priced(book, at_ns("13:00"), RULES, substituted=[(at_ns("12:00"), at_ns("12:15")), (at_ns("12:45"), None)])
-    assert [str(r.regime) for r in records] == ["ART27_2", "MARKET", "MARKET", "ART27_2", "ART27_2"]
-
-
-def test_a_price_says_whose_clearing_it_is_of_and_how_old_that_is() -> None:
-    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
-    book, (own,) = priced(book, at_ns("10:00"), RULES)
-    assert (own.clearing_start_ns, own.age_ns, own.fallback) == (at_ns("10:00"), 0, False)
-    book, gaps = priced(book, at_ns("10:45:30"), RULES)
-    assert [(gap.clearing_start_ns, gap.age_ns, gap.fallback) for gap in gaps] == [(at_ns("10:00"), k * QUARTER, True) for k in (1, 2, 3)]
-    _, (substitute, *_) = priced(book, at_ns("11:00"), RULES, substituted=[(at_ns("11:00"), None)])
-    assert (substitute.clearing_start_ns, substitute.age_ns, substitute.fallback) == (None, None, True)
-
-
-def test_a_last_valid_price_gives_way_to_the_day_ahead_price_once_it_is_too_old() -> None:
-    """Nobody confirmed the trip: from 12:15 on the last valid price is more than two hours old."""
-    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
-    book = with_day_ahead(book, DAY_NS, (420.0,) * 24, 1, RULES)
-    book, gaps = priced(book, at_ns("12:15:30"), RULES)
-    assert [gap.source for gap in gaps[-2:]] == ["last_valid:10:00", "day_ahead:12:00"]
-    assert [(str(gap.regime), gap.price_cny_per_mwh, gap.provisional) for gap in gaps[-2:]] == [("GAP", 388.0, True), ("GAP", 420.0, True)]
-    assert gaps[-1].age_ns is None
-    book, records = run(book, "12:16", out_from="12:15")
-    assert records == [("ART27_2", 420.0, 1)], "the breaker names its own rule"
-
-
-def test_without_a_day_ahead_price_the_last_valid_one_stays() -> None:
-    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1)
-    book, gaps = priced(book, at_ns("13:00:30"), RULES)
-    assert (gaps[-1].price_cny_per_mwh, gaps[-1].age_ns) == (388.0, 12 * QUARTER)
-
-
-def test_the_price_of_a_result_under_review_is_provisional() -> None:
-    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 388.0, 1, doubted=True)
-    book = with_result(book, at_ns("10:15"), 390.0, 1)
-    book, records = priced(book, at_ns("10:15"), RULES)
-    assert [(str(r.regime), r.provisional) for r in records] == [("MARKET", True), ("MARKET", False)]
-    assert book.doubted == ()
-
-
-def test_a_later_version_that_nobody_doubts_is_not_provisional() -> None:
-    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:00"), 1_388.0, 1, doubted=True)
-    book = with_result(book, at_ns("10:00"), 388.0, 2)
-    _, (record,) = priced(book, at_ns("10:00"), RULES)
-    assert (record.price_cny_per_mwh, record.provisional, record.source) == (388.0, False, "clearing:2")
+def test_real_time_is_handled_as_a_breaker_until_it_is_suspended() -> None:
+    interruptions = Interruptions(rt=((10, 40),), da=((0, None),), suspended=((20, None),))
+    assert [interruptions.rt_kind(at) for at in (9, 10, 19, 20, 39, 40)] == [
+        None,
+        Handling.BREAKER,
+        Handling.BREAKER,
+        Handling.SUSPENSION,
+        Handling.SUSPENSION,
+        None,
+    ]

@@ -10,6 +10,7 @@ from market.decisions import (
     Decision,
     DecisionBody,
     DutyOpened,
+    DutySettled,
     FindingNoted,
     OutageEnded,
     Phase,
@@ -17,8 +18,11 @@ from market.decisions import (
     chained,
 )
 from market.facts import Segment
+from market.handling import DutyReminded
+from market.units import NS_PER_H
 from streams.alerts import AlertState, Priority, alerts_of, source_alert
 from streams.findings import ClockDirection, SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
+from tests.kit.decided import EVERY_BODY, chain_of
 from tests.kit.table import at_ns
 
 
@@ -134,6 +138,74 @@ def test_findings_that_end_clear_what_began(finding: str, name: str, priority: P
     (alert,) = alerts_of(decided(FindingNoted(finding=finding, article="policy 1.2", evidence=("x",))))
     assert (alert.name, alert.priority, alert.state) == (name, priority, state)
     assert finding not in alert.text_zh
+
+
+@pytest.mark.parametrize("decision", chain_of(EVERY_BODY), ids=lambda decision: f"{decision.seq}-{decision.kind}")
+def test_whatever_is_decided_can_be_told_in_both_languages(decision: Decision) -> None:
+    for alert in alerts_of(decision):
+        assert "None" not in alert.text_en + alert.text_zh
+        assert alert.text_en != alert.text_zh
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in alert.text_zh)
+        assert all(isinstance(value, str) for value in alert.labels.values())
+
+
+def reminded(hours: float, *, overdue: bool = False) -> Decision:
+    due_ns = at_ns("12:00:30") + round((48 - hours) * NS_PER_H)
+    body = DutyReminded(
+        duty="explain", segment=Segment.RT, key="explain/RT/1", due_ns=due_ns, hours=hours, overdue=overdue, missing=("REG",)
+    )
+    return decided(body)
+
+
+@pytest.mark.parametrize(
+    ("hours", "overdue", "priority"),
+    [(24, False, Priority.P2), (43.1, False, Priority.P2), (43.3, False, Priority.P1), (48, True, Priority.P1)],
+)
+def test_a_duty_is_of_the_highest_priority_in_the_last_tenth_of_its_time(hours: float, overdue: bool, priority: Priority) -> None:
+    (alert,) = alerts_of(reminded(hours, overdue=overdue))
+    assert (alert.name, alert.priority, alert.labels["duty"]) == ("duty_due", priority, "explain/RT/1")
+    assert "regulator" in alert.text_en
+    assert "监管机构" in alert.text_zh
+
+
+def test_a_duty_that_is_done_clears_what_was_said_of_it() -> None:
+    raised, late = alerts_of(reminded(24))[0], alerts_of(reminded(48, overdue=True))[0]
+    (cleared,) = alerts_of(decided(DutySettled(duty="explain", segment=Segment.RT, outcome="late", margin_s=-1.0, key="explain/RT/1")))
+    assert (cleared.name, cleared.state, cleared.labels["duty"]) == (raised.name, AlertState.CLEARED, raised.labels["duty"])
+    assert len({raised.alert_id, late.alert_id, cleared.alert_id}) == 3
+
+
+def test_a_notice_that_was_published_in_the_moment_of_the_trip_is_no_news() -> None:
+    assert alerts_of(decided(DutySettled(duty="announce", segment=Segment.RT, outcome="met", margin_s=300.0))) == ()
+    assert alerts_of(decided(DutySettled(duty="assess", segment=Segment.RT, outcome="met", margin_s=0.0))) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "basis", "told"),
+    [
+        (Phase.OVERDUE, Phase.SUSPENDED, "DECIDED", [("breaker_overdue", "CLEARED"), ("market_suspended", "RAISED")]),
+        (Phase.OVERDUE, Phase.OVERDUE, "SUSPENSION_DECIDED", []),
+        (Phase.SUSPENDED, Phase.SUSPENDED, "SUSPENSION_EXTENDED", []),
+        (Phase.SUSPENDED, Phase.SUSPENDED_LONG, "CONFIRM_REGIME28", [("market_suspended", "RAISED")]),
+        (Phase.SUSPENDED, Phase.RESUMING, "RESUMED", [("market_suspended", "CLEARED"), ("market_recovering", "RAISED")]),
+        (Phase.OVERDUE, Phase.RESUMING, "RECOVERED", [("breaker_overdue", "CLEARED"), ("market_recovering", "RAISED")]),
+        (Phase.TRIPPED, Phase.RESUMING, "RECOVERED", [("market_recovering", "RAISED")]),
+    ],
+)
+def test_a_phase_that_is_left_clears_what_was_said_of_it(before: Phase, after: Phase, basis: str, told: list[tuple[str, str]]) -> None:
+    assert [(alert.name, alert.state) for alert in alerts_of(transition(before, after, basis))] == told
+
+
+def test_the_day_ahead_market_is_told_by_its_operating_day() -> None:
+    missed = AnomalyNoted(segment=Segment.DA, interval_start_ns=at_ns("00:00"), how="MISSED", reason="")
+    (alert,) = alerts_of(decided(missed))
+    assert alert.text_en == "Day-ahead market, 2026-06-10: no valid clearing (MISSED)"
+    trip = Transition(
+        segment=Segment.DA, before=Phase.NORMAL, after=Phase.TRIPPED, basis="DA_MISSED", article="Art. 23(1)", operating_day="2026-06-11"
+    )
+    (tripped,) = alerts_of(decided(trip))
+    assert tripped.text_en == "DA 2026-06-11: MARKET BREAKER TRIPPED (DA_MISSED, Art. 23(1))"
+    assert tripped.text_zh == "日前市场 2026-06-11：市场熔断（日前市场未按时出清）"
 
 
 def test_a_clock_that_jumped_is_one_episode_in_two_languages() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from detectors.topology_change import Element
 from market.decisions import Decision, first_broken
 from market.facts import (
     ClearingReported,
@@ -29,13 +28,14 @@ from market.prices import PriceInForce, Regime
 from market.progress import Outlook
 from market.progress import Phase as RunPhase
 from market.rules import rules_from
+from market.topology import Element, Topology
 from market.units import NS_PER_DAY, NS_PER_MIN, NS_PER_S
 from streams.alerts import AlertState, Priority, alerts_of
 from streams.breaker import BreakerState, begin, decode_state, encode_state, next_deadline_ns, step, view
 from tests.kit.table import at_ns
 
 RULES = rules_from({"rt_interval_min": 5, "top_voltage_kv": 230})
-GRID = {name: Element(kv=230.0) for name in ("C1", "C2", "C3")}
+GRID = Topology.of({name: Element(kv=230.0) for name in ("C1", "C2", "C3")})
 
 
 def ok(interval: str, price: float = 300.0, done: str | None = None) -> ClearingReported:
@@ -115,7 +115,7 @@ class Story:
 def lines_lost(clock: str) -> list[Fact]:
     """The three lines of the grid open, a second apart, and carry nothing any more."""
     facts: list[Fact] = []
-    for i, name in enumerate(GRID):
+    for i, name in enumerate(GRID.elements):
         ts_ns = at_ns(clock) + i * NS_PER_S
         common = {"ts_event_ns": ts_ns, "element": name, "quality": PointQuality.GOOD, "ts_source_ns": ts_ns}
         facts.append(SwitchReported(status=SwitchStatus.OPEN, **common))
@@ -345,7 +345,7 @@ def test_recovery_waits_for_the_lines_of_the_condition() -> None:
     story = Story().take(day_ahead(), ok("09:00", done="09:00:05"), *lines_lost("09:02")).until("09:03")
     story.take(*(ok(f"09:{m}") for m in (10, 15, 20, 25)), command("09:26", "CONFIRM_RECOVER", "c1"))
     assert story.kinds("Refused") == ["Refused"]
-    story.take(command("09:27", "CONFIRM_RECOVER", "c2", override="yes", reason="the lines stay out, supply is secured"))
+    story.take(command("09:27", "CONFIRM_RECOVER", "c2", override="yes", second="wang", reason="the lines stay out, supply is secured"))
     assert story.rt == "RESUMING"
 
 

@@ -15,23 +15,8 @@ from streams.drillfile import scenario_from
 
 DRILLS = Path(__file__).parents[2] / "drills"
 
-NOT_YET = {
-    *("gd_04_1", "gd_05_1", "gd_07_1", "gd_08_1", "gd_09_1b", "gd_10_2"),
-    *("gd_20_1", "gd_21_1", "gd_21_2", "gd_21_2b", "gd_22_1", "gd_22_1b"),
-    *("gd_23_da_01", "gd_23_da_02", "gd_23_da_02b", "gd_23_da_02c", "gd_23_da_03", "gd_23_da_03c", "gd_23_da_06"),
-    *("gd_23_ot_01", "gd_23_sw_01b", "gd_23_tp_01b"),
-    *("gd_24_1", "gd_24_2", "gd_25_1b", "gd_25_2", "gd_26_1"),
-    *("gd_27_1", "gd_27_3", "gd_27_5", "gd_28_1", "gd_28_2", "gd_30_1", "gd_30_2", "gd_32_1"),
-}
-"""Drills of articles that the machines do not carry out yet; one that passes must leave this list."""
 
-
-def drills() -> list[object]:
-    marks = pytest.mark.xfail(reason="its article is not carried out yet", strict=True)
-    return [pytest.param(path, id=path.stem, marks=[marks] * (path.stem in NOT_YET)) for path in sorted(DRILLS.glob("*.yaml"))]
-
-
-@pytest.mark.parametrize("path", drills())
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in sorted(DRILLS.glob("*.yaml"))])
 def test_drill_passes(path: Path) -> None:
     result = play(*scenario_from(load_yaml(path)))
     assert [check for check in result.checks if not check.ok] == []

@@ -224,10 +224,11 @@ def test_a_ledger_of_an_older_release_gets_the_columns_it_lacks(tmp_path: Path) 
     first.close()
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE prices DROP COLUMN clearing_start_ns")
+        connection.execute("ALTER TABLE prices DROP COLUMN by_analogy")
     connection.close()
     again = Ledger(f"sqlite:///{path}")
     assert again.record_prices([old]) == 0, "what was recorded then is the same record now"
-    later = replace(price(rev=1), clearing_start_ns=NOON - QUARTER)
+    later = replace(price(rev=1), clearing_start_ns=NOON - QUARTER, by_analogy=True)
     assert again.record_prices([later]) == 1
     assert again.prices(Segment.RT, NOON, NOON + 1) == [later]
     again.close()

@@ -1,0 +1,47 @@
+"""When each market is out, as the price book asks for it: read from the segment machines, before and after a step.
+
+A recovery that took effect in this very step ended a range that prices are still given for; so both states are looked at.
+"""
+
+from __future__ import annotations
+
+from market.regimes import Interruptions, Range
+from market.segment import SegmentState
+
+__all__ = ["interruptions"]
+
+
+def interruptions(before: tuple[SegmentState, SegmentState], after: tuple[SegmentState, SegmentState]) -> Interruptions:
+    """Return the ranges that are not the market's.
+
+    Args:
+        before, after: the real-time and the day-ahead segment before and after a step.
+    """
+    rt_before, da_before = before
+    rt, da = after
+    if rt.tripped_at_ns is None and da.tripped_at_ns is None and rt is rt_before and da is da_before:
+        return _NONE
+    pairs = ((rt_before, rt), (da_before, da))
+    began = [each.substituted_from_ns for each in (rt, da) if each.substituted_from_ns is not None]
+    return Interruptions(
+        rt=_ranges(rt_before, rt, "substituted_from_ns"),
+        da=_ranges(da_before, da, "substituted_from_ns"),
+        suspended=tuple(r for pair in pairs for r in _ranges(*pair, "suspended_from_ns")),
+        art28=tuple(r for pair in pairs for r in _ranges(*pair, "long_from_ns")),
+        began_ns=min(began, default=None),
+    )
+
+
+_NONE = Interruptions()
+
+
+def _ranges(before: SegmentState, after: SegmentState, what: str) -> tuple[Range, ...]:
+    """Return what began at an instant of a segment's state and lasts until the market is back."""
+    found: list[Range] = []
+    for state in (before, after):
+        from_ns: int | None = getattr(state, what)
+        if from_ns is not None and (state is after or state.effective_from_ns is not None):
+            reached = (from_ns, state.effective_from_ns)
+            if reached not in found:
+                found.append(reached)
+    return tuple(found)
