@@ -92,4 +92,4 @@ def _grid(settings: Settings) -> dict[str, Any]:
         for name, bus in topology.buses.items()
     }
     held = {name: {"buses": buses_of, "kv": max(topology.buses[bus].kv for bus in buses_of)} for name, buses_of in stations.items()}
-    return {"branches": branches, "buses": buses, "stations": held}
+    return {"loads_mw": dict(area_mw), "branches": branches, "buses": buses, "stations": held}
