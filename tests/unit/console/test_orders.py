@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from console import asking, orders
@@ -213,6 +214,17 @@ def test_an_order_nobody_decided_on_is_neither_done_nor_refused(decider: tuple[D
         made.silent = False
     assert told.exit_code == 3
     assert "not decided yet" in told.output
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "says"), [("/api/nothing", 2, "cannot be done now (404)"), ("/api/decisions?last=0", 1, "refused (422)")]
+)
+def test_what_is_not_there_is_no_refusal(
+    decider: tuple[Decider, str], capsys: pytest.CaptureFixture[str], path: str, code: int, says: str
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        asking.ask(f"{decider[1]}{path}")
+    assert (ended.value.exit_code, says in capsys.readouterr().err) == (code, True)
 
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────
