@@ -145,6 +145,7 @@ def test_what_an_order_needs_is_asked_for_before_anything_is_sent(decider: tuple
             {"segment": "DA", "cause": "TECHNICAL", "version": "0"},
         ),
         ("breaker confirm --version 1", "CONFIRM_TRIP", "DISPATCH", {"version": "1"}),
+        ("breaker apply --segment rt,da", "APPLY_RESUME", "MO", {"segment": "RT,DA"}),
         ("case close 2020-07-10-01", "CLOSE_CASE", "MO", {"case": "2020-07-10-01", "version": "7"}),
         ("case action 2020-07-10-01 called", "NOTE_ACTION", "MO", {"case": "2020-07-10-01", "text": "called"}),
         ("case action 2020-07-10-01 called --version 6", "NOTE_ACTION", "MO", {"case": "2020-07-10-01", "text": "called", "version": "6"}),
