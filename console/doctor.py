@@ -18,7 +18,7 @@ from console.checks.peers import check_http, check_influx, check_kafka, check_we
 from console.checks.stores import check_data, check_ledger, check_log, check_spool
 from ingest.lockfile import holder
 from market.errors import ConfigError
-from streams.model import market_model
+from streams.model import model_of
 from streams.settings import Settings, read_settings
 from streams.transport import log_directory
 from streams.transport.schema import LOCK_NAME
@@ -107,7 +107,7 @@ def _settings(settings: Settings, config: Path) -> Iterator[Check]:
 
 def _network(settings: Settings) -> Iterator[Check]:
     table = settings.points.table()
-    model = market_model(settings.network, table, settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing)
+    model = model_of(settings, table)
     network = model.grid.network
     what = f"{len(network.bus_ids)} buses, {len(network.branch_ids)} branches, {len(model.grid.units)} units"
     yield Check(name="network", level=Level.OK, what=what, facts={"buses": len(network.bus_ids), "units": len(model.grid.units)})

@@ -16,7 +16,7 @@ from streams.drill import DrillResult, play
 from streams.drillfile import scenario_from
 from streams.drillrecord import Recorded, drill_text
 from streams.errors import DecodeError
-from streams.model import market_model
+from streams.model import model_of
 from streams.replay import RecordSource, Span
 from streams.settings import Settings
 from streams.topics import Topic
@@ -70,9 +70,7 @@ def _records(source: RecordSource, topic: Topic) -> Iterator[Any]:
 
 def _grid(settings: Settings) -> dict[str, Any]:
     """Return the network as a drill file has it: branches, buses with their part of an area's load, and stations."""
-    topology = market_model(
-        settings.network, settings.points.table(), settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing
-    ).topology
+    topology = model_of(settings).topology
     area_mw: dict[str, float] = defaultdict(float)
     stations: dict[str, list[str]] = defaultdict(list)
     for name, bus in topology.buses.items():

@@ -44,7 +44,7 @@ MACHINES: Final[dict[str, tuple[str, ...]]] = {
     "market/duties.py": ("tests/unit/market/test_duties*.py",),
     "market/approvals.py": ("tests/unit/market/test_approvals*.py",),
     "market/notices.py": ("tests/unit/market/test_notices*.py",),
-    "market/cases.py": ("tests/unit/market/test_cases*.py",),
+    "market/casebook.py": ("tests/unit/market/test_casebook*.py",),
     "market/spot.py": ("tests/unit/market/test_spot*.py",),
     "market/commands.py": ("tests/unit/market/test_commands*.py",),
     "market/rulebook.py": ("tests/unit/market/test_rulebook*.py",),

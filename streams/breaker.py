@@ -28,9 +28,10 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import approvals, cases, duties, notices, pricebook, publishing, reclear, segment
+from market import approvals, casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment
+from market.caserecord import running
 from market.dayaheadprices import DayAheadPrices
-from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Refused, ResultRevised, chained
+from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Phase, Refused, ResultRevised, chained
 from market.facts import (
     ClearedAgain,
     ClearingReported,
@@ -101,6 +102,7 @@ def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState
     outages = interruptions(before, (state.rt, state.da))
     rules = turn.rules(Segment.RT)
     book, prices = pricebook.priced(state.book, state.now_ns, rules, outages)
+    book, beside = dayaheadrecords.beside(book, prices, state.now_ns, rules, outages)
     book, said = publishing.published(book, state.now_ns, rules, outages)
     if book is not state.book:
         turn.state = replace(state, book=book)
@@ -108,7 +110,7 @@ def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState
         turn.say(*said)
     if book.waiting is not state.book.waiting:
         _put_to_bodies(turn, state.book.waiting)
-    return prices
+    return (*prices, *beside)
 
 
 def _put_to_bodies(turn: Turn, before: tuple[DayAheadPrices, ...]) -> None:
@@ -294,7 +296,7 @@ def _detected(turn: Turn, fact: Fact) -> None:
     for finding in (*on_clearing, *on_days, *on_topology, *on_control):
         _found(turn, finding)
     for situation in on_sessions:
-        book, said = cases.found(turn.state.cases, situation, turn.now_ns, turn.rules())
+        book, said = casebook.found(turn.state.cases, situation, turn.now_ns, turn.rules())
         turn.state = replace(turn.state, cases=book)
         turn.say(*said)
 
@@ -323,6 +325,7 @@ def _found(turn: Turn, finding: Finding) -> None:
                 turn.state.book, start_ns, finding.price_cny_per_mwh, finding.version, turn.rules(Segment.DA), turn.now_ns
             )
             turn.state = replace(turn.state, book=book)
+            _late_result(turn, completed_at_ns)
             turn.moved(segment.shadow_cleared(turn.state.da, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.DA)))
         case ConditionMet():
             _condition_met(turn, finding)
@@ -331,6 +334,20 @@ def _found(turn: Turn, finding: Finding) -> None:
             turn.moved(segment.condition_gone(turn.segment(which), basis, why, turn.now_ns, outage_start_ns=outage_start_ns))
         case Noted():
             turn.say(FindingNoted(finding=finding.what, article=finding.article, evidence=finding.evidence))
+
+
+def _late_result(turn: Turn, completed_at_ns: int) -> None:
+    """End the anomaly of a day-ahead result that was not published in time, where it comes before the deadline (Art. 9(2))."""
+    case = running(turn.state.cases, Segment.DA)
+    if case is not None and not case.major and turn.state.da.phase is Phase.NORMAL:
+        turn.say(
+            OutageEnded(
+                segment=Segment.DA,
+                outage_start_ns=case.discovered_ns,
+                outage_end_ns=max(completed_at_ns, case.discovered_ns),
+                failed_intervals=1,
+            )
+        )
 
 
 def _condition_met(turn: Turn, met: ConditionMet) -> None:

@@ -154,7 +154,7 @@ def test_invariants(facts: list[Fact]) -> None:
         state, effects = step(state, fact, RULES, GRID)
         made = [effect for effect in effects if isinstance(effect, Decision)]
         decisions += made
-        prices += [effect for effect in effects if isinstance(effect, PriceInForce)]
+        prices += [effect for effect in effects if isinstance(effect, PriceInForce) and effect.segment is Segment.RT]
         check_step(before, state, fact, made)
         headroom.append(view(state, RULES).segments[0].headroom_s or 0.0)
     check_history(state, decisions, prices)
