@@ -19,9 +19,12 @@ Absent on purpose: what the condition does to the market (:mod:`market.segment`)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.findings import (
     Basis,
@@ -71,8 +74,7 @@ class Served:
     completed_at_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClearingWatch:
+class ClearingWatch(Struct, frozen=True, kw_only=True):
     """What the detector remembers.
 
     Attributes:

@@ -63,6 +63,7 @@ Effect = Decision | PriceInForce | reclear.ClearAgain
 Grid = Topology
 
 _ANSWERS_REMEMBERED: Final = 64
+_SEGMENTS: Final = tuple(Segment)
 
 
 def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -> tuple[BreakerState, tuple[Effect, ...]]:
@@ -177,7 +178,9 @@ def _taken(turn: Turn, fact: Fact) -> None:
 
 def _took_effect(turn: Turn) -> None:
     effective_ns = turn.state.rt.effective_from_ns
-    for which in Segment:
+    if effective_ns is None and turn.state.da.effective_from_ns is None:
+        return
+    for which in _SEGMENTS:
         turn.moved(segment.took_effect(turn.segment(which), turn.now_ns, turn.rules(which)))
     rt = turn.state.rt
     if effective_ns is None or rt.effective_from_ns is not None:
@@ -192,13 +195,14 @@ def _took_effect(turn: Turn) -> None:
 def _ticked(turn: Turn) -> None:
     """Let every clock see the time."""
     now_ns, held = turn.now_ns, turn.state.clock_suspect
-    for which in Segment:
+    for which in _SEGMENTS:
         turn.moved(segment.ticked(turn.segment(which), now_ns, turn.rules(which), held=held))
     rules = turn.rules()
     ledger, said = duties.ticked(turn.state.duties, now_ns, rules)
     if ledger is not turn.state.duties:
         turn.state = replace(turn.state, duties=ledger)
-    turn.say(*said)
+    if said:
+        turn.say(*said)
     board, said = notices.ticked(turn.state.notices, now_ns, rules)
     if board is not turn.state.notices:
         turn.state = replace(turn.state, notices=board)

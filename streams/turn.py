@@ -61,8 +61,8 @@ class Turn:
         self.grid = grid
         self.bodies: list[tuple[DecisionBody, str]] = []
         self._rules: dict[Segment | None, MarketRules] = {None: book.at(state.now_ns)}
-        for which in Segment:
-            self._rules[which] = book.at(anchor_ns(state, which))
+        self._rules[Segment.RT] = book.at(anchor_ns(state, Segment.RT))
+        self._rules[Segment.DA] = book.at(anchor_ns(state, Segment.DA))
 
     def attempt(self) -> Turn:
         """Return a turn that goes on from here, to be adopted or forgotten."""
