@@ -74,9 +74,7 @@ class Story:
         """Give an order and return why it was refused; an empty text where it was not."""
         self._orders += 1
         said = {name.rstrip("_"): value for name, value in args.items()}
-        command = CommandGiven(
-            ts_event_ns=at(clock), command_id=f"c{self._orders}", by=role.lower(), role=role, action=action, args=said
-        )
+        command = CommandGiven(ts_event_ns=at(clock), command_id=f"c{self._orders}", by=role.lower(), role=role, action=action, args=said)
         made = self.until(clock).take(command)
         return next((str(decision.body["why"]) for decision in made if decision.kind == "Refused"), "")
 
@@ -90,3 +88,61 @@ def test_the_rules_may_change_to_longer_intervals_while_an_outage_runs() -> None
     starts = [price.interval_start_ns for price in story.prices if price.rev == 0]
     assert starts[-4:] == [at("11T00:10"), at("11T00:15"), at("11T00:30"), at("11T00:45")], "every instant has its price, by the new grid"
     assert (story.state.watch.next_start_ns - at("11T00:00")) % (15 * NS_PER_MIN) == 0
+
+
+def suspended() -> Story:
+    """A real-time market that was suspended by the book on 13 June, 15:00."""
+    story = Story("10T09:00").until("13T12:30")
+    for body in ("GOV", "REG"):
+        assert not story.order("13T13:00", "RECEIPT", "MO", duty="report", recipient=body)
+    for duty in ("assess", "measures"):
+        assert not story.order("13T13:10", "COMPLETE_DUTY", "MO", duty=duty)
+    facts = {"from_": "2026-06-13T15:00:00+08:00", "expected_end": "2026-06-20T00:00:00+08:00", "reason": "no repair in sight"}
+    assert not story.order("13T14:00", "DECIDE_SUSPEND", "MO", **facts)
+    return story
+
+
+def test_a_part_of_the_market_that_was_applied_for_and_approved_resumes() -> None:
+    story = suspended()
+    assert not story.order("18T09:00", "APPLY_RESUME", "MO", scope="north, south", reference="MO-17")
+    assert not story.order("18T10:00", "APPROVE", "GOV", measure="RESUME")
+    assert not story.order("18T10:00", "APPROVE", "REG", measure="RESUME", scope="north")
+    assert "REG for south: it covers north" in story.order("18T10:30", "CONFIRM_RESUME", "MO")
+    assert not story.order("18T11:00", "APPROVE", "REG", measure="RESUME", scope="north, south")
+    assert not story.order("18T11:30", "CONFIRM_RESUME", "MO")
+    assert story.state.rt.phase == "RESUMING"
+
+
+def test_the_approval_of_another_content_resumes_nothing() -> None:
+    story = suspended()
+    assert not story.order("18T09:00", "APPLY_RESUME", "MO", reference="MO-17")
+    assert not story.order("18T09:10", "REQUEST_APPROVAL", "MO", measure="RESUME/RT", content="something else")
+    for body in ("GOV", "REG"):
+        assert not story.order("18T10:00", "APPROVE", body, measure="RESUME/RT")
+    assert "its content was changed" in story.order("18T10:30", "CONFIRM_RESUME", "MO")
+    assert story.state.rt.phase == "SUSPENDED"
+
+
+def test_the_approval_of_one_version_publishes_no_other() -> None:
+    story = Story("10T09:00", day_ahead=True).day_ahead("10T17:00", "2026-06-11", 400.0, 1)
+    story.day_ahead("10T18:40", "2026-06-11", 410.0, 2)
+    for body in ("GOV", "REG"):
+        assert not story.order("10T18:45", "APPROVE", body, measure="PUBLISH_RESULT")
+    story.day_ahead("10T18:50", "2026-06-11", 990.0, 3)
+    result = {"operating_day": "2026-06-11", "result_version": "3"}
+    assert "GOV" in story.order("10T18:55", "PUBLISH_RESULT", "MO", **result)
+    assert not story.order("10T19:00", "REQUEST_APPROVAL", "MO", measure="PUBLISH_RESULT/2026-06-11", content="version 3")
+    for body in ("GOV", "REG"):
+        assert not story.order("10T19:05", "APPROVE", body, measure="PUBLISH_RESULT")
+    assert "its content was changed" in story.order("10T19:10", "PUBLISH_RESULT", "MO", **result)
+    assert [day.price_cny_per_mwh[0] for day in story.state.book.day_ahead] == [400.0]
+
+
+def test_a_result_that_waits_no_more_is_asked_for_no_longer() -> None:
+    story = Story("10T09:00", day_ahead=True).day_ahead("10T17:00", "2026-06-11", 400.0, 1)
+    story.day_ahead("10T18:40", "2026-06-11", 410.0, 2)
+    assert [request.measure for request in story.state.approvals.requests] == ["PUBLISH_RESULT/2026-06-11"]
+    for day in (11, 12, 13):
+        story.day_ahead(f"{day}T17:00", f"2026-06-{day + 1}", 400.0, 1)
+    assert not story.state.approvals.requests
+    assert not [duty.key for duty in story.state.duties.duties if duty.duty == "approval"]
