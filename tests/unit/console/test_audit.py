@@ -95,6 +95,19 @@ def test_a_bundle_is_verified_by_itself_and_against_the_ledger(data: Path, tmp_p
     assert (told.exit_code, json.loads(told.stdout)["bad_seq"]) == (1, 1)
 
 
+def test_the_decisions_of_a_bundle_are_shown_like_those_of_a_ledger(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.zip"
+    write_bundle(path, span_of(CASE, CHAIN), CHAIN, [], [])
+    ledger = run("audit", "show", "--data", str(data)).stdout.splitlines()
+    shown = run("audit", "show", str(path)).stdout.splitlines()
+    assert shown == ledger[: len(shown)]
+    assert "CaseClosed" in shown[-1], "a bundle ends with its case"
+    assert run("audit", "show", str(path), "--last", "2").stdout.splitlines() == shown[-2:]
+    assert run("audit", "show", str(path), "--kind", "CaseClosed").stdout.splitlines() == shown[-1:]
+    path.write_bytes(path.read_bytes()[:100])
+    assert run("audit", "show", str(path)).exit_code == 2
+
+
 def test_where_there_is_nothing_to_verify(tmp_path: Path) -> None:
     for arguments, says in (
         ((), "--data"),
