@@ -8,7 +8,7 @@ window. Planned outages and positions that the state estimate contradicts are no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from detectors.evidence import Kind, Level
@@ -16,7 +16,7 @@ from market.rules import MarketRules
 from market.topology import Topology
 from market.units import NS_PER_MIN, clock_text
 
-__all__ = ["COUNTED", "Loss", "Permit", "counted_kind", "enough", "met", "named", "near", "permitted", "text", "window_ns"]
+__all__ = ["COUNTED", "Loss", "Permit", "counted_kind", "enough", "met", "named", "near", "permitted", "text", "told", "window_ns"]
 
 Permit = tuple[str, int, int]
 """Element, from, to: a planned outage."""
@@ -35,6 +35,7 @@ class Loss:
 
     Attributes:
         kind: the row of the table that counts it; None where none does, and it only holds the grid together.
+        told: whether soft evidence has counted it.
     """
 
     element: str
@@ -42,6 +43,7 @@ class Loss:
     confirmed_ns: int
     kind: Kind | None = None
     by: str = ""
+    told: bool = False
 
 
 def counted_kind(name: str, rules: MarketRules, grid: Topology) -> Kind | None:
@@ -96,6 +98,14 @@ def near(losses: tuple[Loss, ...], loss: Loss, rules: MarketRules, counts: Calla
     """Return the losses that belong with one, each element once, in the order they opened."""
     within = [each for each in losses if abs(each.opened_ns - loss.opened_ns) <= window_ns(rules) and counts(each)]
     return sorted({each.element: each for each in within}.values(), key=lambda each: (each.opened_ns, each.element))
+
+
+def told(losses: tuple[Loss, ...], kind: Kind, elements: Sequence[str], until_ns: int) -> tuple[Loss, ...]:
+    """Mark the losses of elements that soft evidence has counted, those certain by ``until_ns``."""
+    return tuple(
+        replace(loss, told=True) if loss.kind is kind and loss.element in elements and loss.confirmed_ns <= until_ns else loss
+        for loss in losses
+    )
 
 
 def named(elements: Sequence[str]) -> str:

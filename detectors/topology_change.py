@@ -199,8 +199,13 @@ def _tick(
     seen, notes = sight.judged(watch.sight, watch.elements, n_backbone, now_ns, rules, grid)
     found += notes
     watch = _over(structs.replace(watch, sight=seen), found)
-    if not held and not watch.scada_down and now_ns >= watch.judge_after_ns:
-        watch = _reported(watch, now_ns, rules, found)
+    judged = not held and not watch.scada_down and now_ns >= watch.judge_after_ns
+    while judged:
+        before = watch
+        watch = _reported(before, now_ns, rules, found)
+        judged = watch.standing != before.standing
+        # What was closed again while the grace ran is over as soon as it is reported, at this tick and not at whichever comes next.
+        watch = _over(watch, found)
     return _forgotten(watch, now_ns, rules), tuple(found)
 
 
@@ -304,7 +309,7 @@ def _counting(watch: TopologyWatch, kind: Kind, level: Level, rules: MarketRules
     said = {name for each in watch.standing if level is Level.SOFT and each.kind is kind for name in each.elements}
 
     def counts(loss: Loss) -> bool:
-        named = loss.element not in said and loss.kind is kind
+        named = loss.element not in said and loss.kind is kind and not (loss.told and level is Level.SOFT)
         return named and _lost(watch, loss, rules)
 
     return counts
@@ -364,6 +369,9 @@ def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, 
     if met.kind in losses.COUNTED and met.level is Level.HARD:
         kept = [loss for loss in watch.losses if loss.confirmed_ns > until_ns or loss.kind is not met.kind]
         watch = structs.replace(watch, losses=tuple(kept))
+    elif met.kind in losses.COUNTED:
+        # Hard evidence may count them still; soft evidence that is over does not come back by them.
+        watch = structs.replace(watch, losses=losses.told(watch.losses, met.kind, met.elements, until_ns))
     return structs.replace(watch, standing=(*watch.standing, standing))
 
 

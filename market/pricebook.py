@@ -184,9 +184,9 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
         if price.rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
             break
         book = _give(book, records, now_ns, start_ns, price, 0, rules)
-        book = structs.replace(
-            book, next_start_ns=start_ns + rules.rt_interval_ns, reference=_noted(book, start_ns, price, rules, interruptions)
-        )
+        # Where the rules changed to longer intervals, what is left of one of theirs has a record of its own.
+        next_ns = floor_ns(start_ns, rules.rt_interval_ns) + rules.rt_interval_ns
+        book = structs.replace(book, next_start_ns=next_ns, reference=_noted(book, start_ns, price, rules, interruptions))
     return _forgotten(book, now_ns), tuple(records)
 
 

@@ -94,6 +94,8 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
     if isinstance(fact, Ticked):
         _ticked(turn)
     prices = _priced(turn, before)
+    if turn.state.book.waiting is not state.book.waiting:
+        _put_to_bodies(turn, state.book.waiting)
     decisions = _chained(turn)
     return turn.state, (*decisions, *deeds.again, *revised, *prices)
 
@@ -109,14 +111,17 @@ def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState
         turn.state = replace(state, book=book)
     if said:
         turn.say(*said)
-    if book.waiting is not state.book.waiting:
-        _put_to_bodies(turn, state.book.waiting)
     return (*prices, *beside)
 
 
 def _put_to_bodies(turn: Turn, before: tuple[DayAheadPrices, ...]) -> None:
-    """Ask GOV and REG for a day-ahead result that waits to be published (Art. 22)."""
+    """Ask GOV and REG for a day-ahead result that waits to be published (Art. 22), and for one that waits no more no longer."""
     rules = turn.rules(Segment.DA)
+    waiting = {result.day_start_ns for result in turn.state.book.waiting}
+    for day in sorted({civil_day(result.day_start_ns, rules.zone) for result in before if result.day_start_ns not in waiting}):
+        register, said = approvals.withdrawn(turn.state.approvals, f"PUBLISH_RESULT/{day}", "no result of the day waits any more")
+        turn.state = replace(turn.state, approvals=register)
+        turn.say(*said)
     for result in turn.state.book.waiting:
         day = civil_day(result.day_start_ns, rules.zone)
         content = publishing.content(turn.state.book, day, result.version, rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.findings import Basis, ConditionGone, Finding, Noted
+from detectors.findings import Basis, ConditionGone, ConditionMet, Finding, Noted
 from detectors.topology_change import still_open
 from market.facts import Segment
 from market.rules import rules_from
@@ -640,3 +640,24 @@ def test_a_note_of_silence_names_twelve_elements(n: int, ends: str) -> None:
     silent = "".join(f"14:00 stale {name}\n" for name in grid.elements)
     (what,) = noted(run(silent + "14:00 tick\n14:01 tick", grid=grid), "DATA_QUALITY")
     assert what.endswith(f"X11, {ends}")
+
+
+# Over before it is reported
+
+
+@pytest.mark.parametrize(("elements", "basis"), [(("L1", "L2"), SOFT), (("L1", "L2", "L3"), HARD)])
+def test_what_is_closed_again_in_the_grace_is_over_at_the_tick_that_reports_it_and_does_not_come_back(
+    elements: tuple[str, ...], basis: Basis
+) -> None:
+    closed = lost("14:00", *elements) + "".join(f"14:00:20 close {name}\n" for name in elements)
+    found = [each for each in run(closed + "14:00:40 tick", grid=LINES) if isinstance(each, ConditionMet | ConditionGone)]
+    assert [(type(each), each.segment, each.basis) for each in found] == [
+        (kind, segment, basis) for kind in (ConditionMet, ConditionGone) for segment in (Segment.RT, Segment.DA)
+    ]
+    later = run(closed + "14:00:40 tick\n14:00:40 tick\n14:01 tick\n14:10 tick", grid=LINES)
+    assert [each for each in later if isinstance(each, ConditionMet | ConditionGone)] == found
+
+
+def test_lines_that_soft_evidence_counted_and_that_are_back_count_with_the_third_as_hard() -> None:
+    two = lost("14:00", "L1", "L2") + "14:01 tick\n14:02 close L1\n14:02 close L2\n14:03 tick\n"
+    assert conditions(run(two + lost("14:05", "L3") + "14:06 tick", grid=LINES)) == [at_ns("14:05:10")]
