@@ -7,7 +7,7 @@ DEMO ?=
 SOAK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench soak drills servers up clean
+.PHONY: help demo test unit check format bench soak mutants drills servers up clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(VENV)/.dev  ## Measure; results are ratios to a named reference in the 
 
 soak: $(VENV)/.dev  ## Ten minutes at full rate with InfluxDB away half of the time: nothing lost, nothing grows (options: SOAK="--minutes 60")
 	@$(BIN)/python -m tests.bench.soak $(SOAK)
+
+mutants: $(VENV)/.dev  ## Flip each comparator, constant and guard of the machines: does a test notice? (hours; MUTANTS="market/duties.py --own")
+	@$(BIN)/python scripts/mutants.py $(MUTANTS)
 
 servers:  ## Install the real servers that the integration tests use, into .servers
 	@scripts/servers.sh
