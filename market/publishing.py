@@ -51,7 +51,8 @@ def published(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: I
         known = replace(known, due_ns=midnight_after_ns(now_ns, rules))
     elif known.due_ns <= now_ns:
         day, began_ns = civil_day(now_ns, rules.zone), interruptions.began_ns
-        first_day = day if began_ns is None else civil_day(began_ns, rules.zone)
+        # A day-ahead market that goes out from a day to come has interrupted nothing yet.
+        first_day = day if began_ns is None else min(day, civil_day(began_ns, rules.zone))
         known = replace(trimmed(known, first_day, rules), due_ns=midnight_after_ns(now_ns, rules))
         if began_ns is None:
             known = replace(known, extended=None, short="", told="")

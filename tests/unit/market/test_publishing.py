@@ -97,6 +97,15 @@ def test_while_an_interruption_runs_its_first_day_fixes_the_window() -> None:
     ]
 
 
+def test_a_market_that_goes_out_from_a_day_to_come_takes_no_day_into_the_window_that_is_not_over() -> None:
+    ahead = Interruptions(da=((DAY_NS + 2 * NS_PER_DAY, None),), began_ns=DAY_NS + 2 * NS_PER_DAY)
+    _, made = run(days(30), [DAY_NS, DAY_NS + NS_PER_DAY], ahead)
+    assert [(body.day, *body.window) for body in profiles(made)] == [
+        ("2026-06-10", "2026-05-11", "2026-06-09"),
+        ("2026-06-11", "2026-05-12", "2026-06-10"),
+    ]
+
+
 def test_both_out_costs_the_mean_of_its_period_and_says_of_how_many_days() -> None:
     book, _ = run(days(30), [DAY_NS])
     _, made = run(book, [at_ns("12:00")], BOTH_OUT)

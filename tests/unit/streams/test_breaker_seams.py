@@ -146,3 +146,13 @@ def test_a_result_that_waits_no_more_is_asked_for_no_longer() -> None:
         story.day_ahead(f"{day}T17:00", f"2026-06-{day + 1}", 400.0, 1)
     assert not story.state.approvals.requests
     assert not [duty.key for duty in story.state.duties.duties if duty.duty == "approval"]
+
+
+def test_a_notice_of_boundary_data_is_corrected_while_the_market_runs() -> None:
+    story = Story("10T09:00", day_ahead=True)
+    assert not story.order("10T09:30", "PUBLISH_BOUNDARY", "MO", operating_day="2026-06-11", content='{"load_mw": 1}')
+    number = story.state.notices.notices[0].number
+    said = {"number": number, "reason": "a slip", "text_zh": "更正", "text_en": "corrected"}
+    assert not story.order("10T09:40", "CORRECT_NOTICE", "MO", **said)
+    assert [notice.kind for notice in story.state.notices.notices] == ["CORRECTION"]
+    assert "2026-06-11" in story.decisions[-1].body["text_en"]
