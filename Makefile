@@ -8,7 +8,7 @@ SOAK ?=
 BREAKER ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench soak soak-breaker drills servers up clean
+.PHONY: help demo test unit check format bench soak soak-breaker mutants drills servers up clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ soak: $(VENV)/.dev  ## Ten minutes at full rate with InfluxDB away half of the t
 
 soak-breaker: $(VENV)/.dev  ## Ten minutes of stories told to the market breaker, each step held to its invariants (options: BREAKER="--minutes 60 --seed 7")
 	@$(BIN)/python -m tests.bench.soak_breaker $(BREAKER)
+
+mutants: $(VENV)/.dev  ## Flip each comparator, constant and guard of the machines: does a test notice? (hours; MUTANTS="market/duties.py --own")
+	@$(BIN)/python scripts/mutants.py $(MUTANTS)
 
 servers:  ## Install the real servers that the integration tests use, into .servers
 	@scripts/servers.sh

@@ -36,8 +36,10 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
     if status < 400:
         return said
     error = said["error"] if isinstance(said, dict) and "error" in said else str(said)[:200]
-    typer.echo(f"refused ({status}): {error}", err=True)
-    raise typer.Exit(REFUSED)
+    # What is not there, or not now, is no refusal.
+    refused = 400 <= status < 500 and status != 404
+    typer.echo(f"{'refused' if refused else 'cannot be done now'} ({status}): {error}", err=True)
+    raise typer.Exit(REFUSED if refused else UNUSABLE)
 
 
 def _fetch(url: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:

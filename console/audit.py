@@ -15,7 +15,7 @@ from console.complaints import UNUSABLE, complaints
 from market.decisions import Announcement, Decision, first_broken
 from market.errors import ConfigError, Problem
 from market.units import instant_text
-from streams.casebundle import Verdict, is_bundle, verify_bundle
+from streams.casebundle import Verdict, decisions_in, is_bundle, verify_bundle
 from streams.ledger import Ledger
 from streams.sentences import sentence
 from streams.settings import read_settings
@@ -47,9 +47,13 @@ def _show(
     lang: Annotated[str, typer.Option("--lang", envvar="GRIDFUSE_LANG", help="Language of the sentences: en or zh.")] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per decision.")] = False,
 ) -> None:
-    """Show the newest decisions of a ledger, oldest first, each in one sentence; whether or not a service writes it."""
-    with complaints(UNUSABLE), ledger_of(file, data, config) as ledger:
-        decisions = ledger.newest_decisions(kind or (), last)
+    """Show the newest decisions of a ledger or a bundle, oldest first, each in one sentence; whether or not a service writes it."""
+    with complaints(UNUSABLE):
+        if file is not None and is_bundle(file):
+            decisions = [one for one in decisions_in(file) if not kind or one.kind in kind][-last:]
+        else:
+            with ledger_of(file, data, config) as ledger:
+                decisions = ledger.newest_decisions(kind or (), last)
     which = 1 if lang.startswith("zh") else 0
     for one in decisions:
         if as_json:

@@ -64,7 +64,9 @@ def _told(view: _View, which: int) -> Iterator[str]:
 
 
 def _segment(segment: _View, which: int) -> Iterator[str]:
-    headroom = "not expected to clear" if segment["headroom_s"] is None else f"headroom {segment['headroom_s'] / 60:.1f} min"
+    headroom = ""  # of the day-ahead market, which is broken by an instant, there is none
+    if segment["segment"] == "RT":
+        headroom = "not expected to clear  " if segment["headroom_s"] is None else f"headroom {segment['headroom_s'] / 60:.1f} min  "
     since = [
         f"{name} {instant(segment[key])}"
         for name, key in (
@@ -79,7 +81,7 @@ def _segment(segment: _View, which: int) -> Iterator[str]:
         if segment.get(key) is not None
     ]
     flags = f"  [{' '.join(segment['flags'])}]" if segment["flags"] else ""
-    yield f"{segment['segment']}: {segment['phase']}{flags}  {headroom}  version {segment['version']}  {'; '.join(since)}".rstrip()
+    yield f"{segment['segment']}: {segment['phase']}{flags}  {headroom}version {segment['version']}  {'; '.join(since)}".rstrip()
     about = [
         f"{name} {value}"
         for name, value in (

@@ -12,6 +12,7 @@ import typer
 
 from console.asking import Json
 from console.audit import Config, Data, ledger_at, verify_ledger
+from console.casereport import reports
 from console.complaints import UNUSABLE, complaints
 from market.errors import ConfigError, Problem
 from market.facts import Fact, Segment
@@ -36,7 +37,7 @@ def export_case(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Write a case into one file: facts, decisions, users, notices, receipts, prices, each with its checksum.
+    """Write a case into one file: facts, decisions, users, notices, receipts, prices and the explanation, each with its checksum.
 
     It reads the ledger and the log, whether or not the service runs. Verify the file with `gridfuse audit verify`. Exit code 0 when it is
     written, 1 when the record is broken (the file is not written then), 2 when there is no such case.
@@ -53,7 +54,8 @@ def export_case(
         if verdict.problems:
             typer.echo("\n".join(("the record is broken, and is no evidence:", *verdict.problems)), err=True)
             raise typer.Exit(1)
-        manifest = write_bundle(out, span, decisions, _facts(span, data, config), prices)
+        report = reports(case, decisions, prices, read_settings(_settings(data, config)).rules)
+        manifest = write_bundle(out, span, decisions, _facts(span, data, config), prices, report)
     told = {name: manifest[name] for name in ("case", "first_seq", "last_seq", "last_hash", "facts")}
     if as_json:
         typer.echo(jsonlib.dumps({**told, "file": str(out)}, ensure_ascii=False))
@@ -64,12 +66,17 @@ def export_case(
     )
 
 
-def _facts(span: CaseSpan, data: Path | None, config: Path | None) -> Iterator[Fact]:
-    """Yield what the breaker was told about the time of the case, as far as the log still has it."""
+def _settings(data: Path | None, config: Path | None) -> Path:
+    """Return where the settings are, which say where the log is."""
     path = config if config is not None else (data or Path()) / "gridfuse.yaml"
     if not path.is_file():
         raise ConfigError([Problem(str(path), "the settings say where the log is; name them with --config")])
-    with open_recording(read_settings(path).broker) as recording:
+    return path
+
+
+def _facts(span: CaseSpan, data: Path | None, config: Path | None) -> Iterator[Fact]:
+    """Yield what the breaker was told about the time of the case, as far as the log still has it."""
+    with open_recording(read_settings(_settings(data, config)).broker) as recording:
         if not recording.partitions(topics.FACTS.name):
             return
         for record in recording.records(topics.FACTS.name, 0):

@@ -18,7 +18,7 @@ from console.checks.peers import check_http, check_influx, check_kafka, check_we
 from console.checks.stores import check_data, check_ledger, check_log, check_spool
 from ingest.lockfile import holder
 from market.errors import ConfigError
-from streams.model import market_model
+from streams.model import model_of
 from streams.settings import Settings, read_settings
 from streams.transport import log_directory
 from streams.transport.schema import LOCK_NAME
@@ -68,6 +68,7 @@ def examine(settings: Settings, config: Path, *, whole: bool = False) -> Iterato
     """
     yield from looked("settings", lambda: _settings(settings, config))
     yield from looked("network", lambda: _network(settings))
+    yield from looked("day_ahead", lambda: _day_ahead(settings))
     yield from looked("data", lambda: check_data(settings.data))
     log = log_directory(settings.broker)
     owner = _owner(settings, log)
@@ -107,10 +108,24 @@ def _settings(settings: Settings, config: Path) -> Iterator[Check]:
 
 def _network(settings: Settings) -> Iterator[Check]:
     table = settings.points.table()
-    model = market_model(settings.network, table, settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing)
+    model = model_of(settings, table)
     network = model.grid.network
     what = f"{len(network.bus_ids)} buses, {len(network.branch_ids)} branches, {len(model.grid.units)} units"
     yield Check(name="network", level=Level.OK, what=what, facts={"buses": len(network.bus_ids), "units": len(model.grid.units)})
+    top_kv = settings.rules.top_voltage_kv
+    if not model.topology.count_from(top_kv):
+        what = f"no line or transformer has {top_kv:g} kV or more, so none that is lost can trip the market"
+        remedy = "set `market: {top_voltage_kv: …, second_voltage_kv: …}` to the grid's own"
+        yield Check(name="voltage", level=Level.WARN, what=what, remedy=remedy)
+
+
+def _day_ahead(settings: Settings) -> Iterator[Check]:
+    """Say where a day-ahead result is waited for that nobody here computes; who makes it may be elsewhere."""
+    if settings.day_ahead or not settings.rules.day_ahead.expected:
+        return
+    what = "day_ahead: none, but the rules expect a day-ahead result: unless somebody else reports one, that market trips at the deadline"
+    remedy = "where there is no such market: `market: {day_ahead: {expected: false}}`"
+    yield Check(name="day_ahead", level=Level.WARN, what=what, remedy=remedy)
 
 
 def _print(checks: list[Check], *, as_json: bool) -> None:

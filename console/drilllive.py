@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from console.breaker import ask
+from console.asking import ask
 from market.facts import CommandGiven
 from market.rules import MarketRules
 from market.units import NS_PER_S

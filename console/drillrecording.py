@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from streams.drill import DrillResult, play
 from streams.drillfile import scenario_from
 from streams.drillrecord import Recorded, drill_text
 from streams.errors import DecodeError
-from streams.model import market_model
+from streams.model import model_of
 from streams.replay import RecordSource, Span
 from streams.settings import Settings
 from streams.topics import Topic
@@ -39,13 +41,13 @@ def record(settings: Settings, source: RecordSource, span: Span, name: str) -> t
     taken: list[Fact] = [fact for fact in _records(source, topics.FACTS) if fact.ts_event_ns < span.to_ns]
     decisions = [decision for decision in _records(source, topics.DECISIONS) if decision.ts_event_ns < span.to_ns]
     prices = [price for price in _records(source, topics.PRICES) if price.ts_event_ns < span.to_ns]
-    branches = _branches(settings)
+    grid = _grid(settings)
     for from_ns in (span.from_ns, 0):
         cut = Recorded(
             facts=[fact for fact in taken if fact.ts_event_ns >= from_ns],
             decisions=[decision for decision in decisions if decision.ts_event_ns >= from_ns],
             prices=[price for price in prices if price.ts_event_ns >= from_ns],
-            branches=branches,
+            grid=grid,
             rules=settings.rules,
         )
         text = drill_text(name, title, cut)
@@ -66,10 +68,26 @@ def _records(source: RecordSource, topic: Topic) -> Iterator[Any]:
                 continue  # the agents passed it over too
 
 
-def _branches(settings: Settings) -> dict[str, tuple[str, str, float]]:
-    model = market_model(
-        settings.network, settings.points.table(), settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing
-    )
-    network = model.grid.network
-    ends = zip(network.branch_ids, network.from_bus.tolist(), network.to_bus.tolist(), strict=True)
-    return {branch: (network.bus_ids[begin], network.bus_ids[end], model.elements[branch].kv) for branch, begin, end in ends}
+def _grid(settings: Settings) -> dict[str, Any]:
+    """Return the network as a drill file has it: branches, buses with their part of an area's load, and stations."""
+    topology = model_of(settings).topology
+    area_mw: dict[str, float] = defaultdict(float)
+    stations: dict[str, list[str]] = defaultdict(list)
+    for name, bus in topology.buses.items():
+        area_mw[bus.area] += bus.load_mw
+        stations[bus.substation].append(name)
+    branches = {
+        name: {"from": each.from_bus, "to": each.to_bus, "kv": each.kv, "element": str(each.kind)}
+        | ({"rating_mw": each.rating_mw} if isfinite(each.rating_mw) else {})
+        for name, each in topology.elements.items()
+    }
+    buses = {
+        name: {
+            "area": bus.area,
+            "share_pct": min(100.0, 100.0 * bus.load_mw / area_mw[bus.area]) if area_mw[bus.area] else 0.0,
+            "kv": bus.kv,
+        }
+        for name, bus in topology.buses.items()
+    }
+    held = {name: {"buses": buses_of, "kv": max(topology.buses[bus].kv for bus in buses_of)} for name, buses_of in stations.items()}
+    return {"loads_mw": dict(area_mw), "branches": branches, "buses": buses, "stations": held}

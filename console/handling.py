@@ -11,6 +11,7 @@ import typer
 from console.asking import HERE, UNUSABLE, Json, Url, ask
 from console.breaker import approval_line, case_line, duty_line, instant, notice_line
 from console.caseexport import export_case
+from console.casereport import report_case
 from console.orders import GROUPS, add_verbs
 from market.decisions import Decision
 from market.errors import UnitError
@@ -30,7 +31,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     lists: dict[str, tuple[tuple[str, Callable[..., None]], ...]] = {
         "duty": (("list", _duties),),
-        "case": (("list", _cases), ("show", _case), ("export", export_case)),
+        "case": (("list", _cases), ("show", _case), ("report", report_case), ("export", export_case)),
         "permit": (("list", _permits),),
         "approve": (("list", _approvals),),
         "notice": (("list", _notices),),

@@ -134,7 +134,7 @@ _INSTANTS: Final = (
 _TEXTS: Final = ("content", "text", "text_zh", "text_en")
 
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "segment": ("RT", "DA"),
+    "segment": ("RT", "DA", "RT,DA"),
     "cause": tuple(Cause),
     "class": tuple(AnomalyClass),
     "recipient": ("GOV", "REG", "PARTICIPANTS"),
@@ -145,7 +145,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _MEANING: Final[Mapping[str, str]] = {
-    "segment": "Which market; RT where it is not given.",
+    "segment": "Which market; RT where it is not given; RT,DA where the order is for both.",
     "cause": f"Cause of Art. 5: {', '.join(Cause)}. The first and the last need --reference.",
     "reason": "Why; it stands in the record.",
     "reference": "The document or warning that shows it.",
@@ -336,6 +336,7 @@ def _version(args: Mapping[str, str], view: Mapping[str, Any] | None) -> str:
         return ""
     if "case" in args:
         return next((str(case["version"]) for case in view.get("cases", ()) if case["case"] == args["case"]), "")
+    # An order for both is bound to the state of neither: their versions differ.
     segment = args.get("segment", "RT")
     return next((str(one["version"]) for one in view["segments"] if one["segment"] == segment), "")
 

@@ -17,8 +17,7 @@ from console.complaints import UNUSABLE, complaints
 from market.errors import ConfigError, Problem, UnitError
 from market.units import instant_ns, instant_text
 from streams.archive import Archive, write_archive
-from streams.marketmodel import MarketModel
-from streams.model import market_model
+from streams.model import model_of
 from streams.recordings import open_recording
 from streams.replay import STAGES, Base, RecordSource, Span, StageReport, replay
 from streams.settings import Settings, read_settings
@@ -84,7 +83,7 @@ def _export(
         settings = read_settings(path)
         span = Span(from_ns=_instant(from_, "--from", 0), to_ns=_instant(to, "--to", 0))
         with open_recording(settings.broker) as source:
-            manifest = write_archive(file, source, _model(settings), span, _portable(path, settings))
+            manifest = write_archive(file, source, model_of(settings), span, _portable(path, settings))
     counts = {name: sum(cut["records"] for cut in cuts.values()) for name, cuts in manifest["topics"].items()}
     told = ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()) if count)
     typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB; {told}. Replay it with: gridfuse replay {file}")
@@ -103,19 +102,8 @@ def _run_stage(archive: str, settings_path: str, name: str, span: Span) -> Stage
 
 
 def _replayed(source: RecordSource, settings: Settings, name: str, base: Base, span: Span) -> StageReport:
-    (report,) = replay(source, _model(settings), [name], base, span)
+    (report,) = replay(source, model_of(settings), [name], base, span)
     return report
-
-
-def _model(settings: Settings) -> MarketModel:
-    return market_model(
-        settings.network,
-        settings.points.table(),
-        settings.rules,
-        settings.control,
-        day_ahead=settings.day_ahead,
-        setup=settings.clearing,
-    )
 
 
 def _settings_path(config: Path | None, data: Path | None) -> Path:

@@ -38,7 +38,7 @@ from streams.alerts import damage_alert
 from streams.app import build_app
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
 from streams.marketmodel import MarketModel
-from streams.model import market_model
+from streams.model import model_of
 from streams.positions import open_log
 from streams.roles import Part, Role
 from streams.settings import Settings
@@ -103,9 +103,7 @@ class Service:
         self.clock: Clock = clock or WallClock()
         self.settings = settings = settings.at(self.clock.now_ns())
         self.table = settings.points.table()
-        self.model: MarketModel = market_model(
-            settings.network, self.table, settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing
-        )
+        self.model: MarketModel = model_of(settings, self.table)
         settings.data.mkdir(parents=True, exist_ok=True)
         self._lock_fd = _claim(settings, role, instance) if log_directory(settings.broker) is None else None
         points = part_of(settings.points, areas) if areas else settings.points

@@ -259,8 +259,9 @@ def _foreseen(watch: DayAheadWatch, now_ns: int, rules: MarketRules) -> tuple[Da
     # A word whose instant has passed without a result says nothing any more.
     word_ns = watch.eta_ns if watch.eta_ns is not None and now_ns <= watch.eta_ns else None
     late_ns = watch.p50_ns if word_ns is None else word_ns
-    waiting = is_expected(watch, rules) and not watch.has_result(watch.day_start_ns)
-    said = "" if not waiting or not _is_late(late_ns, last_ns) else "statistical" if word_ns is None else f"dispatcher {word_ns}"
+    said = ""
+    if _is_late(late_ns, last_ns) and not watch.has_result(watch.day_start_ns) and is_expected(watch, rules):
+        said = "statistical" if word_ns is None else f"dispatcher {word_ns}"
     if said == watch.late_said:
         return watch, ()
     watch = replace(watch, late_said=said)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Final
 
 from market.facts import ClearingReported
@@ -36,6 +35,6 @@ def invalid_reason(fact: ClearingReported, completed_at_ns: int, rules: MarketRu
         return f"carries {len(fact.price_cny_per_mwh)} prices; a day has {', '.join(map(str, _PERIODS))}"
     floor, cap = rules.price_floor_cny_per_mwh, rules.price_cap_cny_per_mwh
     for number, price in enumerate(fact.price_cny_per_mwh, 1):
-        if not isfinite(price) or not floor <= price <= cap:
+        if not floor <= price <= cap:  # so is no number at all
             return f"price {price} of period {number} outside {floor:g} to {cap:g} CNY/MWh"
     return ""

@@ -19,9 +19,12 @@ Absent on purpose: what the condition does to the market (:mod:`market.segment`)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.findings import (
     Basis,
@@ -71,8 +74,7 @@ class Served:
     completed_at_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClearingWatch:
+class ClearingWatch(Struct, frozen=True, kw_only=True):
     """What the detector remembers.
 
     Attributes:
@@ -183,6 +185,10 @@ def _tick(watch: ClearingWatch, now_ns: int, rules: MarketRules, *, held: bool) 
         return watch, ()
     found: list[Finding] = []
     while (start_ns := watch.next_start_ns) + rules.due_offset_ns + rules.grace_ns <= now_ns:
+        if start_ns % rules.rt_interval_ns:
+            # The rules changed to longer intervals: none of theirs starts here, and the next one is the first to be judged by them.
+            watch = replace(watch, next_start_ns=floor_ns(start_ns, rules.rt_interval_ns) + rules.rt_interval_ns)
+            continue
         closed_until_ns = _closed_until(watch, start_ns)
         if closed_until_ns is None:
             watch = _judge(watch, rules, found)

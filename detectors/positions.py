@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from msgspec import structs
+
 from detectors import losses
 from detectors.elements import ElementState, confirmed_ns, with_flow, with_history, with_position, with_trip
 from detectors.findings import Finding, Noted
@@ -88,7 +90,7 @@ def voltage(watch: TopologyWatch, fact: VoltageReported, rules: MarketRules, gri
     for name in touched:
         watch = counted(watch, name, at_ns - 1, rules, grid)
     revived = fact.bus in watch.dead and fact.bus not in dead
-    watch = replace(watch, dead=dead)
+    watch = structs.replace(watch, dead=dead)
     for name in touched:
         watch = _with(watch, name, replace(watch.elements[name], bus_dead_ns=_bus_dead_ns(dead, grid.elements[name])))
         if revived:
@@ -115,7 +117,7 @@ def counted(watch: TopologyWatch, name: str, until_ns: int, rules: MarketRules, 
     kind = losses.counted_kind(name, rules, grid)
     every = (*watch.losses, Loss(element=name, opened_ns=state.since_ns, confirmed_ns=certain_ns, kind=kind, by=by))
     ordered = sorted(every, key=lambda loss: (loss.confirmed_ns, loss.opened_ns, loss.element))
-    return replace(_with(watch, name, replace(state, spent=True)), losses=tuple(ordered))
+    return structs.replace(_with(watch, name, replace(state, spent=True)), losses=tuple(ordered))
 
 
 def _borne_out(watch: TopologyWatch, name: str, state: ElementState, rules: MarketRules, grid: Topology) -> str:
@@ -140,11 +142,11 @@ def _taken_back(watch: TopologyWatch, name: str, at_ns: int, *, opened_since_ns:
     kept = tuple(loss for loss in watch.losses if stands(loss))
     if kept == watch.losses:
         return watch
-    return _with(replace(watch, losses=kept), name, replace(watch.elements[name], spent=False))
+    return _with(structs.replace(watch, losses=kept), name, replace(watch.elements[name], spent=False))
 
 
 def _with(watch: TopologyWatch, name: str, state: ElementState) -> TopologyWatch:
-    return watch if watch.elements.get(name) is state else replace(watch, elements={**watch.elements, name: state})
+    return watch if watch.elements.get(name) is state else structs.replace(watch, elements={**watch.elements, name: state})
 
 
 def _known(watch: TopologyWatch, name: str, grid: Topology) -> ElementState:

@@ -111,7 +111,7 @@ def observe(watch: SituationWatch, fact: Fact, rules: MarketRules) -> tuple[Situ
         rules: the rule set in force.
 
     Returns:
-        What is known now, and what was found, in order (:func:`market.cases.found`).
+        What is known now, and what was found, in order (:func:`market.casebook.found`).
     """
     match fact:
         case SessionReported():

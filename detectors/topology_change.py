@@ -29,7 +29,8 @@ is found as load lost.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec import structs
 
 from detectors import infeeds, islands, loadlost, losses, positions, sight
 from detectors.changefindings import condition, gone, planned_note
@@ -83,7 +84,7 @@ def observe(
         What is known now, and what was found.
     """
     if not watch.began_ns:
-        watch = replace(watch, began_ns=fact.ts_event_ns)
+        watch = structs.replace(watch, began_ns=fact.ts_event_ns)
     match fact:
         case SwitchReported(element=name) if _followed(name, rules, grid):
             return (positions.history(watch, fact, rules, grid), ()) if fact.history else positions.moved(watch, fact, rules, grid)
@@ -95,19 +96,19 @@ def observe(
             return positions.voltage(watch, fact, rules, grid), ()
         case LoadReported():
             watch = _load_judged(watch, fact.ts_event_ns - 1, rules)
-            return replace(watch, load=loadlost.with_load(watch.load, fact, rules)), ()
+            return structs.replace(watch, load=loadlost.with_load(watch.load, fact, rules)), ()
         case InfeedReported(infeed=name) if name in grid.infeeds:
             return _infeed(watch, fact, rules), ()
         case InterfaceLimitReported():
             return _limit(watch, fact, rules), ()
         case ClearingReported(segment=Segment.RT, status=ClearingStatus.OK, run_type=RunType.PRODUCTION) if watch.limits:
-            return replace(watch, limits={name: infeeds.used(limit) for name, limit in watch.limits.items()}), ()
+            return structs.replace(watch, limits={name: infeeds.used(limit) for name, limit in watch.limits.items()}), ()
         case EstimateReported(doubted=doubted) if doubted != watch.doubted:
-            return replace(watch, doubted=doubted), ()
+            return structs.replace(watch, doubted=doubted), ()
         case PermitGranted(element=name, from_ns=from_ns, to_ns=to_ns) if (name, from_ns, to_ns) not in watch.permits:
-            return replace(watch, permits=(*watch.permits, (name, from_ns, to_ns))), ()
+            return structs.replace(watch, permits=(*watch.permits, (name, from_ns, to_ns))), ()
         case PermitRevoked():
-            return replace(watch, permits=cut_short(watch.permits, fact, rules)), ()
+            return structs.replace(watch, permits=cut_short(watch.permits, fact, rules)), ()
         case SourceReported(name="scada", up=up) if up is watch.scada_down:
             return _sight(watch, fact, rules)
         case Ticked(ts_event_ns=now_ns):
@@ -145,9 +146,9 @@ def _sight(watch: TopologyWatch, fact: SourceReported, rules: MarketRules) -> tu
     """Sight of the switches was lost, or is back: then what was missed has one grace to arrive."""
     if fact.up:
         note = Noted(what="SCADA_UP", article="policy 1.2", evidence=("positions and flows are seen again",))
-        return replace(watch, scada_down=False, judge_after_ns=fact.ts_event_ns + rules.grace_ns), (note,)
+        return structs.replace(watch, scada_down=False, judge_after_ns=fact.ts_event_ns + rules.grace_ns), (note,)
     note = Noted(what="SCADA_DOWN", article="policy 1.2", evidence=("positions and flows are not seen; no topology trip meanwhile",))
-    return replace(watch, scada_down=True), (note,)
+    return structs.replace(watch, scada_down=True), (note,)
 
 
 def _infeed(watch: TopologyWatch, fact: InfeedReported, rules: MarketRules) -> TopologyWatch:
@@ -156,7 +157,7 @@ def _infeed(watch: TopologyWatch, fact: InfeedReported, rules: MarketRules) -> T
     state = infeeds.with_infeed(before, fact, rules)
     if state is before or state is None:
         return watch
-    return replace(watch, infeeds={**watch.infeeds, fact.infeed: state})
+    return structs.replace(watch, infeeds={**watch.infeeds, fact.infeed: state})
 
 
 def _infeed_judged(watch: TopologyWatch, name: str, until_ns: int, rules: MarketRules) -> TopologyWatch:
@@ -168,19 +169,19 @@ def _infeed_judged(watch: TopologyWatch, name: str, until_ns: int, rules: Market
         name, state, until_ns, load_mw, rules, lambda element, at_ns: losses.permitted(watch.permits, element, at_ns, rules)
     )
     if after is not state:
-        watch = replace(watch, infeeds={**watch.infeeds, name: after})
-    return watch if found is None else replace(watch, certain=(*watch.certain, found))
+        watch = structs.replace(watch, infeeds={**watch.infeeds, name: after})
+    return watch if found is None else structs.replace(watch, certain=(*watch.certain, found))
 
 
 def _limit(watch: TopologyWatch, fact: InterfaceLimitReported, rules: MarketRules) -> TopologyWatch:
     limit, found = infeeds.fallen(fact.interface, infeeds.with_limit(watch.limits.get(fact.interface), fact), fact.ts_event_ns, rules)
-    watch = replace(watch, limits={**watch.limits, fact.interface: limit})
-    return watch if found is None else replace(watch, certain=(*watch.certain, found))
+    watch = structs.replace(watch, limits={**watch.limits, fact.interface: limit})
+    return watch if found is None else structs.replace(watch, certain=(*watch.certain, found))
 
 
 def _load_judged(watch: TopologyWatch, until_ns: int, rules: MarketRules) -> TopologyWatch:
     load, found = loadlost.matured(watch.load, until_ns, rules)
-    return replace(watch, load=load, certain=(*watch.certain, *found)) if found else watch
+    return structs.replace(watch, load=load, certain=(*watch.certain, *found)) if found else watch
 
 
 def _tick(
@@ -197,7 +198,7 @@ def _tick(
     n_backbone = grid.count_from(rules.top_voltage_kv)
     seen, notes = sight.judged(watch.sight, watch.elements, n_backbone, now_ns, rules, grid)
     found += notes
-    watch = _over(replace(watch, sight=seen), found)
+    watch = _over(structs.replace(watch, sight=seen), found)
     judged = not held and not watch.scada_down and now_ns >= watch.judge_after_ns
     while judged:
         before = watch
@@ -242,7 +243,7 @@ def _connections_judged(watch: TopologyWatch, now_ns: int, rules: MarketRules, g
     stations = tuple(each.subject for each in dark)
     if cut_off is watch.islands and stations == watch.stations:
         return watch
-    return replace(watch, islands=cut_off, stations=stations, certain=(*watch.certain, *apart, *fresh))
+    return structs.replace(watch, islands=cut_off, stations=stations, certain=(*watch.certain, *apart, *fresh))
 
 
 def _planned_noted(watch: TopologyWatch, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
@@ -251,7 +252,7 @@ def _planned_noted(watch: TopologyWatch, rules: MarketRules, found: list[Finding
             continue
         if losses.permitted(watch.permits, loss.element, loss.opened_ns, rules):
             found.append(planned_note(loss, rules))
-            watch = replace(watch, planned=(*watch.planned, loss.element))
+            watch = structs.replace(watch, planned=(*watch.planned, loss.element))
     return watch
 
 
@@ -264,7 +265,7 @@ def _over(watch: TopologyWatch, found: list[Finding]) -> TopologyWatch:
         before = [each for each in watch.standing if each.level is level]
         if before and not any(each.level is level for each in kept):
             found += gone(level, before)
-    return watch if len(kept) == len(watch.standing) else replace(watch, standing=kept)
+    return watch if len(kept) == len(watch.standing) else structs.replace(watch, standing=kept)
 
 
 def _stands(watch: TopologyWatch, each: Standing) -> bool:
@@ -322,7 +323,7 @@ def _reported(watch: TopologyWatch, now_ns: int, rules: MarketRules, found: list
             due += [each for each in watch.certain if each.level is level]
             if not due or (first := min(due, key=lambda each: each.met_at_ns)).met_at_ns + rules.grace_ns > now_ns:
                 break
-            watch = replace(watch, certain=tuple(each for each in watch.certain if each is not first))
+            watch = structs.replace(watch, certain=tuple(each for each in watch.certain if each is not first))
             if (level is Level.SOFT and _hard_stands(watch)) or not _counts_still(watch, first, rules):
                 continue
             watch = _condition_reported(watch, first, rules, found)
@@ -367,11 +368,11 @@ def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, 
     standing = Standing(kind=met.kind, level=met.level, subject=met.subject, elements=met.elements, over_mw=met.over_mw)
     if met.kind in losses.COUNTED and met.level is Level.HARD:
         kept = [loss for loss in watch.losses if loss.confirmed_ns > until_ns or loss.kind is not met.kind]
-        watch = replace(watch, losses=tuple(kept))
+        watch = structs.replace(watch, losses=tuple(kept))
     elif met.kind in losses.COUNTED:
         # Hard evidence may count them still; soft evidence that is over does not come back by them.
-        watch = replace(watch, losses=losses.told(watch.losses, met.kind, met.elements, until_ns))
-    return replace(watch, standing=(*watch.standing, standing))
+        watch = structs.replace(watch, losses=losses.told(watch.losses, met.kind, met.elements, until_ns))
+    return structs.replace(watch, standing=(*watch.standing, standing))
 
 
 def _forgotten(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> TopologyWatch:
@@ -380,7 +381,7 @@ def _forgotten(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> Topolog
     margin_ns = rules.permit_margin_min * NS_PER_MIN
     elements = {name: state for name, state in watch.elements.items() if not state.quiet(now_ns, rules)}
     waiting = bool(watch.certain) or bool(_counts_met(watch, rules))
-    return replace(
+    return structs.replace(
         watch,
         elements=elements if len(elements) < len(watch.elements) else watch.elements,
         planned=tuple(name for name in watch.planned if name in elements and elements[name].open),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
+from msgspec import Struct
 
 from detectors.elements import ElementState
 from detectors.evidence import Certain, Standing
@@ -16,8 +17,7 @@ from detectors.voltages import DeadBus
 __all__ = ["TopologyWatch"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopologyWatch:
+class TopologyWatch(Struct, frozen=True, kw_only=True):
     """What the detector remembers.
 
     Attributes:
@@ -36,20 +36,20 @@ class TopologyWatch:
     """
 
     began_ns: int = 0
-    elements: dict[str, ElementState] = field(default_factory=dict)
+    elements: dict[str, ElementState] = msgspec.field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     certain: tuple[Certain, ...] = ()
     standing: tuple[Standing, ...] = ()
     permits: tuple[Permit, ...] = ()
     planned: tuple[str, ...] = ()
     doubted: tuple[str, ...] = ()
-    dead: dict[str, DeadBus] = field(default_factory=dict)
+    dead: dict[str, DeadBus] = msgspec.field(default_factory=dict)
     stations: tuple[str, ...] = ()
-    islands: IslandWatch = field(default_factory=IslandWatch)
-    load: LoadWatch = field(default_factory=LoadWatch)
-    infeeds: dict[str, InfeedState] = field(default_factory=dict)
-    limits: dict[str, Limit] = field(default_factory=dict)
-    sight: SightWatch = field(default_factory=SightWatch)
+    islands: IslandWatch = msgspec.field(default_factory=IslandWatch)
+    load: LoadWatch = msgspec.field(default_factory=LoadWatch)
+    infeeds: dict[str, InfeedState] = msgspec.field(default_factory=dict)
+    limits: dict[str, Limit] = msgspec.field(default_factory=dict)
+    sight: SightWatch = msgspec.field(default_factory=SightWatch)
     scada_down: bool = False
     judge_after_ns: int = 0
 

@@ -37,6 +37,7 @@ __all__ = [
     "requested",
     "spent",
     "view",
+    "withdrawn",
 ]
 
 _BOTH: Final = tuple(str(body) for body in BODIES)
@@ -186,6 +187,14 @@ def changed(register: Approvals, measure: str, digest: str) -> Step:
 def spent(register: Approvals, measure: str) -> Approvals:
     """Forget the request of a measure that was carried out: the next one needs approval of its own."""
     return Approvals(requests=tuple(each for each in register.requests if each.measure != measure))
+
+
+def withdrawn(register: Approvals, measure: str, why: str) -> Step:
+    """Ask no longer for a measure that nobody can carry out any more; where it was not asked for, nothing changes."""
+    request = _of(register, measure)
+    if request is None:
+        return register, ()
+    return spent(register, measure), (ApprovalVoided(measure=measure, why=why, digest=request.digest),)
 
 
 def missing(register: Approvals, measure: str, digest: str | None = None, scope: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ __all__ = [
     "entered",
     "item_of",
     "opened",
+    "put",
     "running",
 ]
 
@@ -190,6 +191,11 @@ def opened(book: CaseBook, case: Case, now_ns: int, rules: MarketRules) -> tuple
     return replace(book, cases=(*book.cases, case), day=day, numbered=count), case, body
 
 
+def put(book: CaseBook, case: Case) -> CaseBook:
+    """Return the book with an open case as it is now."""
+    return replace(book, cases=tuple(case if kept.case == case.case else kept for kept in book.cases))
+
+
 def entered(book: CaseBook, case: Case, entry: str, text: str, by: str = "") -> tuple[CaseBook, Case, CaseNoted]:
     """Make an entry in an open case.
 
@@ -198,8 +204,7 @@ def entered(book: CaseBook, case: Case, entry: str, text: str, by: str = "") -> 
         entry: CAUSE, MAJOR, LINKED, DISCOVERED, ACTION, ANALYSIS, RECTIFICATION, RECTIFIED, STATUS.
     """
     case = replace(case, version=case.version + 1)
-    cases = tuple(case if kept.case == case.case else kept for kept in book.cases)
-    return replace(book, cases=cases), case, CaseNoted(case=case.case, entry=entry, text=text, by=by)
+    return put(book, case), case, CaseNoted(case=case.case, entry=entry, text=text, by=by)
 
 
 def closed(book: CaseBook, case: Case, now_ns: int, by: str = "") -> tuple[CaseBook, CaseClosed]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from market.dayaheadprices import Beside, DayAheadPrices
 from market.facts import Segment
 from market.pricebook import PriceBook
@@ -57,7 +59,7 @@ def beside(
         elif at_ns == start_ns and (day := _day(book, at_ns)) is not None:
             made.append(_own(day, start_ns, 0, now_ns, rules))
             kept = replace(kept, own_ns=start_ns)
-    return (book if kept is book.beside else replace(book, beside=kept)), tuple(made)
+    return (book if kept is book.beside else structs.replace(book, beside=kept)), tuple(made)
 
 
 def _period_start_ns(ts_ns: int, rules: MarketRules) -> int:

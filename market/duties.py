@@ -279,9 +279,11 @@ def _completed(page: Page, command: CommandGiven, duty: Duty) -> str:
 
 def ticked(ledger: DutyLedger, now_ns: int, rules: MarketRules) -> Step:
     """Remind of what is open, each mark once, and say once of each duty that its time is over."""
+    if not any(at_ns <= now_ns for at_ns in _instants(ledger)):
+        return ledger, ()
     said: list[DecisionBody] = []
     duties = tuple(_reminded(duty, now_ns, said) for duty in ledger.duties)
-    return (replace(ledger, duties=duties), tuple(said)) if said else (ledger, ())
+    return replace(ledger, duties=duties), tuple(said)
 
 
 def _reminded(duty: Duty, now_ns: int, said: list[DecisionBody]) -> Duty:
@@ -304,9 +306,14 @@ def _reminded(duty: Duty, now_ns: int, said: list[DecisionBody]) -> Duty:
 
 def next_deadline_ns(ledger: DutyLedger, now_ns: int, rules: MarketRules) -> int | None:
     """Return the next instant after ``now_ns`` at which :func:`ticked` would do something, or None; the next of all where it is late."""
-    marks = [at_ns for duty in ledger.duties for at_ns in duty.marks_ns]
-    ends = [duty.due_ns + 1 for duty in ledger.duties if duty.due_ns is not None and not duty.overdue_told]
-    return max(now_ns + 1, min((*marks, *ends))) if marks or ends else None
+    instants = _instants(ledger)
+    return max(now_ns + 1, min(instants)) if instants else None
+
+
+def _instants(ledger: DutyLedger) -> list[int]:
+    """Return every instant from which something is to be said."""
+    ends_ns = [duty.due_ns + 1 for duty in ledger.duties if duty.due_ns is not None and not duty.overdue_told]
+    return [*ends_ns, *(at_ns for duty in ledger.duties for at_ns in duty.marks_ns)]
 
 
 _UNREPORTED: Final = {"assess": "assessment of impact and trend", "measures": "emergency measures"}

@@ -248,6 +248,8 @@ def _of_case(chain: Sequence[Decision], opening: Decision) -> Iterator[Decision]
         about_it = about_it or d.body.get("args", {}).get("case") == number or number in d.body.get("key", "")
         if d.kind in _DUTIES:
             about_it = about_it or key_of(d) in keys
+        # What was found of a session is recorded right before its case.
+        about_it = about_it or (segment is None and d.kind == "FindingNoted" and first_seq <= d.seq < opening.seq)
         if not (about_it or (not over and segment is not None and _about(d, segment))):
             continue
         if d.kind == "DutyOpened":

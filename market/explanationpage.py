@@ -97,8 +97,13 @@ class _Writer:
         substituted = [span for span in told.regimes if span.regime not in ("MARKET", "GAP")]
         gaps = sum(span.intervals for span in told.regimes if span.regime == "GAP")
         note = self._say(f"另有 {gaps} 个缺口时段", f"and {gaps} gap intervals before") if gaps else ""
-        yield Tile(self._say("按规则定价时段", "Intervals priced by rule"), str(sum(span.intervals for span in substituted)), note)
-        for key, label in (("explain", self._say("48 小时说明", "48 h explanation")), ("limit", self._say("72 小时限期", "72 h limit"))):
+        if told.regimes:
+            yield Tile(self._say("按规则定价时段", "Intervals priced by rule"), str(sum(span.intervals for span in substituted)), note)
+        for key, label in (
+            ("explain", self._say("48 小时说明", "48 h explanation")),
+            ("limit", self._say("72 小时限期", "72 h limit")),
+            ("announce_anomaly", self._say("30 分钟公告", "30 min announcement")),
+        ):
             duty = next((duty for duty in told.duties if duty.duty == key), None)
             if duty is not None:
                 yield self._duty_tile(label, duty)
@@ -119,8 +124,10 @@ class _Writer:
         if told.tripped_at_ns is None:
             opened = self._at(told.opened["discovered_ns"])
             return self._say(
-                f"{opened} 发现异常：{told.opened['subject']}（{item(told.opened['item'], self._language)}）。未触发熔断。",
-                f"An anomaly was found at {opened}: {told.opened['subject']} ({told.opened['item']}). The breaker did not trip.",
+                f"{opened} 发现异常：{told.opened['subject']}（{item(told.opened['item'], self._language)}）。"
+                + ("未触发熔断。" if told.segment else ""),
+                f"An anomaly was found at {opened}: {told.opened['subject']} ({told.opened['item']})."
+                + (" The breaker did not trip." if told.segment else ""),
             )
         trip = told.trips[0].body
         who_zh, who_en = (
@@ -200,8 +207,10 @@ class _Writer:
             self._say("原因：", "Cause: ") + (cause(self._told.cause, self._language) or self._say("尚未认定", "nobody has said yet"))
         )
         for d in self._told.records:
-            if d.kind == "Transition" and d.body["evidence"] and d.body["after"] in ("PROPOSED", "TRIPPED"):
-                title = f"{self._name(d.body['basis'])} · {item(d.body['article'], self._language)} · {self._at(d.ts_event_ns)} · #{d.seq}"
+            trip = d.kind == "Transition" and d.body["after"] in ("PROPOSED", "TRIPPED")
+            if (trip or (d.kind == "FindingNoted" and self._told.segment is None)) and d.body["evidence"]:
+                what, article = self._name(d.body["basis" if trip else "finding"]), item(d.body["article"], self._language)
+                title = f"{what} · {article} · {self._at(d.ts_event_ns)} · #{d.seq}"
                 rows = tuple((str(number), evidence(line, self._language)) for number, line in enumerate(d.body["evidence"], start=1))
                 yield Table((self._say("序", "No."), title), rows)
 

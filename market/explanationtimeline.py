@@ -42,6 +42,7 @@ class _Teller:
 
     def __init__(self, told: Explanation, language: Language) -> None:
         self._language, self._zone = language, told.rules.zone
+        self._session = told.segment is None
         self._clocked = {duty.key for duty in told.duties if duty.due_ns is not None}
         self.tellers: dict[str, _Tell] = {
             "Transition": self._transition,
@@ -176,7 +177,7 @@ class _Teller:
 
     def _noted(self, d: Decision, body: dict[str, Any]) -> Event | None:
         entry = _ENTRIES.get(body["entry"])
-        if entry is None or (not body["by"] and body["entry"] == "STATUS"):
+        if entry is None or (not body["by"] and body["entry"] in ("STATUS", "LINKED") and not self._session):
             return None  # the decision it follows from is a line of its own
         told = cause(body["text"], self._language) if body["entry"] == "CAUSE" else body["text"]
         return Event(d.ts_event_ns, d.seq, f"{self._say(*entry)}{self._say('：', ': ')}{told}", self._who(body["by"]))
@@ -220,5 +221,6 @@ _ENTRIES: Final = {
     "RECTIFICATION": ("整改事项", "to rectify"),
     "RECTIFIED": ("整改完成", "rectified"),
     "STATUS": ("记录", "entry"),
+    "LINKED": ("关联", "linked"),
 }
-"""Entries of a case that are lines of their own; LINKED and MAJOR follow from one that is."""
+"""Entries of a case that are lines of their own; MAJOR follows from one that is, and of a market so does what a machine enters."""

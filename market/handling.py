@@ -127,7 +127,7 @@ class CaseNoted:
     """Something was entered in a case: its cause, an action, the analysis, a rectification item, that it became major.
 
     Attributes:
-        entry: CAUSE, MAJOR, LINKED, ACTION, ANALYSIS, RECTIFICATION, RECTIFIED, STATUS.
+        entry: CAUSE, MAJOR, LINKED, DISCOVERED (an earlier instant), ACTION, ANALYSIS, RECTIFICATION, RECTIFIED, STATUS.
         text: what a person reads.
     """
 

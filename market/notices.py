@@ -353,7 +353,8 @@ def ordered(board: NoticeBoard, command: CommandGiven, now_ns: int, rules: Marke
         "base": before.base,
         "words_zh": said["text_zh"].strip(),
         "words_en": said["text_en"].strip(),
-        "operating_day": segment.operating_day,
+        # What is announced beside the breaker is about a day of its own, as `boundary/2026-06-11`.
+        "operating_day": segment.operating_day if before.subject == BREAKER else before.subject.partition("/")[2],
         "published_at": instant_text(now_ns, rules.zone),
         "state": _standing(segment),
         "limit_h": str(rules.breaker_max_h),

@@ -9,8 +9,11 @@ Which rule it is, is :func:`market.regimes.regime`. Absent on purpose: settlemen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
 
 from market import reference
 from market.dayaheadprices import Beside, DayAheadPrices, credible_day, published_ns
@@ -43,8 +46,7 @@ _WAITING_MAX: Final = 4
 """How many day-ahead results may wait to be published; the oldest gives way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceBook:
+class PriceBook(Struct, frozen=True, kw_only=True):
     """What is known of prices.
 
     Attributes:
@@ -70,16 +72,16 @@ class PriceBook:
     given: tuple[tuple[int, Regime, int], ...] = ()
     day_ahead: tuple[DayAheadPrices, ...] = ()
     last_valid: tuple[int, float] | None = None
-    current: PriceInForce | None = field(default=None)
+    current: PriceInForce | None = None
     doubted: tuple[int, ...] = ()
     settled: tuple[tuple[int, Regime, int], ...] = ()
     whole_from_ns: int | None = None
-    reference: ReferenceBook = field(default_factory=ReferenceBook)
+    reference: ReferenceBook = msgspec.field(default_factory=ReferenceBook)
     unpriced: tuple[tuple[int, int], ...] = ()
     waiting: tuple[DayAheadPrices, ...] = ()
     waiting_told: tuple[str, ...] = ()
     anew_ns: int | None = None
-    beside: Beside = field(default_factory=Beside)
+    beside: Beside = msgspec.field(default_factory=Beside)
 
 
 def book_from(ts_ns: int, rules: MarketRules) -> PriceBook:
@@ -94,7 +96,7 @@ def with_result(book: PriceBook, start_ns: int, price_cny_per_mwh: float, versio
     """Remember a valid real-time result; one that is doubted makes a provisional price."""
     kept = tuple(entry for entry in book.results if entry[0] != start_ns)
     under_review = {*book.doubted, start_ns} if doubted else {*book.doubted} - {start_ns}
-    return replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)), doubted=tuple(sorted(under_review)))
+    return structs.replace(book, results=(*kept, (start_ns, price_cny_per_mwh, version)), doubted=tuple(sorted(under_review)))
 
 
 def with_day_ahead(
@@ -112,7 +114,7 @@ def with_day_ahead(
     if day is None or version <= known:
         return book
     if known and now_ns >= published_ns(first_ns, rules):
-        return replace(book, waiting=(*book.waiting, day)[-_WAITING_MAX:])
+        return structs.replace(book, waiting=(*book.waiting, day)[-_WAITING_MAX:])
     return in_force(book, day, rules, now_ns)
 
 
@@ -121,17 +123,17 @@ def in_force(book: PriceBook, day: DayAheadPrices, rules: MarketRules, now_ns: i
     if anew:
         before = next(entry.anew for entry in book.day_ahead if entry.day_start_ns == day.day_start_ns)
         day = replace(day, anew=before + 1)
-        book = replace(book, anew_ns=day.day_start_ns, beside=replace(book.beside, anew_ns=day.day_start_ns))
+        book = structs.replace(book, anew_ns=day.day_start_ns, beside=replace(book.beside, anew_ns=day.day_start_ns))
     others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != day.day_start_ns)
     days = tuple(sorted((*others, day), key=lambda entry: entry.day_start_ns))[-3:]
     kept = {entry.day_start_ns for entry in days}
-    book = replace(book, day_ahead=days, waiting=tuple(entry for entry in book.waiting if entry.day_start_ns in kept))
+    book = structs.replace(book, day_ahead=days, waiting=tuple(entry for entry in book.waiting if entry.day_start_ns in kept))
     if day.day_start_ns > now_ns or rules.reference.market is not Reference.DA:
         return book
     minutes = rules.reference.period_min
     fen = [day.settled_fen(period, minutes) for period in range(24 * 60 // minutes)]
     name = civil_day(day.day_start_ns, rules.zone)
-    return replace(book, reference=reference.with_day(book.reference, name, fen, rules, anew=anew))
+    return structs.replace(book, reference=reference.with_day(book.reference, name, fen, rules, anew=anew))
 
 
 def day_ahead_at(book: PriceBook, start_ns: int) -> float | None:
@@ -161,7 +163,7 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
     """
     records: list[PriceInForce] = []
     if book.whole_from_ns is None:
-        book = replace(book, whole_from_ns=book.next_start_ns)
+        book = structs.replace(book, whole_from_ns=book.next_start_ns)
     cleared = {start_ns for start_ns, _, _ in book.results}
     for start_ns, rule, rev in book.given:
         if (price := _better(book, start_ns, rule, rules, interruptions, cleared=start_ns in cleared)) is not None:
@@ -170,19 +172,21 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
         for start_ns, rule, rev in book.settled:
             if rule is Regime.ART27_2 and (found := _day_ahead(book, start_ns, rules, of_day_ns=book.anew_ns)) is not None:
                 book = _give(book, records, now_ns, start_ns, _Price(rule, *found), rev + 1, rules)
-        book = replace(book, anew_ns=None)
+        book = structs.replace(book, anew_ns=None)
     if book.reference.looks_further:
         for start_ns, rev in book.unpriced:
             price = _mean_price(book, start_ns, rules, interruptions)
             if price.cny_per_mwh is not None:
                 book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
-        book = replace(book, reference=replace(book.reference, looks_further=False))
+        book = structs.replace(book, reference=replace(book.reference, looks_further=False))
     while (start_ns := book.next_start_ns) + rules.due_offset_ns <= now_ns:
         price = _price(book, start_ns, rules, interruptions)
         if price.rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
             break
         book = _give(book, records, now_ns, start_ns, price, 0, rules)
-        book = replace(book, next_start_ns=start_ns + rules.rt_interval_ns, reference=_noted(book, start_ns, price, rules, interruptions))
+        # Where the rules changed to longer intervals, what is left of one of theirs has a record of its own.
+        next_ns = floor_ns(start_ns, rules.rt_interval_ns) + rules.rt_interval_ns
+        book = structs.replace(book, next_start_ns=next_ns, reference=_noted(book, start_ns, price, rules, interruptions))
     return _forgotten(book, now_ns), tuple(records)
 
 
@@ -262,7 +266,7 @@ def _give(
     last_valid = book.last_valid
     if price.rule in OWN and price.cny_per_mwh is not None and (last_valid is None or start_ns >= last_valid[0]):
         last_valid = (start_ns, price.cny_per_mwh)
-    return replace(book, given=given, settled=settled, current=current, last_valid=last_valid, unpriced=unpriced)
+    return structs.replace(book, given=given, settled=settled, current=current, last_valid=last_valid, unpriced=unpriced)
 
 
 def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
@@ -278,7 +282,7 @@ def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
     before = (book.given, book.results, book.settled, book.unpriced, book.doubted)
     if all(len(kept) == len(known) for kept, known in zip((given, results, settled, unpriced, doubted), before, strict=True)):
         return book
-    return replace(book, given=given, settled=settled, results=results, doubted=doubted, unpriced=unpriced)
+    return structs.replace(book, given=given, settled=settled, results=results, doubted=doubted, unpriced=unpriced)
 
 
 def _result(book: PriceBook, start_ns: int) -> tuple[int, float, int] | None:

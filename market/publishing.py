@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
+from msgspec import structs
+
 from market.commands import refused
 from market.dayaheadprices import DayAheadPrices
 from market.decisions import DecisionBody, FindingNoted, ResultRevised
@@ -59,11 +61,11 @@ def published(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: I
         known = replace(known, told=known.short)
         bodies.append(_short(profile(known, known.short, known.short, rules), rules))
     if known is not book.reference:
-        book = replace(book, reference=known)
+        book = structs.replace(book, reference=known)
     waiting = tuple(_name(day, rules) for day in book.waiting)
     if waiting != book.waiting_told:
         bodies.extend(_waits(day, book, rules) for day, name in zip(book.waiting, waiting, strict=True) if name not in book.waiting_told)
-        book = replace(book, waiting_told=waiting)
+        book = structs.replace(book, waiting_told=waiting)
     return book, tuple(bodies)
 
 
@@ -112,7 +114,7 @@ def _publish(
         return book, (refused(command, _RESULT, f"{operating_day} version {text} is not approved: {'; '.join(unapproved)}"),)
     before = _stands(book, start_ns)
     book = in_force(book, day, rules, now_ns, anew=True)
-    book = replace(book, waiting=tuple(one for one in book.waiting if one is not day))
+    book = structs.replace(book, waiting=tuple(one for one in book.waiting if one is not day))
     revised = ResultRevised(
         segment=Segment.DA,
         interval_start_ns=start_ns,
@@ -145,7 +147,7 @@ def _extend(book: PriceBook, command: CommandGiven, rules: MarketRules) -> tuple
     said = profile(known, known.short, known.short, rules)
     # What is still short is told again, with what the longer window found.
     known = replace(known, told="", short=known.short if None in said.price_cny_per_mwh else "")
-    return replace(book, reference=known), (said,)
+    return structs.replace(book, reference=known), (said,)
 
 
 def _waiting(book: PriceBook, operating_day: str, version: int, rules: MarketRules) -> DayAheadPrices | None:

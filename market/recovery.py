@@ -101,6 +101,7 @@ def took_effect(state: SegmentState, now_ns: int, rules: MarketRules) -> Step:
         long_from_ns=None,
         applied_at_ns=None,
         applied_scope=(),
+        applied_reference="",
     )
     article = "Art. 29" if state.suspended_from_ns is None else "Art. 30"
     if state.phase is Phase.RESUMING:

@@ -110,7 +110,8 @@ class SegmentState:
         expected_end_ns: when the suspension is expected to end, as announced.
         long_due_ns: first civil day that Art. 28 can apply to; long_proposed: whether that was proposed.
         long_from_ns: from when Art. 28 applies, once it is confirmed.
-        applied_at_ns: when GOV and REG were asked to let the market resume, and applied_scope for what of it; all where empty.
+        applied_at_ns: when GOV and REG were asked to let the market resume, and applied_scope for what of it; all where empty;
+            applied_reference: the paper of it.
     """
 
     segment: Segment
@@ -137,6 +138,7 @@ class SegmentState:
     long_from_ns: int | None = None
     applied_at_ns: int | None = None
     applied_scope: tuple[str, ...] = ()
+    applied_reference: str = ""
 
     @property
     def basis(self) -> str:

@@ -161,7 +161,7 @@ def apply(state: SegmentState, command: CommandGiven, rules: MarketRules) -> Ste
         f"scope: {', '.join(scope) or 'all'}",
         *((f"reference: {reference}",) if reference else ()),
     )
-    state = replace(state, applied_at_ns=at_ns, applied_scope=scope)
+    state = replace(state, applied_at_ns=at_ns, applied_scope=scope, applied_reference=reference)
     return moved(state, Event.RESUME_APPLIED, state.phase, by=command.by, evidence=evidence)
 
 

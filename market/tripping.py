@@ -118,6 +118,7 @@ def trip(
         long_from_ns=None,
         applied_at_ns=None,
         applied_scope=(),
+        applied_reference="",
     )
     evidence = condition.evidence
     return moved(tripped, event, Phase.TRIPPED, basis=condition.basis, article=condition.article, by=by, evidence=evidence)

@@ -38,27 +38,51 @@ _TIMEOUT_S: Final = 120
 _MEMORY_BYTES: Final = 6 << 30
 
 MACHINES: Final[dict[str, tuple[str, ...]]] = {
-    "market/segment.py": ("tests/unit/market/test_segment*.py",),
-    "market/recovery.py": ("tests/unit/market/test_segment*.py", "tests/unit/market/test_recovery*.py"),
-    "market/suspension.py": ("tests/unit/market/test_segment*.py", "tests/unit/market/test_suspension*.py"),
+    **dict.fromkeys(
+        (
+            "market/segment.py",
+            "market/segmentorders.py",
+            "market/segmentstate.py",
+            "market/tripping.py",
+            "market/recovery.py",
+            "market/suspension.py",
+        ),
+        ("tests/unit/market/test_segment*.py", "tests/unit/market/test_transitions*.py"),
+    ),
+    "market/operatingdays.py": ("tests/unit/market/test_operatingdays*.py", "tests/unit/market/test_segment*.py"),
     "market/duties.py": ("tests/unit/market/test_duties*.py",),
+    "market/dutyledger.py": ("tests/unit/market/test_duties*.py",),
     "market/approvals.py": ("tests/unit/market/test_approvals*.py",),
     "market/notices.py": ("tests/unit/market/test_notices*.py",),
-    "market/cases.py": ("tests/unit/market/test_cases*.py",),
+    "market/announcements.py": ("tests/unit/market/test_announcements*.py", "tests/unit/market/test_notices*.py"),
+    "market/casebook.py": ("tests/unit/market/test_casebook*.py",),
+    "market/caseorders.py": ("tests/unit/market/test_casebook*.py",),
+    "market/caserecord.py": ("tests/unit/market/test_casebook*.py",),
     "market/spot.py": ("tests/unit/market/test_spot*.py",),
     "market/commands.py": ("tests/unit/market/test_commands*.py",),
     "market/rulebook.py": ("tests/unit/market/test_rulebook*.py",),
     "market/rules.py": ("tests/unit/market/test_rules*.py",),
     "market/regimes.py": ("tests/unit/market/test_regimes*.py",),
-    "market/pricebook.py": ("tests/unit/market/test_pricebook*.py", "tests/unit/market/test_regimes*.py"),
-    "market/reference.py": ("tests/unit/market/test_reference*.py",),
+    "market/prices.py": ("tests/unit/market/test_prices*.py", "tests/unit/market/test_pricebook*.py"),
+    "market/pricebook.py": ("tests/unit/market/test_pricebook*.py", "tests/unit/market/test_publishing*.py"),
+    "market/publishing.py": ("tests/unit/market/test_publishing*.py",),
+    "market/reference.py": ("tests/unit/market/test_reference*.py", "tests/unit/market/test_publishing*.py"),
+    "market/dayaheadprices.py": ("tests/unit/market/test_pricebook*.py", "tests/unit/market/test_publishing*.py"),
+    "market/dayaheadrecords.py": ("tests/unit/market/test_dayaheadrecords*.py",),
     "market/settlement.py": ("tests/unit/market/test_settlement*.py",),
     "detectors/failed_clearing.py": ("tests/unit/detectors/test_failed_clearing*.py",),
     "detectors/day_ahead.py": ("tests/unit/detectors/test_day_ahead*.py",),
+    "detectors/dayaheadresult.py": ("tests/unit/detectors/test_day_ahead*.py",),
     "detectors/switchover.py": ("tests/unit/detectors/test_switchover*.py",),
     "detectors/situations.py": ("tests/unit/detectors/test_situations*.py",),
-    "detectors/elements.py": ("tests/unit/detectors/test_elements*.py", "tests/unit/detectors/test_topology*.py"),
-    "detectors/topology_change.py": ("tests/unit/detectors/test_topology*.py",),
+    "detectors/fieldorders.py": ("tests/unit/detectors/test_fieldorders*.py",),
+    **{
+        f"detectors/{name}.py": (f"tests/unit/detectors/test_{name}*.py", "tests/unit/detectors/test_topology*.py")
+        for name in (
+            *("topology_change", "elements", "positions", "losses", "stations", "islands", "loadlost", "infeeds"),
+            *("voltages", "sight", "permits", "evidence"),
+        )
+    },
 }
 """Module → the tests that know it best; whatever survives them meets :data:`_WHOLE`."""
 
@@ -248,7 +272,7 @@ def _tests(patterns: Sequence[str]) -> list[str]:
     return sorted({str(path) for pattern in patterns for path in ROOT.glob(pattern)})
 
 
-def _run(mutant: Mutant | None, path: str) -> int:
+def _run(mutant: Mutant | None, path: str, *, own_only: bool) -> int:
     """Run, in this process, what ought to notice a change: 1 where it was noticed, 0 where not."""
     import pytest
 
@@ -260,7 +284,7 @@ def _run(mutant: Mutant | None, path: str) -> int:
         name = path.removesuffix(".py").replace("/", ".")
         sys.meta_path.insert(0, _Mutated(name, ROOT / path, mutant.source((ROOT / path).read_text())))
     own = _tests(MACHINES[path])
-    for tests in (own, [test for test in _tests(_WHOLE) if test not in own]):
+    for tests in (own, [] if own_only else [test for test in _tests(_WHOLE) if test not in own]):
         if not tests:
             continue
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -270,7 +294,7 @@ def _run(mutant: Mutant | None, path: str) -> int:
     return 0
 
 
-def _forked(mutant: Mutant | None, path: str) -> int:
+def _forked(mutant: Mutant | None, path: str, *, own_only: bool) -> int:
     """Start a process that runs the tests; its exit code is what :func:`_run` says."""
     pid = os.fork()
     if pid:
@@ -280,7 +304,7 @@ def _forked(mutant: Mutant | None, path: str) -> int:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 1)
         os.dup2(devnull, 2)
-        code = _run(mutant, path)
+        code = _run(mutant, path, own_only=own_only)
     finally:
         os._exit(code)
 
@@ -289,14 +313,14 @@ def _noticed(status: int) -> bool:
     return os.waitstatus_to_exitcode(status) != 0
 
 
-def _judged(todo: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, bool]]:
+def _judged(todo: Sequence[Mutant], jobs: int, *, own_only: bool) -> Iterator[tuple[Mutant, bool]]:
     """Run mutants, so many at once; yields each with whether it was noticed."""
     running: dict[int, Mutant] = {}
     waiting = list(reversed(todo))
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant = waiting.pop()
-            running[_forked(mutant, mutant.path)] = mutant
+            running[_forked(mutant, mutant.path, own_only=own_only)] = mutant
         pid, status = os.wait()
         yield running.pop(pid), _noticed(status)
 
@@ -321,6 +345,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("modules", nargs="*", help="files, as market/segment.py; all machines by default")
     parser.add_argument("-j", "--jobs", type=int, default=2)
+    parser.add_argument("--own", action="store_true", help="only the tests that know the module best: faster, and more survive")
     parser.add_argument("--list", action="store_true", help="say what would be changed, and run nothing")
     chosen = parser.parse_args()
     if strangers := [path for path in chosen.modules if path not in MACHINES]:
@@ -340,13 +365,13 @@ def main() -> int:
     import scipy.sparse.linalg  # noqa: F401
 
     for path in modules:
-        _, status = os.waitpid(_forked(None, path), 0)
+        _, status = os.waitpid(_forked(None, path, own_only=chosen.own), 0)
         if _noticed(status):
             print(f"{path}: its tests fail, or take longer than {_TIMEOUT_S} s, without any change; nothing can be said of it")
             return 2
     explained = _explained()
     began, counts, survivors = time.monotonic(), dict.fromkeys(modules, 0), list[Mutant]()
-    for mutant, noticed in _judged(todo, chosen.jobs):
+    for mutant, noticed in _judged(todo, chosen.jobs, own_only=chosen.own):
         counts[mutant.path] += noticed
         if not noticed:
             survivors.append(mutant)

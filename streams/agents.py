@@ -258,7 +258,7 @@ def _bind_commands(app: faust.App, shell: Shell) -> None:
 
 def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks) -> None:
     kept = _table(app, "breaker", topics.FACTS)
-    rules = model.grid.rules
+    rules = model.rules_in_force
     state: breaker.BreakerState | None = None
 
     def forget() -> None:
@@ -272,7 +272,9 @@ def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks
         nonlocal state
         if state is None:
             raw = kept.get(_STATE)
-            state = breaker.begin(fact.ts_event_ns, rules) if raw is None else breaker.decode_state(raw)
+            state = (
+                breaker.begin(fact.ts_event_ns, rules, day_ahead_runs=model.grid.day_ahead) if raw is None else breaker.decode_state(raw)
+            )
         if event.message.offset <= state.offset:
             return
         after, effects = breaker.step(state, fact, rules, model.topology)

@@ -46,6 +46,22 @@ _ZH: Mapping[str, str] = {
     "OVER_72_H": "熔断超过 72 小时",
     "RECOVERED": "调度机构决定恢复",
     "UPDATE_OVERDUE": "承诺的后续通报逾期未发",
+    "DATA_QUALITY_OVER": "量测数据质量已恢复",
+    "PLANNED_OUTAGE": "计划停运",
+    "RESULT_WAITS": "重新出清结果待双方同意后发布",
+    "INSUFFICIENT_SAMPLE": "参考价样本不足",
+    "WARNING": "有效预警，恢复须两人决定",
+    "WARNING_OVER": "预警已解除",
+    "LOGINS_FAIL": "系统原因无法登录",
+    "ORDERS_FAIL": "系统原因无法申报",
+    "WINDOW_NOT_CLOSED": "申报窗口未关闭",
+    "NOT_ENDED": "交易未按时结束",
+    "QUARANTINED": "逾时申报已隔离",
+    "BOUNDARY_PUBLISHED": "边界数据已发布",
+    "DEADLINE_SET": "申报截止时间已公布",
+    "DEADLINE_MOVED": "申报截止时间已推迟",
+    "DECLARATION_FAILURE": "申报失败已确认",
+    "PAPER_DECLARATION": "纸质申报已录入",
     "DATA_QUALITY": "量测数据质量下降",
     "CHATTERING": "开关位置抖动",
     "OBSERVABILITY_LOW": "可观测性不足",
@@ -162,7 +178,13 @@ _URGENCY: Final = {
 }
 """Findings that somebody must act on (spec §5); the others are for the record of the shift."""
 
-_CLEARED_BY: Final = {"BLIND_OVER": "BLIND", "CLOCK_SUSPECT_OVER": "CLOCK_SUSPECT", "SCADA_UP": "SCADA_DOWN"}
+_CLEARED_BY: Final = {
+    "BLIND_OVER": "BLIND",
+    "CLOCK_SUSPECT_OVER": "CLOCK_SUSPECT",
+    "SCADA_UP": "SCADA_DOWN",
+    "DATA_QUALITY_OVER": "DATA_QUALITY",
+    "WARNING_OVER": "WARNING",
+}
 """Finding that something is over → the finding it ends, by whose name it is told."""
 
 

@@ -28,9 +28,10 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import approvals, cases, duties, notices, pricebook, publishing, reclear, segment
+from market import approvals, casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment
+from market.caserecord import running
 from market.dayaheadprices import DayAheadPrices
-from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Refused, ResultRevised, chained
+from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Phase, Refused, ResultRevised, chained
 from market.facts import (
     ClearedAgain,
     ClearingReported,
@@ -62,6 +63,7 @@ Effect = Decision | PriceInForce | reclear.ClearAgain
 Grid = Topology
 
 _ANSWERS_REMEMBERED: Final = 64
+_SEGMENTS: Final = tuple(Segment)
 
 
 def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -> tuple[BreakerState, tuple[Effect, ...]]:
@@ -92,6 +94,8 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
     if isinstance(fact, Ticked):
         _ticked(turn)
     prices = _priced(turn, before)
+    if turn.state.book.waiting is not state.book.waiting:
+        _put_to_bodies(turn, state.book.waiting)
     decisions = _chained(turn)
     return turn.state, (*decisions, *deeds.again, *revised, *prices)
 
@@ -101,19 +105,23 @@ def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState
     outages = interruptions(before, (state.rt, state.da))
     rules = turn.rules(Segment.RT)
     book, prices = pricebook.priced(state.book, state.now_ns, rules, outages)
+    book, beside = dayaheadrecords.beside(book, prices, state.now_ns, rules, outages)
     book, said = publishing.published(book, state.now_ns, rules, outages)
     if book is not state.book:
         turn.state = replace(state, book=book)
     if said:
         turn.say(*said)
-    if book.waiting is not state.book.waiting:
-        _put_to_bodies(turn, state.book.waiting)
-    return prices
+    return (*prices, *beside)
 
 
 def _put_to_bodies(turn: Turn, before: tuple[DayAheadPrices, ...]) -> None:
-    """Ask GOV and REG for a day-ahead result that waits to be published (Art. 22)."""
+    """Ask GOV and REG for a day-ahead result that waits to be published (Art. 22), and for one that waits no more no longer."""
     rules = turn.rules(Segment.DA)
+    waiting = {result.day_start_ns for result in turn.state.book.waiting}
+    for day in sorted({civil_day(result.day_start_ns, rules.zone) for result in before if result.day_start_ns not in waiting}):
+        register, said = approvals.withdrawn(turn.state.approvals, f"PUBLISH_RESULT/{day}", "no result of the day waits any more")
+        turn.state = replace(turn.state, approvals=register)
+        turn.say(*said)
     for result in turn.state.book.waiting:
         day = civil_day(result.day_start_ns, rules.zone)
         content = publishing.content(turn.state.book, day, result.version, rules)
@@ -175,7 +183,9 @@ def _taken(turn: Turn, fact: Fact) -> None:
 
 def _took_effect(turn: Turn) -> None:
     effective_ns = turn.state.rt.effective_from_ns
-    for which in Segment:
+    if effective_ns is None and turn.state.da.effective_from_ns is None:
+        return
+    for which in _SEGMENTS:
         turn.moved(segment.took_effect(turn.segment(which), turn.now_ns, turn.rules(which)))
     rt = turn.state.rt
     if effective_ns is None or rt.effective_from_ns is not None:
@@ -190,13 +200,14 @@ def _took_effect(turn: Turn) -> None:
 def _ticked(turn: Turn) -> None:
     """Let every clock see the time."""
     now_ns, held = turn.now_ns, turn.state.clock_suspect
-    for which in Segment:
+    for which in _SEGMENTS:
         turn.moved(segment.ticked(turn.segment(which), now_ns, turn.rules(which), held=held))
     rules = turn.rules()
     ledger, said = duties.ticked(turn.state.duties, now_ns, rules)
     if ledger is not turn.state.duties:
         turn.state = replace(turn.state, duties=ledger)
-    turn.say(*said)
+    if said:
+        turn.say(*said)
     board, said = notices.ticked(turn.state.notices, now_ns, rules)
     if board is not turn.state.notices:
         turn.state = replace(turn.state, notices=board)
@@ -294,7 +305,7 @@ def _detected(turn: Turn, fact: Fact) -> None:
     for finding in (*on_clearing, *on_days, *on_topology, *on_control):
         _found(turn, finding)
     for situation in on_sessions:
-        book, said = cases.found(turn.state.cases, situation, turn.now_ns, turn.rules())
+        book, said = casebook.found(turn.state.cases, situation, turn.now_ns, turn.rules())
         turn.state = replace(turn.state, cases=book)
         turn.say(*said)
 
@@ -323,6 +334,7 @@ def _found(turn: Turn, finding: Finding) -> None:
                 turn.state.book, start_ns, finding.price_cny_per_mwh, finding.version, turn.rules(Segment.DA), turn.now_ns
             )
             turn.state = replace(turn.state, book=book)
+            _late_result(turn, completed_at_ns)
             turn.moved(segment.shadow_cleared(turn.state.da, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.DA)))
         case ConditionMet():
             _condition_met(turn, finding)
@@ -331,6 +343,20 @@ def _found(turn: Turn, finding: Finding) -> None:
             turn.moved(segment.condition_gone(turn.segment(which), basis, why, turn.now_ns, outage_start_ns=outage_start_ns))
         case Noted():
             turn.say(FindingNoted(finding=finding.what, article=finding.article, evidence=finding.evidence))
+
+
+def _late_result(turn: Turn, completed_at_ns: int) -> None:
+    """End the anomaly of a day-ahead result that was not published in time, where it comes before the deadline (Art. 9(2))."""
+    case = running(turn.state.cases, Segment.DA)
+    if case is not None and not case.major and turn.state.da.phase is Phase.NORMAL:
+        turn.say(
+            OutageEnded(
+                segment=Segment.DA,
+                outage_start_ns=case.discovered_ns,
+                outage_end_ns=max(completed_at_ns, case.discovered_ns),
+                failed_intervals=1,
+            )
+        )
 
 
 def _condition_met(turn: Turn, met: ConditionMet) -> None:

@@ -58,6 +58,8 @@ class BreakerState(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+_FOR_EVER_NS: Final = 2**62
+
 _STATE: Final = msgspec.json.Decoder(BreakerState)
 
 
@@ -80,12 +82,18 @@ def at_offset(state: BreakerState, offset: int) -> BreakerState:
     return msgspec.structs.replace(state, offset=offset)
 
 
-def begin(ts_ns: int, rules: RulesInForce) -> BreakerState:
-    """Return the state of a breaker that starts to watch at ``ts_ns``."""
+def begin(ts_ns: int, rules: RulesInForce, *, day_ahead_runs: bool = True) -> BreakerState:
+    """Return the state of a breaker that starts to watch at ``ts_ns``.
+
+    Args:
+        rules: which rules hold when.
+        day_ahead_runs: whether there is a day-ahead market to expect results of.
+    """
     first = rules.at(ts_ns)
+    closed = () if day_ahead_runs else ((0, _FOR_EVER_NS),)
     return BreakerState(
         now_ns=ts_ns,
         watch=failed_clearing.watch_from(ts_ns, first),
-        days=day_ahead.watch_from(ts_ns, first),
+        days=day_ahead.watch_from(ts_ns, first, closed=closed),
         book=pricebook.book_from(ts_ns, first),
     )

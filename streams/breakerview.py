@@ -8,11 +8,13 @@ from detectors import failed_clearing
 from market import approvals, caseorders, duties, notices
 from market.facts import Segment
 from market.prices import Regime
+from market.regimes import guidance
 from market.rulebook import RulesInForce
 from market.segment import SegmentState
 from market.units import NS_PER_S
 from market.view import MarketView, SegmentView
 from streams.breakerstate import BreakerState
+from streams.interruptions import interruptions
 from streams.turn import anchor_ns, out
 
 __all__ = ["view"]
@@ -40,6 +42,7 @@ def view(state: BreakerState, rules: RulesInForce) -> MarketView:
         cases=caseorders.view(state.cases, lambda which, since_ns, case: duties.open_for(state.duties, which, since_ns, case)),
         notices=notices.view(state.notices),
         warnings=state.warnings,
+        guidance=guidance(interruptions((state.rt, state.da), (state.rt, state.da)), state.now_ns),
     )
 
 

@@ -31,7 +31,7 @@ from market.units import NS_PER_MIN
 from market.version import CODE
 from streams import wire
 
-__all__ = ["CaseSpan", "Verdict", "is_bundle", "span_of", "verify_bundle", "write_bundle"]
+__all__ = ["CaseSpan", "Verdict", "decisions_in", "is_bundle", "span_of", "verify_bundle", "write_bundle"]
 
 _FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
@@ -176,6 +176,19 @@ def is_bundle(path: Path) -> bool:
         return False
 
 
+def decisions_in(path: Path) -> list[Decision]:
+    """Return the decisions of a bundle, as far as they can be read; whether they are what was written, :func:`verify_bundle` says.
+
+    Raises:
+        ConfigError: this is no bundle of a case.
+    """
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            return _Checked(bundle).decisions(first_seq=1)[0]
+    except (zipfile.BadZipFile, OSError) as exc:
+        raise ConfigError([Problem(str(path), f"cannot be opened as a bundle: {exc}; ask for it again")]) from exc
+
+
 def verify_bundle(path: Path) -> Verdict:
     """Verify a bundle: every hash of its chain, every record of its facts, every file.
 
@@ -203,7 +216,7 @@ class _Checked:
         except (KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as exc:
             what = f"{_MANIFEST} is missing or was altered ({exc}); nothing can be compared with it: ask for the bundle again"
             raise ConfigError([Problem(str(self.bundle.filename), what)]) from exc
-        decisions, bad_seq = self._decisions(first_seq)
+        decisions, bad_seq = self.decisions(first_seq)
         broken = first_broken(decisions, first_seq=first_seq, prev_hash=prev_hash)
         if broken is not None and (bad_seq is None or broken.seq <= bad_seq):
             bad_seq = broken.seq
@@ -223,7 +236,7 @@ class _Checked:
             problems=tuple(self.problems),
         )
 
-    def _decisions(self, first_seq: int) -> tuple[list[Decision], int | None]:
+    def decisions(self, first_seq: int) -> tuple[list[Decision], int | None]:
         """Return the decisions up to the first that cannot be read, and the number of that one."""
         found: list[Decision] = []
         for line in self._raw(_DECISIONS).splitlines():

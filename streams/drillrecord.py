@@ -42,14 +42,14 @@ class Recorded:
         facts: every fact, in the order of its topic; the first says when the drill starts.
         decisions: what was decided after them, in order; repeats are passed over.
         prices: what was in force, in order of writing.
-        branches: of the network, by name: its buses and its voltage, kV.
+        grid: of the network, as a drill file has it (:class:`streams.drillfile.Grid`); empty for none.
         rules: that held.
     """
 
     facts: Sequence[Fact]
     decisions: Sequence[Decision]
     prices: Sequence[PriceInForce]
-    branches: Mapping[str, tuple[str, str, float]]
+    grid: Mapping[str, Any]
     rules: MarketRules
     end_ns: int = field(default=0)
 
@@ -63,7 +63,7 @@ def drill_text(name: str, title: str, recorded: Recorded) -> str:
     if not recorded.facts:
         raise ConfigError([Problem("recording", "holds no facts between these instants; give others with --from and --to")])
     zone, start_ns = recorded.rules.zone, recorded.facts[0].ts_event_ns
-    begin = "" if not recorded.branches else f"grid: {_flow(_grid(recorded.branches))}\n"
+    begin = f"grid: {_flow({'silent': True, **recorded.grid})}\n" if recorded.grid else ""
     lines = [
         f"id: {json.dumps(name, ensure_ascii=False)}",
         f"title: {json.dumps(title, ensure_ascii=False)}",
@@ -255,10 +255,6 @@ def _difference(shipped: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]
         elif value != shipped[name]:
             changed[name] = list(value) if isinstance(value, tuple) else value
     return changed
-
-
-def _grid(branches: Mapping[str, tuple[str, str, float]]) -> dict[str, Any]:
-    return {"silent": True, "branches": {name: {"from": begin, "to": end, "kv": kv} for name, (begin, end, kv) in branches.items()}}
 
 
 def _instant(ns: int, zone: str) -> str:

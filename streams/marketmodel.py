@@ -10,6 +10,7 @@ from ingest.points import PointTable
 from market.engine import ClearingEngine
 from market.params import ClearingParams
 from market.rts_gmlc import RtsCase
+from market.rulebook import RulesInForce
 from market.topology import Topology
 from streams.figures import GridModel
 from streams.intake import AreaIntake
@@ -27,6 +28,7 @@ class MarketModel:
         rating_mw: continuous rating by branch.
         area_of_bus: control area by bus.
         make_engine: builds an engine that clears as ``engine`` does, elsewhere: it pickles.
+        rulebook: which rules hold when, where they are to change; the breaker alone follows it within a run.
         make_eased: builds one that knows of no outage, likewise; None where the case has none.
     """
 
@@ -39,6 +41,12 @@ class MarketModel:
     params: ClearingParams
     make_engine: Callable[[], ClearingEngine]
     make_eased: Callable[[], ClearingEngine] | None = None
+    rulebook: RulesInForce | None = None
+
+    @property
+    def rules_in_force(self) -> RulesInForce:
+        """What says which rules hold at an instant."""
+        return self.rulebook or self.grid.rules
 
     @cached_property
     def eased_engine(self) -> ClearingEngine:

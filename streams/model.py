@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +23,22 @@ from streams.figures import GridModel
 from streams.kpis import ControlParams
 from streams.levels import infeed_of
 from streams.marketmodel import MarketModel
-from streams.settings import ControlModel, NetworkModel
+from streams.settings import ControlModel, NetworkModel, Settings
 
-__all__ = ["market_model"]
+__all__ = ["market_model", "model_of"]
 
 _PLAIN = ClearingSetup()
+
+
+def model_of(settings: Settings, table: PointTable | None = None) -> MarketModel:
+    """Return what a service with these settings computes with; see :func:`market_model`.
+
+    Args:
+        table: its points, where they are at hand.
+    """
+    points = settings.points.table() if table is None else table
+    model = market_model(settings.network, points, settings.rules, settings.control, day_ahead=settings.day_ahead, setup=settings.clearing)
+    return replace(model, rulebook=settings.rulebook)
 
 
 def market_model(
@@ -73,7 +85,6 @@ def market_model(
         delivery=dict(setup.delivery),
         tie_buses=tuple(bus for bus, _ in table.named("tie", "mw")),
     )
-    rating_mw = {b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)}
     return MarketModel(
         grid=GridModel(
             network=grid,
@@ -92,7 +103,7 @@ def market_model(
         make_eased=None if make_engine.keywords.get("outages") is None else partial(make_engine, outages=None),
         case=case,
         topology=_topology(network, grid, load_mw, units, branches_out, table),
-        rating_mw=rating_mw,
+        rating_mw={b: float(mw) for b, mw in zip(grid.branch_ids, grid.rate_mw, strict=True) if np.isfinite(mw)},
         area_of_bus=dict(zip(grid.bus_ids, grid.bus_area, strict=True)),
         params=params,
     )

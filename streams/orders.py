@@ -101,7 +101,9 @@ def _context(turn: Turn, command: CommandGiven, which: Segment) -> segment.Conte
 def _unapproved(turn: Turn, command: CommandGiven, which: Segment) -> tuple[str, ...]:
     """Say whose approval is missing of what an order would do, where it needs any."""
     if command.action == "CONFIRM_RESUME":
-        return approvals.missing(turn.state.approvals, f"RESUME/{which}")
+        applied = _application(turn, which)
+        scope = turn.segment(which).applied_scope
+        return approvals.missing(turn.state.approvals, f"RESUME/{which}", approvals.digest_of(applied), scope)
     if command.action == "DECIDE_SUSPEND" and turn.rules(which).suspension.requires is Requires.APPROVAL:
         return approvals.missing(turn.state.approvals, f"SUSPEND/{which}")
     return ()
@@ -119,13 +121,19 @@ def _put_to_bodies(turn: Turn, command: CommandGiven, which: Segment) -> None:
     """Ask GOV and REG for what was applied for, and forget what they said of what was done since (Art. 30)."""
     register, said = turn.state.approvals, tuple[DecisionBody, ...]()
     if command.action == "APPLY_RESUME":
-        content = {"segment": str(which), **{name: command.args[name] for name in ("reference", "scope") if command.args.get(name)}}
-        scope = tuple(part for each in command.args.get("scope", "").split(",") if (part := each.strip()))
-        register, said = approvals.requested(register, f"RESUME/{which}", content, command.by, scope=scope)
+        scope = turn.segment(which).applied_scope
+        register, said = approvals.requested(register, f"RESUME/{which}", _application(turn, which), command.by, scope=scope)
     elif command.action in _SPENDS:
         register = approvals.spent(register, f"{_SPENDS[command.action]}/{which}")
     turn.state = replace(turn.state, approvals=register)
     turn.say(*said)
+
+
+def _application(turn: Turn, which: Segment) -> dict[str, str]:
+    """Return what both bodies approve when a segment is to resume: what was applied for last."""
+    state = turn.segment(which)
+    content = {"segment": str(which), "reference": state.applied_reference, "scope": ", ".join(state.applied_scope)}
+    return {name: text for name, text in content.items() if text}
 
 
 _SPENDS: Final[Mapping[str, str]] = {"CONFIRM_RESUME": "RESUME", "DECIDE_SUSPEND": "SUSPEND"}
@@ -179,12 +187,19 @@ def _prices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
     measure = f"PUBLISH_RESULT/{command.args.get('operating_day', '')}"
     rules = turn.rules(Segment.DA)
     publishes = command.action == "PUBLISH_RESULT"
-    unapproved = approvals.missing(turn.state.approvals, measure) if publishes else ()
+    unapproved = _unpublished(turn, command, measure) if publishes else ()
     papers = approvals.references(turn.state.approvals, measure)
     book, said = publishing.ordered(turn.state.book, command, turn.now_ns, rules, unapproved, papers)
     register = approvals.spent(turn.state.approvals, measure) if publishes else turn.state.approvals
     turn.state = replace(turn.state, book=book, approvals=register)
     turn.say(*said)
+
+
+def _unpublished(turn: Turn, command: CommandGiven, measure: str) -> tuple[str, ...]:
+    """Say whose approval of this very version of a result is missing; of one that does not wait the owner has its own word."""
+    day, version = command.args["operating_day"], command.args["result_version"]
+    waits = publishing.content(turn.state.book, day, int(version), turn.rules(Segment.DA)) if version.isdecimal() else None
+    return () if waits is None else approvals.missing(turn.state.approvals, measure, approvals.digest_of(waits))
 
 
 def _spot(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:

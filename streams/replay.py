@@ -321,9 +321,9 @@ class _Breaker:
         self.state = None if raw is None else breaker.decode_state(raw)
 
     def effects(self, causes: Iterable[_Input]) -> Iterator[tuple[_Input, Any]]:
-        rules = self._model.grid.rules
+        rules = self._model.rules_in_force
         for cause in causes:
-            state = self.state or breaker.begin(cause.record.ts_event_ns, rules)
+            state = self.state or breaker.begin(cause.record.ts_event_ns, rules, day_ahead_runs=self._model.grid.day_ahead)
             if cause.offset > state.offset:
                 after, effects = breaker.step(state, cause.record, rules, self._model.topology)
                 self.state = breaker.at_offset(after, cause.offset)

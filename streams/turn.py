@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from market import cases, duties, notices, pricebook
+from market import casebook, duties, notices, pricebook
 from market.decisions import DecisionBody, out_of_force
 from market.facts import Segment
 from market.rulebook import RulesInForce
@@ -61,8 +61,8 @@ class Turn:
         self.grid = grid
         self.bodies: list[tuple[DecisionBody, str]] = []
         self._rules: dict[Segment | None, MarketRules] = {None: book.at(state.now_ns)}
-        for which in Segment:
-            self._rules[which] = book.at(anchor_ns(state, which))
+        self._rules[Segment.RT] = book.at(anchor_ns(state, Segment.RT))
+        self._rules[Segment.DA] = book.at(anchor_ns(state, Segment.DA))
 
     def attempt(self) -> Turn:
         """Return a turn that goes on from here, to be adopted or forgotten."""
@@ -111,7 +111,7 @@ class Turn:
         day_ahead = seg is not None and self._day_ahead_priced(seg, rules)
         board, written = notices.followed(state.notices, body, now_ns, rules, seg, day_ahead=day_ahead, real_time=not out(state.rt))
         ledger, owed = duties.followed(state.duties, body, now_ns, rules, seg)
-        book, noted = cases.followed(state.cases, body, now_ns, rules)
+        book, noted = casebook.followed(state.cases, body, now_ns, rules)
         if board is not state.notices or ledger is not state.duties or book is not state.cases:
             self.state = replace(state, notices=board, duties=ledger, cases=book)
         return (*written, *owed, *noted)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from market import cases, decisions
+from market import casebook, decisions
 from market.caserecord import CaseBook
 from market.decisions import GENESIS, Decision, DecisionBody, chained
 from market.facts import CommandGiven
@@ -21,7 +21,7 @@ class Chained:
 
     def __init__(self, rules: MarketRules) -> None:
         self._rules = rules
-        self._open: cases.OpenDuties = lambda segment, since_ns, case: ()
+        self._open: casebook.OpenDuties = lambda segment, since_ns, case: ()
         self.book = CaseBook()
         self.chain: list[Decision] = []
 
@@ -30,7 +30,7 @@ class Chained:
         at_ns = at if isinstance(at, int) else instant_ns(at)
         for body in bodies:
             self._link(at_ns, body)
-            self.book, more = cases.followed(self.book, body, at_ns, self._rules)
+            self.book, more = casebook.followed(self.book, body, at_ns, self._rules)
             for following in more:
                 self._link(at_ns, following)
 
@@ -38,7 +38,7 @@ class Chained:
         """Carry out an order for a case."""
         at_ns = instant_ns(at)
         command = CommandGiven(ts_event_ns=at_ns, command_id=f"c{len(self.chain)}", by=by, role=role, action=action, args=args)
-        self.book, bodies = cases.ordered(self.book, command, at_ns, self._rules, self._open)
+        self.book, bodies = casebook.ordered(self.book, command, at_ns, self._rules, self._open)
         for body in bodies:
             self._link(at_ns, body)
 

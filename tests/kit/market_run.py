@@ -14,7 +14,7 @@ from typing import Any, Self
 from ingest.frame import TelemetryFrame, encode_frame, heartbeat
 from ingest.points import PointTable
 from market.decisions import Decision
-from market.facts import CommandGiven, Ticked
+from market.facts import CommandGiven, Segment, Ticked
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
 from market.rules import MarketRules
@@ -72,7 +72,7 @@ class Seen:
         match record:
             case Decision():
                 self.decisions[record.seq] = record
-            case PriceInForce():
+            case PriceInForce(segment=Segment.RT):
                 self.prices[record.interval_start_ns, record.rev] = record
             case Cleared() | ClearingFailed():
                 self.outcomes[record.interval_start_ns] = record

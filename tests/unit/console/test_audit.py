@@ -95,6 +95,19 @@ def test_a_bundle_is_verified_by_itself_and_against_the_ledger(data: Path, tmp_p
     assert (told.exit_code, json.loads(told.stdout)["bad_seq"]) == (1, 1)
 
 
+def test_the_decisions_of_a_bundle_are_shown_like_those_of_a_ledger(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.zip"
+    write_bundle(path, span_of(CASE, CHAIN), CHAIN, [], [])
+    ledger = run("audit", "show", "--data", str(data)).stdout.splitlines()
+    shown = run("audit", "show", str(path)).stdout.splitlines()
+    assert shown == ledger[: len(shown)]
+    assert "CaseClosed" in shown[-1], "a bundle ends with its case"
+    assert run("audit", "show", str(path), "--last", "2").stdout.splitlines() == shown[-2:]
+    assert run("audit", "show", str(path), "--kind", "CaseClosed").stdout.splitlines() == shown[-1:]
+    path.write_bytes(path.read_bytes()[:100])
+    assert run("audit", "show", str(path)).exit_code == 2
+
+
 def test_where_there_is_nothing_to_verify(tmp_path: Path) -> None:
     for arguments, says in (
         ((), "--data"),
@@ -148,3 +161,27 @@ def test_a_case_leaves_a_service_with_the_facts_of_its_log_and_verifies_elsewher
     with zipfile.ZipFile(out) as bundle:
         assert [wire.decode(topics.FACTS, line) for line in bundle.read("facts.jsonl").splitlines()] == [told[1]]
     assert run("audit", "verify", str(out), "--config", str(tmp_path / "gridfuse.yaml")).exit_code == 0
+
+
+@pytest.mark.parametrize(("lang", "form", "says"), [("zh", "html", "情况说明"), ("en", "md", CASE)])
+def test_a_case_is_explained_in_either_language_and_form(data: Path, tmp_path: Path, lang: str, form: str, says: str) -> None:
+    out = tmp_path / f"report.{form}"
+    told = run("case", "report", CASE, "--out", str(out), "--lang", lang, "--data", str(data))
+    assert told.exit_code == 0, told.output
+    assert says in out.read_text(encoding="utf-8")
+    again = tmp_path / f"again.{form}"
+    run("case", "report", CASE, "--out", str(again), "--lang", lang, "--data", str(data))
+    assert again.read_bytes() == out.read_bytes(), "the same record gives the same bytes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("2026-06-10-99", "--out", "report.html"), "no case '2026-06-10-99'"),
+        ((CASE, "--out", "report.pdf"), "end it in .html or .md"),
+        ((CASE, "--out", "report.md", "--lang", "fr"), "'fr' is not a language"),
+    ],
+)
+def test_an_explanation_that_cannot_be_written_says_why(data: Path, arguments: tuple[str, ...], complaint: str) -> None:
+    told = run("case", "report", *arguments, "--data", str(data))
+    assert (told.exit_code, complaint in told.output) == (2, True), told.output

@@ -45,6 +45,7 @@ def test_the_breaker_is_shown_to_people_and_machines(service: tuple[Decider, str
     shown = run("breaker", "show", "--url", url)
     assert shown.exit_code == 0
     assert "RT: TRIPPED" in shown.stdout
+    assert "DA: NORMAL  version" in shown.stdout, "the day-ahead market has no headroom"
     told = json.loads(run("breaker", "show", "--url", url, "--json").stdout)
     assert {segment["segment"] for segment in told["segments"]} == {"RT", "DA"}
 

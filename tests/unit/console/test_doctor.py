@@ -61,6 +61,8 @@ class Site:
     def settle(self, *more: str, port: int | None = None) -> None:
         self.port = self.port if port is None else port
         lines = ["data: kept", "points: points.yaml", "network: {rts_gmlc: shipped}", f"http: {{port: {self.port}}}", *more]
+        if not any(line.startswith("market:") for line in more):
+            lines.append("market: {top_voltage_kv: 230}")
         (self.home / "gridfuse.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def fill(self) -> None:
@@ -166,6 +168,16 @@ def test_a_network_that_cannot_be_read_fails_alone(filled: Site) -> None:
     assert result.exit_code == 1
     assert [name for name, level in levels(rows).items() if level == "fail"] == ["network"]
     assert "grid.m" in rows["network"]["what"]
+
+
+def test_rules_that_do_not_fit_the_grid_are_told_before_they_matter(filled: Site) -> None:
+    filled.settle("day_ahead: none", "market: {top_voltage_kv: 500}")
+    result, rows = filled.examine()
+    assert result.exit_code == 0
+    assert {name for name, level in levels(rows).items() if level == "warn"} == {"voltage", "day_ahead"}
+    assert "500 kV" in rows["voltage"]["what"]
+    filled.settle("day_ahead: none", "market: {top_voltage_kv: 230, day_ahead: {expected: false}}")
+    assert set(levels(filled.examine()[1]).values()) == {"ok"}
 
 
 # ── the disk ─────────────────────────────────────────────────────────────────────────────────────────────────────────

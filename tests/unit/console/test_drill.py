@@ -24,9 +24,9 @@ from market.rules import GUANGDONG_2023
 from market.units import NS_PER_S, instant_ns
 from market.view import MarketView, NoticeView, SegmentView
 from streams import breaker, topics, wire
-from streams.drill import play
+from streams.drill import play, topology
 from streams.drillfacts import FactMaker
-from streams.drillfile import scenario_from
+from streams.drillfile import Grid, scenario_from
 from streams.replay import Span
 from streams.topics import Topic
 from streams.transport.records import Record
@@ -93,7 +93,7 @@ def lived_through(*taken: Fact) -> Kept:
     state = breaker.begin(taken[0].ts_event_ns, settings_rules)
     effects: list[Any] = []
     for fact in taken:
-        state, more = breaker.step(state, fact, settings_rules, {})
+        state, more = breaker.step(state, fact, settings_rules, topology(Grid()))
         effects += more
     kinds = {topics.DECISIONS: "Decision", topics.PRICES: "PriceInForce"}
     return Kept({topics.FACTS: list(taken)} | {topic: [e for e in effects if type(e).__name__ == name] for topic, name in kinds.items()})

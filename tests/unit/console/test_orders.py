@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from console import asking, orders
@@ -144,6 +145,7 @@ def test_what_an_order_needs_is_asked_for_before_anything_is_sent(decider: tuple
             {"segment": "DA", "cause": "TECHNICAL", "version": "0"},
         ),
         ("breaker confirm --version 1", "CONFIRM_TRIP", "DISPATCH", {"version": "1"}),
+        ("breaker apply --segment rt,da", "APPLY_RESUME", "MO", {"segment": "RT,DA"}),
         ("case close 2020-07-10-01", "CLOSE_CASE", "MO", {"case": "2020-07-10-01", "version": "7"}),
         ("case action 2020-07-10-01 called", "NOTE_ACTION", "MO", {"case": "2020-07-10-01", "text": "called"}),
         ("case action 2020-07-10-01 called --version 6", "NOTE_ACTION", "MO", {"case": "2020-07-10-01", "text": "called", "version": "6"}),
@@ -213,6 +215,17 @@ def test_an_order_nobody_decided_on_is_neither_done_nor_refused(decider: tuple[D
         made.silent = False
     assert told.exit_code == 3
     assert "not decided yet" in told.output
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "says"), [("/api/nothing", 2, "cannot be done now (404)"), ("/api/decisions?last=0", 1, "refused (422)")]
+)
+def test_what_is_not_there_is_no_refusal(
+    decider: tuple[Decider, str], capsys: pytest.CaptureFixture[str], path: str, code: int, says: str
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        asking.ask(f"{decider[1]}{path}")
+    assert (ended.value.exit_code, says in capsys.readouterr().err) == (code, True)
 
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -230,6 +230,7 @@ def test_an_anomaly_says_what_was_known_and_what_was_due() -> None:
 
 def test_the_publication_is_judged_once_a_day() -> None:
     watch = Watch()
+    assert watch.next_ns("23:00:30") is None, "what is due already is no deadline"
     assert watch.next_ns("00:00") == ns("17:30:30")
     watch.tick("17:30:30")
     assert watch.next_ns("17:30:30") == ns("23:00:30")

@@ -551,6 +551,7 @@ def noted(found: list[Finding], what: str) -> list[str]:
 def test_stations_that_fall_silent_together_are_one_note() -> None:
     silent = "".join(f"14:00 stale L{i}\n" for i in range(1, 4)) + "14:00 tick\n14:00:20 stale L4\n14:00:20 tick\n"
     assert noted(run(silent + "14:00:29.999 tick", grid=WIDE), "DATA_QUALITY") == []
+    assert len(noted(run(silent + "14:00:30 tick", grid=WIDE), "DATA_QUALITY")) == 1
     (what,) = noted(run(silent + "14:10 tick", grid=WIDE), "DATA_QUALITY")
     assert what == "positions of 4 elements at 5 stations (HUB, S1, S2, S3, S4) not seen since 14:00, held as last told: L1, L2, L3, L4"
     assert level(run(silent + "14:10 tick", grid=WIDE)) == "none"
@@ -603,6 +604,42 @@ def test_what_the_grid_does_not_have_changes_nothing() -> None:
     words = "14:00 volt X 0\n14:00 trip X\n14:00 open X\n14:00 dead X\n14:00 infeed X 5\n"
     story = played("13:50 tick\n" + words, grid=STATION)
     assert story.watch == played("13:50 tick\n", grid=STATION).watch
+
+
+@pytest.mark.parametrize(
+    ("permit", "expected"),
+    [("14:30 18:00", "none"), ("14:30:00.001 18:00", "soft"), ("13:00 13:30", "none"), ("13:00 13:29:59.999", "soft")],
+)
+def test_a_permit_covers_half_an_hour_before_and_after_it_to_the_instant(permit: str, expected: str) -> None:
+    assert level(run(f"12:00 permit L2 {permit}\n" + lost("14:00", "L1", "L2") + "14:01 tick", grid=LINES)) == expected
+
+
+@pytest.mark.parametrize(("n", "ends"), [(12, "X12"), (13, "X12 …")])
+def test_a_notice_names_twelve_elements(n: int, ends: str) -> None:
+    grid = Topology.of({f"X{k:02}": Element(kv=500.0) for k in range(1, n + 1)})
+    (found,) = of(run(lost("14:00", *grid.elements) + "14:01 tick", grid=grid))
+    assert found.details["elements"].endswith(f"X11, {ends}")
+    assert sum(line.startswith("X") for line in found.evidence) == 12
+
+
+def test_a_station_that_hangs_on_two_elements_is_lost_with_both() -> None:
+    grid = Topology.of({name: Element(kv=500.0, from_bus="A", to_bus="B") for name in ("X1", "X2")})
+    found = of(run("13:50 tick\n" + lost("14:00", "X1", "X2") + "14:01 tick", FEW, grid))
+    assert [each.evidence[0].split(":")[0] for each in found] == ["substation A lost", "substation B lost"]
+
+
+def test_a_notice_names_lines_that_opened_exactly_fifteen_minutes_apart() -> None:
+    (found,) = of(run(lost("14:00", "L1") + lost("14:05", "L2") + lost("14:15", "L3") + "14:16 tick", grid=LINES))
+    assert found.details["elements"] == "L1, L2, L3"
+    assert "3 top-voltage elements lost within 15.0 min (limit 3 within 15 min): L1, L2, L3" in found.evidence
+
+
+@pytest.mark.parametrize(("n", "ends"), [(12, "X12"), (13, "X12 …")])
+def test_a_note_of_silence_names_twelve_elements(n: int, ends: str) -> None:
+    grid = Topology.of({f"X{k:02}": Element(kv=500.0) for k in range(1, n + 1)})
+    silent = "".join(f"14:00 stale {name}\n" for name in grid.elements)
+    (what,) = noted(run(silent + "14:00 tick\n14:01 tick", grid=grid), "DATA_QUALITY")
+    assert what.endswith(f"X11, {ends}")
 
 
 # Over before it is reported

@@ -73,7 +73,7 @@ def test_while_it_is_out_the_mean_of_the_real_time_prices_is_its_result() -> Non
     assert early == [], "the hour is not over"
     book, made = run(book, [at_ns("00:45")], DA_OUT, 350.03)
     assert told(made) == [(0, "ART27_1", 350.02, "real_time:00:00")], "350.01 three times and 350.03, halves up"
-    assert not made[0].provisional
+    assert (made[0].rev, made[0].provisional) == (0, False)
     assert run(book, [at_ns("01:00")], DA_OUT)[1] == []
 
 
@@ -193,3 +193,14 @@ def test_every_period_has_one_rule_in_each_market(rt: list[int], da: list[int], 
             assert record.regime is (Regime.ART27_1 if da_out else Regime.MARKET)
         else:
             assert record.regime is Regime.GAP
+
+
+def test_a_result_published_anew_revises_the_first_period_that_was_seen_whole() -> None:
+    book, _ = run(with_prices(book_from(DAY_NS, RULES), *(400.0,) * 24), [DAY_NS])
+    book = with_day_ahead(book, DAY_NS, (500.0,) * 24, 2, RULES, at_ns("00:05"))
+    command = CommandGiven(
+        ts_event_ns=0, command_id="c", by="wang", role="MO", action="PUBLISH_RESULT",
+        args={"operating_day": "2026-06-10", "result_version": "2"},
+    )  # fmt: skip
+    book, _ = ordered(book, command, at_ns("00:10"), RULES, ())
+    assert told(beside(book, (), at_ns("00:10"), RULES, NONE)[1]) == [(0, "MARKET", 500.0, "clearing:2")]

@@ -388,6 +388,21 @@ def test_a_session_without_a_cause_says_so() -> None:
     assert "原因：尚未认定" in text
 
 
+def test_what_was_found_of_a_session_is_told_with_its_evidence() -> None:
+    result = drill("gd_10_2")
+    text = markdown(told(result.decisions), Language.EN)
+    assert "An anomaly was found at 2026-06-10 16:01:00: session S (Art. 10).\n" in text
+    assert "Intervals priced by rule" not in text
+    assert "Cause: technical cause (Art. 5(3)), presumed by the service" in text
+    assert "| No. | did not end · Art. 10 · 2026-06-10 16:01:00 · #2 |" in text
+    assert "| 3 | quarantined, not deleted; Art. 14 or 16 decides |" in text
+    assert (
+        "| 16:03:00 | entry: over: NOT_ENDED: the window closed at 2026-06-10T16:03:00+08:00; 6 items were accepted after its end" in text
+    )
+    assert text.count("linked: QUARANTINED") == 5
+    assert "- 30 min announcement: **overdue**" in text
+
+
 def test_everything_that_is_recorded_by_code_has_a_name_in_both_languages() -> None:
     roles = (Role.DISPATCH, Role.TRADING, Role.MO, Role.GOV, Role.REG)
     for code in (*Phase, *Regime, *Cause, *AnomalyClass, *Segment, *roles, *TransitionEvent, *Basis):

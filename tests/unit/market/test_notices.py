@@ -247,9 +247,12 @@ def test_a_notice_about_an_operating_day_is_forgotten_when_the_day_is_over_and_o
     board.keep((issued(board.board, "DEADLINE", Segment.DA, facts, TRIP, RULES, subject="deadline/2026-06-11")[0], ()))
     case = {"article": "Art. 11", "case": "7", "discovered_at": instant_text(TRIP), "words_zh": "x", "words_en": "x"}
     board.keep((issued(board.board, "ANOMALY", Segment.RT, case, TRIP, RULES, subject="case/7")[0], ()))
+    later = {**facts, "operating_day": "2026-06-12"}
+    board.keep((issued(board.board, "DEADLINE", Segment.DA, later, TRIP, RULES, subject="deadline/2026-06-12")[0], ()))
     end_ns = at_ns("00:00") + 2 * NS_PER_DAY
-    assert len(active(board.tick(end_ns - 1).board)) == 3
-    assert active(board.tick(end_ns).board) == ("DA-2026-06-10-01", "RT-2026-06-10-01")
+    board.tick(end_ns - 2)
+    assert ticked(board.board, end_ns - 1, RULES)[0] is board.board, "nothing is over yet"
+    assert active(board.tick(end_ns).board) == ("DA-2026-06-10-01", "RT-2026-06-10-01", "DA-2026-06-10-03")
 
 
 # ── numbers ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

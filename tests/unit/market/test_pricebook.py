@@ -16,6 +16,7 @@ from market.pricebook import (
     with_result,
 )
 from market.prices import Regime
+from market.reference import LeftOut, entry_at
 from market.regimes import Interruptions
 from market.rules import GUANGDONG_2023, rules_from
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
@@ -323,3 +324,27 @@ def test_a_record_is_due_after_the_offset_and_waits_for_the_grace_from_there() -
     served = with_result(book, at_ns("12:00"), 388.0, 1)
     assert [len(priced(served, at, rules, NONE)[1]) for at in (due_ns - 1, due_ns)] == [0, 1]
     assert [len(priced(book, due_ns + rules.grace_ns + late, rules, NONE)[1]) for late in (-1, 0)] == [0, 1]
+
+
+@pytest.mark.parametrize(("early_ns", "entry"), [(0, 42_000), (1, LeftOut.NO_RESULT)])
+def test_a_result_fills_the_reference_of_a_day_that_has_begun(early_ns: int, entry: int | LeftOut) -> None:
+    book = with_day_ahead(book_from(DAY_NS - 1, RULES), DAY_NS, (420.0,), 1, RULES, DAY_NS - early_ns)
+    assert entry_at(book.reference, "2026-06-10", 0) == entry
+
+
+def test_the_next_instant_is_never_one_that_has_passed() -> None:
+    book, _ = priced(book_from(at_ns("23:30"), RULES), at_ns("23:30:30"), RULES, NONE)
+    assert next_deadline_ns(book, at_ns("23:45:30"), RULES) == at_ns("23:45:30"), "the record that waits for the grace is due by now"
+    assert next_deadline_ns(book, at_ns("24:00") - 1, RULES) == at_ns("23:45:30")
+    served, _ = priced(book, at_ns("23:45:30"), RULES, NONE)
+    assert next_deadline_ns(served, at_ns("23:45:30"), RULES) == at_ns("24:00")
+    past = PriceBook(next_start_ns=at_ns("24:15"), reference=served.reference)
+    assert next_deadline_ns(past, at_ns("24:00") - 1, RULES) == at_ns("24:00"), "the reference prices"
+    assert next_deadline_ns(past, at_ns("24:00"), RULES) == at_ns("24:15"), "they are published by then"
+    assert next_deadline_ns(PriceBook(next_start_ns=at_ns("10:00")), at_ns("09:00"), RULES) == at_ns("10:00")
+
+
+@pytest.mark.parametrize(("late_ns", "first"), [(0, "12:00"), (1, "12:15"), (QUARTER, "12:15")])
+def test_a_book_begins_with_the_first_interval_that_is_still_to_start(late_ns: int, first: str) -> None:
+    book = book_from(at_ns("12:00") + late_ns, RULES)
+    assert (book.next_start_ns, book.whole_from_ns) == (at_ns(first), at_ns(first))

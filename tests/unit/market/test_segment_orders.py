@@ -117,6 +117,7 @@ def test_a_typhoon_is_proposed_with_its_warning(cause: str, item: str) -> None:
     condition = machine.state.condition
     assert condition is not None
     assert condition.details == {"item": item, "reference": "typhoon red 2026-09", "reason": "red warning"}
+    assert condition.auto_allowed is False
     assert condition.evidence == ("red warning", f"cause: {cause} ({item})", "reference: typhoon red 2026-09")
     assert (machine.last.cause, machine.last.reference) == (cause, "typhoon red 2026-09")
 

@@ -148,7 +148,8 @@ def test_the_eighth_civil_day_proposes_article_28_once() -> None:
     machine = suspended()
     assert machine.next_ns("13 15:00") == ns("21 00:00")
     assert machine.tick("20 23:59:59.999").of(RegimeProposed) == [], "the 20th is day 7"
-    machine.tick("21 00:00").tick("21 00:00").tick("22 00:00")
+    assert len(machine.tick("21 00:00").of(RegimeProposed)) == 1
+    machine.tick("21 00:00").tick("22 00:00")
     (body,) = machine.of(RegimeProposed)
     assert (body.regime, body.from_ns, body.article, machine.phase) == ("ART28", ns("21 00:00"), "Art. 28", Phase.SUSPENDED)
     assert body.evidence == (

@@ -167,11 +167,11 @@ def test_the_breaker_writes_order_and_result_into_the_audit_and_stays_where_it_i
     before = begin(START - NS_PER_H, RULES)
     after, effects = taken(before, ordered(), ordered(), told(), told())
     decisions = [effect for effect in effects if isinstance(effect, Decision)]
-    assert [decision.kind for decision in decisions] == ["ClearingOrdered", "ResultRevised"]
+    assert [decision.kind for decision in decisions] == ["CommandAccepted", "ClearingOrdered", "ResultRevised"]
     assert first_broken(decisions) is None
     assert [effect for effect in effects if isinstance(effect, ClearAgain)] == [order_as_given()]
     (price,) = [effect for effect in effects if isinstance(effect, PriceInForce) and effect.interval_start_ns == START][1:]
-    assert decisions[1].body["price_rev"] == price.rev == 1
+    assert decisions[2].body["price_rev"] == price.rev == 1
     assert (after.rt, after.watch) == (before.rt, before.watch)
 
 

@@ -98,6 +98,8 @@ class Story:
         self.facts.append(fact)
         self.state, effects = step(self.state, fact, RULES, GRID)
         for effect in effects:
+            if isinstance(effect, PriceInForce) and effect.segment is Segment.DA:
+                continue
             if isinstance(effect, PriceInForce):
                 self.prices[effect.interval_start_ns] = effect
                 self.price_log.append(effect)
@@ -291,7 +293,7 @@ def test_a_trip_found_at_the_effect_leaves_the_interval_its_own_result() -> None
     story = resuming().take(*(ok(f"11:{m}") for m in range(30, 60, 5)), ok("12:00", 320.0), *lines_lost("11:59:18"))
     story.until("12:00:00")
     story.take(ok("12:05")).until("12:05")
-    phases = [d.body["after"] for d in story.decisions if d.kind == "Transition"]
+    phases = [d.body["after"] for d in story.decisions if d.kind == "Transition" and d.body["segment"] == "RT"]
     assert phases[-2:] == ["NORMAL", "TRIPPED"]
     assert story.prices[at_ns("12:00")].regime is Regime.MARKET
     assert story.prices[at_ns("12:05")].regime is Regime.ART27_2

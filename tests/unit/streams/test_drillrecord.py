@@ -45,8 +45,8 @@ def lived_through(path: Path) -> Recorded:
         state, effects = breaker.step(state, fact, rules, topology(scenario.grid))
         decisions += [effect for effect in effects if isinstance(effect, Decision)]
         prices += [effect for effect in effects if isinstance(effect, PriceInForce)]
-    branches = {name: (branch.from_, branch.to, branch.kv) for name, branch in scenario.grid.branches.items()}
-    return Recorded(facts=taken, decisions=decisions, prices=prices, branches=branches, rules=rules)
+    grid = scenario.grid.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return Recorded(facts=taken, decisions=decisions, prices=prices, grid=grid, rules=rules)
 
 
 @pytest.mark.parametrize("stem", ["gd_29_1", "gd_23_tp_01", "gd_23_sw_01", "gd_23_rt_12", "clock_suspect"])
@@ -71,8 +71,8 @@ def test_another_release_that_decides_otherwise_fails_the_drill(tmp_path: Path) 
 def written(tmp_path: Path, *taken: Fact, rules: MarketRules = GUANGDONG_2023) -> list[Fact]:
     """Write facts as a drill and return what playing it tells the breaker."""
     path = tmp_path / "recorded.yaml"
-    branches = {"L1": ("A", "B", 500.0)}
-    path.write_text(drill_text("x", "x", Recorded(facts=taken, decisions=(), prices=(), branches=branches, rules=rules)), encoding="utf-8")
+    grid = {"branches": {"L1": {"from": "A", "to": "B", "kv": 500.0}}}
+    path.write_text(drill_text("x", "x", Recorded(facts=taken, decisions=(), prices=(), grid=grid, rules=rules)), encoding="utf-8")
     scenario, held = scenario_from(load_yaml(path))
     assert held.at(0) == rules
     assert scenario.start == taken[0].ts_event_ns
@@ -146,7 +146,7 @@ def test_clocks_that_agree_are_not_worth_a_step(tmp_path: Path) -> None:
 
 def test_what_a_drill_cannot_say_is_refused() -> None:
     again = facts.ClearedAgain(ts_event_ns=SHORT, command_id="c", by="b", role="MO", why="w", interval_start_ns=SHORT)
-    recorded = Recorded(facts=(again,), decisions=(), prices=(), branches={}, rules=GUANGDONG_2023)
+    recorded = Recorded(facts=(again,), decisions=(), prices=(), grid={}, rules=GUANGDONG_2023)
     with pytest.raises(ConfigError, match=r"was cleared again at 2026-06-10T12:00:00.123456"):
         drill_text("x", "x", recorded)
     with pytest.raises(ConfigError, match="holds no facts"):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market import cases
+from market import casebook
+from market.casebook import followed, found, ordered
 from market.caserecord import Case, CaseBook, Situation, Standing, item_of
-from market.cases import followed, found, ordered
 from market.causes import AnomalyClass
 from market.commands import ORDERS, refusal
 from market.decisions import AnomalyNoted, DecisionBody, FindingNoted, OutageEnded, Phase, Refused, Reminded, Transition
@@ -65,7 +65,7 @@ def order(action: str, role: str = "DISPATCH", **args: str) -> CommandGiven:
 
 
 def give(
-    book: CaseBook, action: str, role: str = "DISPATCH", duties: cases.OpenDuties = no_duties, **args: str
+    book: CaseBook, action: str, role: str = "DISPATCH", duties: casebook.OpenDuties = no_duties, **args: str
 ) -> tuple[CaseBook, list[DecisionBody]]:
     after, made = ordered(book, order(action, role, **args), NOW, RULES, duties)
     if any(isinstance(body, Refused) for body in made):
@@ -79,7 +79,7 @@ def why(made: list[DecisionBody]) -> str:
     return f"{made[0].rule}: {made[0].why}"
 
 
-def test_an_outage_opens_one_case_and_its_intervals_are_entered_in_it() -> None:
+def test_an_outage_opens_one_case_for_all_its_intervals() -> None:
     book, made = follow(DEGRADED, missed("10:00"), missed("10:15"))
     assert made[0] == CaseOpened(
         case="2026-06-10-01",
@@ -89,15 +89,13 @@ def test_an_outage_opens_one_case_and_its_intervals_are_entered_in_it() -> None:
         discovered_ns=NOW,
         subject="real-time market: no valid result",
     )
-    assert entries(made) == ["CaseOpened", "LINKED", "LINKED"]
-    assert isinstance(made[1], CaseNoted)
-    assert made[1].text == "2026-06-10T10:00:00+08:00 MISSED: no result and no message (Art. 9(2))"
-    assert book.cases[0].version == 3
+    assert entries(made) == ["CaseOpened"], "the anomalies themselves are the record; the case does not repeat them"
+    assert book.cases[0].version == 1
 
 
 def test_an_anomaly_without_a_change_of_phase_opens_a_case_too() -> None:
     book, made = follow(missed("17:30", Segment.DA))
-    assert entries(made) == ["CaseOpened", "LINKED"]
+    assert entries(made) == ["CaseOpened"]
     ended = OutageEnded(segment=Segment.DA, outage_start_ns=0, outage_end_ns=at_ns("18:00"), failed_intervals=1)
     book, made = follow(ended, book=book)
     assert entries(made) == ["STATUS", "CaseClosed"]
@@ -112,13 +110,13 @@ def test_segments_have_cases_of_their_own() -> None:
 
 def test_a_minor_case_closes_by_itself_when_the_outage_ends() -> None:
     book, made = follow(DEGRADED, missed(), ENDED)
-    assert entries(made)[2:] == ["STATUS", "CaseClosed"]
-    assert isinstance(made[2], CaseNoted)
-    assert made[2].text == (
+    assert entries(made)[1:] == ["STATUS", "CaseClosed"]
+    assert isinstance(made[1], CaseNoted)
+    assert made[1].text == (
         "over: a valid result ended the outage at 2026-06-10T10:20:00+08:00; minor, so it closes by itself (policy); "
         "cause TECHNICAL (Art. 5(3)), presumed"
     )
-    assert made[3] == CaseClosed(case="2026-06-10-01", by="")
+    assert made[2] == CaseClosed(case="2026-06-10-01", by="")
     book, made = follow(moved(Phase.DEGRADED, Phase.NORMAL, "RESULT_OK"), book=book)
     assert made == []
     assert [over.case for over in book.closed] == ["2026-06-10-01"]
@@ -173,9 +171,9 @@ def test_less_than_a_breaker_is_minor(phase: Phase) -> None:
 def test_the_life_of_a_breaker_is_one_case_that_stays_open_after_the_recovery() -> None:
     overdue = moved(Phase.TRIPPED, Phase.OVERDUE, "OVER_72_H")
     book, made = follow(DEGRADED, missed(), TRIPPED, overdue, RESUMING, EFFECTIVE)
-    assert entries(made) == ["CaseOpened", "LINKED", "MAJOR", "CAUSE", "STATUS", "STATUS", "STATUS"]
-    assert isinstance(made[2], CaseNoted)
-    assert made[2].text == "DEGRADED → TRIPPED: RT_120 (Art. 23(1))"
+    assert entries(made) == ["CaseOpened", "MAJOR", "CAUSE", "STATUS", "STATUS", "STATUS"]
+    assert isinstance(made[1], CaseNoted)
+    assert made[1].text == "DEGRADED → TRIPPED: RT_120 (Art. 23(1))"
     case = book.cases[0]
     assert (case.over, case.major, case.phase) == (True, True, Phase.NORMAL)
     book, made = follow(DEGRADED, book=book)  # the next anomaly is another case
@@ -266,7 +264,9 @@ def situation(standing: Standing = Standing.FOUND, subject: str = "session S", a
 
 def test_a_situation_opens_a_case_and_more_of_it_is_entered() -> None:
     book, made = found(CaseBook(), situation(), NOW, RULES)
-    assert [type(body) for body in made] == [FindingNoted, CaseOpened]
+    assert entries(list(made)) == ["FindingNoted", "CaseOpened", "CAUSE"]
+    assert isinstance(made[2], CaseNoted)
+    assert made[2].text == "TECHNICAL (Art. 5(3)), presumed"
     assert made[0] == FindingNoted(finding="LOGINS_FAIL", article="Art. 7(5)", evidence=("123 of 1230",))
     assert isinstance(made[1], CaseOpened)
     assert (made[1].segment, made[1].anomaly, made[1].discovered_ns) == (None, "CANNOT_START", NOW)
@@ -274,7 +274,7 @@ def test_a_situation_opens_a_case_and_more_of_it_is_entered() -> None:
     book, made = found(book, situation(Standing.MORE), NOW, RULES)
     assert entries(list(made)) == ["FindingNoted", "LINKED"]
     book, made = found(book, situation(subject="session T"), NOW, RULES)
-    assert entries(list(made)) == ["FindingNoted", "CaseOpened"]
+    assert entries(list(made)) == ["FindingNoted", "CaseOpened", "CAUSE"]
 
 
 @pytest.mark.parametrize("standing", [Standing.WARNING, Standing.MORE, Standing.OVER])
@@ -457,7 +457,7 @@ def test_a_major_case_closes_once_nothing_of_it_is_open() -> None:  # GD-04-1
 def test_people_see_what_keeps_a_case_open() -> None:
     book, _ = follow(TRIPPED)
     book, _ = give(book, "OPEN_CASE", kind="CANNOT_START", item="7(1)", subject="session S")
-    breaker, session = cases.view(book, no_duties)
+    breaker, session = casebook.view(book, no_duties)
     assert (breaker.case, breaker.version, breaker.status, breaker.cause, breaker.major) == (
         "2026-06-10-01",
         2,
@@ -468,8 +468,8 @@ def test_people_see_what_keeps_a_case_open() -> None:
     assert len(breaker.missing) == 3
     assert (session.status, session.missing, session.segment) == ("open", ("a cause of Art. 5 (SET_CAUSE)",), None)
     book, _ = follow(RESUMING, EFFECTIVE, book=book)
-    assert cases.view(book, lambda *_: ("explain",))[0].missing[-1] == "duty explain"
-    assert cases.view(book, no_duties)[0].status == "over"
+    assert casebook.view(book, lambda *_: ("explain",))[0].missing[-1] == "duty explain"
+    assert casebook.view(book, no_duties)[0].status == "over"
 
 
 def test_an_unknown_case_is_named_with_those_that_are_open() -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from market.caseorders import OpenDuties, ordered, view
-from market.caserecord import Case, CaseBook, Closed, Situation, Standing, Step, cause_text, closed, entered, opened, running
+from market.caserecord import Case, CaseBook, Closed, Situation, Standing, Step, cause_text, closed, entered, opened, put, running
 from market.causes import CAUSE_OF_BASIS, AnomalyClass, Cause
 from market.decisions import AnomalyNoted, DecisionBody, FindingNoted, OutageEnded, Phase, Transition
 from market.facts import Segment
@@ -110,8 +110,9 @@ def found(book: CaseBook, situation: Situation, now_ns: int, rules: MarketRules)
         cause=Cause.TECHNICAL,
         presumed=True,
     )
-    book, _, said = opened(book, case, now_ns, rules)
-    return book, (noted, said)
+    book, case, said = opened(book, case, now_ns, rules)
+    book, _, cause = entered(book, case, "CAUSE", cause_text(case))
+    return book, (noted, said, cause)
 
 
 def _told(name: str, evidence: tuple[str, ...]) -> str:
@@ -158,9 +159,10 @@ def _anomaly(book: CaseBook, body: AnomalyNoted, now_ns: int, rules: MarketRules
     if case is None:
         book, case, said = opened(book, _of_segment(body.segment, "OUTAGE", "", now_ns), now_ns, rules)
         bodies = (said,)
-    case = replace(case, watched=True)
-    book, linked = _linked(book, case, f"{instant_text(body.interval_start_ns, rules.zone)} {body.how}: {body.reason} ({body.article})")
-    return book, (*bodies, *linked)
+    if not case.watched:
+        book = put(book, replace(case, watched=True))
+    # The anomaly stands in the record itself; an entry for each interval would say everything twice.
+    return book, bodies
 
 
 def _under_review(book: CaseBook, body: FindingNoted, now_ns: int, rules: MarketRules) -> Step:

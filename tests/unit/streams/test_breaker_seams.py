@@ -1,0 +1,158 @@
+"""Where the parts of the market breaker meet: what one of them does must be what the others take it to be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from market.decisions import Decision
+from market.facts import ClearingReported, ClearingStatus, CommandGiven, Fact, Segment, Ticked
+from market.prices import PriceInForce
+from market.rulebook import Rulebook, RulesInForce, Version
+from market.rules import GUANGDONG_2023, rules_from
+from market.topology import Element, Topology
+from market.units import NS_PER_MIN, day_start_ns, instant_ns
+from streams.breaker import BreakerState, begin, next_deadline_ns, step
+
+GRID = Topology.of({"L1": Element(kv=525.0)})
+
+
+def at(clock: str) -> int:
+    """Return an instant of June 2026, given as ``10T12:00``."""
+    return instant_ns(f"2026-06-{clock}:00+08:00")
+
+
+class Story:
+    """Feeds facts with a tick at every deadline between them, as the live shell does."""
+
+    def __init__(self, start: str, rules: RulesInForce = GUANGDONG_2023, *, day_ahead: bool = False) -> None:
+        self.rules = rules
+        self.state: BreakerState = begin(at(start), rules, day_ahead_runs=day_ahead)
+        self.decisions: list[Decision] = []
+        self.prices: list[PriceInForce] = []
+        self._orders = 0
+
+    def take(self, fact: Fact) -> list[Decision]:
+        self.state, effects = step(self.state, fact, self.rules, GRID)
+        made = [effect for effect in effects if isinstance(effect, Decision)]
+        self.decisions += made
+        self.prices += [effect for effect in effects if isinstance(effect, PriceInForce)]
+        return made
+
+    def until(self, clock: str) -> Story:
+        while (deadline_ns := next_deadline_ns(self.state, self.rules)) <= at(clock):
+            self.take(Ticked(ts_event_ns=deadline_ns))
+        return self
+
+    def cleared(self, clock: str, interval: str) -> Story:
+        self.until(clock).take(
+            ClearingReported(
+                ts_event_ns=at(clock),
+                segment=Segment.RT,
+                interval_start_ns=at(interval),
+                status=ClearingStatus.OK,
+                completed_at_ns=at(clock),
+                price_cny_per_mwh=(300.0,),
+            )
+        )
+        return self
+
+    def day_ahead(self, clock: str, day: str, price: float, version: int) -> Story:
+        self.until(clock).take(
+            ClearingReported(
+                ts_event_ns=at(clock),
+                segment=Segment.DA,
+                interval_start_ns=day_start_ns(day, "Asia/Shanghai"),
+                status=ClearingStatus.OK,
+                completed_at_ns=at(clock),
+                version=version,
+                price_cny_per_mwh=(price,),
+            )
+        )
+        return self
+
+    def order(self, clock: str, action: str, role: str, **args: str) -> str:
+        """Give an order and return why it was refused; an empty text where it was not."""
+        self._orders += 1
+        said = {name.rstrip("_"): value for name, value in args.items()}
+        command = CommandGiven(ts_event_ns=at(clock), command_id=f"c{self._orders}", by=role.lower(), role=role, action=action, args=said)
+        made = self.until(clock).take(command)
+        return next((str(decision.body["why"]) for decision in made if decision.kind == "Refused"), "")
+
+
+def test_the_rules_may_change_to_longer_intervals_while_an_outage_runs() -> None:
+    five = rules_from({"rt_interval_min": 5})
+    fifteen = replace(GUANGDONG_2023, revision="r2", rt_interval_min=15)
+    story = Story("10T23:45", Rulebook((Version(from_ns=0, rules=five), Version(from_ns=at("11T00:00"), rules=fifteen))))
+    story.cleared("11T00:07", "11T00:05").cleared("11T00:29", "11T00:30").cleared("11T00:44", "11T00:45").until("11T00:46")
+    assert story.state.rt.phase == "NORMAL"
+    starts = [price.interval_start_ns for price in story.prices if price.rev == 0]
+    assert starts[-4:] == [at("11T00:10"), at("11T00:15"), at("11T00:30"), at("11T00:45")], "every instant has its price, by the new grid"
+    assert (story.state.watch.next_start_ns - at("11T00:00")) % (15 * NS_PER_MIN) == 0
+
+
+def suspended() -> Story:
+    """A real-time market that was suspended by the book on 13 June, 15:00."""
+    story = Story("10T09:00").until("13T12:30")
+    for body in ("GOV", "REG"):
+        assert not story.order("13T13:00", "RECEIPT", "MO", duty="report", recipient=body)
+    for duty in ("assess", "measures"):
+        assert not story.order("13T13:10", "COMPLETE_DUTY", "MO", duty=duty)
+    facts = {"from_": "2026-06-13T15:00:00+08:00", "expected_end": "2026-06-20T00:00:00+08:00", "reason": "no repair in sight"}
+    assert not story.order("13T14:00", "DECIDE_SUSPEND", "MO", **facts)
+    return story
+
+
+def test_a_part_of_the_market_that_was_applied_for_and_approved_resumes() -> None:
+    story = suspended()
+    assert not story.order("18T09:00", "APPLY_RESUME", "MO", scope="north, south", reference="MO-17")
+    assert not story.order("18T10:00", "APPROVE", "GOV", measure="RESUME")
+    assert not story.order("18T10:00", "APPROVE", "REG", measure="RESUME", scope="north")
+    assert "REG for south: it covers north" in story.order("18T10:30", "CONFIRM_RESUME", "MO")
+    assert not story.order("18T11:00", "APPROVE", "REG", measure="RESUME", scope="north, south")
+    assert not story.order("18T11:30", "CONFIRM_RESUME", "MO")
+    assert story.state.rt.phase == "RESUMING"
+
+
+def test_the_approval_of_another_content_resumes_nothing() -> None:
+    story = suspended()
+    assert not story.order("18T09:00", "APPLY_RESUME", "MO", reference="MO-17")
+    assert not story.order("18T09:10", "REQUEST_APPROVAL", "MO", measure="RESUME/RT", content="something else")
+    for body in ("GOV", "REG"):
+        assert not story.order("18T10:00", "APPROVE", body, measure="RESUME/RT")
+    assert "its content was changed" in story.order("18T10:30", "CONFIRM_RESUME", "MO")
+    assert story.state.rt.phase == "SUSPENDED"
+
+
+def test_the_approval_of_one_version_publishes_no_other() -> None:
+    story = Story("10T09:00", day_ahead=True).day_ahead("10T17:00", "2026-06-11", 400.0, 1)
+    story.day_ahead("10T18:40", "2026-06-11", 410.0, 2)
+    for body in ("GOV", "REG"):
+        assert not story.order("10T18:45", "APPROVE", body, measure="PUBLISH_RESULT")
+    story.day_ahead("10T18:50", "2026-06-11", 990.0, 3)
+    result = {"operating_day": "2026-06-11", "result_version": "3"}
+    assert "GOV" in story.order("10T18:55", "PUBLISH_RESULT", "MO", **result)
+    assert not story.order("10T19:00", "REQUEST_APPROVAL", "MO", measure="PUBLISH_RESULT/2026-06-11", content="version 3")
+    for body in ("GOV", "REG"):
+        assert not story.order("10T19:05", "APPROVE", body, measure="PUBLISH_RESULT")
+    assert "its content was changed" in story.order("10T19:10", "PUBLISH_RESULT", "MO", **result)
+    assert [day.price_cny_per_mwh[0] for day in story.state.book.day_ahead] == [400.0]
+
+
+def test_a_result_that_waits_no_more_is_asked_for_no_longer() -> None:
+    story = Story("10T09:00", day_ahead=True).day_ahead("10T17:00", "2026-06-11", 400.0, 1)
+    story.day_ahead("10T18:40", "2026-06-11", 410.0, 2)
+    assert [request.measure for request in story.state.approvals.requests] == ["PUBLISH_RESULT/2026-06-11"]
+    for day in (11, 12, 13):
+        story.day_ahead(f"{day}T17:00", f"2026-06-{day + 1}", 400.0, 1)
+    assert not story.state.approvals.requests
+    assert not [duty.key for duty in story.state.duties.duties if duty.duty == "approval"]
+
+
+def test_a_notice_of_boundary_data_is_corrected_while_the_market_runs() -> None:
+    story = Story("10T09:00", day_ahead=True)
+    assert not story.order("10T09:30", "PUBLISH_BOUNDARY", "MO", operating_day="2026-06-11", content='{"load_mw": 1}')
+    number = story.state.notices.notices[0].number
+    said = {"number": number, "reason": "a slip", "text_zh": "更正", "text_en": "corrected"}
+    assert not story.order("10T09:40", "CORRECT_NOTICE", "MO", **said)
+    assert [notice.kind for notice in story.state.notices.notices] == ["CORRECTION"]
+    assert "2026-06-11" in story.decisions[-1].body["text_en"]
