@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?=
 SOAK ?=
+BREAKER ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench soak mutants drills servers up clean
+.PHONY: help demo test unit check format bench soak soak-breaker mutants drills servers up clean
 
 help:  ## List the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -54,6 +55,9 @@ bench: $(VENV)/.dev  ## Measure; results are ratios to a named reference in the 
 
 soak: $(VENV)/.dev  ## Ten minutes at full rate with InfluxDB away half of the time: nothing lost, nothing grows (options: SOAK="--minutes 60")
 	@$(BIN)/python -m tests.bench.soak $(SOAK)
+
+soak-breaker: $(VENV)/.dev  ## Ten minutes of stories told to the market breaker, each step held to its invariants (options: BREAKER="--minutes 60 --seed 7")
+	@$(BIN)/python -m tests.bench.soak_breaker $(BREAKER)
 
 mutants: $(VENV)/.dev  ## Flip each comparator, constant and guard of the machines: does a test notice? (hours; MUTANTS="market/duties.py --own")
 	@$(BIN)/python scripts/mutants.py $(MUTANTS)

@@ -37,7 +37,7 @@ _SHORT: Final = {
     "rt_interval_min": 60,
     "rt_limit_min": 120,
     "reminders_min": [15, 60, 90],
-    "breaker_max_h": 3,
+    "breaker_max_h": 2,
     "explain_h": 4,
     "retrip_h": 4,
     "shadow_ok": 1,
@@ -45,8 +45,8 @@ _SHORT: Final = {
     "resume_notice_min": 30,
     "top_voltage_kv": 230,
     "gap_last_valid_min": 120,
-    "duty_clocks": {"explain_reminders_h": [2, 3], "limit_reminders_h": [1, 2], "oral_written_h": 2},
-    "suspension": {"long_after_days": 1},
+    "duty_clocks": {"explain_reminders_h": [2, 3], "limit_reminders_h": [1], "oral_written_h": 2},
+    "suspension": {"long_after_days": 0},
     "reference": {"sample_min": 1},
 }
 """The shipped rules with short clocks, so that a story of a few days reaches every state."""
@@ -54,7 +54,7 @@ _SHORT: Final = {
 _BY_PEOPLE: Final = dict.fromkeys(("RT_120", "DA_MISSED", "TOPOLOGY_HARD", "SWITCHOVER"), "confirm")
 RULES: Final = (
     rules_from(_SHORT),
-    rules_from({**_SHORT, "modes": _BY_PEOPLE, "rt_interval_min": 30}),
+    rules_from({**_SHORT, "modes": _BY_PEOPLE, "shadow_ok": 2}),
     rules_from({**_SHORT, "suspension": {"long_after_days": 1, "requires": "approval"}, "due_offset_s": 60}),
 )
 

@@ -316,7 +316,7 @@ class Law:
 
     def _reference(self, before: BreakerState, after: BreakerState, body: dict[str, Any]) -> None:
         first, last = body["window"]
-        assert first <= last < body["day"], "I15: the days looked at lie before the day"
+        assert first <= last < body["day"], f"I15: the days looked at lie before the day: {first}..{last}, {body['day']}"
         began = [seg.substituted_from_ns for seg in (after.rt, after.da) if seg.substituted_from_ns is not None]
         if began and before.rt.substituted_from_ns in (None, *began):
             assert last < civil_day(min(began), self.rules.zone), "I15: none of them from the interruption"

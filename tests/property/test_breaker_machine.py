@@ -2,7 +2,7 @@
 
 Hypothesis tells the story of a few days: every kind of fact, every order by everybody, right and wrong, and jumps of time with a tick at
 every deadline. The rules have short clocks, and some of the story's steps take a segment one state on, so that the deepest states are
-reached and left again; :func:`test_every_state_is_reached` holds the stories to that.
+reached and left again; the last test holds the stories to that.
 
 ``python -m tests.bench.soak_breaker`` tells stories for as long as it is given.
 """
@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, ClassVar
 
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, event, settings
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Stage
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
@@ -49,7 +51,7 @@ class Breaker(RuleBasedStateMachine):
         rules=st.sampled_from(RULES),
         rt_runs=st.booleans(),
         da_runs=st.booleans(),
-        deep=st.sampled_from([0, 0, 2, 3, 4, 6, 7, 9]),
+        deep=st.sampled_from([0, 0, 2, 3, 5, 6, 7, 9]),
         which=_SEGMENTS,
     )
     def begins(self, start: str, rules: Any, rt_runs: bool, da_runs: bool, deep: int, which: Segment) -> None:
@@ -62,9 +64,9 @@ class Breaker(RuleBasedStateMachine):
     def time_passes(self, seconds: int, ticks: bool) -> None:
         self.desk.wait(seconds * NS_PER_S, ticks=ticks)
 
-    @rule(hours=st.sampled_from([4, 9]))
-    def hours_pass(self, hours: int) -> None:
-        self.desk.wait(hours * NS_PER_H)
+    @rule()
+    def hours_pass(self) -> None:
+        self.desk.wait(5 * NS_PER_H)
 
     @rule(clock=st.sampled_from([17 * 60 + 30, 23 * 60, 23 * 60 + 1, 24 * 60]))
     def a_deadline_comes(self, clock: int) -> None:
@@ -149,11 +151,9 @@ class Breaker(RuleBasedStateMachine):
     def teardown(self) -> None:
         desk = self.desk
         Breaker.reached.update(desk.phases)
-        for which, phase in sorted(desk.phases):
-            event(f"{which} {phase}")
         desk.law.whole()
         assert first_broken(desk.decisions) is None, "I5: the chain verifies"
-        match len(desk.facts) % 4:
+        match len(desk.facts) % 8:
             case 0:
                 self._told_from_the_middle()
             case 1:
@@ -210,28 +210,35 @@ def _moves(decisions: list[Decision], which: Segment) -> list[tuple[int, dict[st
     return [(d.ts_event_ns, d.body) for d in decisions if d.kind == "Transition" and d.body["segment"] == which]
 
 
-def tell(examples: int, steps: int) -> None:
-    """Tell so many stories."""
+def tell(examples: int, seed: int, *, steps: int = 10, minimal: bool = True) -> None:
+    """Tell so many stories, the same ones for the same seed.
+
+    Args:
+        steps: of a story, at most.
+        minimal: whether a story that breaks the law is made as short as it can be, which takes minutes.
+    """
     limits = settings(
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
         database=None,
-        print_blob=True,
+        phases=(Stage.generate, Stage.shrink) if minimal else (Stage.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(Breaker, settings=limits)
+    machine = hypothesis.seed(seed)(type("Story", (Breaker,), {}))
+    run_state_machine_as_test(machine, settings=limits)
 
 
-def test_the_law_holds_in_every_story() -> None:
-    tell(40, 12)
+def test_the_law_holds_in_some_stories() -> None:
+    tell(40, 0)
 
 
-@pytest.mark.slow  # two thousand stories, about a minute and a half on one core
-def test_the_law_holds_in_two_thousand_stories_and_every_state_is_reached() -> None:
+@pytest.mark.slow  # two thousand stories in all, about a minute and a half on one core
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_the_law_holds_in_five_hundred_stories_and_every_state_is_reached(seed: int) -> None:
     Breaker.reached.clear()
-    tell(2000, 14)
-    # A segment that is out is never merely degraded, and the day-ahead market has no outages.
+    tell(500, seed)
+    # The day-ahead market has no outages below a limit.
     wanted = {(which, phase) for which in Segment for phase in Phase} - {(Segment.DA, Phase.DEGRADED)}
     seldom = {f"{which} {phase}": Breaker.reached[which, phase] for which, phase in wanted if Breaker.reached[which, phase] < 20}
     assert not seldom, f"too few stories reach {seldom}"
