@@ -184,3 +184,25 @@ def test_time_itself_may_go_on_after_a_long_stop() -> None:
     story = Story("10T09:00").cleared("10T09:00", "10T09:00")
     story.take(Ticked(ts_event_ns=at("10T09:00") + 8 * NS_PER_DAY))
     assert story.state.now_ns == at("18T09:00")
+
+
+def recovered(story: Story, day: int) -> Story:
+    """Recover a breaker after four shadow clearings at noon of a day, and let it take effect."""
+    for minute in (15, 30, 45):
+        story.cleared(f"{day}T12:{minute - 1}", f"{day}T12:{minute}")
+    story.cleared(f"{day}T12:59", f"{day}T13:00")
+    assert not story.order(f"{day}T13:00", "CONFIRM_RECOVER", "DISPATCH")
+    return story.until(f"{day}T13:30")
+
+
+def test_a_report_of_an_earlier_breaker_suspends_no_later_one() -> None:
+    story = Story("10T09:00").until("13T11:30")
+    assert not story.order("13T11:40", "RECEIPT", "MO", duty="report", recipient="GOV")
+    recovered(story, 13).until("17T12:00")
+    assert story.state.rt.phase == "OVERDUE"
+    for duty in ("assess", "measures"):
+        assert not story.order("17T12:10", "COMPLETE_DUTY", "MO", duty=duty)
+    facts = {"from_": "2026-06-17T15:00:00+08:00", "expected_end": "2026-06-20T00:00:00+08:00", "reason": "no repair in sight"}
+    missing = story.order("17T14:00", "DECIDE_SUSPEND", "MO", **facts)
+    assert "report to GOV" in missing
+    assert "report to REG" in missing
