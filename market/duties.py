@@ -110,7 +110,11 @@ def _moved(page: Page, body: Transition, segment: BreakerSeen) -> None:
         _tripped(page, body, segment)
         return
     if body.before is Phase.TRIPPED and body.after is Phase.OVERDUE:
-        for kind in ("report", "assess", "measures", "decide"):
+        # A report of an earlier breaker that is owed still says nothing of this one.
+        since_ns = -1 if segment.ended_ns is None else segment.ended_ns
+        if not any(report.opened_ns > since_ns for report in page.of("report", name)):
+            page.open("report", name)
+        for kind in ("assess", "measures", "decide"):
             page.open_once(kind, name)
     if body.before is Phase.OVERDUE and body.after is Phase.RESUMING:
         page.open("inform", name)
@@ -320,10 +324,11 @@ _UNREPORTED: Final = {"assess": "assessment of impact and trend", "measures": "e
 
 
 def unreported(ledger: DutyLedger, segment: Segment) -> tuple[str, ...]:
-    """Return what Art. 25 asks for before a suspension is decided and is missing, in words."""
+    """Return what Art. 25 asks for before a suspension is decided and is missing, in words; of the reports the latest counts."""
     missing: list[str] = []
+    latest = next((duty for duty in reversed(ledger.duties) if duty.segment == segment and duty.duty == "report"), None)
     for duty in ledger.duties:
-        if duty.segment == segment and duty.duty == "report":
+        if duty is latest:
             missing += (f"report to {recipient}" for recipient in duty.missing)
         elif duty.segment == segment and duty.duty in _UNREPORTED:
             missing.append(_UNREPORTED[duty.duty])

@@ -72,6 +72,7 @@ _ZH: Mapping[str, str] = {
     "PROPOSAL_UNANSWERED": "熔断提议无人应答",
     "BLIND": "看不到出清结果，不会自动熔断",
     "BLIND_OVER": "已恢复监视出清结果",
+    "FROM_THE_FUTURE": "所报时间远在将来，未予采纳",
     "CLOCK_SUSPECT": "时钟可疑，不会自动熔断",
     "CLOCK_SUSPECT_OVER": "时钟已恢复可信",
     "SCADA_DOWN": "失去开关与潮流监视，暂停拓扑熔断",

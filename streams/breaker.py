@@ -30,6 +30,7 @@ from detectors.findings import (
 )
 from market import approvals, casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment
 from market.caserecord import running
+from market.commands import refused
 from market.dayaheadprices import DayAheadPrices
 from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Phase, Refused, ResultRevised, chained
 from market.facts import (
@@ -50,7 +51,7 @@ from market.facts import (
 from market.prices import PriceInForce
 from market.rulebook import RulesInForce
 from market.topology import Topology
-from market.units import civil_day
+from market.units import NS_PER_DAY, civil_day, instant_text
 from streams.breakerstate import BreakerState, at_offset, begin, decode_state, encode_state
 from streams.breakerview import view
 from streams.interruptions import interruptions
@@ -65,6 +66,9 @@ Grid = Topology
 _ANSWERS_REMEMBERED: Final = 64
 _SEGMENTS: Final = tuple(Segment)
 
+_AHEAD_MAX_NS: Final = 7 * NS_PER_DAY
+"""What is dated further ahead of all that is known is no news but a wrong clock; after a stop that is longer, time is told first."""
+
 
 def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -> tuple[BreakerState, tuple[Effect, ...]]:
     """Take in one fact.
@@ -78,6 +82,8 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
     Returns:
         The new state, and the effects in order: decisions chained one to the other, then orders to clear again, then prices.
     """
+    if fact.ts_event_ns - state.now_ns > _AHEAD_MAX_NS and not isinstance(fact, Ticked | ClockCompared):
+        return _from_the_future(Turn(state, rules, grid), fact)
     before = (state.rt, state.da)
     turn = Turn(replace(state, now_ns=max(state.now_ns, fact.ts_event_ns)), rules, grid)
     # First of all, so that what is found at this instant meets the market as the notice of its recovery said it would be.
@@ -98,6 +104,19 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
         _put_to_bodies(turn, state.book.waiting)
     decisions = _chained(turn)
     return turn.state, (*decisions, *deeds.again, *revised, *prices)
+
+
+def _from_the_future(turn: Turn, fact: Fact) -> tuple[BreakerState, tuple[Effect, ...]]:
+    """Refuse a fact that is dated far ahead of all that is known: taken in, it would carry every clock of the market with it."""
+    zone = turn.rules().zone
+    at, now = instant_text(fact.ts_event_ns, zone), instant_text(turn.now_ns, zone)
+    why = f"it is dated {at}, and the latest that is known is of {now}; set the clock of who told it right, and tell it anew"
+    if isinstance(fact, CommandGiven):
+        turn.say(refused(fact, "policy 1.2", why))
+    else:
+        turn.say(FindingNoted(finding="FROM_THE_FUTURE", article="policy 1.2", evidence=(type(fact).__name__, why)))
+    decisions = _chained(turn)
+    return turn.state, decisions
 
 
 def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState]) -> tuple[PriceInForce, ...]:

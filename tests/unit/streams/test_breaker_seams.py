@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec.structs import replace as replace_state
+
 from market.decisions import Decision
 from market.facts import ClearingReported, ClearingStatus, CommandGiven, Fact, Segment, Ticked
 from market.prices import PriceInForce
 from market.rulebook import Rulebook, RulesInForce, Version
 from market.rules import GUANGDONG_2023, rules_from
 from market.topology import Element, Topology
-from market.units import NS_PER_MIN, day_start_ns, instant_ns
+from market.units import NS_PER_DAY, NS_PER_MIN, day_start_ns, instant_ns
 from streams.breaker import BreakerState, begin, next_deadline_ns, step
 
 GRID = Topology.of({"L1": Element(kv=525.0)})
@@ -156,3 +158,51 @@ def test_a_notice_of_boundary_data_is_corrected_while_the_market_runs() -> None:
     assert not story.order("10T09:40", "CORRECT_NOTICE", "MO", **said)
     assert [notice.kind for notice in story.state.notices.notices] == ["CORRECTION"]
     assert "2026-06-11" in story.decisions[-1].body["text_en"]
+
+
+def test_what_comes_from_the_future_is_refused_and_moves_no_clock() -> None:
+    story = Story("10T09:00").cleared("10T09:00", "10T09:00").until("10T09:10")
+    before, year_ns = story.state, 365 * NS_PER_DAY
+    result = ClearingReported(
+        ts_event_ns=at("10T09:14") + year_ns,
+        segment=Segment.RT,
+        interval_start_ns=at("10T09:15"),
+        status=ClearingStatus.OK,
+        completed_at_ns=at("10T09:14"),
+        price_cny_per_mwh=(300.0,),
+    )
+    order = CommandGiven(ts_event_ns=at("10T09:14") + year_ns, command_id="c", by="li", role="DISPATCH", action="PROPOSE_TRIP", args={})
+    (noted,), (refusal,) = story.take(result), story.take(order)
+    assert (noted.body["finding"], refusal.kind, refusal.body["rule"]) == ("FROM_THE_FUTURE", "Refused", "policy 1.2")
+    assert "2027-06-10" in refusal.body["why"]
+    assert replace_state(story.state, seq=before.seq, prev_hash=before.prev_hash) == before
+    story.cleared("10T09:14", "10T09:15").until("10T09:20")
+    assert story.state.rt.phase == "NORMAL"
+
+
+def test_time_itself_may_go_on_after_a_long_stop() -> None:
+    story = Story("10T09:00").cleared("10T09:00", "10T09:00")
+    story.take(Ticked(ts_event_ns=at("10T09:00") + 8 * NS_PER_DAY))
+    assert story.state.now_ns == at("18T09:00")
+
+
+def recovered(story: Story, day: int) -> Story:
+    """Recover a breaker after four shadow clearings at noon of a day, and let it take effect."""
+    for minute in (15, 30, 45):
+        story.cleared(f"{day}T12:{minute - 1}", f"{day}T12:{minute}")
+    story.cleared(f"{day}T12:59", f"{day}T13:00")
+    assert not story.order(f"{day}T13:00", "CONFIRM_RECOVER", "DISPATCH")
+    return story.until(f"{day}T13:30")
+
+
+def test_a_report_of_an_earlier_breaker_suspends_no_later_one() -> None:
+    story = Story("10T09:00").until("13T11:30")
+    assert not story.order("13T11:40", "RECEIPT", "MO", duty="report", recipient="GOV")
+    recovered(story, 13).until("17T12:00")
+    assert story.state.rt.phase == "OVERDUE"
+    for duty in ("assess", "measures"):
+        assert not story.order("17T12:10", "COMPLETE_DUTY", "MO", duty=duty)
+    facts = {"from_": "2026-06-17T15:00:00+08:00", "expected_end": "2026-06-20T00:00:00+08:00", "reason": "no repair in sight"}
+    missing = story.order("17T14:00", "DECIDE_SUSPEND", "MO", **facts)
+    assert "report to GOV" in missing
+    assert "report to REG" in missing
