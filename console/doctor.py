@@ -68,7 +68,6 @@ def examine(settings: Settings, config: Path, *, whole: bool = False) -> Iterato
     """
     yield from looked("settings", lambda: _settings(settings, config))
     yield from looked("network", lambda: _network(settings))
-    yield from looked("day_ahead", lambda: _day_ahead(settings))
     yield from looked("data", lambda: check_data(settings.data))
     log = log_directory(settings.broker)
     owner = _owner(settings, log)
@@ -117,15 +116,6 @@ def _network(settings: Settings) -> Iterator[Check]:
         what = f"no line or transformer has {top_kv:g} kV or more, so none that is lost can trip the market"
         remedy = "set `market: {top_voltage_kv: …, second_voltage_kv: …}` to the grid's own"
         yield Check(name="voltage", level=Level.WARN, what=what, remedy=remedy)
-
-
-def _day_ahead(settings: Settings) -> Iterator[Check]:
-    """Say where a day-ahead result is waited for that nobody here computes; who makes it may be elsewhere."""
-    if settings.day_ahead or not settings.rules.day_ahead.expected:
-        return
-    what = "day_ahead: none, but the rules expect a day-ahead result: unless somebody else reports one, that market trips at the deadline"
-    remedy = "where there is no such market: `market: {day_ahead: {expected: false}}`"
-    yield Check(name="day_ahead", level=Level.WARN, what=what, remedy=remedy)
 
 
 def _print(checks: list[Check], *, as_json: bool) -> None:

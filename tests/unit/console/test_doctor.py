@@ -174,9 +174,9 @@ def test_rules_that_do_not_fit_the_grid_are_told_before_they_matter(filled: Site
     filled.settle("day_ahead: none", "market: {top_voltage_kv: 500}")
     result, rows = filled.examine()
     assert result.exit_code == 0
-    assert {name for name, level in levels(rows).items() if level == "warn"} == {"voltage", "day_ahead"}
+    assert {name for name, level in levels(rows).items() if level == "warn"} == {"voltage"}
     assert "500 kV" in rows["voltage"]["what"]
-    filled.settle("day_ahead: none", "market: {top_voltage_kv: 230, day_ahead: {expected: false}}")
+    filled.settle("day_ahead: none", "market: {top_voltage_kv: 230}")
     assert set(levels(filled.examine()[1]).values()) == {"ok"}
 
 
