@@ -119,7 +119,7 @@ class Breaker(RuleBasedStateMachine):
     def it_resumes(self, which: Segment, bodies: tuple[str, ...]) -> None:
         self.desk.resume(which, bodies)
 
-    @rule(elements=st.sampled_from([2, 3, 5]), sight=st.sampled_from(["clear", "blind", "suspect"]))
+    @rule(elements=st.sampled_from([2, 3, 3, 5]), sight=st.sampled_from(["clear", "blind", "blind", "suspect"]))
     def lines_are_lost(self, elements: int, sight: str) -> None:
         now_ns = self.desk.now_ns
         if sight == "blind":
