@@ -29,7 +29,7 @@ from market.units import NS_PER_MIN, NS_PER_S, civil_day, day_start_ns, floor_ns
 from streams.breaker import BreakerState, begin, next_deadline_ns, step
 from tests.kit.breakerlaw import Law
 
-__all__ = ["GRID", "RULES", "Desk"]
+__all__ = ["BOTH", "GRID", "RULES", "Desk"]
 
 GRID: Final = Topology.of({name: Element(kv=230.0) for name in ("L1", "L2", "L3", "L4", "L5")})
 
@@ -59,6 +59,7 @@ RULES: Final = (
 )
 
 _OK_PRICE: Final = 300.0
+BOTH: Final = ("GOV", "REG")
 
 
 class Desk:
@@ -230,10 +231,10 @@ class Desk:
         for body in ("GOV", "REG"):
             self.order("APPROVE", f"mr {body}", body, measure=measure, reference=f"{body}-1")
 
-    def resume(self, which: Segment) -> None:
-        """Apply, have it approved, and announce the resumption of a suspended market."""
+    def resume(self, which: Segment, bodies: tuple[str, ...] = BOTH) -> None:
+        """Apply, have it approved by some, and announce the resumption of a suspended market."""
         self.order("APPLY_RESUME", "li", "MO", segment=str(which), reference="A-1")
-        for body in ("GOV", "REG"):
+        for body in bodies:
             self.order("APPROVE", f"mr {body}", body, measure=f"RESUME/{which}", reference=f"{body}-2")
         self.order("CONFIRM_RESUME", "li", "MO", segment=str(which))
 
@@ -259,12 +260,12 @@ class Desk:
             for end in ("from", "to"):
                 self.tell(SwitchReported(ts_event_ns=now_ns, element=name, status=status, quality=good, ts_source_ns=now_ns, end=end))
 
-    def republish(self) -> None:
-        """Clear tomorrow's operating day again after its publication, have that approved, and publish it (Art. 22)."""
+    def republish(self, bodies: tuple[str, ...] = BOTH) -> None:
+        """Clear tomorrow's operating day again after its publication, have that approved by some, and publish it (Art. 22)."""
         day = days_after(civil_day(self.now_ns, self.rules.zone), 1)
         newest = max((one.version for one in (*self.state.book.day_ahead, *self.state.book.waiting)), default=0) + 1
         self.tell(self.da_result(day, version=newest, price=430.0))
-        for body in ("GOV", "REG"):
+        for body in bodies:
             self.order("APPROVE", f"mr {body}", body, measure=f"PUBLISH_RESULT/{day}", reference=f"{body}-3")
         self.order("PUBLISH_RESULT", "li", "MO", operating_day=day, result_version=str(newest))
 

@@ -209,6 +209,7 @@ class Law:
             assert not self.suspect, "I9: nothing trips by itself on a suspect clock"
             assert not self.blind, "I9: nor while the results are not seen"
             assert not before.clock_suspect, "I9: the flag says so"
+            assert name == "RT" or basis == "DA_MISSED", f"I7: {basis} only proposes to the day-ahead market"
         elif basis == "OTHER":
             assert ordered, "I8: a dispatcher's order"
             assert by != self.proposer[name], "I19: who proposes does not confirm"

@@ -21,15 +21,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from market.commands import ORDERS, Owner
 from market.decisions import Decision, Phase, first_broken
-from market.facts import ClearingReported, CommandGiven, DayAheadExpected, Fact, Segment
+from market.facts import ClearingReported, ClockCompared, CommandGiven, DayAheadExpected, Fact, Segment, SourceReported
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns
 from streams.breaker import decode_state, encode_state, view
-from tests.kit.breakerdesk import RULES, Desk
+from tests.kit.breakerdesk import BOTH, RULES, Desk
 from tests.kit.breakerfacts import clearings, field, sessions, what, worded
 from tests.kit.table import at_ns
 
 _STATE_MAX_BYTES = 64 * 1024
 _SEGMENTS = st.sampled_from(Segment)
+_BODIES = st.sampled_from([BOTH, ("GOV",), ()])
+"""Who approves what is carried out all the same, or refused."""
 
 
 class Breaker(RuleBasedStateMachine):
@@ -112,23 +114,33 @@ class Breaker(RuleBasedStateMachine):
     def it_recovers(self, which: Segment) -> None:
         self.desk.recover(which)
 
-    @rule(which=_SEGMENTS)
+    @rule(which=_SEGMENTS, bodies=_BODIES)
     @precondition(lambda self: {self.desk.state.rt.phase, self.desk.state.da.phase} & {Phase.SUSPENDED, Phase.SUSPENDED_LONG})
-    def it_resumes(self, which: Segment) -> None:
-        self.desk.resume(which)
+    def it_resumes(self, which: Segment, bodies: tuple[str, ...]) -> None:
+        self.desk.resume(which, bodies)
 
-    @rule(elements=st.sampled_from([2, 3, 5]))
-    def lines_are_lost(self, elements: int) -> None:
+    @rule(elements=st.sampled_from([2, 3, 3, 5]), sight=st.sampled_from(["clear", "blind", "blind", "suspect"]))
+    def lines_are_lost(self, elements: int, sight: str) -> None:
+        now_ns = self.desk.now_ns
+        if sight == "blind":
+            self.desk.tell(SourceReported(ts_event_ns=now_ns, name="clearing", up=False))
+        if sight == "suspect":
+            self.desk.tell(ClockCompared(ts_event_ns=now_ns, wall_s=15.0, monotonic_s=10.0))
         self.desk.lines(elements, is_open=True)
-        self.desk.wait(11 * NS_PER_S)
+        self.desk.wait(41 * NS_PER_S)
+
+    @rule()
+    def all_is_seen_again(self) -> None:
+        self.desk.tell(SourceReported(ts_event_ns=self.desk.now_ns, name="clearing", up=True))
+        self.desk.tell(ClockCompared(ts_event_ns=self.desk.now_ns, wall_s=10.0, monotonic_s=10.0))
 
     @rule()
     def lines_are_back(self) -> None:
         self.desk.lines(5, is_open=False)
 
-    @rule()
-    def a_result_is_cleared_anew(self) -> None:
-        self.desk.republish()
+    @rule(bodies=_BODIES)
+    def a_result_is_cleared_anew(self, bodies: tuple[str, ...]) -> None:
+        self.desk.republish(bodies)
 
     @rule(rt_runs=st.booleans(), da_runs=st.booleans())
     def clearings_come_and_go(self, rt_runs: bool, da_runs: bool) -> None:
