@@ -18,7 +18,7 @@ from typing import Any, Final
 from market.causes import BODIES
 from market.commands import ORDERS, refused
 from market.decisions import DecisionBody
-from market.facts import CommandGiven
+from market.facts import CommandGiven, Segment
 from market.handling import ApprovalRecorded, ApprovalRequested, ApprovalVoided
 from market.rules import MarketRules
 from market.view import ApprovalView
@@ -52,6 +52,10 @@ MEASURES: Final[Mapping[str, str]] = {
     "RESUME": "Art. 30",
 }
 """Kinds of measure that are approved, with the article that asks for it; a measure is ``KIND/WHAT``, as ``RESUME/RT``."""
+
+
+_OF_SEGMENTS: Final = ("SUSPEND", "RESUME")
+"""Kinds of measure that are about a segment of the market."""
 
 
 class Standing(StrEnum):
@@ -253,6 +257,8 @@ def _asked(register: Approvals, command: CommandGiven) -> Step | str:
     kind, _, what = measure.partition("/")
     if kind not in MEASURES or not what:
         return f"{measure} is no measure that is approved; write KIND/WHAT, as RESUME/RT; kinds: {', '.join(MEASURES)}"
+    if kind in _OF_SEGMENTS and what not in tuple(Segment):
+        return f"{measure} is about no segment; write {kind}/RT or {kind}/DA"
     urgent = command.args.get("emergency", "no")
     if urgent not in ("yes", "no"):
         return f"emergency is yes or no, not {urgent!r}"

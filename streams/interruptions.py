@@ -27,7 +27,8 @@ def interruptions(before: tuple[SegmentState, SegmentState], after: tuple[Segmen
         rt=_ranges(rt_before, rt, "substituted_from_ns"),
         da=_ranges(da_before, da, "substituted_from_ns"),
         suspended=tuple(r for pair in pairs for r in _ranges(*pair, "suspended_from_ns")),
-        art28=tuple(r for pair in pairs for r in _ranges(*pair, "long_from_ns")),
+        # Each market is handled by Art. 28 on its own: a day-ahead market that is suspended for long leaves real-time prices alone (I7).
+        art28=_ranges(rt_before, rt, "long_from_ns"),
         began_ns=min(began, default=None),
     )
 

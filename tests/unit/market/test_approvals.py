@@ -198,7 +198,12 @@ def test_only_measures_that_are_approved_are_asked_for(measure: str) -> None:
 
 @pytest.mark.parametrize(("kind", "article"), sorted(MEASURES.items()))
 def test_each_kind_names_the_article_that_asks_for_it(kind: str, article: str) -> None:
-    assert Register().ask(f"{kind}/x").of(ApprovalRequested)[0].article == article
+    assert Register().ask(f"{kind}/RT").of(ApprovalRequested)[0].article == article
+
+
+@pytest.mark.parametrize("kind", ["SUSPEND", "RESUME"])
+def test_what_is_about_a_segment_names_one(kind: str) -> None:
+    assert Register().ask(f"{kind}/XX").refusal.why == f"{kind}/XX is about no segment; write {kind}/RT or {kind}/DA"
 
 
 def test_a_measure_that_was_carried_out_is_forgotten_and_the_next_needs_its_own() -> None:
