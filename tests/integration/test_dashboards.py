@@ -88,7 +88,7 @@ def test_the_variable_and_the_marks_are_answered(server: Influxd) -> None:
     (marks,) = ask(server, EVENT_MARKS)
     # Both were decided in the same millisecond, and both are there.
     assert [row[2] for row in marks["values"]] == [
-        "RT NORMAL → DEGRADED：RESULT_MISSING（Art. 9(2)）；",
+        "RT NORMAL → DEGRADED：RESULT_MISSING（Art. 9(2)）",
         "RT-2026-06-10-01：演练公告",
     ]
 

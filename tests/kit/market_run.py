@@ -85,7 +85,7 @@ class Seen:
         return [self.decisions[seq].kind for seq in sorted(self.decisions)]
 
     def phases(self) -> list[str]:
-        return [d.body["after"] for _, d in sorted(self.decisions.items()) if d.kind == "Transition"]
+        return [d.body["after"] for _, d in sorted(self.decisions.items()) if d.kind == "Transition" and d.body["segment"] == "RT"]
 
 
 def market_settings(broker: str, data: Path, rules: MarketRules) -> Settings:
