@@ -19,8 +19,8 @@ from market.view import CaseView
 
 __all__ = ["OpenDuties", "ordered", "view"]
 
-OpenDuties = Callable[[Segment | None, int, str], tuple[str, ...]]
-"""(segment, discovery, ns, and number of a case) → duties of it that are open, in words."""
+OpenDuties = Callable[[Segment | None, int, int | None, str], tuple[str, ...]]
+"""(segment, from when, until when, ns, and number of a case) → duties of it that are open, in words."""
 
 
 def ordered(book: CaseBook, command: CommandGiven, now_ns: int, rules: MarketRules, open_duties: OpenDuties) -> Step:
@@ -211,7 +211,13 @@ _ANALYSIS: Final = "an analysis of the cause (ANALYSE_CASE)"
 _RECTIFICATION: Final = "items that are to be rectified (RECTIFY)"
 
 
-def _gaps(case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
+def _span(book: CaseBook, case: Case) -> tuple[Segment | None, int, int | None]:
+    """Return whose duties are a case's, and when they were opened: those of the breaker it is about, and of no later one."""
+    later = (each.opened_ns for each in book.cases if each.key == case.key and each.opened_ns > case.opened_ns)
+    return case.segment if case.key == case.segment else None, min(case.opened_ns, case.discovered_ns), min(later, default=None)
+
+
+def _gaps(book: CaseBook, case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
     """Return what keeps a case open, in words."""
     gaps: list[str] = []
     if case.watched and not case.over:
@@ -223,12 +229,12 @@ def _gaps(case: Case, open_duties: OpenDuties) -> tuple[str, ...]:
     if case.major and not case.to_rectify and not case.rectified:
         gaps.append(_RECTIFICATION)
     gaps += [f"item {item!r} to be rectified (RECTIFIED)" for item in case.to_rectify]
-    gaps += [f"duty {duty}" for duty in open_duties(case.segment, case.discovered_ns, case.case)]
+    gaps += [f"duty {duty}" for duty in open_duties(*_span(book, case), case.case)]
     return tuple(gaps)
 
 
 def _close(book: CaseBook, case: Case, command: CommandGiven, now_ns: int, open_duties: OpenDuties) -> Step:
-    if gaps := _gaps(case, open_duties):
+    if gaps := _gaps(book, case, open_duties):
         return _no(book, command, f"case {case.case} waits for {'; '.join(gaps)}")
     bodies: list[DecisionBody] = []
     if text := command.args.get("text", "").strip():
@@ -252,7 +258,7 @@ def view(book: CaseBook, open_duties: OpenDuties) -> tuple[CaseView, ...]:
             cause=case.cause,
             discovered_ns=case.discovered_ns,
             major=case.major,
-            missing=_gaps(case, open_duties),
+            missing=_gaps(book, case, open_duties),
         )
         for case in book.cases
     )

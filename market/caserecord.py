@@ -99,7 +99,7 @@ class Case:
         case: number, as ``2026-06-10-01``.
         key: what makes another finding one of this case: the segment, or class and subject.
         version: counts entries, so that an order given to a stale screen can be told.
-        discovered_ns: earliest of machine detection and staff record (Art. 11).
+        discovered_ns: earliest of machine detection and staff record (Art. 11); opened_ns: when it was opened here.
         major: whether Art. 4 asks for analysis and rectification.
         watched: whether a machine knows when the anomaly is over; over: whether it is.
         phase: of its segment, where it is the case of one.
@@ -128,6 +128,7 @@ class Case:
     analysed: bool = False
     to_rectify: tuple[str, ...] = ()
     rectified: tuple[str, ...] = ()
+    opened_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ def opened(book: CaseBook, case: Case, now_ns: int, rules: MarketRules) -> tuple
     """
     day = civil_day(now_ns, rules.zone)
     count = book.numbered + 1 if day == book.day else 1
-    case = replace(case, case=f"{day}-{count:02d}")
+    case = replace(case, case=f"{day}-{count:02d}", opened_ns=now_ns)
     body = CaseOpened(
         case=case.case,
         segment=case.segment,

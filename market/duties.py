@@ -47,6 +47,8 @@ __all__ = [
 _SUSPENDED: Final = (Phase.SUSPENDED, Phase.SUSPENDED_LONG)
 
 _OVER_WITH_SUSPENSION: Final = ("apply", "confirm_regime28")
+_NEVER_NS: Final = 2**63
+
 _OVER_WITH_BREAKER: Final = ("assess", "measures", "decide", *_OVER_WITH_SUSPENSION)
 """What nobody has to do any more once the market is back. The reports and the explanation stay due."""
 
@@ -335,18 +337,22 @@ def unreported(ledger: DutyLedger, segment: Segment) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def open_for(ledger: DutyLedger, segment: Segment | None, since_ns: int, case: str = "") -> tuple[str, ...]:
+def open_for(ledger: DutyLedger, segment: Segment | None, since_ns: int, until_ns: int | None = None, case: str = "") -> tuple[str, ...]:
     """Return what is still to be done about a case, in words.
 
     Args:
-        segment: of the case; its duties opened at ``since_ns`` or later count.
+        segment: of the case; its duties opened at ``since_ns`` or later count, and before ``until_ns`` where it is given.
         case: number of the case; duties about itself count.
     """
-    found = [
-        duty
-        for duty in ledger.duties
-        if (case and duty.about == case) or (segment is not None and duty.segment == segment and duty.opened_ns >= since_ns)
-    ]
+
+    def theirs(duty: Duty) -> bool:
+        if case and duty.about == case:
+            return True
+        return (
+            segment is not None and duty.segment == segment and since_ns <= duty.opened_ns < (_NEVER_NS if until_ns is None else until_ns)
+        )
+
+    found = [duty for duty in ledger.duties if theirs(duty)]
     return tuple(f"{duty.key} ({', '.join(duty.missing)} missing)" if duty.missing else duty.key for duty in found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from detectors import failed_clearing
 from market import approvals, caseorders, duties, notices
@@ -39,7 +40,7 @@ def view(state: BreakerState, rules: RulesInForce) -> MarketView:
         rt_interval_s=rt_rules.rt_interval_ns // NS_PER_S,
         duties=duties.view(state.duties, state.now_ns),
         approvals=approvals.view(state.approvals),
-        cases=caseorders.view(state.cases, lambda which, since_ns, case: duties.open_for(state.duties, which, since_ns, case)),
+        cases=caseorders.view(state.cases, partial(duties.open_for, state.duties)),
         notices=notices.view(state.notices),
         warnings=state.warnings,
         guidance=guidance(interruptions((state.rt, state.da), (state.rt, state.da)), state.now_ns),

@@ -136,6 +136,6 @@ class Turn:
         served = self.state.watch.has_result if which is Segment.RT else lambda start_ns: pricebook.day_ahead_at(book, start_ns) is not None
         return Intervals(served=served, day_ahead=self.day_ahead_served)
 
-    def open_duties(self, which: Segment | None, since_ns: int, case: str) -> tuple[str, ...]:
-        """Return the duties of a case that are open: those of its segment, opened since an instant, and its own."""
-        return duties.open_for(self.state.duties, which, since_ns, case)
+    def open_duties(self, which: Segment | None, since_ns: int, until_ns: int | None, case: str) -> tuple[str, ...]:
+        """Return the duties of a case that are open: those of its segment, opened within its time, and its own."""
+        return duties.open_for(self.state.duties, which, since_ns, until_ns, case)

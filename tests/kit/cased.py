@@ -21,7 +21,7 @@ class Chained:
 
     def __init__(self, rules: MarketRules) -> None:
         self._rules = rules
-        self._open: casebook.OpenDuties = lambda segment, since_ns, case: ()
+        self._open: casebook.OpenDuties = lambda segment, since_ns, until_ns, case: ()
         self.book = CaseBook()
         self.chain: list[Decision] = []
 

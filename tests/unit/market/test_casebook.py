@@ -25,7 +25,7 @@ RULES = GUANGDONG_2023
 NOW = at_ns("12:00")
 
 
-def no_duties(segment: Segment | None, since_ns: int, case: str) -> tuple[str, ...]:
+def no_duties(segment: Segment | None, since_ns: int, until_ns: int | None, case: str) -> tuple[str, ...]:
     return ()
 
 
@@ -422,6 +422,26 @@ def test_actions_are_entered_in_the_words_of_who_gave_them() -> None:
     assert made == [CaseNoted(case="2026-06-10-01", entry="ACTION", text="restarted the solver", by="chen")]
 
 
+def test_a_case_waits_for_the_duties_of_its_own_breaker_and_of_no_later_one() -> None:
+    book, _ = follow(TRIPPED, RESUMING, EFFECTIVE)
+    book, _ = follow(TRIPPED, book=book, now_ns=NOW + NS_PER_DAY)
+    book, _ = follow(
+        FindingNoted(finding="PRICE_UNDER_REVIEW", article="Art. 9(1)", evidence=("x",)), book=book, now_ns=NOW + 2 * NS_PER_DAY
+    )
+    asked: list[tuple[Segment | None, int, int | None, str]] = []
+
+    def nothing(segment: Segment | None, since_ns: int, until_ns: int | None, case: str) -> tuple[str, ...]:
+        asked.append((segment, since_ns, until_ns, case))
+        return ()
+
+    casebook.view(book, nothing)
+    assert asked == [
+        (Segment.RT, NOW, NOW + NS_PER_DAY, "2026-06-10-01"),
+        (Segment.RT, NOW + NS_PER_DAY, None, "2026-06-11-01"),
+        (None, NOW + 2 * NS_PER_DAY, None, "2026-06-12-01"),
+    ]
+
+
 def test_a_major_case_closes_once_nothing_of_it_is_open() -> None:  # GD-04-1
     number = "2026-06-10-01"
     book, _ = follow(TRIPPED)
@@ -440,14 +460,14 @@ def test_a_major_case_closes_once_nothing_of_it_is_open() -> None:  # GD-04-1
     book, made = give(book, "RECTIFIED", case=number, item="disk", text="alarm at 80 %")
     assert isinstance(made[0], CaseNoted)
     assert made[0].text == "disk: alarm at 80 %"
-    asked: list[tuple[Segment | None, int, str]] = []
+    asked: list[tuple[Segment | None, int, int | None, str]] = []
 
-    def explain_is_open(segment: Segment | None, since_ns: int, case: str) -> tuple[str, ...]:
-        asked.append((segment, since_ns, case))
+    def explain_is_open(segment: Segment | None, since_ns: int, until_ns: int | None, case: str) -> tuple[str, ...]:
+        asked.append((segment, since_ns, until_ns, case))
         return ("explain: REG has no receipt",)
 
     assert why(give(book, "CLOSE_CASE", case=number, duties=explain_is_open)[1]).endswith("waits for duty explain: REG has no receipt")
-    assert asked == [(Segment.RT, NOW, number)]
+    assert asked == [(Segment.RT, NOW, None, number)]
     book, made = give(book, "CLOSE_CASE", case=number)
     assert made == [CaseClosed(case=number, by="chen")]
     assert book.cases == ()

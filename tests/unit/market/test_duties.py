@@ -623,9 +623,11 @@ def test_a_case_waits_for_the_duties_of_its_segment_since_it_was_opened_and_for_
     )
     assert len(open_for(ledger.ledger, Segment.RT, NOON)) == 6
     assert open_for(ledger.ledger, Segment.RT, since_ns + 1) == ()
+    assert open_for(ledger.ledger, Segment.RT, NOON, NOON) == ()
+    assert len(open_for(ledger.ledger, Segment.RT, NOON, since_ns)) == 2, "what is opened when the next case is belongs to that one"
     assert open_for(ledger.ledger, None, 0) == ()
-    assert open_for(ledger.ledger, None, 0, "2026-06-10-01") == ("announce_anomaly/2026-06-10-01",)
-    assert open_for(ledger.ledger, None, 0, "2026-06-10-02") == ()
+    assert open_for(ledger.ledger, None, 0, None, "2026-06-10-01") == ("announce_anomaly/2026-06-10-01",)
+    assert open_for(ledger.ledger, None, 0, None, "2026-06-10-02") == ()
 
 
 def test_every_kind_says_how_it_ends() -> None:
