@@ -23,6 +23,7 @@ class DayAheadPrices:
 
     Attributes:
         anew: how often a result of the day was published anew.
+        since_ns: first interval that was still to be priced when the day had its first result; the periods before have no record.
     """
 
     day_start_ns: int
@@ -30,6 +31,7 @@ class DayAheadPrices:
     price_cny_per_mwh: tuple[float, ...]
     version: int = 1
     anew: int = 0
+    since_ns: int = 0
 
     def at(self, ts_ns: int) -> float | None:
         """Return the price of the period that contains ``ts_ns``, or None outside the day."""

@@ -131,4 +131,5 @@ def _anew(book: PriceBook, day_ns: int, now_ns: int, rules: MarketRules, interru
         seen = book.whole_from_ns is None or start_ns >= book.whole_from_ns
         out = covers(interruptions.da, start_ns) or covers(interruptions.art28, start_ns)
         if seen and not out and (day := _day(book, start_ns)) is not None and day.day_start_ns == day_ns:
-            yield _own(day, start_ns, day.anew, now_ns, rules)
+            # A period that began before its day had any result has its first record by this one.
+            yield _own(day, start_ns, day.anew - (start_ns < day.since_ns), now_ns, rules)

@@ -120,9 +120,10 @@ def with_day_ahead(
 
 def in_force(book: PriceBook, day: DayAheadPrices, rules: MarketRules, now_ns: int, *, anew: bool = False) -> PriceBook:
     """Let a day-ahead result be the one of its day; ``anew`` where it takes the place of one that was published."""
+    day = replace(day, since_ns=book.next_start_ns)
     if anew:
-        before = next(entry.anew for entry in book.day_ahead if entry.day_start_ns == day.day_start_ns)
-        day = replace(day, anew=before + 1)
+        before = next(entry for entry in book.day_ahead if entry.day_start_ns == day.day_start_ns)
+        day = replace(day, anew=before.anew + 1, since_ns=before.since_ns)
         book = structs.replace(book, anew_ns=day.day_start_ns, beside=replace(book.beside, anew_ns=day.day_start_ns))
     others = tuple(entry for entry in book.day_ahead if entry.day_start_ns != day.day_start_ns)
     days = tuple(sorted((*others, day), key=lambda entry: entry.day_start_ns))[-3:]

@@ -204,3 +204,19 @@ def test_a_result_published_anew_revises_the_first_period_that_was_seen_whole() 
     )  # fmt: skip
     book, _ = ordered(book, command, at_ns("00:10"), RULES, ())
     assert told(beside(book, (), at_ns("00:10"), RULES, NONE)[1]) == [(0, "MARKET", 500.0, "clearing:2")]
+
+
+def test_a_period_that_began_before_its_day_had_a_result_has_its_first_record_by_the_one_published_anew() -> None:
+    book, none = run(book_from(DAY_NS, RULES), quarters("00:00", "01:15"))
+    book = with_day_ahead(book, DAY_NS, (400.0,) * 24, 1, RULES, at_ns("01:05"))
+    book, made = run(book, quarters("01:15", "02:15"))
+    assert (none, told(made)) == ([], [(2, "MARKET", 400.0, "clearing:1")])
+    book = with_day_ahead(book, DAY_NS, (500.0,) * 24, 2, RULES, at_ns("02:05"))
+    command = CommandGiven(
+        ts_event_ns=0, command_id="c", by="wang", role="MO", action="PUBLISH_RESULT",
+        args={"operating_day": "2026-06-10", "result_version": "2"},
+    )  # fmt: skip
+    book, _ = ordered(book, command, at_ns("02:10"), RULES, ())
+    book, records = priced(book, at_ns("02:10"), RULES, NONE)
+    _, anew = beside(book, records, at_ns("02:10"), RULES, NONE)
+    assert [((r.interval_start_ns - DAY_NS) // NS_PER_H, r.rev) for r in anew] == [(0, 0), (1, 0), (2, 1)]
