@@ -29,6 +29,7 @@ __all__ = [
     "Request",
     "Said",
     "Standing",
+    "canonical",
     "changed",
     "digest_of",
     "missing",
@@ -123,8 +124,16 @@ def digest_of(content: str | Mapping[str, Any]) -> str:
     >>> digest_of({"b": 1, "a": "x"}) == digest_of({"a": "x", "b": 1})
     True
     """
-    text = content if isinstance(content, str) else json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256((content if isinstance(content, str) else canonical(content)).encode()).hexdigest()
+
+
+def canonical(content: Mapping[str, Any]) -> str:
+    """Return a measure's content as the one text that is approved.
+
+    >>> canonical({"b": 1, "a": "x"})
+    '{"a":"x","b":1}'
+    """
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def view(register: Approvals) -> tuple[ApprovalView, ...]:

@@ -105,7 +105,9 @@ def _unapproved(turn: Turn, command: CommandGiven, which: Segment) -> tuple[str,
         scope = turn.segment(which).applied_scope
         return approvals.missing(turn.state.approvals, f"RESUME/{which}", approvals.digest_of(applied), scope)
     if command.action == "DECIDE_SUSPEND" and turn.rules(which).suspension.requires is Requires.APPROVAL:
-        return approvals.missing(turn.state.approvals, f"SUSPEND/{which}")
+        decided = {"segment": str(which), **{name: command.args.get(name, "").strip() for name in ("from", "expected_end", "reason")}}
+        missing = approvals.missing(turn.state.approvals, f"SUSPEND/{which}", approvals.digest_of(decided))
+        return (*missing, f"ask for it word for word: content={approvals.canonical(decided)}") if missing else ()
     return ()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from market.approvals import canonical
 from market.decisions import Decision, Phase
 from market.facts import (
     ClearingReported,
@@ -220,14 +221,15 @@ class Desk:
             self.order("RECEIPT", "zhao", "MO", duty="report", recipient=body, **name)
         for duty in ("assess", "measures"):
             self.order("COMPLETE_DUTY", "zhao", "MO", duty=duty, text="done", **name)
-        if self.rules.suspension.requires == "approval":
-            self._approved(f"SUSPEND/{which}")
         from_ns = self.now_ns + 10 * NS_PER_MIN
         end = self.text(from_ns + 60 * NS_PER_MIN)
+        if self.rules.suspension.requires == "approval":
+            decided = {**name, "from": self.text(from_ns), "expected_end": end, "reason": "no end in sight"}
+            self._approved(f"SUSPEND/{which}", canonical(decided))
         self.order("DECIDE_SUSPEND", "li", "MO", reason="no end in sight", from_=self.text(from_ns), expected_end=end, **name)
 
-    def _approved(self, measure: str) -> None:
-        self.order("REQUEST_APPROVAL", "li", "MO", measure=measure, content=f"{measure} at {self.now_ns}")
+    def _approved(self, measure: str, content: str) -> None:
+        self.order("REQUEST_APPROVAL", "li", "MO", measure=measure, content=content)
         for body in ("GOV", "REG"):
             self.order("APPROVE", f"mr {body}", body, measure=measure, reference=f"{body}-1")
 

@@ -206,3 +206,22 @@ def test_a_report_of_an_earlier_breaker_suspends_no_later_one() -> None:
     missing = story.order("17T14:00", "DECIDE_SUSPEND", "MO", **facts)
     assert "report to GOV" in missing
     assert "report to REG" in missing
+
+
+def test_where_a_suspension_needs_approval_it_is_the_one_that_was_approved_word_for_word() -> None:
+    story = Story("10T09:00", rules_from({"suspension": {"requires": "approval"}})).until("13T12:30")
+    for body in ("GOV", "REG"):
+        assert not story.order("13T13:00", "RECEIPT", "MO", duty="report", recipient=body)
+    for duty in ("assess", "measures"):
+        assert not story.order("13T13:10", "COMPLETE_DUTY", "MO", duty=duty)
+    facts = {"from_": "2026-06-13T15:00:00+08:00", "expected_end": "2026-06-15T00:00:00+08:00", "reason": "no repair in sight"}
+    why = story.order("13T13:20", "DECIDE_SUSPEND", "MO", **facts)
+    content = why.partition("content=")[2]
+    assert '"expected_end":"2026-06-15T00:00:00+08:00"' in content
+    assert not story.order("13T13:30", "REQUEST_APPROVAL", "MO", measure="SUSPEND/RT", content=content)
+    for body in ("GOV", "REG"):
+        assert not story.order("13T13:40", "APPROVE", body, measure="SUSPEND/RT")
+    longer = {**facts, "expected_end": "2026-07-20T00:00:00+08:00"}
+    assert "its content was changed" in story.order("13T14:00", "DECIDE_SUSPEND", "MO", **longer)
+    assert not story.order("13T14:00", "DECIDE_SUSPEND", "MO", **facts)
+    assert story.until("13T15:00").state.rt.phase == "SUSPENDED"
