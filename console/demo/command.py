@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import signal
 import socket
 import sys
@@ -320,7 +321,13 @@ def _signals(interrupt: Any) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+_PORTS: Final = range(12_000, 32_000)
+"""Below those that the kernel gives to outgoing connections, of which the demo itself makes dozens before it listens."""
+
+
 def _free_port() -> int:
-    """Return a loopback port that is free now, for the listener the RTUs dial."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a loopback port that nobody listens at, for the listener the RTUs dial."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
