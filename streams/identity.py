@@ -73,6 +73,12 @@ def identity_of(record: Any) -> str:
         case facts.FlowReported():
             end = "from" if record.from_pct is not None else "to"
             return f"{kind} {record.element} {end} {record.ts_event_ns} of {record.ts_source_ns}"
+        case facts.VoltageReported():
+            return f"{kind} bus {record.bus} {record.ts_event_ns} of {record.ts_source_ns}"
+        case facts.InfeedReported():
+            return f"{kind} {record.infeed} {record.ts_event_ns} of {record.ts_source_ns}"
+        case facts.TripSignalled():
+            return f"{kind} {record.element} {record.ts_event_ns} of {record.ts_source_ns}"
         case facts.LoadReported():
             return f"{kind} area {record.area} {record.ts_event_ns}"
         case facts.CommandGiven() | facts.ClearedAgain() | ClearAgain():

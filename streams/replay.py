@@ -63,7 +63,10 @@ __all__ = ["STAGES", "Base", "Difference", "RecordSource", "Span", "StageReport"
 _SHOWN: Final = 20
 """Differences a stage reports in full; the others are counted."""
 
-_TELEMETRY_FACTS: Final = (facts.SwitchReported, facts.FlowReported, facts.LoadReported, facts.ControlReported)
+_TELEMETRY_FACTS: Final = (
+    *(facts.SwitchReported, facts.FlowReported, facts.LoadReported, facts.ControlReported),
+    *(facts.VoltageReported, facts.InfeedReported, facts.TripSignalled),
+)
 
 
 class RecordSource(Protocol):

@@ -26,7 +26,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextvars import ContextVar
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, get_args
 
 import faust
 from aiokafka.errors import KafkaError
@@ -51,7 +51,7 @@ from streams.transport.plain import PlainBytes
 from streams.transport.records import raise_if_damaged
 from streams.wire import DeadLetter
 
-__all__ = ["EXIT_INVARIANT", "Dealt", "Handle", "PartitionsWent", "Shell", "outside_of_records"]
+__all__ = ["EXIT_INVARIANT", "Dealt", "Handle", "PartitionsWent", "Shell", "outside_of_records", "topic_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -116,27 +116,17 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
     AreaAccounts: topics.KPI,
     Alert: topics.ALERTS,
     DeadLetter: topics.DEAD_LETTERS,
-} | dict.fromkeys(
-    (
-        facts.Ticked,
-        facts.ClearingReported,
-        facts.ClearedAgain,
-        facts.DayAheadExpected,
-        facts.SwitchReported,
-        facts.FlowReported,
-        facts.LoadReported,
-        facts.ControlReported,
-        facts.SourceReported,
-        facts.ClockCompared,
-        facts.CalendarClosed,
-        facts.PermitGranted,
-        facts.ExercisePlanned,
-        facts.EstimateReported,
-        facts.CommandGiven,
-    ),
-    topics.FACTS,
-)
+} | dict.fromkeys(get_args(facts.Fact), topics.FACTS)
 """Where a record goes that a processor gave out. (Commands reach their own topic from the API, and this one from there.)"""
+
+
+def topic_of(kind: type[Any]) -> Topic:
+    """Return where records of a kind go that a processor gives out.
+
+    Raises:
+        KeyError: no processor gives out such records.
+    """
+    return _TOPIC_OF[kind]
 
 
 class Shell:
@@ -249,7 +239,7 @@ class Shell:
             StoreError: they may not be; the process must not go on.
             PartitionsWent: they are, but the record they are for is another worker's by now.
         """
-        sent = [await self.send(_TOPIC_OF[type(record)], _key(record), wire.encode(record)) for record in records]
+        sent = [await self.send(topic_of(type(record)), _key(record), wire.encode(record)) for record in records]
         try:
             await asyncio.gather(*sent)
         except (FaustError, KafkaError) as exc:

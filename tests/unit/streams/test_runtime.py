@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from faust.exceptions import ProducerSendError
 
 from ingest.clock import WallClock
-from market.facts import Ticked
+from market.facts import Fact, Ticked
 from streams import topics, wire
 from streams.errors import StoreError
-from streams.runtime import Dealt, Shell
+from streams.runtime import Dealt, Shell, topic_of
 from streams.transport.records import RecordDamaged, stand_in
 from streams.wire import DeadLetter
 
@@ -241,3 +241,7 @@ def test_what_cannot_be_computed_again_is_told_only_by_who_owns_the_record(ours:
     process.run([(b"m", TICK)], answers)
     assert order == ["flushed", "asked of 0"], "first durable, then asked: the next owner finds what was noted"
     assert len(process.sent) == len(process.acked) == int(ours)
+
+
+def test_every_kind_of_fact_has_a_topic() -> None:
+    assert [kind.__name__ for kind in get_args(Fact) if topic_of(kind) is not topics.FACTS] == []
