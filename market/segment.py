@@ -132,7 +132,7 @@ def next_deadline_ns(state: SegmentState, now_ns: int, rules: MarketRules) -> in
             candidates += [limit_ns(state, rules) + 1, retold_at_ns(state, rules)]
         case Phase.OVERDUE:
             candidates += [state.suspended_from_ns, retold_at_ns(state, rules)]
-        case Phase.SUSPENDED if not state.long_proposed:
+        case Phase.SUSPENDED:
             candidates.append(state.long_due_ns)
         case _:
             pass

@@ -140,7 +140,7 @@ def confirm_long(state: SegmentState, command: CommandGiven, rules: MarketRules)
         why = f"Art. 28 is for more than {rules.suspension.long_after_days} days: from {first} on, to be confirmed from {eve} on"
         return state, (refused(command, ORDERS[command.action].article, why),)
     evidence = (f"in force from {civil_day(next_day_ns, rules.zone)} on; what was priced before stays as it is",)
-    state = replace(state, long_from_ns=next_day_ns, long_proposed=True)
+    state = replace(state, long_from_ns=next_day_ns)
     return moved(state, Event.REGIME28_CONFIRMED, Phase.SUSPENDED_LONG, by=command.by, evidence=evidence)
 
 
