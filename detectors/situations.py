@@ -354,6 +354,8 @@ def _late(
     ended_ns = _end_ns(seen)
     what = "withdrawal of order" if fact.withdrawal else "order"
     item = f"{what} {fact.order} of {fact.participant}, accepted {instant_text(now_ns, rules.zone)}"
+    if item in seen.late:
+        return watch, ()  # told twice
     first = not _untold(seen)
     late = (*seen.late, item) if len(seen.late) < _LATE_NAMED else seen.late
     seen = replace(seen, late=late, late_count=seen.late_count + 1)

@@ -374,3 +374,10 @@ def test_the_failing_are_those_whose_latest_order_in_the_window_failed(attempts:
         expected = {f"P{who}" for who, (at, result) in latest.items() if result in failed and at >= now_ns - 300 * NS_PER_S}
         assert set(watch.sessions[0].orders.failing) == expected
         assert watch.sessions[0].orders.said == (2 if expected else 0)
+
+
+def test_an_order_that_is_told_twice_is_quarantined_once() -> None:
+    late = order(1, "11:01", OrderResult.ACCEPTED)
+    watch, found = play([planned(), session(SessionEvent.OPENED, "09:00"), session(SessionEvent.CLOSED, "11:00"), late, late])
+    assert standings(found) == [("NOT_ENDED", Standing.FOUND)]
+    assert len(quarantined(watch, "S")) == 1
