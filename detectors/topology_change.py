@@ -125,7 +125,8 @@ def next_deadline_ns(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> i
     due += [each.since_ns + rules.breaker_debounce_s * NS_PER_S for each in watch.dead.values() if not each.initial]
     if not watch.scada_down:
         waiting = [each.met_at_ns for each in watch.certain]
-        waiting += [loss.confirmed_ns for _, _, loss in _counts_met(watch, rules)]
+        if watch.losses:
+            waiting += [loss.confirmed_ns for _, _, loss in _counts_met(watch, rules)]
         due += [max(met_ns + rules.grace_ns, watch.judge_after_ns) for met_ns in waiting]
     return min((at for at in due if at is not None and at > now_ns), default=None)
 
@@ -377,6 +378,8 @@ def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, 
 
 def _forgotten(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> TopologyWatch:
     """Drop what can decide nothing any more."""
+    if not (watch.elements or watch.planned or watch.losses or watch.permits):
+        return watch
     kept_ns = now_ns - 2 * losses.window_ns(rules)
     margin_ns = rules.permit_margin_min * NS_PER_MIN
     elements = {name: state for name, state in watch.elements.items() if not state.quiet(now_ns, rules)}

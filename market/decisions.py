@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+import msgspec
 
 from market.facts import Segment
 from market.handling import (
@@ -350,20 +352,26 @@ class Decision:
     hash: str
 
 
-def _digest(decision: Decision) -> str:
-    """Hash a decision over everything but its hash."""
-    fields = [decision.seq, decision.ts_event_ns, decision.rule_set, decision.code, decision.kind, decision.body, decision.prev_hash]
-    canonical = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+def _digest(fields: tuple[int, int, str, str, str, dict[str, Any], str]) -> str:
+    """Hash a decision over everything but its hash, in the order of its fields."""
+    return hashlib.sha256(_canonical(fields).encode()).hexdigest()
+
+
+def _fields(decision: Decision) -> tuple[int, int, str, str, str, dict[str, Any], str]:
+    d = decision
+    return d.seq, d.ts_event_ns, d.rule_set, d.code, d.kind, d.body, d.prev_hash
+
+
+_canonical: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
 def chained(body: DecisionBody, *, seq: int, ts_event_ns: int, rule_set: str, prev_hash: str) -> Decision:
     """Put a body into its envelope and chain it to the decision before it."""
     kind = type(body).__name__
-    # Through JSON once, so that tuples and enums have the form they are read back in and the hash can be recomputed from the record.
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(body), ensure_ascii=False))
-    link = Decision(seq=seq, ts_event_ns=ts_event_ns, rule_set=rule_set, code=CODE, kind=kind, body=plain, prev_hash=prev_hash, hash="")
-    return replace(link, hash=_digest(link))
+    # Tuples and enums in the form they are read back in, so that the hash can be recomputed from the record.
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(body))
+    digest = _digest((seq, ts_event_ns, rule_set, CODE, kind, plain, prev_hash))
+    return Decision(seq=seq, ts_event_ns=ts_event_ns, rule_set=rule_set, code=CODE, kind=kind, body=plain, prev_hash=prev_hash, hash=digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +405,7 @@ def first_broken(decisions: Iterable[Decision], *, first_seq: int = 1, prev_hash
             return BrokenChain(decision.seq, f"follows decision {expected - 1}: decision {expected} is missing")
         if decision.prev_hash != prev_hash:
             return BrokenChain(decision.seq, "does not name the hash of the decision before it")
-        if _digest(decision) != decision.hash:
+        if _digest(_fields(decision)) != decision.hash:
             return BrokenChain(decision.seq, "was altered: its hash does not match its content")
         seen[decision.seq] = prev_hash = decision.hash
         expected += 1

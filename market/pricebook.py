@@ -188,7 +188,8 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
         # Where the rules changed to longer intervals, what is left of one of theirs has a record of its own.
         next_ns = floor_ns(start_ns, rules.rt_interval_ns) + rules.rt_interval_ns
         book = structs.replace(book, next_start_ns=next_ns, reference=_noted(book, start_ns, price, rules, interruptions))
-    return _forgotten(book, now_ns), tuple(records)
+    # What is over is looked for when there is something new, not at every fact.
+    return _forgotten(book, now_ns) if records else book, tuple(records)
 
 
 def _better(

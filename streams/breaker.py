@@ -56,7 +56,7 @@ from streams.breakerstate import BreakerState, at_offset, begin, decode_state, e
 from streams.breakerview import view
 from streams.interruptions import interruptions
 from streams.orders import Deeds, ordered
-from streams.turn import Turn, anchor_ns, out
+from streams.turn import Turn, out, rules_of
 
 __all__ = ["BreakerState", "Effect", "Grid", "at_offset", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
 
@@ -166,7 +166,7 @@ def _chained(turn: Turn) -> tuple[Decision, ...]:
 def next_deadline_ns(state: BreakerState, rules: RulesInForce) -> int:
     """Return the next instant, after the state's own time, at which a tick could change something; the shell sends one then."""
     now_ns = state.now_ns
-    rt_rules, da_rules, now_rules = (rules.at(at) for at in (anchor_ns(state, Segment.RT), anchor_ns(state, Segment.DA), now_ns))
+    rt_rules, da_rules, now_rules = rules_of(state, rules)
     deadlines = (
         failed_clearing.next_deadline_ns(state.watch, now_ns, rt_rules),
         day_ahead.next_deadline_ns(state.days, now_ns, da_rules),
@@ -230,7 +230,8 @@ def _ticked(turn: Turn) -> None:
     board, said = notices.ticked(turn.state.notices, now_ns, rules)
     if board is not turn.state.notices:
         turn.state = replace(turn.state, notices=board)
-    turn.say(*said)
+    if said:
+        turn.say(*said)
 
 
 _FLAGS: Final = {

@@ -21,7 +21,7 @@ from market.topology import Topology
 from market.units import floor_ns
 from streams.breakerstate import BreakerState
 
-__all__ = ["Turn", "anchor_ns", "out"]
+__all__ = ["Turn", "anchor_ns", "out", "rules_of"]
 
 
 def out(state: SegmentState) -> bool:
@@ -39,6 +39,13 @@ def anchor_ns(state: BreakerState, which: Segment) -> int:
     if which is Segment.RT:
         began_ns.append(state.watch.next_start_ns if state.watch.outage_start_ns is None else state.watch.outage_start_ns)
     return min((state.now_ns, *began_ns))
+
+
+def rules_of(state: BreakerState, book: RulesInForce) -> tuple[MarketRules, MarketRules, MarketRules]:
+    """Return the rules in force for the real-time market, for the day-ahead market, and at the state's own time."""
+    if isinstance(book, MarketRules):
+        return book, book, book  # as in most services, and asked twice in every step
+    return book.at(anchor_ns(state, Segment.RT)), book.at(anchor_ns(state, Segment.DA)), book.at(state.now_ns)
 
 
 class Turn:
@@ -60,9 +67,8 @@ class Turn:
         self.book = book
         self.grid = grid
         self.bodies: list[tuple[DecisionBody, str]] = []
-        self._rules: dict[Segment | None, MarketRules] = {None: book.at(state.now_ns)}
-        self._rules[Segment.RT] = book.at(anchor_ns(state, Segment.RT))
-        self._rules[Segment.DA] = book.at(anchor_ns(state, Segment.DA))
+        rt_rules, da_rules, now_rules = rules_of(state, book)
+        self._rules: dict[Segment | None, MarketRules] = {None: now_rules, Segment.RT: rt_rules, Segment.DA: da_rules}
 
     def attempt(self) -> Turn:
         """Return a turn that goes on from here, to be adopted or forgotten."""
