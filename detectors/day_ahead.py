@@ -44,7 +44,7 @@ from market.facts import (
 )
 from market.operatingdays import days_after, next_day
 from market.rules import MarketRules
-from market.units import NS_PER_DAY, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns, instant_ns, instant_text
+from market.units import NS_PER_DAY, NS_PER_MIN, civil_day, day_start_ns, instant_ns, instant_text
 
 __all__ = [
     "DayAheadWatch",
@@ -59,9 +59,6 @@ __all__ = [
 ]
 
 _ARTICLE: Final = "Art. 23(1)"
-
-_SOURCE_CLOCK_NS: Final = NS_PER_S
-"""A completion instant further ahead of its arrival than this comes from a clock that is not trusted (spec §1.2)."""
 
 _KEPT_NS: Final = 3 * NS_PER_DAY
 """Results are remembered until this long after their day began, to tell a repeat."""
@@ -371,8 +368,7 @@ def _late(day: str) -> ConditionGone:
 
 def _result(watch: DayAheadWatch, fact: ClearingReported, rules: MarketRules) -> tuple[DayAheadWatch, tuple[Finding, ...]]:
     start_ns = fact.interval_start_ns
-    trusted = fact.completed_at_ns <= fact.ts_event_ns + _SOURCE_CLOCK_NS
-    completed_at_ns = fact.completed_at_ns if trusted else fact.ts_event_ns
+    completed_at_ns = fact.counted_at_ns
     if fact.status is ClearingStatus.FAILED:
         return _reported(watch, start_ns, "FAILED", fact.reason or "no reason given"), ()
     known = watch.result_of(start_ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from market.dayaheadprices import PERIODS
 from market.facts import ClearingReported
 from market.operatingdays import days_after
 from market.rules import MarketRules
@@ -13,9 +14,6 @@ __all__ = ["invalid_reason"]
 
 _AHEAD_NS: Final = 2 * NS_PER_DAY
 """A result for an operating day that begins further ahead than this is a mistake, not foresight."""
-
-_PERIODS: Final = (1, 24, 48, 96, 288)
-"""How many prices a result may have: one for the day, or one per period of it."""
 
 
 def invalid_reason(fact: ClearingReported, completed_at_ns: int, rules: MarketRules) -> str:
@@ -31,8 +29,8 @@ def invalid_reason(fact: ClearingReported, completed_at_ns: int, rules: MarketRu
         return f"completed {instant_text(completed_at_ns, rules.zone)}, when its operating day was over"
     if start_ns > fact.ts_event_ns + _AHEAD_NS:
         return "more than two days ahead"
-    if len(fact.price_cny_per_mwh) not in _PERIODS:
-        return f"carries {len(fact.price_cny_per_mwh)} prices; a day has {', '.join(map(str, _PERIODS))}"
+    if len(fact.price_cny_per_mwh) not in PERIODS:
+        return f"carries {len(fact.price_cny_per_mwh)} prices; a day has {', '.join(map(str, PERIODS))}"
     floor, cap = rules.price_floor_cny_per_mwh, rules.price_cap_cny_per_mwh
     for number, price in enumerate(fact.price_cny_per_mwh, 1):
         if not floor <= price <= cap:  # so is no number at all

@@ -39,12 +39,9 @@ from detectors.findings import (
 )
 from market.facts import CalendarClosed, ClearingReported, ClearingStatus, Fact, RunType, Segment, SourceReported, Ticked
 from market.rules import MarketRules
-from market.units import NS_PER_MIN, NS_PER_S, floor_ns, instant_text
+from market.units import NS_PER_MIN, floor_ns, instant_text
 
 __all__ = ["ClearingWatch", "Report", "Served", "headroom_ns", "next_deadline_ns", "observe", "restarted", "watch_from"]
-
-_SOURCE_CLOCK_NS: Final = NS_PER_S
-"""A completion instant further ahead of its arrival than this comes from a clock that is not trusted (spec §1.2)."""
 
 _AHEAD_NS: Final = 24 * 60 * NS_PER_MIN
 """A result for an interval further ahead than this is a mistake, not foresight."""
@@ -336,8 +333,7 @@ def _result(watch: ClearingWatch, fact: ClearingReported, rules: MarketRules) ->
     if fact.run_type is not RunType.PRODUCTION:
         return watch, ()
     start_ns = fact.interval_start_ns
-    trusted = fact.completed_at_ns <= fact.ts_event_ns + _SOURCE_CLOCK_NS
-    completed_at_ns = fact.completed_at_ns if trusted else fact.ts_event_ns
+    completed_at_ns = fact.counted_at_ns
     if fact.status is ClearingStatus.FAILED:
         return _reported(watch, fact, Report(start_ns=start_ns, how="FAILED", reason=fact.reason or "no reason given")), ()
     if any(result.start_ns == start_ns and result.version >= fact.version for result in watch.served):

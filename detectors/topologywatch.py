@@ -52,8 +52,3 @@ class TopologyWatch(Struct, frozen=True, kw_only=True):
     sight: SightWatch = msgspec.field(default_factory=SightWatch)
     scada_down: bool = False
     judge_after_ns: int = 0
-
-    @property
-    def low_observability(self) -> bool:
-        """Whether too few elements are observed for automatic action."""
-        return self.sight.low

@@ -13,7 +13,7 @@ from typing import Final
 
 from market.causes import CAUSE_ARTICLES, CAUSE_NAMES, CAUSE_OF_BASIS, Cause
 
-__all__ = ["CAUSES", "STATES", "TEMPLATES", "Template", "article_zh", "notice_text", "pricing_facts"]
+__all__ = ["CAUSES", "STATES", "TEMPLATES", "Template", "article_zh", "notice_text", "numeral_zh", "pricing_facts"]
 
 CAUSES: Final[Mapping[str, tuple[str, str]]] = {
     "RT_120": ("实时市场连续 {limit_min} 分钟未能出清", "real-time clearing unavailable for {limit_min} minutes without a break"),
@@ -249,8 +249,12 @@ _ARTICLE_PREFIX: Final = "Art. "
 _DIGITS: Final = "零一二三四五六七八九"
 
 
-def _numeral(number: int) -> str:
-    """Write 1 to 99 in Chinese."""
+def numeral_zh(number: int) -> str:
+    """Write a number from 1 to 99 in Chinese, as articles are counted.
+
+    >>> numeral_zh(9), numeral_zh(10), numeral_zh(23), numeral_zh(30)
+    ('九', '十', '二十三', '三十')
+    """
     tens, ones = divmod(number, 10)
     return ("" if tens < 2 else _DIGITS[tens]) + ("十" if tens else "") + (_DIGITS[ones] if ones else "")
 
@@ -268,7 +272,7 @@ def article_zh(article: str) -> str:
         ValueError: not such a citation.
     """
     number, _, item = article.removeprefix(_ARTICLE_PREFIX).removesuffix(")").partition("(")
-    return f"第{_numeral(int(number))}条" + (f"第（{_numeral(int(item))}）项" if item else "")
+    return f"第{numeral_zh(int(number))}条" + (f"第（{numeral_zh(int(item))}）项" if item else "")
 
 
 def _told(instants: Mapping[str, datetime]) -> tuple[dict[str, str], dict[str, str]]:

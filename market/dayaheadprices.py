@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from math import isfinite
 from typing import Final
 
+from market.operatingdays import days_after
 from market.prices import Regime, fen_of, mean_fen
 from market.rules import MarketRules
 from market.units import NS_PER_MIN, civil_day, day_start_ns
 
-__all__ = ["Beside", "DayAheadPrices", "credible_day", "published_ns"]
+__all__ = ["PERIODS", "Beside", "DayAheadPrices", "credible_day", "published_ns"]
 
-_PERIODS: Final = (1, 24, 48, 96, 288)
+PERIODS: Final = (1, 24, 48, 96, 288)
 """Into how many periods a day-ahead result may divide its day."""
 
 
@@ -71,7 +71,7 @@ def credible_day(day_start_ns: int, price_cny_per_mwh: tuple[float, ...], versio
     """Return the prices of a result, or None where it is not valid: not one price a period, not finite, outside cap and floor."""
     floor, cap = rules.price_floor_cny_per_mwh, rules.price_cap_cny_per_mwh
     credible = all(isfinite(price) and floor <= price <= cap for price in price_cny_per_mwh)
-    if len(price_cny_per_mwh) not in _PERIODS or not credible:
+    if len(price_cny_per_mwh) not in PERIODS or not credible:
         return None
     period_min = 24 * 60 // len(price_cny_per_mwh)
     return DayAheadPrices(day_start_ns=day_start_ns, period_min=period_min, price_cny_per_mwh=price_cny_per_mwh, version=version)
@@ -79,5 +79,5 @@ def credible_day(day_start_ns: int, price_cny_per_mwh: tuple[float, ...], versio
 
 def published_ns(start_ns: int, rules: MarketRules) -> int:
     """Return when the results of the operating day that begins at ``start_ns`` are published: later versions change what stands."""
-    before = date.fromordinal(date.fromisoformat(civil_day(start_ns, rules.zone)).toordinal() - 1).isoformat()
-    return day_start_ns(before, rules.zone) + rules.day_ahead.publish_min * NS_PER_MIN
+    eve = days_after(civil_day(start_ns, rules.zone), -1)
+    return day_start_ns(eve, rules.zone) + rules.day_ahead.publish_min * NS_PER_MIN

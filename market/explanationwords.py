@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from market.announcements import article_zh
 from market.units import instant_text
 
-__all__ = ["Language", "at", "cause", "clock", "count", "day", "duration", "evidence", "item", "moment", "name", "signed"]
+__all__ = ["Language", "at", "cause", "clock", "day", "duration", "evidence", "item", "moment", "name", "signed"]
 
 
 class Language(StrEnum):
@@ -164,7 +165,7 @@ def item(article: str, language: Language) -> str:
         return article
     if found is None:
         return f"规则集自定（{article.removeprefix('policy ')}）" if article.startswith("policy") else article
-    return f"第{count(int(found[1]))}条" + (f"第（{count(int(found[2]))}）项" if found[2] else "")
+    return article_zh(article)
 
 
 _CAUSE: Final = re.compile(r"(\w+) \((Art\. \d+\(\d+\))\)(?:, ((?!presumed)[^:]*?))?(, presumed)?(?:: (.*))?")
@@ -194,18 +195,6 @@ def cause(text: str, language: Language) -> str:
         said = ", presumed by the service" if presumed else ""
         parts = (f"{what} ({cited})", f", {reference}" if reference else "", said, f": {words}" if words else "")
     return "".join(parts)
-
-
-def count(number: int) -> str:
-    """Write a number below 100 in Chinese, as articles are counted.
-
-    >>> count(9), count(10), count(23), count(30)
-    ('九', '十', '二十三', '三十')
-    """
-    assert 0 < number < 100, "the measure has no more articles than that"
-    digits = "零一二三四五六七八九"
-    tens, ones = divmod(number, 10)
-    return ("" if tens == 0 else "十" if tens == 1 else f"{digits[tens]}十") + (digits[ones] if ones else "")
 
 
 def at(ns: int, zone: str, language: Language) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from market.progress import Outlook, Phase
 from market.sessionfacts import LoginReported, OrderReported, ParticipantsEntitled, SessionReported
+from market.units import NS_PER_S
 
 __all__ = [
     "CalendarClosed",
@@ -42,6 +44,10 @@ __all__ = [
     "VoltageReported",
     "WarningReported",
 ]
+
+
+_SOURCE_CLOCK_NS: Final = NS_PER_S
+"""A completion instant further ahead of its arrival than this comes from a clock that is not trusted (spec §1.2)."""
 
 
 class Segment(StrEnum):
@@ -121,6 +127,12 @@ class ClearingReported:
     price_cny_per_mwh: tuple[float, ...] = ()
     reason: str = ""
     review: tuple[str, ...] = ()
+
+    @property
+    def counted_at_ns(self) -> int:
+        """The instant it counts by: when it was completed, if the source's clock can be trusted, else when it arrived (spec §1.2)."""
+        trusted = self.completed_at_ns <= self.ts_event_ns + _SOURCE_CLOCK_NS
+        return self.completed_at_ns if trusted else self.ts_event_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from market.decisions import Phase, RecoveryProposed
 from market.facts import Segment
 from market.operatingdays import boundary_from_ns
 from market.rules import MarketRules
-from market.segmentstate import OUT, SegmentState, Step, moved
+from market.segmentstate import OUT, SegmentState, Step, moved, unsuspended
 from market.transitions import Event
 from market.units import NS_PER_H, floor_ns
 
@@ -89,19 +89,11 @@ def took_effect(state: SegmentState, now_ns: int, rules: MarketRules) -> Step:
     if effective_ns is None or now_ns < effective_ns:
         return state, ()
     fresh = replace(
-        state,
+        unsuspended(state),
         tripped_at_ns=None,
         effective_from_ns=None,
         substituted_from_ns=None,
         ended_ns=effective_ns,
-        suspended_from_ns=None,
-        expected_end_ns=None,
-        long_due_ns=None,
-        long_proposed=False,
-        long_from_ns=None,
-        applied_at_ns=None,
-        applied_scope=(),
-        applied_reference="",
     )
     article = "Art. 29" if state.suspended_from_ns is None else "Art. 30"
     if state.phase is Phase.RESUMING:

@@ -11,7 +11,7 @@ from market.decisions import DecisionBody, Phase, Transition
 from market.facts import Segment
 from market.transitions import Event, row_of
 
-__all__ = ["OPEN_TO_PROPOSALS", "OUT", "Condition", "Context", "Intervals", "SegmentState", "Step", "Waiting", "moved"]
+__all__ = ["OPEN_TO_PROPOSALS", "OUT", "Condition", "Context", "Intervals", "SegmentState", "Step", "Waiting", "moved", "unsuspended"]
 
 OUT: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.SUSPENDED, Phase.SUSPENDED_LONG)
 """Phases in which results are shadow, and a condition that is met changes nothing."""
@@ -166,6 +166,21 @@ class SegmentState:
     def proposed_by(self) -> str:
         """The person who proposed what is proposed or tripped; empty where a detector found it."""
         return self.condition.proposed_by if self.condition else ""
+
+
+def unsuspended(state: SegmentState) -> SegmentState:
+    """Return a segment that knows nothing of a suspension any more: its market is back, or is a breaker's again."""
+    return replace(
+        state,
+        suspended_from_ns=None,
+        expected_end_ns=None,
+        long_due_ns=None,
+        long_proposed=False,
+        long_from_ns=None,
+        applied_at_ns=None,
+        applied_scope=(),
+        applied_reference="",
+    )
 
 
 Step = tuple[SegmentState, tuple[DecisionBody, ...]]

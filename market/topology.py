@@ -155,10 +155,6 @@ class Topology:
             known[kv] = found
         return known[kv]
 
-    def backbone_stations(self, kv: float) -> tuple[str, ...]:
-        """Return the stations that have a bus at a voltage or above."""
-        return tuple(self._backbones(kv))
-
     def count_from(self, kv: float) -> int:
         """Return how many elements have a voltage or a higher one."""
         if kv not in self._counts:

@@ -14,7 +14,7 @@ from market.decisions import FindingNoted, Phase
 from market.facts import Segment
 from market.operatingdays import days_after, next_day
 from market.rules import MarketRules, Mode
-from market.segmentstate import OUT, Condition, Intervals, SegmentState, Step, Waiting, moved
+from market.segmentstate import OUT, Condition, Intervals, SegmentState, Step, Waiting, moved, unsuspended
 from market.transitions import Event
 from market.units import civil_day, day_start_ns, floor_ns
 
@@ -99,7 +99,7 @@ def trip(
     if state.substituted_from_ns is not None:
         first_ns = state.substituted_from_ns
     tripped = replace(
-        state,
+        unsuspended(state),
         condition=condition,
         waiting=(),
         trip=condition,
@@ -111,14 +111,6 @@ def trip(
         shadow_ok=0,
         shadow_start_ns=0,
         shadow_told_ns=None,
-        suspended_from_ns=None,
-        expected_end_ns=None,
-        long_due_ns=None,
-        long_proposed=False,
-        long_from_ns=None,
-        applied_at_ns=None,
-        applied_scope=(),
-        applied_reference="",
     )
     evidence = condition.evidence
     return moved(tripped, event, Phase.TRIPPED, basis=condition.basis, article=condition.article, by=by, evidence=evidence)

@@ -7,7 +7,6 @@ from functools import partial
 
 from detectors import failed_clearing
 from market import approvals, caseorders, duties, notices
-from market.facts import Segment
 from market.prices import Regime
 from market.regimes import guidance
 from market.rulebook import RulesInForce
@@ -16,14 +15,14 @@ from market.units import NS_PER_S
 from market.view import MarketView, SegmentView
 from streams.breakerstate import BreakerState
 from streams.interruptions import interruptions
-from streams.turn import anchor_ns, out
+from streams.turn import out, rules_of
 
 __all__ = ["view"]
 
 
 def view(state: BreakerState, rules: RulesInForce) -> MarketView:
     """Derive what people see at the state's own time."""
-    rt_rules = rules.at(anchor_ns(state, Segment.RT))
+    rt_rules, _, _ = rules_of(state, rules)
     headroom_ns = 0 if out(state.rt) else failed_clearing.headroom_ns(state.watch, state.now_ns, rt_rules)
     flags = ("BLIND",) * state.watch.blind + ("CLOCK_SUSPECT",) * state.clock_suspect
     rt = _segment_view(state.rt, None if headroom_ns is None else headroom_ns / NS_PER_S, len(state.watch.unserved), flags)

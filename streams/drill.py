@@ -167,5 +167,4 @@ class _Player:
             alarms={alert.name for alert in self._alerts.values()} | set(self._alerts),
             last_command=self._facts.last_command,
             zone=self._zone,
-            numbers=frozenset(),
         )

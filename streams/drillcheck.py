@@ -42,7 +42,6 @@ class Seen:
     Attributes:
         alarms: raised so far, by name and by identity.
         last_command: id of the last order; empty before the first.
-        numbers: of announcements in force besides those the view tells of.
     """
 
     view: MarketView
@@ -51,7 +50,6 @@ class Seen:
     alarms: set[str]
     last_command: str
     zone: str
-    numbers: frozenset[str] = frozenset()
 
     def bodies(self, kind: str) -> list[dict[str, Any]]:
         """Return what the decisions of a kind say, in order."""
@@ -119,7 +117,7 @@ def _announcements(expect: Expect, seen: Seen) -> Iterator[_Found]:
     if isinstance(expect.announcements, int):
         yield _same("announcements", expect.announcements, len(published))
         return
-    active = {notice.number for notice in seen.view.notices} | seen.numbers
+    active = {notice.number for notice in seen.view.notices}
     for wanted in expect.announcements or ():
         found = any(_announced(wanted, notice, active) for notice in published)
         yield "announcements", wanted.model_dump(exclude_none=True), "present" if found else "none such", found

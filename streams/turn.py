@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from market import casebook, duties, notices, pricebook
-from market.decisions import DecisionBody, out_of_force
+from market.decisions import DecisionBody, Transition, out_of_force
 from market.facts import Segment
+from market.regimes import covers
 from market.rulebook import RulesInForce
 from market.rules import MarketRules
 from market.segment import Intervals, SegmentState, Step
@@ -21,7 +22,7 @@ from market.topology import Topology
 from market.units import floor_ns
 from streams.breakerstate import BreakerState
 
-__all__ = ["Turn", "anchor_ns", "out", "rules_of"]
+__all__ = ["Turn", "out", "rules_of"]
 
 
 def out(state: SegmentState) -> bool:
@@ -29,7 +30,7 @@ def out(state: SegmentState) -> bool:
     return out_of_force(state.phase, state.effective_from_ns)
 
 
-def anchor_ns(state: BreakerState, which: Segment) -> int:
+def _anchor_ns(state: BreakerState, which: Segment) -> int:
     """Return the instant whose rules a segment is judged by: when its outage or its breaker began, else that of what is judged next.
 
     An outage that spans a change of the rules is judged by those it began under (GD-32-1).
@@ -45,7 +46,7 @@ def rules_of(state: BreakerState, book: RulesInForce) -> tuple[MarketRules, Mark
     """Return the rules in force for the real-time market, for the day-ahead market, and at the state's own time."""
     if isinstance(book, MarketRules):
         return book, book, book  # as in most services, and asked twice in every step
-    return book.at(anchor_ns(state, Segment.RT)), book.at(anchor_ns(state, Segment.DA)), book.at(state.now_ns)
+    return book.at(_anchor_ns(state, Segment.RT)), book.at(_anchor_ns(state, Segment.DA)), book.at(state.now_ns)
 
 
 class Turn:
@@ -114,7 +115,8 @@ class Turn:
     def _followed(self, body: DecisionBody, which: Segment | None) -> Iterable[DecisionBody]:
         state, now_ns, rules = self.state, self.now_ns, self.rules(which)
         seg = None if which is None else self.segment(which)
-        day_ahead = seg is not None and self._day_ahead_priced(seg, rules)
+        # Only a notice says how the first interval is priced, and only transitions are announced.
+        day_ahead = seg is not None and isinstance(body, Transition) and self._day_ahead_priced(seg, rules)
         board, written = notices.followed(state.notices, body, now_ns, rules, seg, day_ahead=day_ahead, real_time=not out(state.rt))
         ledger, owed = duties.followed(state.duties, body, now_ns, rules, seg)
         book, noted = casebook.followed(state.cases, body, now_ns, rules)
@@ -131,9 +133,7 @@ class Turn:
     def day_ahead_served(self, at_ns: int) -> bool:
         """Whether the day-ahead market has a price for an instant that is in force."""
         da = self.state.da
-        is_out = out(da) and da.substituted_from_ns is not None and da.substituted_from_ns <= at_ns
-        if is_out and da.effective_from_ns is not None and at_ns >= da.effective_from_ns:
-            is_out = False
+        is_out = da.substituted_from_ns is not None and covers([(da.substituted_from_ns, da.effective_from_ns)], at_ns)
         return not is_out and pricebook.day_ahead_at(self.state.book, at_ns) is not None
 
     def intervals(self, which: Segment) -> Intervals:

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from detectors.findings import Basis
+from market.announcements import numeral_zh
 from market.causes import AnomalyClass, Cause, Role
 from market.decisions import DutyOpened, DutySettled, FindingNoted, OutageEnded, Phase, RecoveryProposed, Refused, ResultRevised
 from market.explanation import Explanation
@@ -17,7 +18,7 @@ from market.explanationcharts import COLOURS, phases_svg, prices_svg
 from market.explanationpage import page
 from market.explanationtext import digest, html, markdown
 from market.explanationtimeline import events
-from market.explanationwords import Language, at, cause, clock, count, duration, evidence, item, name, signed
+from market.explanationwords import Language, at, cause, clock, duration, evidence, item, name, signed
 from market.facts import Segment
 from market.handling import ApprovalRecorded, ApprovalRequested, ApprovalVoided, DutyReceived, DutyReminded
 from market.prices import Regime
@@ -427,7 +428,7 @@ def test_instants_durations_and_margins() -> None:
     told_ = [duration(seconds, Language.EN) for seconds in (59, 60, 3_599, 3_600, 3_660, 86_400, 86_399, 90_000, 0.5)]
     assert told_ == ["59 s", "1 min", "59 min 59 s", "1 h", "1 h 1 min", "1 d", "23 h 59 min", "1 d 1 h", "0.5 s"]
     assert (signed(0, Language.EN), signed(-1, Language.EN), signed(1, Language.ZH)) == ("0 s", "−1 s", "1 秒")
-    assert [count(number) for number in (1, 10, 11, 20, 21, 33)] == ["一", "十", "十一", "二十", "二十一", "三十三"]
+    assert [numeral_zh(number) for number in (1, 10, 11, 20, 21, 33)] == ["一", "十", "十一", "二十", "二十一", "三十三"]
 
 
 @pytest.mark.parametrize(
