@@ -15,6 +15,7 @@ from typing import Any, Final
 from console.board.state import BoardState
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
+from ingest.points import PointTable
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
@@ -103,20 +104,16 @@ class Recorder:
 
     def __init__(self, spool: Spool, lines: RecordLines) -> None:
         self._spool = spool
-        self._lines = lines
+        self.lines = lines
         self.not_spooled = 0
         """Records the spool could not take (disk full); they are still on their topics."""
         self._told = 0
         # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
-    def relist(self, telemetry: TelemetryEncoder) -> None:
+    def relist(self, telemetry: TelemetryEncoder, table: PointTable) -> None:
         """Encode frames by other points from now on."""
-        self._lines.relist(telemetry)
-
-    def recall(self, record: Any) -> None:
-        """Remember what later records depend on, of one that was spooled before."""
-        self._lines.recall(record)
+        self.lines.relist(telemetry, table)
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Append the record's lines."""
@@ -128,7 +125,7 @@ class Recorder:
             await self._append(topic, part)
 
     async def _append(self, topic: Topic, records: Sequence[Any]) -> None:
-        lines = b"".join(map(self._lines.of_record, records))
+        lines = b"".join(map(self.lines.of_record, records))
         if not lines:
             return
         try:

@@ -7,33 +7,29 @@ directory: there is one of it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 from console.board.state import BoardState
 from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
+from console.readback import last_records, recall_telemetry
 from market.units import NS_PER_S
-from streams import topics, wire
+from streams import topics
 from streams.agents import Observer
-from streams.errors import DecodeError
 from streams.influx import Flusher
 from streams.ledger import AsyncLedger, Ledger, sqlite_url
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
 from streams.preview import Preview
-from streams.recordings import open_recording
 from streams.recordlines import RecordLines
 from streams.settings import Settings
 from streams.spool import Spool
 from streams.stallalarm import StallAlarm
 from streams.telemetrylines import TelemetryEncoder
-from streams.topics import Topic
-from streams.transport import log_directory
 from streams.transport.patience import Stalled
 
-__all__ = ["PeopleSide", "last_event_ns"]
+__all__ = ["PeopleSide"]
 
 _BOARD_RECORDS: Final = {topics.KPI: 20_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
 """Most records of each topic the board reads back at a start: what it keeps, about a day."""
@@ -42,32 +38,6 @@ _TICK_WALL_S: Final = 0.5
 """With ticks further apart than this in wall time, the board is refreshed between them."""
 
 _REFRESH_S: Final = 0.1
-
-
-def last_event_ns(broker: str) -> int | None:
-    """Return the event time the last run had reached by what it recorded, or None where there was none.
-
-    Raises:
-        StoreError: there is a log, and it cannot be read.
-    """
-    newest = _last_records(broker, {topics.FACTS: 50, topics.SNAPSHOTS: 50})
-    return max((record.ts_event_ns for records in newest.values() for record in records), default=None)
-
-
-def _last_records(broker: str, most: Mapping[Topic, int]) -> dict[Topic, list[Any]]:
-    """Read back the newest records of topics of one partition; none where nothing was recorded yet."""
-    directory = log_directory(broker)
-    if directory is not None and not any(directory.glob("*")):
-        return {}
-    found: dict[Topic, list[Any]] = {}
-    with open_recording(broker) as recording:
-        for topic, count in most.items():
-            if recording.partitions(topic.name):
-                records = found.setdefault(topic, [])
-                for record in recording.newest(topic.name, 0, count):
-                    with contextlib.suppress(DecodeError):
-                        records.append(wire.decode(topic, record.value or b""))
-    return found
 
 
 class PeopleSide:
@@ -112,7 +82,7 @@ class PeopleSide:
     def relist(self, model: MarketModel, telemetry: TelemetryEncoder) -> None:
         """Show and record other points from now on."""
         self._on_board.relist(model)
-        self.recorder.relist(telemetry)
+        self.recorder.relist(telemetry, model.grid.table)
 
     async def recall(self) -> None:
         """Show what is recorded already.
@@ -120,10 +90,13 @@ class PeopleSide:
         Raises:
             StoreError: there is a recording, and it cannot be read.
         """
-        for topic, records in (await asyncio.to_thread(_last_records, self._settings.broker, _BOARD_RECORDS)).items():
-            for record in records:
+        for topic, records in (await asyncio.to_thread(last_records, self._settings.broker, _BOARD_RECORDS)).items():
+            for record, done in records:
                 await self._on_board.see(topic, record)
-                self.recorder.recall(record)
+                if done:
+                    self.recorder.lines.recall(record)
+        if (rollups := self.recorder.lines.rollups) is not None:
+            await asyncio.to_thread(recall_telemetry, self._settings.broker, rollups)
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""
