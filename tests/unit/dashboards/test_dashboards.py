@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,19 @@ import pytest
 from dashboards import build
 from dashboards.board import FOLDERS, LANGUAGES
 from dashboards.boards import BOARDS
-from dashboards.elements import UNITS, Text, course, headings, last, rows
+from dashboards.elements import UNITS, Mark, Text, course, headings, last, rows
+from dashboards.marks import CASES, PHASES, PRIORITIES, REGIMES, STATUSES
+from market.decisions import Phase
+from market.outcomes import OutcomeStatus
+from market.prices import Regime
+from streams.alerts import Priority
 from streams.measurements import KPI, MARKET, MEASUREMENTS
 
 Rendered = dict[str, Any]
 
 KNOWN_UNITS = {
-    *("none", "percent", "hertz", "kvolt", "s", "m", "dthms", "dateTimeFromNow", "string"),
-    *("suffix:MW", "suffix:MWh", "suffix:元/MWh", "suffix:元/h"),
+    *("none", "percent", "hertz", "kvolt", "s", "ms", "m", "dthms", "dateTimeFromNow", "string", "bytes"),
+    *("suffix:MW", "suffix:MWh", "suffix:元", "suffix:元/MWh", "suffix:元/h", "suffix:p.u.", "suffix:/s"),
 }
 """Ids of @grafana/data 13.2.3, looked up in its table of formats; ``suffix:`` is its form for any other unit."""
 
@@ -145,6 +150,20 @@ def test_colour_never_stands_alone(board: Rendered) -> None:
             texts = [state["text"] for state in mapping["options"].values()]
             assert len(texts) == len(set(texts))
             assert all(text[0] in "○△◇◆■▷" for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("marks", "states"),
+    [
+        (PHASES, Phase),
+        (REGIMES, Regime),
+        (STATUSES, [*OutcomeStatus, "FAILED"]),
+        (PRIORITIES, Priority),
+        (CASES, ["OPENED", "NOTED", "CLOSED"]),
+    ],
+)
+def test_every_state_there_is_has_a_mark(marks: tuple[Mark, ...], states: Iterable[str]) -> None:
+    assert [mark.state for mark in marks] == [str(state) for state in states]
 
 
 def test_thresholds_ascend_from_minus_infinity(board: Rendered) -> None:
