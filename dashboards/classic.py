@@ -10,6 +10,7 @@ Deliberately absent: pushing through Grafana's API (files are provisioned), and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboards.board import EVENT_MARKS, Board, Level, Variable
@@ -39,15 +40,17 @@ def said(text: Text, language: str) -> str:
     return text.zh if language == "zh" else text.en
 
 
-def render(board: Board, language: str, titles: dict[str, Text]) -> dict[str, Any]:
+def render(board: Board, language: str, boards: Sequence[Board]) -> dict[str, Any]:
     """Return a board in ``zh`` or ``en`` as Grafana's classic dashboard.
 
     Args:
-        titles: of all boards, by uid; links are named after where they lead.
+        boards: all there are; links are named after where they lead.
 
     Raises:
         KeyError: a link or a panel leads to a board that is not there.
     """
+    titles = {each.uid: each.title for each in boards}
+    levels = [level for level in Level if any(each.level is level for each in boards)]
     return {
         "uid": f"{board.uid}-{language}",
         "title": f"{board.level} {said(board.title, language)}",
@@ -60,19 +63,19 @@ def render(board: Board, language: str, titles: dict[str, Text]) -> dict[str, An
         "weekStart": "monday",
         "refresh": "5s",
         "time": {"from": board.shown, "to": "now"},
-        "links": _links(board, language, titles),
+        "links": _links(board, language, titles, levels),
         "annotations": {"list": [_annotation(language)]},
         "templating": {"list": _variables(board.variables, language)},
         "panels": [_panel(panel, language, titles) for panel in board.panels],
     }
 
 
-def _links(board: Board, language: str, titles: dict[str, Text]) -> list[dict[str, Any]]:
+def _links(board: Board, language: str, titles: dict[str, Text], levels: Sequence[Level]) -> list[dict[str, Any]]:
     """Lead to the other language, to the boards that come next, and by tag to all boards of each level."""
     other = "en" if language == "zh" else "zh"
     written: list[tuple[str, str, list[str]]] = [(said(_OTHER_LANGUAGE, language), f"/d/{board.uid}-{other}", [])]
     written += [(said(titles[uid], language), f"/d/{uid}-{language}", []) for uid in board.links]
-    written += [(said(title, language), "", ["gridfuse", level.value, language]) for level, title in _LEVEL_LINKS.items()]
+    written += [(said(_LEVEL_LINKS[level], language), "", ["gridfuse", level.value, language]) for level in levels]
     return [
         {
             "type": "link" if url else "dashboards",
