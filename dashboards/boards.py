@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards import panels
+from dashboards import clearing, incident, panels, prices, wall
 
 __all__ = ["BOARDS"]
 
-BOARDS: Final = (panels.BOARD,)
+BOARDS: Final = (
+    wall.BOARD,
+    clearing.BOARD,
+    incident.BOARD,
+    panels.BOARD,
+    prices.BOARD,
+)
 """Every board, the wall first."""
