@@ -135,9 +135,7 @@ _RUNS: Final = (
         description=Text("How each interval was cleared.", "各时段的出清状态。"),
         unit="text",
         at=(0, 4, 12, 6),
-        queries=tuple(
-            course(CLEARING, "status", how="last", where=where, label=SEGMENTS[name]) for name, where in (("RT", RT), ("DA", DA))
-        ),
+        queries=(course(CLEARING, "status", how="last", by="segment"),),
         marks=STATUSES,
     ),
     Panel(

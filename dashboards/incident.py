@@ -251,9 +251,7 @@ _COURSE: Final = (
         description=Text("How each interval was cleared.", "各时段的出清状态。"),
         unit="text",
         at=(14, 8, 10, 4),
-        queries=tuple(
-            course(CLEARING, "status", how="last", where=where, label=SEGMENTS[name]) for name, where in (("RT", RT), ("DA", DA))
-        ),
+        queries=(course(CLEARING, "status", how="last", by="segment"),),
         marks=STATUSES,
         drill=Drill("gridfuse-market"),
     ),
