@@ -216,11 +216,11 @@ def _mapping(panel: Panel, language: str) -> dict[str, Any]:
 
 def _overrides(panel: Panel, language: str) -> list[dict[str, Any]]:
     """Name a table's columns, give each its unit, and hide the text of the other language."""
-    hidden = "_en" if language == "zh" else "_zh"
+    other = "_en" if language == "zh" else "_zh"
     overrides = []
     for name, title in panel.columns.items():
         properties: list[dict[str, Any]] = [{"id": "displayName", "value": said(title, language)}]
-        if name.endswith(hidden):
+        if name.endswith(other) or name in panel.hidden:
             properties.append({"id": "custom.hidden", "value": True})
         if unit := panel.shown_as.get(name) or _COLUMN_UNITS.get(name):
             properties.append({"id": "unit", "value": UNITS[unit]})

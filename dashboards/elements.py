@@ -178,6 +178,7 @@ class Panel:
         steps: colours by value; grey without any.
         marks: colours and words by state.
         columns: titles of a table's columns, by the name the query gives them; of a pair ``…_en``, ``…_zh`` one is shown.
+        hidden: columns that are not shown, as the time of a sum, which is of no instant.
         shown_as: units of columns, where they are not the schema's.
         coloured: columns that take their colour from steps or marks; the others stay grey.
         limits: least and greatest value of the axis or bar.
@@ -201,6 +202,7 @@ class Panel:
     steps: tuple[Step, ...] = (Step(None, GREY),)
     marks: tuple[Mark, ...] = ()
     columns: dict[str, Text] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     shown_as: dict[str, str] = field(default_factory=dict)
     coloured: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None

@@ -84,17 +84,17 @@ _IN_FORCE: Final = (
     Panel(
         number=403,
         kind=PanelKind.STAT,
-        title=Text("In the time shown: provisional, by analogy, revisions", "所示时间内：待确认、类推、修订"),
+        title=Text("In the time shown: provisional, by analogy, revised", "所示时间内：待确认、类推、修订"),
         description=Text(
-            "Real-time prices that settlement must confirm, that follow a rule by analogy, and that replaced an earlier price.",
-            "实时价格中待结算确认、类推适用规则及替代先前价格的次数。",
+            "Real-time prices that settlement must confirm, those that follow a rule by analogy, and the highest revision.",
+            "实时价格中待结算确认的次数、类推适用规则的次数，以及单一时段的最高修订号。",
         ),
         unit="",
         at=(17, 0, 7, 4),
         queries=(
             select('sum("provisional")', PRICE, where=RT, label=Text("Provisional", "待确认")),
             select('sum("by_analogy")', PRICE, where=RT, label=Text("By analogy", "类推")),
-            select('count("rev")', PRICE, where=f'{RT} AND "rev" > 0', label=Text("Revisions", "修订")),
+            select('max("rev")', PRICE, where=RT, label=Text("Highest revision", "最高修订号")),
         ),
         decimals=0,
         steps=(Step(None, GREY), Step(1, P3)),
@@ -300,6 +300,7 @@ _SETTLEMENT: Final = (
         queries=(total(SETTLEMENT, "amount_cny", where=_CLASSES, by="class", to="amount_cny"),),
         decimals=0,
         columns=headings(SETTLEMENT, "class", "amount_cny"),
+        hidden=("Time",),
     ),
     Panel(
         number=416,

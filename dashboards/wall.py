@@ -232,7 +232,6 @@ _PEOPLE: Final = (
             last(KPI, "telemetry_freshness_s", label=Text("Age, p95", "时延 P95"), unit="s", steps=(Step(None, GREY), Step(30, P3))),
             last(MARKET, "duties_overdue", where=RT, label=Text("Overdue", "逾期"), steps=(Step(None, GREY), Step(1, P1))),
         ),
-        decimals=1,
     ),
 )
 

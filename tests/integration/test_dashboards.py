@@ -230,3 +230,27 @@ def test_gridfuse_dashboards_build_check() -> None:
     app = typer.Typer()
     register(app)
     assert CliRunner().invoke(app, ["dashboards", "build", "--check"]).exit_code == 0
+
+
+def test_a_duty_that_is_settled_is_not_shown_as_open(server: Influxd) -> None:
+    """It writes no more lines, and its last one is in the time shown for hours."""
+    (query,) = panel(307, "breaker").queries
+    assert {series["tags"]["duty"] for series in ask(server, query)} >= {"explain"}
+    at_the_end = query.influxql.replace("${__to}", str(END_NS // NS_PER_MS)).replace("$timeFilter", f"time < {END_NS}ns")
+    assert server.query(at_the_end, "grid") == []
+
+
+def test_an_interval_that_was_cleared_twice_counts_once(server: Influxd) -> None:
+    """In sums over intervals, and in means over buses; each time by its last version."""
+    again_ns = START_NS + 50 * NS_PER_MIN
+    (mean,) = panel(210, "market").queries
+    prices = [lmp_cny_per_mwh(bus, again_ns, version=2) for bus in BUSES]
+    found = {series["tags"]["area"]: course(series)[again_ns] for series in ask(server, mean)}
+    assert found
+    assert all(min(prices) <= price <= max(prices) for price in found.values())
+    (rent,) = panel(416, "prices").queries
+    where = f"\"segment\" = 'RT' AND \"class\" = 'all' AND time >= {START_NS}ns AND time < {END_NS}ns"
+    (lines,) = server.query(f'SELECT "congestion_rent_cny" FROM "settlement" WHERE {where}', "grid")
+    newest = {ts_ns // NS_PER_MIN: value for ts_ns, value in lines["values"]}
+    assert len(newest) < len(lines["values"])
+    assert values(ask(server, rent)[0]) == [pytest.approx(sum(newest.values()))]
