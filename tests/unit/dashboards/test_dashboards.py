@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from dashboards import build
+from dashboards.board import FOLDERS, LANGUAGES
+from dashboards.boards import BOARDS
 from dashboards.elements import UNITS, Text, course, headings, last, rows
-from dashboards.panels import PANELS
 from streams.measurements import KPI, MARKET, MEASUREMENTS
 
-Board = dict[str, Any]
+Rendered = dict[str, Any]
 
 KNOWN_UNITS = {
     *("none", "percent", "hertz", "kvolt", "s", "m", "dthms", "dateTimeFromNow", "string"),
@@ -29,17 +30,17 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
-@pytest.fixture(scope="module", params=build.LANGUAGES)
+@pytest.fixture(scope="module", params=LANGUAGES)
 def language(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def board(language: str) -> Board:
-    return build.render(language)
+@pytest.fixture(scope="module", params=[board.name for board in BOARDS])
+def board(language: str, request: pytest.FixtureRequest) -> Rendered:
+    return next(board for place, board in build.rendered(language).items() if place.endswith(f"/{request.param}.json"))
 
 
-def targets(board: Board) -> Iterator[tuple[Board, Board]]:
+def targets(board: Rendered) -> Iterator[tuple[Rendered, Rendered]]:
     return ((panel, target) for panel in board["panels"] for target in panel["targets"])
 
 
@@ -47,27 +48,29 @@ def test_the_committed_files_are_what_the_registry_gives() -> None:
     assert build.check() == [], "run: gridfuse dashboards build"
 
 
-def test_check_finds_a_file_that_was_edited_by_hand(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(build, "_ROOT", tmp_path)
-    assert build.main(["--check"]) == 1
-    assert build.main([]) == 0
-    assert build.main(["--check"]) == 0
-    (tmp_path / "zh" / "overview.json").write_text("{}")
+def test_check_finds_a_file_that_was_edited_by_hand_and_one_that_is_of_no_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["--check"], tmp_path) == 1
+    assert build.main([], tmp_path) == 0
+    assert build.main(["--check"], tmp_path) == 0
+    edited = tmp_path / "docs" / "dashboards.md"
+    edited.write_text("{}")
+    left = tmp_path / "dashboards" / "grafana" / "json" / "zh" / "left.json"
+    left.write_text("{}")
     capsys.readouterr()
-    assert build.main(["--check"]) == 1
-    assert "zh/overview.json is not current; run: gridfuse dashboards build" in capsys.readouterr().err
+    assert build.main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().err.splitlines() == [f"{path} is not current; run: gridfuse dashboards build" for path in (edited, left)]
+    assert build.main([], tmp_path) == 0
+    assert not left.exists()
 
 
-def test_every_panel_has_a_title_a_description_and_a_known_unit(board: Board) -> None:
+def test_every_panel_has_a_title_a_description_and_a_known_unit(board: Rendered) -> None:
     for panel in board["panels"]:
         assert panel["title"]
         assert panel["description"]
         assert panel["fieldConfig"]["defaults"]["unit"] in KNOWN_UNITS, panel["title"]
 
 
-def test_columns_of_tables_have_known_units(board: Board) -> None:
+def test_columns_of_tables_have_known_units(board: Rendered) -> None:
     units = {
         setting["value"]
         for panel in board["panels"]
@@ -82,10 +85,10 @@ def test_every_unit_of_the_schema_can_be_shown() -> None:
     assert {field.unit for measurement in MEASUREMENTS for field in measurement.fields} <= set(UNITS)
 
 
-def test_panels_have_distinct_numbers_and_do_not_overlap(board: Board) -> None:
+def test_panels_have_distinct_numbers_and_do_not_overlap(board: Rendered) -> None:
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
-    def cells(panel: Board) -> set[tuple[int, int]]:
+    def cells(panel: Rendered) -> set[tuple[int, int]]:
         at = panel["gridPos"]
         assert at["x"] + at["w"] <= 24
         return {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
@@ -94,7 +97,7 @@ def test_panels_have_distinct_numbers_and_do_not_overlap(board: Board) -> None:
         assert not cells(one) & cells(other), f"{one['title']} overlaps {other['title']}"
 
 
-def test_every_query_is_of_the_time_shown_and_from_the_chosen_source(board: Board) -> None:
+def test_every_query_is_of_the_time_shown_and_from_the_chosen_source(board: Rendered) -> None:
     for panel, target in targets(board):
         assert "$timeFilter" in target["query"]
         assert target["datasource"] == panel["datasource"] == {"type": "influxdb", "uid": "${datasource}"}
@@ -103,13 +106,13 @@ def test_every_query_is_of_the_time_shown_and_from_the_chosen_source(board: Boar
             assert "GROUP BY time($__interval)" in target["query"]
 
 
-def test_reference_ids_are_distinct_within_a_panel(board: Board) -> None:
+def test_reference_ids_are_distinct_within_a_panel(board: Rendered) -> None:
     for panel in board["panels"]:
         ids = [target["refId"] for target in panel["targets"]]
         assert len(ids) == len(set(ids)) > 0
 
 
-def test_what_a_query_names_is_in_the_schema(board: Board) -> None:
+def test_what_a_query_names_is_in_the_schema(board: Rendered) -> None:
     known = {m.name: {t.name for t in m.tags} | {f.name for f in m.fields} for m in MEASUREMENTS}
     for _, target in targets(board):
         query = target["query"]
@@ -118,12 +121,12 @@ def test_what_a_query_names_is_in_the_schema(board: Board) -> None:
         assert names <= known[measurement], query
 
 
-def test_queries_stay_in_the_portable_part_of_influxql(board: Board) -> None:
+def test_queries_stay_in_the_portable_part_of_influxql(board: Rendered) -> None:
     refused = re.compile(r"\b(SLIMIT|SOFFSET|SHOW DATABASES|SHOW SERIES|CARDINALITY|SAMPLE|HOLT_WINTERS|INTO|JOIN|UNION)\b", re.IGNORECASE)
     assert [target["query"] for _, target in targets(board) if refused.search(target["query"])] == []
 
 
-def test_no_colour_says_good(board: Board) -> None:
+def test_no_colour_says_good(board: Rendered) -> None:
     """Grey is normal: no green, by name, by palette or by hue."""
     text = json.dumps(board)
     assert "green" not in text
@@ -135,7 +138,7 @@ def test_no_colour_says_good(board: Board) -> None:
         assert saturation < 0.2 or not 75 <= hue * 360 <= 170, colour
 
 
-def test_colour_never_stands_alone(board: Board) -> None:
+def test_colour_never_stands_alone(board: Rendered) -> None:
     """States of different colour differ in their words too, and each abnormal one carries a mark."""
     for panel in board["panels"]:
         for mapping in panel["fieldConfig"]["defaults"]["mappings"]:
@@ -144,18 +147,18 @@ def test_colour_never_stands_alone(board: Board) -> None:
             assert all(text[0] in "○△◇◆■▷" for text in texts)
 
 
-def test_thresholds_ascend_from_minus_infinity(board: Board) -> None:
+def test_thresholds_ascend_from_minus_infinity(board: Rendered) -> None:
     for panel in board["panels"]:
         values = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
         assert values[0] is None
         assert values[1:] == sorted(values[1:])
 
 
-def test_what_must_not_depend_on_the_viewer_is_fixed(board: Board) -> None:
+def test_what_must_not_depend_on_the_viewer_is_fixed(board: Rendered) -> None:
     assert (board["timezone"], board["editable"], board["weekStart"], board["refresh"]) == ("Asia/Shanghai", False, "monday", "5s")
 
 
-def test_variables_are_read_again_when_the_time_changes(board: Board) -> None:
+def test_variables_are_read_again_when_the_time_changes(board: Rendered) -> None:
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     assert variables["datasource"]["type"] == "datasource"
     assert (variables["area"]["refresh"], variables["area"]["allValue"]) == (2, ".*")
@@ -163,17 +166,28 @@ def test_variables_are_read_again_when_the_time_changes(board: Board) -> None:
     assert used <= set(variables)
 
 
+def pairs() -> Iterator[tuple[Rendered, Rendered]]:
+    """Every board, in both languages."""
+    return zip(*(build.rendered(language).values() for language in LANGUAGES), strict=True)
+
+
 def test_both_languages_have_the_same_panels_with_the_same_queries() -> None:
-    zh, en = (build.render(language) for language in ("zh", "en"))
-    assert zh["uid"] != en["uid"]
-    assert [(p["id"], p["type"], p["gridPos"]) for p in zh["panels"]] == [(p["id"], p["type"], p["gridPos"]) for p in en["panels"]]
-    assert [t["query"] for _, t in targets(zh)] == [t["query"] for _, t in targets(en)]
+    for zh, en in pairs():
+        assert zh["uid"] != en["uid"]
+        assert [(p["id"], p["type"], p["gridPos"]) for p in zh["panels"]] == [(p["id"], p["type"], p["gridPos"]) for p in en["panels"]]
+        assert [t["query"] for _, t in targets(zh)] == [t["query"] for _, t in targets(en)]
 
 
 def test_each_language_leads_to_the_other() -> None:
-    boards = {language: build.render(language) for language in build.LANGUAGES}
-    assert boards["zh"]["links"][0]["url"] == f"/d/{boards['en']['uid']}"
-    assert boards["en"]["links"][0]["url"] == f"/d/{boards['zh']['uid']}"
+    for zh, en in pairs():
+        assert zh["links"][0]["url"] == f"/d/{en['uid']}"
+        assert en["links"][0]["url"] == f"/d/{zh['uid']}"
+
+
+def test_no_two_folders_are_one_to_grafana() -> None:
+    """It names a folder after its last directory only."""
+    leaves = [name for folder in FOLDERS.values() for name in (folder.zh, folder.en)]
+    assert len(set(leaves)) == len(leaves)
 
 
 def texts(item: object) -> Iterator[Text]:
@@ -191,7 +205,7 @@ def texts(item: object) -> Iterator[Text]:
 
 
 def test_no_text_falls_back_to_the_other_language() -> None:
-    found = [text for text in texts(PANELS) if (text.en, text.zh) != ("", "")]
+    found = [text for text in texts(BOARDS) if (text.en, text.zh) != ("", "")]
     assert len(found) > 100
     for text in found:
         if text.en.startswith("$tag_"):
