@@ -36,9 +36,8 @@ FOLDER: Final = "监视 · Watchdog"
 GROUP: Final = "gridfuse-watchdog"
 
 _EVERY_S: Final = 30
-_ROOM: Final = Path(__file__).parent
-_FILES: Final = _ROOM / "grafana" / "provisioning" / "alerting"
-_PAGE: Final = _ROOM.parent / "console" / "board" / "static" / "watchdog.html"
+_FILES: Final = Path("dashboards/grafana/provisioning/alerting")
+_PAGE: Final = Path("console/board/static/watchdog.html")
 _EXPRESSION: Final = "__expr__"
 _Node = dict[str, Any]
 
@@ -63,16 +62,13 @@ def _text_of(rule: Rule) -> dict[str, str]:
 def _steps(rule: Rule) -> list[_Node]:
     """Return A, B and C."""
     span = {"from": rule.window_s, "to": 0}
-    ask: _Node = {"refId": "A", "rawQuery": True, "query": rule.query.influxql, "resultFormat": "time_series"}
+    ask = {"refId": "A", "rawQuery": True, "query": rule.query.influxql, "resultFormat": "time_series"}
     # Values that are no numbers are dropped: one of them would make the result none.
     reduce = {"refId": "B", "type": "reduce", "expression": "A", "reducer": rule.reducer.value, "settings": {"mode": "dropNN"}}
     evaluator = {"type": "lt", "params": [rule.below]} if rule.above is None else {"type": "gt", "params": [rule.above]}
     hold = {"refId": "C", "type": "threshold", "expression": "B", "conditions": [{"evaluator": evaluator}]}
-    sources = (DATASOURCE_UID, _EXPRESSION, _EXPRESSION)
-    return [
-        {"refId": model["refId"], "relativeTimeRange": dict(span), "datasourceUid": source, "model": model}
-        for source, model in zip(sources, (ask, reduce, hold), strict=True)
-    ]
+    steps: tuple[tuple[str, _Node], ...] = ((DATASOURCE_UID, ask), (_EXPRESSION, reduce), (_EXPRESSION, hold))
+    return [{"refId": model["refId"], "relativeTimeRange": dict(span), "datasourceUid": source, "model": model} for source, model in steps]
 
 
 def _rule(rule: Rule) -> _Node:
@@ -136,7 +132,7 @@ _HEADS: Final = {
 
 
 def provisioning_files(rt_interval_min: int = RT_INTERVAL_MIN) -> dict[Path, str]:
-    """Return what every file of the watchdog should hold, by path.
+    """Return what every file of the watchdog should hold, by its path from the root.
 
     Args:
         rt_interval_min: length of the market's real-time intervals, minutes.

@@ -12,7 +12,7 @@ from typing import Any
 from market.units import NS_PER_S
 from tests.kit.influx import Influxd
 
-__all__ = ["NO_DATA", "firing", "holds_for_s", "seconds"]
+__all__ = ["NO_DATA", "firing", "holds", "seconds"]
 
 NO_DATA = "no data"
 """Stands for the instance of a rule whose query found nothing."""
@@ -45,7 +45,7 @@ def firing(server: Influxd, rule: dict[str, Any], now_ns: int, database: str = "
     return found
 
 
-def holds_for_s(server: Influxd, rule: dict[str, Any], now_ns: int, every_s: int = 30) -> bool:
+def holds(server: Influxd, rule: dict[str, Any], now_ns: int, database: str = "grid", every_s: int = 30) -> bool:
     """Whether the rule fires at an instant: its condition has held at every look since as long as it must."""
     looks = range(0, seconds(rule["for"]) + 1, every_s)
-    return all(firing(server, rule, now_ns - back * NS_PER_S) for back in looks)
+    return all(firing(server, rule, now_ns - back * NS_PER_S, database) for back in looks)

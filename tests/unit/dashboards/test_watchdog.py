@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboards import build
 from dashboards.alerting import CONTACT_POINT, DATASOURCE_UID, contact_point, policy, provisioning_files, rule_group
+from dashboards.boards import BOARDS
 from dashboards.elements import Text, select
 from dashboards.watchdog import RT_INTERVAL_MIN, Link, Missing, OnError, Rule, rules
 from market.rules import GUANGDONG_2023
@@ -27,8 +29,21 @@ def rendered(name: str) -> dict[str, Any]:
 
 
 def test_the_committed_files_are_what_the_rules_give() -> None:
-    stale = [path for path, text in provisioning_files().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    stale = [path for path, text in provisioning_files().items() if (ROOT / path).read_text(encoding="utf-8") != text]
     assert stale == [], "run: gridfuse dashboards build"
+
+
+def test_the_watchdog_is_rendered_with_the_dashboards_and_held_by_the_same_check(tmp_path: Path) -> None:
+    assert provisioning_files().items() <= build.files().items()
+    assert build.main([], tmp_path) == 0
+    edited = tmp_path / "dashboards/grafana/provisioning/alerting/rules.yaml"
+    edited.write_text(edited.read_text(encoding="utf-8").replace("for: 60s", "for: 1h"), encoding="utf-8")
+    assert build.check(tmp_path) == [edited]
+
+
+def test_every_rule_leads_to_a_panel_that_exists() -> None:
+    boards = {f"{board.uid}-zh": {panel.number for panel in board.panels} for board in BOARDS}
+    assert [rule.uid for rule in RULES if rule.link.panel not in boards[rule.link.dashboard]] == []
 
 
 def test_every_rule_is_written_as_three_steps_from_the_provisioned_source() -> None:
