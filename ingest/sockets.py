@@ -162,6 +162,11 @@ class Sockets:
     def __len__(self) -> int:
         return len(self._connections)
 
+    @property
+    def needs_turns(self) -> bool:
+        """Whether there are so many connections that :meth:`tick` is to be called every few milliseconds, whoever is due."""
+        return len(self._connections) >= _MANY or self._by_turns
+
     async def connect(self, host: str, port: int, protocol: asyncio.Protocol) -> None:
         """Connect to a device, by name or address; when this returns, ``connection_made`` was called.
 
