@@ -71,6 +71,13 @@ class _Connection(asyncio.Transport):
                     return self._sock.getpeername() if name == "peername" else self._sock.getsockname()
         return default
 
+    def expect(self, size: int) -> None:
+        """Have the protocol told when so many bytes are there, or the peer has closed, and not before; 1 for each that comes."""
+        if self._sock.fileno() >= 0:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            if size == 1:  # what has come already may wake nobody any more
+                self._sockets.loop.call_soon(self.serve, select.EPOLLIN)
+
     def is_closing(self) -> bool:
         return self._is_closing
 
@@ -107,6 +114,8 @@ class _Connection(asyncio.Transport):
                 self._send_rest()
             if events == _ROOM or self._sock.fileno() < 0:
                 return
+        if self._sock.fileno() < 0:
+            return
         try:
             data = self._sock.recv(_READ_MAX)
         except (BlockingIOError, InterruptedError):
