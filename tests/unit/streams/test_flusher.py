@@ -171,7 +171,7 @@ def test_a_piece_of_the_backlog_that_the_server_cannot_cope_with_holds_up_nothin
         await eventually_async("what is behind it", lambda: 10_001 in server.numbers())
         spool.append(line(20_000))
         await eventually_async("what is new", lambda: 20_000 in server.numbers())
-        assert flusher.status.state is FlushState.WAITING
+        await eventually_async("it is said", lambda: flusher.status.state is FlushState.WAITING)
         poison[0] = False
         await emptied(spool)
 
