@@ -53,6 +53,7 @@ class PointBook:
 
     def __init__(self, table: PointTable) -> None:
         self.version = 0
+        self._shown: dict[str, int] = {}
         self.relist(table)
 
     def relist(self, table: PointTable) -> None:
