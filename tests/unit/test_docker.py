@@ -59,7 +59,7 @@ def test_grafana_finds_the_dashboards_of_both_languages(compose: dict[str, Any])
     for provider in providers:
         mounted, inside = "/etc/gridfuse/dashboards", provider["options"]["path"]
         directory = targets[mounted] / Path(inside).relative_to(mounted)
-        assert list(directory.glob("*.json")), f"{provider['name']} finds nothing in {directory}"
+        assert list(directory.rglob("*.json")), f"{provider['name']} finds nothing in {directory}"
     assert len({provider["folder"] for provider in providers}) == len(providers) == 2
 
 
