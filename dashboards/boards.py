@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards import panels
+from dashboards import alertboard, kpiboard, panels, pipelineboard, telemetry, topologyboard
 
 __all__ = ["BOARDS"]
 
-BOARDS: Final = (panels.BOARD,)
+BOARDS: Final = (
+    panels.BOARD,
+    topologyboard.BOARD,
+    kpiboard.BOARD,
+    telemetry.BOARD,
+    alertboard.BOARD,
+    pipelineboard.BOARD,
+)
 """Every board, the wall first."""

@@ -1,8 +1,8 @@
 """Which panels are there, and what does each show?
 
 One registry in both languages. It gives the Grafana files (:mod:`dashboards.build`) and the list of queries that the tests run against
-a real server. The page is read from the top: state of the market and its clocks, state of the grid, courses, tables, how well it
-all went (:mod:`dashboards.performance`), and whether the telemetry behind it is whole (:mod:`dashboards.telemetry`).
+a real server. The page is read from the top: state of the market and its clocks, state of the grid, courses, and tables.
+
 
 Deliberately absent: plug-ins outside Grafana's core set, and the other boards (one per level and subject) that link to this one.
 """
@@ -31,8 +31,6 @@ from dashboards.elements import (
     title_of,
 )
 from dashboards.marks import HEALTH, PHASES, PRIORITIES, REGIMES, STATUSES
-from dashboards.performance import PERFORMANCE
-from dashboards.telemetry import TELEMETRY_HEALTH
 from streams.measurements import ALERT, BINDING, CLEARING, EVENT, FUEL, KPI, KPI_AREA, LINE_LOADING, LMP, MARKET, PRICE, SOURCE
 
 __all__ = ["BOARD", "PANELS"]
@@ -356,7 +354,7 @@ _TABLES: Final = (
     ),
 )
 
-PANELS: Final = (*_STATE_ROW, *_FIGURES_ROW, *_COURSES, *_TABLES, *PERFORMANCE, *TELEMETRY_HEALTH)
+PANELS: Final = (*_STATE_ROW, *_FIGURES_ROW, *_COURSES, *_TABLES)
 """The overview: market, breaker and grid on one page, the most urgent at the top."""
 
 BOARD: Final = Board(
