@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards import alertboard, kpiboard, panels, pipelineboard, telemetry, topologyboard
+from dashboards import alertboard, clearing, incident, kpiboard, pipelineboard, prices, telemetry, topologyboard, wall
 
 __all__ = ["BOARDS"]
 
 BOARDS: Final = (
-    panels.BOARD,
+    wall.BOARD,
+    clearing.BOARD,
+    incident.BOARD,
     topologyboard.BOARD,
     kpiboard.BOARD,
+    prices.BOARD,
     telemetry.BOARD,
     alertboard.BOARD,
     pipelineboard.BOARD,

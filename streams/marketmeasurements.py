@@ -113,6 +113,7 @@ MARKET: Final = Measurement(
         quantity("outage_s", "s", "Time without a valid clearing", "出清中断时长"),
         quantity("headroom_s", "s", "Left of the limit", "距熔断剩余时间"),
         quantity("breaker_s", "s", "Time since the breaker tripped", "熔断持续时间"),
+        quantity("suspended_s", "s", "Time since the suspension began", "暂停持续时间"),
         count("failed_intervals", "Intervals without a result", "失败时段数"),
         count("shadow_ok", "Valid shadow clearings in a row", "连续试算成功数"),
         text("flags", "Flags", "标志"),
@@ -155,7 +156,7 @@ SETTLEMENT: Final = Measurement(
     title_en="What an interval comes to, indicative, before statements",
     title_zh="时段电费（参考值，非结算单）",
     time="start of the interval; a later price or version of it one nanosecond later",
-    tags=(tag("class", "Class", "类别", "fuel classes, load, storage, all"), SEGMENT),
+    tags=(tag("class", "Class", "类别", "fuel classes, storage, load; all is everything but load"), SEGMENT),
     fields=(
         quantity("energy_mwh", "MWh", "Energy as scheduled, given to the grid > 0, indicative", "计划电量（注入为正，参考值）"),
         quantity("amount_cny", "元", "Amount, received > 0, indicative", "电费（收入为正，参考值）"),
@@ -180,6 +181,7 @@ DUTY: Final = Measurement(
         text("key", "Identity", "义务标识"),
         text("owner", "Who has to do it", "责任方"),
         text("missing", "Recipients without a receipt", "尚缺回执"),
+        count("open", "1 while it is open, 0 once when it is settled", "是否未完成"),
     ),
 )
 
