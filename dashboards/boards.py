@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards import clearing, incident, panels, prices, wall
+from dashboards import alertboard, clearing, incident, kpiboard, pipelineboard, prices, telemetry, topologyboard, wall
 
 __all__ = ["BOARDS"]
 
@@ -15,7 +15,11 @@ BOARDS: Final = (
     wall.BOARD,
     clearing.BOARD,
     incident.BOARD,
-    panels.BOARD,
+    topologyboard.BOARD,
+    kpiboard.BOARD,
     prices.BOARD,
+    telemetry.BOARD,
+    alertboard.BOARD,
+    pipelineboard.BOARD,
 )
 """Every board, the wall first."""

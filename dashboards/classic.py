@@ -144,6 +144,10 @@ def _panel(panel: Panel, language: str, titles: dict[str, Text]) -> dict[str, An
     }
     if panel.least_step:
         written["interval"] = panel.least_step
+    if panel.span:
+        written["timeFrom"] = panel.span
+    if panel.highest:
+        written["transformations"] = [{"id": "sortBy", "options": {"sort": [{"field": panel.highest, "desc": True}]}}]
     if panel.drill is not None:
         defaults["links"] = [_drill(panel.drill, panel.kind, language, titles)]
         written["links"] = [_drill(Drill(panel.drill.to), panel.kind, language, titles)]
@@ -163,7 +167,7 @@ def _ref_id(number: int) -> str:
 
 
 def _target(panel: Panel, query: Query, ref_id: str, language: str) -> dict[str, Any]:
-    as_table = panel.kind is PanelKind.TABLE or (panel.kind is PanelKind.STAT and panel.unit in _SHOWN_COLUMN)
+    as_table = panel.kind is PanelKind.TABLE or panel.columns or (panel.kind is PanelKind.STAT and panel.unit in _SHOWN_COLUMN)
     return {
         "refId": ref_id,
         "datasource": _DATASOURCE,
@@ -266,6 +270,9 @@ def _options(panel: Panel, language: str) -> dict[str, Any]:
             named = "value_and_name" if len(panel.queries) > 1 else "value"
             return {"reduceOptions": last, "colorMode": "value", "graphMode": "area" if panel.sparkline else "none", "textMode": named}
         case PanelKind.BAR_GAUGE:
+            if panel.columns:
+                # A bar for each row, named by its one column of words.
+                last = {"calcs": [], "fields": "", "values": True, "limit": 50}
             return {"reduceOptions": last, "orientation": "horizontal", "displayMode": "basic", "showUnfilled": True}
         case PanelKind.STATE_TIMELINE:
             return {"mergeValues": True, "showValue": "auto", "rowHeight": 0.8, "legend": {"showLegend": False}}

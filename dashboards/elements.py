@@ -195,6 +195,8 @@ class Panel:
         stepped: values hold until the next one, as prices of intervals do.
         stacked: series are parts of a whole.
         sparkline: the number stands before its recent course.
+        span: how much of the time shown it looks at, from its end, as ``1h``; empty for all of it.
+        highest: column by which the rows are ordered, the highest first.
         least_step: no step of its courses is shorter, as ``5m``; a map of cells needs the length of an interval.
         drill: where it leads to.
         drawing: options of a canvas, by language.
@@ -220,6 +222,8 @@ class Panel:
     stepped: bool = False
     stacked: bool = False
     sparkline: bool = False
+    span: str = ""
+    highest: str = ""
     least_step: str = ""
     drill: Drill | None = None
     drawing: Callable[[str], dict[str, Any]] | None = None
