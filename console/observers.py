@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from console.board.points import PointBook
 from console.board.state import BoardState
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
@@ -19,8 +20,7 @@ from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
 from market.view import MarketView
-from streams import lineprotocol, topics
-from streams.accounts import AreaAccounts
+from streams import topics
 from streams.alerts import Alert
 from streams.errors import SinkUnavailable
 from streams.kpis import KpiFrame
@@ -28,6 +28,7 @@ from streams.ledger import AsyncLedger
 from streams.marketmodel import MarketModel
 from streams.notify import Dispatcher
 from streams.preview import Preview
+from streams.recordlines import RecordLines
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -64,17 +65,21 @@ class BoardObserver:
 
     Args:
         preview: computes figures between two ticks, or None where ticks are fast enough for the eye.
+        points: shows every point, or None for a board without that page.
     """
 
-    def __init__(self, board: BoardState, preview: Preview | None = None) -> None:
+    def __init__(self, board: BoardState, preview: Preview | None = None, points: PointBook | None = None) -> None:
         self._board = board
         self._preview = preview
+        self._points = points
         self._last_tick: KpiFrame | None = None
 
     def relist(self, model: MarketModel) -> None:
         """Go on with other points."""
         if self._preview is not None:
             self._preview.relist(model)
+        if self._points is not None:
+            self._points.relist(model.grid.table)
 
     def refresh(self, now_ns: int) -> None:
         """Show what telemetry has brought since the last tick."""
@@ -84,9 +89,11 @@ class BoardObserver:
     async def see(self, topic: Topic, record: Any) -> None:
         """Apply what the board shows; it leaves the rest alone."""
         if isinstance(record, TelemetryFrame | FrameBundle):
-            if self._preview is not None:
-                for frame in frames_of(record):
+            for frame in frames_of(record):
+                if self._preview is not None:
                     self._preview.take(frame)
+                if self._points is not None:
+                    self._points.take(frame)
             return
         if isinstance(record, KpiFrame):
             self._last_tick = record
@@ -98,14 +105,12 @@ class Recorder:
     """Writes every record to the spool as lines.
 
     Args:
-        telemetry: encodes frames.
-        zone: the market's zone, for texts.
+        lines: makes them.
     """
 
-    def __init__(self, spool: Spool, telemetry: TelemetryEncoder, zone: str) -> None:
+    def __init__(self, spool: Spool, lines: RecordLines) -> None:
         self._spool = spool
-        self._telemetry = telemetry
-        self._zone = zone
+        self._lines = lines
         self.not_spooled = 0
         """Records the spool could not take (disk full); they are still on their topics."""
         self._told = 0
@@ -114,7 +119,11 @@ class Recorder:
 
     def relist(self, telemetry: TelemetryEncoder) -> None:
         """Encode frames by other points from now on."""
-        self._telemetry = telemetry
+        self._lines.relist(telemetry)
+
+    def recall(self, record: Any) -> None:
+        """Remember what later records depend on, of one that was spooled before."""
+        self._lines.recall(record)
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Append the record's lines."""
@@ -126,7 +135,7 @@ class Recorder:
             await self._append(topic, part)
 
     async def _append(self, topic: Topic, records: Sequence[Any]) -> None:
-        lines = b"".join(map(self._lines, records))
+        lines = b"".join(map(self._lines.of_record, records))
         if not lines:
             return
         try:
@@ -142,29 +151,6 @@ class Recorder:
     def close(self) -> None:
         """Finish the append under way; nothing can be recorded any more."""
         self._thread.shutdown()
-
-    def _lines(self, record: Any) -> bytes:
-        match record:
-            case TelemetryFrame():
-                return self._telemetry.encode(record).data
-            case FrameBundle():
-                return b"".join(self._telemetry.encode(frame).data for frame in record.frames)
-            case KpiFrame():
-                return lineprotocol.encode_kpis(record)
-            case AreaAccounts():
-                return lineprotocol.encode_accounts(record)
-            case MarketView():
-                return lineprotocol.encode_market(record)
-            case Cleared() | ClearingFailed():
-                return lineprotocol.encode_outcome(record)
-            case PriceInForce():
-                return lineprotocol.encode_price(record)
-            case Decision():
-                return lineprotocol.encode_decision(record, self._zone)
-            case Alert():
-                return lineprotocol.encode_alert(record)
-            case _:
-                return b""
 
 
 def _parts(records: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -1,7 +1,8 @@
 """How does the registry become the files that others read?
 
 Grafana's dashboards, one directory per language and level; what the live board draws; and the table in the documentation. None is ever
-edited by hand: ``python -m dashboards.build --check`` fails where a file is not what the registry gives, or is of no board.
+edited by hand: ``python -m dashboards.build --check`` fails where a file is not what the registry gives, or is of no board. A board with
+a fault (:mod:`dashboards.lint`) is not written.
 
 Deliberately absent: what a dashboard looks like in JSON (:mod:`dashboards.classic`).
 """
@@ -19,9 +20,10 @@ from dashboards.board import FOLDERS, LANGUAGES
 from dashboards.boards import BOARDS
 from dashboards.classic import render, said
 from dashboards.handbook import handbook
+from dashboards.lint import board_faults, link_faults, pair_faults
 from dashboards.liveboard import panels_of
 
-__all__ = ["check", "files", "main", "rendered"]
+__all__ = ["check", "faults", "files", "main", "rendered"]
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _GRAFANA: Final = Path("dashboards/grafana/json")
@@ -29,8 +31,16 @@ _GRAFANA: Final = Path("dashboards/grafana/json")
 
 def rendered(language: str) -> dict[str, dict[str, Any]]:
     """Return every board in ``zh`` or ``en`` as Grafana takes it, by its place below the directory of the language."""
-    titles = {board.uid: board.title for board in BOARDS}
-    return {f"{said(FOLDERS[board.level], language)}/{board.name}.json": render(board, language, titles) for board in BOARDS}
+    return {f"{said(FOLDERS[board.level], language)}/{board.name}.json": render(board, language, BOARDS) for board in BOARDS}
+
+
+def faults() -> list[str]:
+    """Return what is wrong with the boards themselves, by the rules of :mod:`dashboards.lint`."""
+    of_language = {language: list(rendered(language).values()) for language in LANGUAGES}
+    every = [board for boards in of_language.values() for board in boards]
+    found = [fault for board in every for fault in board_faults(board)]
+    found += link_faults({board["uid"]: board for board in every})
+    return found + [fault for pair in zip(*of_language.values(), strict=True) for fault in pair_faults(*pair)]
 
 
 def files() -> dict[Path, str]:
@@ -66,7 +76,11 @@ def main(arguments: list[str] | None = None, root: Path = _ROOT) -> int:
     """Write the files, or with ``--check`` only compare them; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dashboards.build", description="Render the Grafana dashboards.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not current")
-    if parser.parse_args(arguments).check:
+    only_check = parser.parse_args(arguments).check
+    if wrong := faults():
+        sys.stderr.write("\n".join(wrong) + "\n")
+        return 1
+    if only_check:
         stale = check(root)
         for path in stale:
             sys.stderr.write(f"{path} is not current; run: gridfuse dashboards build\n")

@@ -10,10 +10,11 @@ Deliberately absent: pushing through Grafana's API (files are provisioned), and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboards.board import EVENT_MARKS, Board, Level, Variable
-from dashboards.elements import GREY, UNITS, Drill, Panel, PanelKind, Query, Text
+from dashboards.elements import GREY, UNITS, Drill, Look, Mark, Panel, PanelKind, Query, Text
 from streams.measurements import MEASUREMENTS
 
 __all__ = ["render", "said"]
@@ -39,15 +40,17 @@ def said(text: Text, language: str) -> str:
     return text.zh if language == "zh" else text.en
 
 
-def render(board: Board, language: str, titles: dict[str, Text]) -> dict[str, Any]:
+def render(board: Board, language: str, boards: Sequence[Board]) -> dict[str, Any]:
     """Return a board in ``zh`` or ``en`` as Grafana's classic dashboard.
 
     Args:
-        titles: of all boards, by uid; links are named after where they lead.
+        boards: all there are; links are named after where they lead.
 
     Raises:
         KeyError: a link or a panel leads to a board that is not there.
     """
+    titles = {each.uid: each.title for each in boards}
+    levels = [level for level in Level if any(each.level is level for each in boards)]
     return {
         "uid": f"{board.uid}-{language}",
         "title": f"{board.level} {said(board.title, language)}",
@@ -60,19 +63,19 @@ def render(board: Board, language: str, titles: dict[str, Text]) -> dict[str, An
         "weekStart": "monday",
         "refresh": "5s",
         "time": {"from": board.shown, "to": "now"},
-        "links": _links(board, language, titles),
+        "links": _links(board, language, titles, levels),
         "annotations": {"list": [_annotation(language)]},
         "templating": {"list": _variables(board.variables, language)},
         "panels": [_panel(panel, language, titles) for panel in board.panels],
     }
 
 
-def _links(board: Board, language: str, titles: dict[str, Text]) -> list[dict[str, Any]]:
+def _links(board: Board, language: str, titles: dict[str, Text], levels: Sequence[Level]) -> list[dict[str, Any]]:
     """Lead to the other language, to the boards that come next, and by tag to all boards of each level."""
     other = "en" if language == "zh" else "zh"
     written: list[tuple[str, str, list[str]]] = [(said(_OTHER_LANGUAGE, language), f"/d/{board.uid}-{other}", [])]
     written += [(said(titles[uid], language), f"/d/{uid}-{language}", []) for uid in board.links]
-    written += [(said(title, language), "", ["gridfuse", level.value, language]) for level, title in _LEVEL_LINKS.items()]
+    written += [(said(_LEVEL_LINKS[level], language), "", ["gridfuse", level.value, language]) for level in levels]
     return [
         {
             "type": "link" if url else "dashboards",
@@ -172,7 +175,7 @@ def _defaults(panel: Panel, language: str) -> dict[str, Any]:
         "unit": UNITS[panel.unit],
         "color": {"mode": "thresholds"},
         "thresholds": {"mode": "absolute", "steps": [{"value": step.value, "color": step.colour} for step in panel.steps]},
-        "mappings": [_mapping(panel, language)] if panel.marks else [],
+        "mappings": [_mapping(panel.marks, language)] if panel.marks else [],
         "noValue": "–",
     }
     if panel.decimals is not None:
@@ -196,10 +199,8 @@ def _defaults(panel: Panel, language: str) -> dict[str, Any]:
     return defaults
 
 
-def _mapping(panel: Panel, language: str) -> dict[str, Any]:
-    states = {
-        mark.state: {"text": said(mark.text, language), "color": mark.colour, "index": index} for index, mark in enumerate(panel.marks)
-    }
+def _mapping(marks: tuple[Mark, ...], language: str) -> dict[str, Any]:
+    states = {mark.state: {"text": said(mark.text, language), "color": mark.colour, "index": index} for index, mark in enumerate(marks)}
     return {"type": "value", "options": states}
 
 
@@ -220,7 +221,19 @@ def _overrides(panel: Panel, language: str) -> list[dict[str, Any]]:
         # Only the cell that tells the state is coloured, and only its text.
         style = {"id": "custom.cellOptions", "value": {"type": "color-text"}}
         overrides.append({"matcher": {"id": "byName", "options": name}, "properties": [style]})
+    for pattern, look in panel.looks.items():
+        overrides.append({"matcher": {"id": "byRegexp", "options": pattern}, "properties": _look(look, language)})
     return overrides
+
+
+def _look(look: Look, language: str) -> list[dict[str, Any]]:
+    properties: list[dict[str, Any]] = [
+        {"id": "unit", "value": UNITS[look.unit]},
+        {"id": "mappings", "value": [_mapping(look.marks, language)] if look.marks else []},
+    ]
+    if look.limits is not None:
+        properties += [{"id": "min", "value": look.limits[0]}, {"id": "max", "value": look.limits[1]}]
+    return properties
 
 
 _COLUMN_UNITS: Final = {field.name: field.unit for measurement in MEASUREMENTS for field in measurement.fields if field.unit}

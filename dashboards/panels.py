@@ -17,8 +17,6 @@ from dashboards.elements import (
     P1,
     P2,
     P3,
-    P4,
-    Mark,
     Panel,
     PanelKind,
     Step,
@@ -32,44 +30,12 @@ from dashboards.elements import (
     tile,
     title_of,
 )
+from dashboards.marks import HEALTH, PHASES, PRIORITIES, REGIMES, STATUSES
 from dashboards.performance import PERFORMANCE
 from dashboards.telemetry import TELEMETRY_HEALTH
 from streams.measurements import ALERT, BINDING, CLEARING, EVENT, FUEL, KPI, KPI_AREA, LINE_LOADING, LMP, MARKET, PRICE, SOURCE
 
 __all__ = ["BOARD", "PANELS"]
-
-_PHASES: Final = (
-    Mark("NORMAL", Text("○ normal", "○ 正常"), GREY),
-    Mark("DEGRADED", Text("△ clearing out", "△ 出清中断"), P3),
-    Mark("PROPOSED", Text("◇ trip proposed", "◇ 拟熔断"), P2),
-    Mark("TRIPPED", Text("■ TRIPPED", "■ 熔断"), P1),
-    Mark("OVERDUE", Text("■■ OVER 72 h", "■■ 熔断超过 72 小时"), P1),
-    Mark("RESUMING", Text("▷ resuming", "▷ 恢复中"), P4),
-)
-_STATUSES: Final = (
-    Mark("OK", Text("○ ok", "○ 有效"), GREY),
-    Mark("OK_VIOLATION", Text("△ violation", "△ 有越限"), P3),
-    Mark("OK_DEGRADED", Text("◇ degraded", "◇ 降级"), P3),
-    Mark("FAILED", Text("■ FAILED", "■ 失败"), P1),
-)
-_REGIMES: Final = (
-    Mark("MARKET", Text("○ market", "○ 市场"), GREY),
-    Mark("GAP", Text("△ last valid price", "△ 沿用上一有效价格"), P3),
-    Mark("ART27_1", Text("■ Art. 27(1): real-time", "■ 第二十七条（一）：实时"), P2),
-    Mark("ART27_2", Text("■ Art. 27(2): day-ahead", "■ 第二十七条（二）：日前"), P2),
-    Mark("ART27_3", Text("■ Art. 27(3): 30-day mean", "■ 第二十七条（三）：三十日均价"), P2),
-)
-_HEALTH: Final = (
-    Mark("ok", Text("○ ok", "○ 正常"), GREY),
-    Mark("stale", Text("△ stale", "△ 无新数据"), P2),
-    Mark("bad", Text("■ bad", "■ 质量坏"), P1),
-)
-_PRIORITIES: Final = (
-    Mark("P1", Text("■ P1", "■ 一级"), P1),
-    Mark("P2", Text("◆ P2", "◆ 二级"), P2),
-    Mark("P3", Text("△ P3", "△ 三级"), P3),
-    Mark("P4", Text("○ P4", "○ 四级"), P4),
-)
 
 
 def _kpi(number: int, name: str, x: int, description: Text, steps: tuple[Step, ...] = (Step(None, GREY),), decimals: int = 1) -> Panel:
@@ -86,7 +52,7 @@ _STATE_ROW: Final = (
         unit="text",
         at=(0, 0, 4, 4),
         queries=(last(MARKET, "phase", where=RT),),
-        marks=_PHASES,
+        marks=PHASES,
     ),
     Panel(
         number=2,
@@ -96,7 +62,7 @@ _STATE_ROW: Final = (
         unit="text",
         at=(4, 0, 3, 4),
         queries=(last(MARKET, "phase", where=DA),),
-        marks=_PHASES,
+        marks=PHASES,
     ),
     Panel(
         number=3,
@@ -143,7 +109,7 @@ _STATE_ROW: Final = (
         unit="text",
         at=(18, 0, 3, 4),
         queries=(last(MARKET, "regime", where=RT),),
-        marks=_REGIMES,
+        marks=REGIMES,
     ),
     Panel(
         number=30,
@@ -209,7 +175,7 @@ _COURSES: Final = (
         unit="text",
         at=(0, 8, 12, 6),
         queries=(course(MARKET, "phase", how="last", by="segment"),),
-        marks=_PHASES,
+        marks=PHASES,
     ),
     Panel(
         number=16,
@@ -219,7 +185,7 @@ _COURSES: Final = (
         unit="text",
         at=(12, 8, 12, 6),
         queries=(course(CLEARING, "status", how="last", by="segment"),),
-        marks=_STATUSES,
+        marks=STATUSES,
     ),
     Panel(
         number=17,
@@ -360,7 +326,7 @@ _TABLES: Final = (
         at=(16, 38, 8, 9),
         queries=(select('last("state") AS "state", "age_s", "age_p95_s", "good", "points"', SOURCE, then='GROUP BY "area", "dev"'),),
         decimals=1,
-        marks=_HEALTH,
+        marks=HEALTH,
         coloured=("state",),
         columns=headings(SOURCE, "area", "dev", "state", "age_s", "age_p95_s", "good", "points"),
     ),
@@ -384,7 +350,7 @@ _TABLES: Final = (
         unit="",
         at=(14, 47, 10, 10),
         queries=(rows(ALERT, "priority", "state", "text_en", "text_zh"),),
-        marks=_PRIORITIES,
+        marks=PRIORITIES,
         coloured=("priority",),
         columns=headings(ALERT, "priority", "state", "text_en", "text_zh"),
     ),
