@@ -44,6 +44,8 @@ _TICK_WALL_S: Final = 0.5
 """With ticks further apart than this in wall time, the board is refreshed between them."""
 
 _REFRESH_S: Final = 0.1
+_REFRESH_UNSEEN_S: Final = 1.0
+"""How often it is refreshed while somebody watches, and while nobody does: whoever asks for it once sees the second before."""
 
 
 def last_event_ns(broker: str) -> int | None:
@@ -140,11 +142,11 @@ class PeopleSide:
         if self.flusher is not None:
             yield "influx", self.flusher.run()
 
-    async def refresh(self, now_ns: Callable[[], int]) -> None:
-        """Keep the board fresh between ticks until cancelled."""
+    async def refresh(self, now_ns: Callable[[], int], watched: Callable[[], bool]) -> None:
+        """Keep the board fresh between ticks until cancelled; at leisure while nobody watches."""
         while True:
             self._on_board.refresh(now_ns())
-            await asyncio.sleep(_REFRESH_S)
+            await asyncio.sleep(_REFRESH_S if watched() else _REFRESH_UNSEEN_S)
 
     async def close(self) -> None:
         """Close the stores; what was accepted is durable when this returns."""

@@ -253,7 +253,7 @@ class Service:
         self.hooks.deadline = self.ticker.deadline
         self._run("ticker", self.ticker.run())
         if self.people is not None:
-            self._run("refresh", self.people.refresh(self.clock.now_ns))
+            self._run("refresh", self.people.refresh(self.clock.now_ns, lambda: self._stream is not None and self._stream.clients > 0))
 
     async def _serve(self) -> int:
         http = self.settings.http

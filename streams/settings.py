@@ -9,7 +9,7 @@ problems starts nothing and names all of them, each with its line::
     network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}; also stations: {north: ["101", "102"]}
     broker: embedded                   # or kafka://host:9092
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
-    field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir
+    field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir, gather
     rules: southern-2025               # a shipped rule set, or a file of rules that change: how it is written: streams/rulesfile.py
     market: {rt_interval_min: 5}       # overrides of the shipped rule set
     clearing: clearing.yaml            # reserves, storages, sections, outages, look-ahead; how it is written: streams/clearingfile.py
@@ -112,6 +112,8 @@ class FieldSpoolModel(Strict):
         keep: how long samples are kept.
         replay: samples of the backlog that are sent per second, beside those that are read.
         away_after: how long an answer may take before the broker counts as away.
+        gather: how long frames of devices that are read several times in it may wait for each other; ``0ms``: not at all. Devices with
+            positions of switches never wait.
     """
 
     dir: str | None = None
@@ -119,6 +121,7 @@ class FieldSpoolModel(Strict):
     keep: DurationNs = 72 * NS_PER_H
     replay: Annotated[int, Field(ge=1)] = 10_000
     away_after: DurationNs = 5 * NS_PER_S
+    gather: Annotated[int, BeforeValidator(_pause_ns), Field(le=NS_PER_S)] = NS_PER_S // 4
 
 
 class SolverModel(Strict):
@@ -337,7 +340,7 @@ def _field_spool(model: FieldSpoolModel, beside: Path) -> FieldSpool:
     return FieldSpool(
         directory=None if model.dir is None else beside / model.dir,
         limits=FrameSpoolLimits(bytes_max=model.size_mb << 20, age_max_s=max(1, model.keep // NS_PER_S)),
-        pace=Pace(away_after_s=model.away_after / NS_PER_S, replay_per_s=model.replay),
+        pace=Pace(away_after_s=model.away_after / NS_PER_S, replay_per_s=model.replay, gather_s=model.gather / NS_PER_S),
     )
 
 
