@@ -24,6 +24,7 @@ from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
 from streams.preview import Preview
 from streams.recordings import open_recording
+from streams.recordlines import RecordLines
 from streams.settings import Settings
 from streams.spool import Spool
 from streams.stallalarm import StallAlarm
@@ -92,7 +93,7 @@ class PeopleSide:
         self._channels = self._made_channels()
         self.dispatcher = Dispatcher(self.outbox, self._channels)
         self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
-        self.recorder = Recorder(self.spool, TelemetryEncoder(model.grid.table), settings.rules.zone)
+        self.recorder = Recorder(self.spool, RecordLines.of(model))
         slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
         self._on_board = BoardObserver(self.board, Preview(model) if slow else None)
         self.observers: Sequence[Observer] = (
@@ -122,6 +123,7 @@ class PeopleSide:
         for topic, records in (await asyncio.to_thread(_last_records, self._settings.broker, _BOARD_RECORDS)).items():
             for record in records:
                 await self._on_board.see(topic, record)
+                self.recorder.recall(record)
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""

@@ -65,6 +65,9 @@ UNITS: Final = {
     "text": "string",
     "元/MWh": "suffix:元/MWh",
     "元/h": "suffix:元/h",
+    "元": "suffix:元",
+    "p.u.": "suffix:p.u.",
+    "B": "bytes",
 }
 """Grafana's name of each unit. Its own ``megwatt`` would turn 8,550 MW into 9 GW, and ``currencyCNY`` does not exist: a suffix is exact."""
 
