@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from console.board.points import PointBook
 from console.board.state import BoardState
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
@@ -64,17 +65,21 @@ class BoardObserver:
 
     Args:
         preview: computes figures between two ticks, or None where ticks are fast enough for the eye.
+        points: shows every point, or None for a board without that page.
     """
 
-    def __init__(self, board: BoardState, preview: Preview | None = None) -> None:
+    def __init__(self, board: BoardState, preview: Preview | None = None, points: PointBook | None = None) -> None:
         self._board = board
         self._preview = preview
+        self._points = points
         self._last_tick: KpiFrame | None = None
 
     def relist(self, model: MarketModel) -> None:
         """Go on with other points."""
         if self._preview is not None:
             self._preview.relist(model)
+        if self._points is not None:
+            self._points.relist(model.grid.table)
 
     def refresh(self, now_ns: int) -> None:
         """Show what telemetry has brought since the last tick."""
@@ -84,9 +89,11 @@ class BoardObserver:
     async def see(self, topic: Topic, record: Any) -> None:
         """Apply what the board shows; it leaves the rest alone."""
         if isinstance(record, TelemetryFrame | FrameBundle):
-            if self._preview is not None:
-                for frame in frames_of(record):
+            for frame in frames_of(record):
+                if self._preview is not None:
                     self._preview.take(frame)
+                if self._points is not None:
+                    self._points.take(frame)
             return
         if isinstance(record, KpiFrame):
             self._last_tick = record

@@ -11,7 +11,9 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from console.board.points import PointBook
 from console.board.state import BoardState
+from console.board.stream import PageSource
 from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
 from market.units import NS_PER_S
 from streams import topics, wire
@@ -95,7 +97,10 @@ class PeopleSide:
         self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
         self.recorder = Recorder(self.spool, RecordLines.of(model))
         slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
-        self._on_board = BoardObserver(self.board, Preview(model) if slow else None)
+        points = PointBook(model.grid.table)
+        self.pages: Mapping[str, PageSource] = {"points": points}
+        """What single pages of the board show, by name."""
+        self._on_board = BoardObserver(self.board, Preview(model) if slow else None, points)
         self.observers: Sequence[Observer] = (
             self._on_board,
             Notifier(self.dispatcher),

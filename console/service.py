@@ -271,6 +271,7 @@ class Service:
                 metrics=self._metrics.page,
                 points=self.live_list,
                 record=LedgerRecord(self.people.async_ledger),
+                pages=self.people.pages,
             )
             self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from dashboards.board import AREA, AREAS, DA, RT, Board, Level
 from dashboards.elements import (
     GREY,
     P1,
     P2,
     P3,
-    P4,
-    Mark,
     Panel,
     PanelKind,
     Step,
@@ -31,48 +30,12 @@ from dashboards.elements import (
     tile,
     title_of,
 )
+from dashboards.marks import HEALTH, PHASES, PRIORITIES, REGIMES, STATUSES
 from dashboards.performance import PERFORMANCE
 from dashboards.telemetry import TELEMETRY_HEALTH
 from streams.measurements import ALERT, BINDING, CLEARING, EVENT, FUEL, KPI, KPI_AREA, LINE_LOADING, LMP, MARKET, PRICE, SOURCE
 
-__all__ = ["AREA_VALUES", "EVENT_MARKS", "PANELS"]
-
-_AREAS: Final = '"area" =~ /^$area$/'
-_RT: Final = "\"segment\" = 'RT'"
-_DA: Final = "\"segment\" = 'DA'"
-
-_PHASES: Final = (
-    Mark("NORMAL", Text("○ normal", "○ 正常"), GREY),
-    Mark("DEGRADED", Text("△ clearing out", "△ 出清中断"), P3),
-    Mark("PROPOSED", Text("◇ trip proposed", "◇ 拟熔断"), P2),
-    Mark("TRIPPED", Text("■ TRIPPED", "■ 熔断"), P1),
-    Mark("OVERDUE", Text("■■ OVER 72 h", "■■ 熔断超过 72 小时"), P1),
-    Mark("RESUMING", Text("▷ resuming", "▷ 恢复中"), P4),
-)
-_STATUSES: Final = (
-    Mark("OK", Text("○ ok", "○ 有效"), GREY),
-    Mark("OK_VIOLATION", Text("△ violation", "△ 有越限"), P3),
-    Mark("OK_DEGRADED", Text("◇ degraded", "◇ 降级"), P3),
-    Mark("FAILED", Text("■ FAILED", "■ 失败"), P1),
-)
-_REGIMES: Final = (
-    Mark("MARKET", Text("○ market", "○ 市场"), GREY),
-    Mark("GAP", Text("△ last valid price", "△ 沿用上一有效价格"), P3),
-    Mark("ART27_1", Text("■ Art. 27(1): real-time", "■ 第二十七条（一）：实时"), P2),
-    Mark("ART27_2", Text("■ Art. 27(2): day-ahead", "■ 第二十七条（二）：日前"), P2),
-    Mark("ART27_3", Text("■ Art. 27(3): 30-day mean", "■ 第二十七条（三）：三十日均价"), P2),
-)
-_HEALTH: Final = (
-    Mark("ok", Text("○ ok", "○ 正常"), GREY),
-    Mark("stale", Text("△ stale", "△ 无新数据"), P2),
-    Mark("bad", Text("■ bad", "■ 质量坏"), P1),
-)
-_PRIORITIES: Final = (
-    Mark("P1", Text("■ P1", "■ 一级"), P1),
-    Mark("P2", Text("◆ P2", "◆ 二级"), P2),
-    Mark("P3", Text("△ P3", "△ 三级"), P3),
-    Mark("P4", Text("○ P4", "○ 四级"), P4),
-)
+__all__ = ["BOARD", "PANELS"]
 
 
 def _kpi(number: int, name: str, x: int, description: Text, steps: tuple[Step, ...] = (Step(None, GREY),), decimals: int = 1) -> Panel:
@@ -88,8 +51,8 @@ _STATE_ROW: Final = (
         description=Text("State of the market breaker for the real-time market.", "实时市场的熔断状态。"),
         unit="text",
         at=(0, 0, 4, 4),
-        queries=(last(MARKET, "phase", where=_RT),),
-        marks=_PHASES,
+        queries=(last(MARKET, "phase", where=RT),),
+        marks=PHASES,
     ),
     Panel(
         number=2,
@@ -98,8 +61,8 @@ _STATE_ROW: Final = (
         description=Text("State of the market breaker for the day-ahead market.", "日前市场的熔断状态。"),
         unit="text",
         at=(4, 0, 3, 4),
-        queries=(last(MARKET, "phase", where=_DA),),
-        marks=_PHASES,
+        queries=(last(MARKET, "phase", where=DA),),
+        marks=PHASES,
     ),
     Panel(
         number=3,
@@ -111,7 +74,7 @@ _STATE_ROW: Final = (
         ),
         unit="min",
         at=(7, 0, 5, 4),
-        queries=(last(MARKET, "outage_s", where=_RT, over=60.0),),
+        queries=(last(MARKET, "outage_s", where=RT, over=60.0),),
         decimals=0,
         steps=(Step(None, GREY), Step(15, P3), Step(60, P2), Step(105, P1)),
         limits=(0, 120),
@@ -125,7 +88,7 @@ _STATE_ROW: Final = (
         ),
         unit="clock",
         at=(12, 0, 3, 4),
-        queries=(last(MARKET, "headroom_s", where=_RT),),
+        queries=(last(MARKET, "headroom_s", where=RT),),
         steps=(Step(None, P1), Step(901, P2), Step(3_601, P3), Step(6_301, GREY)),
     ),
     Panel(
@@ -135,7 +98,7 @@ _STATE_ROW: Final = (
         description=Text("Price in force for the running real-time interval.", "当前实时时段的执行价格。"),
         unit="元/MWh",
         at=(15, 0, 3, 4),
-        queries=(last(MARKET, "price_cny_per_mwh", where=_RT),),
+        queries=(last(MARKET, "price_cny_per_mwh", where=RT),),
         decimals=2,
     ),
     Panel(
@@ -145,8 +108,8 @@ _STATE_ROW: Final = (
         description=Text("Which rule puts the price in force: the market, or a replacement.", "执行价格所依据的规则：市场出清或替代规则。"),
         unit="text",
         at=(18, 0, 3, 4),
-        queries=(last(MARKET, "regime", where=_RT),),
-        marks=_REGIMES,
+        queries=(last(MARKET, "regime", where=RT),),
+        marks=REGIMES,
     ),
     Panel(
         number=30,
@@ -158,7 +121,7 @@ _STATE_ROW: Final = (
         ),
         unit="age",
         at=(21, 0, 3, 4),
-        queries=(last(MARKET, "outage_s", where=_RT),),
+        queries=(last(MARKET, "outage_s", where=RT),),
     ),
 )
 
@@ -212,7 +175,7 @@ _COURSES: Final = (
         unit="text",
         at=(0, 8, 12, 6),
         queries=(course(MARKET, "phase", how="last", by="segment"),),
-        marks=_PHASES,
+        marks=PHASES,
     ),
     Panel(
         number=16,
@@ -222,7 +185,7 @@ _COURSES: Final = (
         unit="text",
         at=(12, 8, 12, 6),
         queries=(course(CLEARING, "status", how="last", by="segment"),),
-        marks=_STATUSES,
+        marks=STATUSES,
     ),
     Panel(
         number=17,
@@ -236,9 +199,9 @@ _COURSES: Final = (
         at=(0, 14, 12, 8),
         queries=(
             course(
-                CLEARING, "uniform_price_cny_per_mwh", how="last", where=_RT, label=title_of(CLEARING.field("uniform_price_cny_per_mwh"))
+                CLEARING, "uniform_price_cny_per_mwh", how="last", where=RT, label=title_of(CLEARING.field("uniform_price_cny_per_mwh"))
             ),
-            course(PRICE, "price_cny_per_mwh", how="last", where=_RT, label=title_of(PRICE.field("price_cny_per_mwh"))),
+            course(PRICE, "price_cny_per_mwh", how="last", where=RT, label=title_of(PRICE.field("price_cny_per_mwh"))),
         ),
         decimals=2,
         stepped=True,
@@ -251,9 +214,9 @@ _COURSES: Final = (
         unit="元/MWh",
         at=(12, 14, 12, 8),
         queries=(
-            course_over(LMP, "price_cny_per_mwh", "bus", how="max", where=_RT, label=Text("Highest", "最高")),
-            course_over(LMP, "price_cny_per_mwh", "bus", how="mean", where=_RT, label=Text("Mean", "平均")),
-            course_over(LMP, "price_cny_per_mwh", "bus", how="min", where=_RT, label=Text("Lowest", "最低")),
+            course_over(LMP, "price_cny_per_mwh", "bus", how="max", where=RT, label=Text("Highest", "最高")),
+            course_over(LMP, "price_cny_per_mwh", "bus", how="mean", where=RT, label=Text("Mean", "平均")),
+            course_over(LMP, "price_cny_per_mwh", "bus", how="min", where=RT, label=Text("Lowest", "最低")),
         ),
         decimals=2,
         stepped=True,
@@ -278,7 +241,7 @@ _COURSES: Final = (
         description=Text("As metered in each area.", "各区域实测频率。"),
         unit="Hz",
         at=(8, 22, 8, 8),
-        queries=(course(KPI_AREA, "frequency_hz", where=_AREAS, by="area"),),
+        queries=(course(KPI_AREA, "frequency_hz", where=AREAS, by="area"),),
         decimals=3,
     ),
     Panel(
@@ -298,7 +261,7 @@ _COURSES: Final = (
         description=Text("Positive when the area over-generates.", "正值表示该区域多发。"),
         unit="MW",
         at=(0, 30, 8, 8),
-        queries=(course(KPI_AREA, "ace_mw", where=_AREAS, by="area"),),
+        queries=(course(KPI_AREA, "ace_mw", where=AREAS, by="area"),),
     ),
     Panel(
         number=23,
@@ -337,6 +300,7 @@ _TABLES: Final = (
         queries=(select('top("loading_pct", "branch", 10)', LINE_LOADING),),
         decimals=1,
         steps=(Step(None, GREY), Step(100, P1)),
+        coloured=("top",),
         columns=headings(LINE_LOADING, "branch") | {"top": title_of(LINE_LOADING.field("loading_pct"))},
     ),
     Panel(
@@ -362,7 +326,8 @@ _TABLES: Final = (
         at=(16, 38, 8, 9),
         queries=(select('last("state") AS "state", "age_s", "age_p95_s", "good", "points"', SOURCE, then='GROUP BY "area", "dev"'),),
         decimals=1,
-        marks=_HEALTH,
+        marks=HEALTH,
+        coloured=("state",),
         columns=headings(SOURCE, "area", "dev", "state", "age_s", "age_p95_s", "good", "points"),
     ),
     Panel(
@@ -385,7 +350,8 @@ _TABLES: Final = (
         unit="",
         at=(14, 47, 10, 10),
         queries=(rows(ALERT, "priority", "state", "text_en", "text_zh"),),
-        marks=_PRIORITIES,
+        marks=PRIORITIES,
+        coloured=("priority",),
         columns=headings(ALERT, "priority", "state", "text_en", "text_zh"),
     ),
 )
@@ -393,13 +359,11 @@ _TABLES: Final = (
 PANELS: Final = (*_STATE_ROW, *_FIGURES_ROW, *_COURSES, *_TABLES, *PERFORMANCE, *TELEMETRY_HEALTH)
 """The overview: market, breaker and grid on one page, the most urgent at the top."""
 
-AREA_VALUES: Final = f'SHOW TAG VALUES FROM "{KPI_AREA.name}" WITH KEY = "area"'
-"""Fills the variable ``$area``."""
-
-EVENT_MARKS: Final = select(
-    '"text_en", "text_zh", "segment"',
-    EVENT,
-    where="(\"kind\" = 'Transition' OR \"kind\" = 'Announcement')",
-    label=Text("Breaker and announcements", "熔断与公告"),
+BOARD: Final = Board(
+    uid="gridfuse-overview",
+    level=Level.TASK,
+    title=Text("Market, breaker and grid", "市场、熔断与电网总览"),
+    question=Text("How are market, breaker and grid?", "市场、熔断器与电网状态如何？"),
+    panels=PANELS,
+    variables=(AREA,),
 )
-"""Drawn as vertical marks over every course."""

@@ -99,6 +99,7 @@ _TABLES: Final = (
         queries=(select(f'top(share, "dev", {_WORST})', _SHARE),),
         decimals=2,
         steps=(Step(None, GREY), Step(1, P3), Step(10, P2)),
+        coloured=("top",),
         columns=headings(ACCOUNT, "dev") | {"top": Text("Did not come good", "未合格占比")},
     ),
     Panel(

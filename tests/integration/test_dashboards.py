@@ -14,8 +14,9 @@ import typer
 from typer.testing import CliRunner
 
 from console.dashboards import register
+from dashboards.board import AREA, EVENT_MARKS
 from dashboards.elements import Panel, Query
-from dashboards.panels import AREA_VALUES, EVENT_MARKS, PANELS
+from dashboards.panels import PANELS
 from market.units import NS_PER_MIN, NS_PER_S
 from streams.influx import Flusher, InfluxTarget
 from streams.spool import Spool
@@ -84,7 +85,7 @@ def test_every_state_that_occurs_has_a_mark(server: Influxd, panel: Panel) -> No
 
 
 def test_the_variable_and_the_marks_are_answered(server: Influxd) -> None:
-    assert [row[1] for row in server.query(AREA_VALUES, "grid")[0]["values"]] == ["1", "2", "3"]
+    assert [row[1] for row in server.query(AREA.influxql, "grid")[0]["values"]] == ["1", "2", "3"]
     (marks,) = ask(server, EVENT_MARKS)
     # All were decided in the same millisecond, and all are there.
     assert [row[2] for row in marks["values"]] == [
