@@ -19,7 +19,6 @@ from market.units import NS_PER_S
 from streams import topics, wire
 from streams.agents import Observer
 from streams.errors import DecodeError
-from streams.influx import Flusher
 from streams.ledger import AsyncLedger, Ledger, sqlite_url
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
@@ -27,8 +26,9 @@ from streams.outbox import Outbox
 from streams.preview import Preview
 from streams.recordings import open_recording
 from streams.recordlines import RecordLines
+from streams.refill import Refill
 from streams.settings import Settings
-from streams.spool import Spool
+from streams.sink import Sink
 from streams.stallalarm import StallAlarm
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -90,14 +90,21 @@ class PeopleSide:
     def __init__(self, settings: Settings, model: MarketModel, speed: float, *, simulated: bool) -> None:
         self._settings = settings
         self.board = BoardState(settings.rules, simulated=simulated)
-        self.spool = Spool(settings.data / "spool")
+        self.sink = Sink(settings.data, settings.influx, settings.sinking)
+        self._model = model
         self.ledger = Ledger(sqlite_url(settings.data / "ledger.sqlite"))
         self.async_ledger = AsyncLedger(self.ledger)
         self.outbox = Outbox(self.ledger.engine)
         self._channels = self._made_channels()
         self.dispatcher = Dispatcher(self.outbox, self._channels)
-        self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
-        self.recorder = Recorder(self.spool, RecordLines.of(model))
+        self.recorder = Recorder(self.sink.spool, RecordLines.of(model), self.sink.raw, self.sink.gaps)
+        self._refill = Refill(
+            self.sink.gaps,
+            settings.broker,
+            lambda: RecordLines.of(self._model),
+            self.recorder.take_again,
+            settings.sinking.backlog_per_s,
+        )
         slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
         points = PointBook(model.grid.table)
         self.pages: Mapping[str, PageSource] = {"points": points}
@@ -118,6 +125,7 @@ class PeopleSide:
 
     def relist(self, model: MarketModel, telemetry: TelemetryEncoder) -> None:
         """Show and record other points from now on."""
+        self._model = model
         self._on_board.relist(model)
         self.recorder.relist(telemetry)
 
@@ -139,8 +147,8 @@ class PeopleSide:
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Return what runs for as long as the service does, by name."""
         yield "dispatcher", self.dispatcher.run()
-        if self.flusher is not None:
-            yield "influx", self.flusher.run()
+        yield from self.sink.work()
+        yield "refill", self._refill.run()
 
     async def refresh(self, now_ns: Callable[[], int], watched: Callable[[], bool]) -> None:
         """Keep the board fresh between ticks until cancelled; at leisure while nobody watches."""
@@ -153,4 +161,4 @@ class PeopleSide:
         self.dispatcher.close()
         await self.async_ledger.close()
         await asyncio.to_thread(self.recorder.close)
-        await asyncio.to_thread(self.spool.close)
+        await asyncio.to_thread(self.sink.close)
