@@ -107,10 +107,12 @@ class Recorder:
     Args:
         telemetry: encodes frames.
         zone: the market's zone, for texts.
+        shown: is told the lines of everything but telemetry: the board's panels draw what is written.
     """
 
-    def __init__(self, spool: Spool, telemetry: TelemetryEncoder, zone: str) -> None:
+    def __init__(self, spool: Spool, telemetry: TelemetryEncoder, zone: str, shown: Callable[[bytes], None] | None = None) -> None:
         self._spool = spool
+        self._shown = shown
         self._telemetry = telemetry
         self._zone = zone
         self.not_spooled = 0
@@ -136,6 +138,8 @@ class Recorder:
         lines = b"".join(map(self._lines, records))
         if not lines:
             return
+        if self._shown is not None and topic is not topics.FRAMES:
+            self._shown(lines)
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._spool.append, lines)
         except SinkUnavailable as exc:
@@ -145,6 +149,11 @@ class Recorder:
                 self._told = self.not_spooled
                 where = {"sink": "spool", "topic": topic.name, "reason": str(exc), "records": self.not_spooled}
                 _log.error("%s (%d records not spooled so far)", exc, self.not_spooled, extra=where)
+
+    def recall(self, record: Any) -> None:
+        """Show a record that was written before."""
+        if self._shown is not None:
+            self._shown(self._lines(record))
 
     def close(self) -> None:
         """Finish the append under way; nothing can be recorded any more."""

@@ -11,15 +11,18 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from console.board.panels import PanelBook
 from console.board.points import PointBook
 from console.board.state import BoardState
 from console.board.stream import PageSource
 from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
-from market.units import NS_PER_S
+from market.units import NS_PER_MIN, NS_PER_S
+from market.view import MarketView
 from streams import topics, wire
 from streams.agents import Observer
 from streams.errors import DecodeError
 from streams.influx import Flusher
+from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger, Ledger, sqlite_url
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
@@ -94,11 +97,11 @@ class PeopleSide:
         self._channels = self._made_channels()
         self.dispatcher = Dispatcher(self.outbox, self._channels)
         self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
-        self.recorder = Recorder(self.spool, TelemetryEncoder(model.grid.table), settings.rules.zone)
-        slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
-        points = PointBook(model.grid.table)
-        self.pages: Mapping[str, PageSource] = {"points": points}
+        panels, points = PanelBook.shipped(), PointBook(model.grid.table)
+        self.pages: Mapping[str, PageSource] = {**panels.pages, "points": points}
         """What single pages of the board show, by name."""
+        self.recorder = Recorder(self.spool, TelemetryEncoder(model.grid.table), settings.rules.zone, panels.take)
+        slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
         self._on_board = BoardObserver(self.board, Preview(model) if slow else None, points)
         self.observers: Sequence[Observer] = (
             self._on_board,
@@ -125,8 +128,15 @@ class PeopleSide:
             StoreError: there is a recording, and it cannot be read.
         """
         for topic, records in (await asyncio.to_thread(_last_records, self._settings.broker, _BOARD_RECORDS)).items():
+            shown: set[tuple[type, int]] = set()
             for record in records:
                 await self._on_board.see(topic, record)
+                # Panels draw minutes: of what comes every second one a minute is enough to begin with.
+                if isinstance(record, KpiFrame | MarketView):
+                    if (minute := (type(record), record.ts_event_ns // NS_PER_MIN)) in shown:
+                        continue
+                    shown.add(minute)
+                self.recorder.recall(record)
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""

@@ -18,10 +18,10 @@ const RED = "#ff5a4f";
 const charts = {};
 
 /** Size of the page's text in px of the screen, before the ratio of the device; lines and stripes grow with it. */
-const textPx = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
-const thin = (px) => (px * textPx()) / 14;
+export const textPx = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+export const thin = (px) => (px * textPx()) / 14;
 
-function axes(size, left, decimals, splits = undefined) {
+export function axes(size, left, decimals, splits = undefined) {
   const font = `${size}px "Segoe UI", "Helvetica Neue", "Noto Sans CJK SC", "Microsoft YaHei", sans-serif`;
   const common = { stroke: TEXT, font, grid: { stroke: GRID, width: thin(1) }, ticks: { show: false }, gap: 4 };
   return [
