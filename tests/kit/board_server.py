@@ -91,8 +91,8 @@ async def _measure(book: PointBook, devices: TroubledPoints, clock: SimulatedClo
         await asyncio.sleep(1.0)
 
 
-async def _main(scene: str, port: int) -> None:
-    async with serving(scene, port=port) as url:
+async def _main(scene: str, port: int, points: int) -> None:
+    async with serving(scene, port=port, points=points) as url:
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
@@ -100,4 +100,5 @@ async def _main(scene: str, port: int) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_main(sys.argv[1] if len(sys.argv) > 1 else "normal", int(sys.argv[2]) if len(sys.argv) > 2 else 8080))
+        given = [*sys.argv[1:], *("normal", "8080", "500")[len(sys.argv) - 1 :]]
+        asyncio.run(_main(given[0], int(given[1]), int(given[2])))

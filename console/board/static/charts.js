@@ -11,8 +11,8 @@ const LINE = "#d2d6da";
 const FAINT = "#6f7780";
 const GRID = "#33373c";
 const TEXT = "#9aa1a9";
-const WARN = "#f2c811";
-const ORANGE = "#ff9f2e";
+const WARN = "#ffe250";
+const ORANGE = "#f88a1c";
 const RED = "#ff5a4f";
 
 const charts = {};
@@ -69,7 +69,7 @@ function hatch(context) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = Math.round(thin(8) * devicePixelRatio);
   const pen = tile.getContext("2d");
-  pen.strokeStyle = "rgb(242 200 17 / 0.30)";
+  pen.strokeStyle = "rgb(255 226 80 / 0.30)";
   pen.lineWidth = thin(1) * devicePixelRatio;
   for (const shift of [-1, 0, 1]) {
     pen.beginPath();
