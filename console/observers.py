@@ -20,8 +20,7 @@ from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
 from market.view import MarketView
-from streams import lineprotocol, topics
-from streams.accounts import AreaAccounts
+from streams import topics
 from streams.alerts import Alert
 from streams.errors import SinkUnavailable
 from streams.kpis import KpiFrame
@@ -29,6 +28,7 @@ from streams.ledger import AsyncLedger
 from streams.marketmodel import MarketModel
 from streams.notify import Dispatcher
 from streams.preview import Preview
+from streams.recordlines import RecordLines
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -105,16 +105,14 @@ class Recorder:
     """Writes every record to the spool as lines.
 
     Args:
-        telemetry: encodes frames.
-        zone: the market's zone, for texts.
+        lines: makes them.
         shown: is told the lines of everything but telemetry: the board's panels draw what is written.
     """
 
-    def __init__(self, spool: Spool, telemetry: TelemetryEncoder, zone: str, shown: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, spool: Spool, lines: RecordLines, shown: Callable[[bytes], None] | None = None) -> None:
         self._spool = spool
+        self._lines = lines
         self._shown = shown
-        self._telemetry = telemetry
-        self._zone = zone
         self.not_spooled = 0
         """Records the spool could not take (disk full); they are still on their topics."""
         self._told = 0
@@ -123,7 +121,14 @@ class Recorder:
 
     def relist(self, telemetry: TelemetryEncoder) -> None:
         """Encode frames by other points from now on."""
-        self._telemetry = telemetry
+        self._lines.relist(telemetry)
+
+    def recall(self, record: Any, *, show: bool = True) -> None:
+        """Remember what later records depend on, of one that was spooled before, and have it shown."""
+        if self._shown is None or not show:
+            self._lines.recall(record)
+        else:
+            self._shown(self._lines.of_record(record))
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Append the record's lines."""
@@ -135,7 +140,7 @@ class Recorder:
             await self._append(topic, part)
 
     async def _append(self, topic: Topic, records: Sequence[Any]) -> None:
-        lines = b"".join(map(self._lines, records))
+        lines = b"".join(map(self._lines.of_record, records))
         if not lines:
             return
         if self._shown is not None and topic is not topics.FRAMES:
@@ -150,37 +155,9 @@ class Recorder:
                 where = {"sink": "spool", "topic": topic.name, "reason": str(exc), "records": self.not_spooled}
                 _log.error("%s (%d records not spooled so far)", exc, self.not_spooled, extra=where)
 
-    def recall(self, record: Any) -> None:
-        """Show a record that was written before."""
-        if self._shown is not None:
-            self._shown(self._lines(record))
-
     def close(self) -> None:
         """Finish the append under way; nothing can be recorded any more."""
         self._thread.shutdown()
-
-    def _lines(self, record: Any) -> bytes:
-        match record:
-            case TelemetryFrame():
-                return self._telemetry.encode(record).data
-            case FrameBundle():
-                return b"".join(self._telemetry.encode(frame).data for frame in record.frames)
-            case KpiFrame():
-                return lineprotocol.encode_kpis(record)
-            case AreaAccounts():
-                return lineprotocol.encode_accounts(record)
-            case MarketView():
-                return lineprotocol.encode_market(record)
-            case Cleared() | ClearingFailed():
-                return lineprotocol.encode_outcome(record)
-            case PriceInForce():
-                return lineprotocol.encode_price(record)
-            case Decision():
-                return lineprotocol.encode_decision(record, self._zone)
-            case Alert():
-                return lineprotocol.encode_alert(record)
-            case _:
-                return b""
 
 
 def _parts(records: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -29,6 +29,7 @@ from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
 from streams.preview import Preview
 from streams.recordings import open_recording
+from streams.recordlines import RecordLines
 from streams.settings import Settings
 from streams.spool import Spool
 from streams.stallalarm import StallAlarm
@@ -100,7 +101,7 @@ class PeopleSide:
         panels, points = PanelBook.shipped(), PointBook(model.grid.table)
         self.pages: Mapping[str, PageSource] = {**panels.pages, "points": points}
         """What single pages of the board show, by name."""
-        self.recorder = Recorder(self.spool, TelemetryEncoder(model.grid.table), settings.rules.zone, panels.take)
+        self.recorder = Recorder(self.spool, RecordLines.of(model), panels.take)
         slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
         self._on_board = BoardObserver(self.board, Preview(model) if slow else None, points)
         self.observers: Sequence[Observer] = (
@@ -128,15 +129,14 @@ class PeopleSide:
             StoreError: there is a recording, and it cannot be read.
         """
         for topic, records in (await asyncio.to_thread(_last_records, self._settings.broker, _BOARD_RECORDS)).items():
-            shown: set[tuple[type, int]] = set()
+            minutes: set[tuple[type, int]] = set()
             for record in records:
                 await self._on_board.see(topic, record)
                 # Panels draw minutes: of what comes every second one a minute is enough to begin with.
-                if isinstance(record, KpiFrame | MarketView):
-                    if (minute := (type(record), record.ts_event_ns // NS_PER_MIN)) in shown:
-                        continue
-                    shown.add(minute)
-                self.recorder.recall(record)
+                minute = (type(record), record.ts_event_ns // NS_PER_MIN) if isinstance(record, KpiFrame | MarketView) else None
+                self.recorder.recall(record, show=minute is None or minute not in minutes)
+                if minute is not None:
+                    minutes.add(minute)
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from dashboards.alerting import provisioning_files
 from dashboards.board import FOLDERS, LANGUAGES
 from dashboards.boards import BOARDS
 from dashboards.classic import render, said
@@ -48,6 +49,7 @@ def files() -> dict[Path, str]:
     held = {path: _json(board) for path, board in boards.items()}
     held[Path("console/board/static/panels.json")] = _json(panels_of(BOARDS))
     held[Path("docs/dashboards.md")] = handbook(BOARDS)
+    held |= provisioning_files()
     return held
 
 

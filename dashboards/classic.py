@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboards.board import EVENT_MARKS, Board, Level, Variable
-from dashboards.elements import GREY, UNITS, Drill, Panel, PanelKind, Query, Text
+from dashboards.elements import GREY, UNITS, Drill, Look, Mark, Panel, PanelKind, Query, Text
 from streams.measurements import MEASUREMENTS
 
 __all__ = ["render", "said"]
@@ -175,7 +175,7 @@ def _defaults(panel: Panel, language: str) -> dict[str, Any]:
         "unit": UNITS[panel.unit],
         "color": {"mode": "thresholds"},
         "thresholds": {"mode": "absolute", "steps": [{"value": step.value, "color": step.colour} for step in panel.steps]},
-        "mappings": [_mapping(panel, language)] if panel.marks else [],
+        "mappings": [_mapping(panel.marks, language)] if panel.marks else [],
         "noValue": "–",
     }
     if panel.decimals is not None:
@@ -199,10 +199,8 @@ def _defaults(panel: Panel, language: str) -> dict[str, Any]:
     return defaults
 
 
-def _mapping(panel: Panel, language: str) -> dict[str, Any]:
-    states = {
-        mark.state: {"text": said(mark.text, language), "color": mark.colour, "index": index} for index, mark in enumerate(panel.marks)
-    }
+def _mapping(marks: tuple[Mark, ...], language: str) -> dict[str, Any]:
+    states = {mark.state: {"text": said(mark.text, language), "color": mark.colour, "index": index} for index, mark in enumerate(marks)}
     return {"type": "value", "options": states}
 
 
@@ -223,7 +221,19 @@ def _overrides(panel: Panel, language: str) -> list[dict[str, Any]]:
         # Only the cell that tells the state is coloured, and only its text.
         style = {"id": "custom.cellOptions", "value": {"type": "color-text"}}
         overrides.append({"matcher": {"id": "byName", "options": name}, "properties": [style]})
+    for pattern, look in panel.looks.items():
+        overrides.append({"matcher": {"id": "byRegexp", "options": pattern}, "properties": _look(look, language)})
     return overrides
+
+
+def _look(look: Look, language: str) -> list[dict[str, Any]]:
+    properties: list[dict[str, Any]] = [
+        {"id": "unit", "value": UNITS[look.unit]},
+        {"id": "mappings", "value": [_mapping(look.marks, language)] if look.marks else []},
+    ]
+    if look.limits is not None:
+        properties += [{"id": "min", "value": look.limits[0]}, {"id": "max", "value": look.limits[1]}]
+    return properties
 
 
 _COLUMN_UNITS: Final = {field.name: field.unit for measurement in MEASUREMENTS for field in measurement.fields if field.unit}

@@ -29,6 +29,7 @@ __all__ = [
     "P4",
     "UNITS",
     "Drill",
+    "Look",
     "Mark",
     "Panel",
     "PanelKind",
@@ -159,6 +160,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How some series of a panel are shown, where that differs from the others: unit, limits and marks as of a panel."""
+
+    unit: str
+    limits: tuple[float, float] | None = None
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One panel.
 
@@ -177,6 +187,7 @@ class Panel:
         least_step: no step of its courses is shorter, as ``5m``; a map of cells needs the length of an interval.
         drill: where it leads to.
         drawing: options of a canvas, by language.
+        looks: series that are shown otherwise, by a pattern (``/…/``) of their names.
         words: content of a text panel, as Markdown.
     """
 
@@ -199,6 +210,7 @@ class Panel:
     least_step: str = ""
     drill: Drill | None = None
     drawing: Callable[[str], dict[str, Any]] | None = None
+    looks: dict[str, Look] = field(default_factory=dict)
     words: Text = NO_LABEL
 
 

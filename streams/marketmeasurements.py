@@ -155,7 +155,7 @@ SETTLEMENT: Final = Measurement(
     title_en="What an interval comes to, indicative, before statements",
     title_zh="时段电费（参考值，非结算单）",
     time="start of the interval; a later price or version of it one nanosecond later",
-    tags=(tag("class", "Class", "类别", "fuel classes, load, storage, all"), SEGMENT),
+    tags=(tag("class", "Class", "类别", "fuel classes, storage, load; all is everything but load"), SEGMENT),
     fields=(
         quantity("energy_mwh", "MWh", "Energy as scheduled, given to the grid > 0, indicative", "计划电量（注入为正，参考值）"),
         quantity("amount_cny", "元", "Amount, received > 0, indicative", "电费（收入为正，参考值）"),
@@ -180,6 +180,7 @@ DUTY: Final = Measurement(
         text("key", "Identity", "义务标识"),
         text("owner", "Who has to do it", "责任方"),
         text("missing", "Recipients without a receipt", "尚缺回执"),
+        count("open", "1 while it is open, 0 once when it is settled", "是否未完成"),
     ),
 )
 

@@ -18,6 +18,7 @@ from console.board.state import BoardRecord, BoardState
 from console.observers import Recorder
 from ingest.clock import SimulatedClock
 from market.rules import GUANGDONG_2023
+from streams.recordlines import RecordLines
 from streams.telemetrylines import TelemetryEncoder
 from tests.kit.board_feed import SCENES, board_at, kpi_at, records, view_at
 from tests.kit.board_points import TroubledPoints, point_table
@@ -71,7 +72,7 @@ async def serving(scene: str, *, port: int = 0, speed: float = 1.0, feed: bool =
 
 def _recorder(panels: PanelBook) -> Recorder:
     """What writes the lines of records, for the panels; there is no spool to append to."""
-    return Recorder(cast("Any", None), TelemetryEncoder(point_table(0)), GUANGDONG_2023.zone, panels.take)
+    return Recorder(cast("Any", None), RecordLines(TelemetryEncoder(point_table(0)), GUANGDONG_2023.zone), panels.take)
 
 
 async def _go_on(state: BoardState, recorder: Recorder, clock: SimulatedClock) -> None:

@@ -12,7 +12,7 @@ const FAINT = "#6f7780";
 const GRID = "#33373c";
 const TEXT = "#9aa1a9";
 const WARN = "#ffe250";
-const ORANGE = "#f88a1c";
+const ORANGE = "#f7881a";
 const RED = "#ff5a4f";
 
 const charts = {};

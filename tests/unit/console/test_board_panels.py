@@ -11,7 +11,11 @@ from console.board import panels as module
 from console.board.conditions import condition_of
 from console.board.lines import lines_of
 from console.board.panels import PANELS_FILE, PanelBook
+from ingest.points import PointTable
+from market.rules import GUANGDONG_2023
 from streams import lineprotocol
+from streams.recordlines import RecordLines
+from streams.telemetrylines import TelemetryEncoder
 from tests.kit.board_feed import SCENES, kpi_at, view_at
 
 T0 = SCENES["normal"]
@@ -46,7 +50,8 @@ def test_a_panel_shows_what_the_encoder_writes():
         )
     )
     frame, view = kpi_at(T0), view_at(SCENES["failing"])
-    book.take(lineprotocol.encode_kpis(frame) + lineprotocol.encode_market(view))
+    lines = RecordLines(TelemetryEncoder(PointTable([])), GUANGDONG_2023.zone)
+    book.take(lines.of_record(frame) + lines.of_record(view))
     assert shown(book)[""]["values"] == [pytest.approx(frame.system["load_mw"], rel=1e-5)]
     assert shown(book, 2)[""]["last"] == [SCENES["failing"] // 1_000_000, "DEGRADED"]
     assert {area: one["values"] for area, one in shown(book, 3).items()} == {

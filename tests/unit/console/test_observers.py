@@ -16,6 +16,7 @@ from market.units import NS_PER_S
 from streams import topics
 from streams.errors import SinkUnavailable
 from streams.lanes import LANE_RECORDS_MAX, SHOWN, Lanes
+from streams.recordlines import RecordLines
 from tests.kit.board_feed import SCENES, kpi_at
 from tests.kit.eventually import eventually_async
 
@@ -41,7 +42,7 @@ class SlowSpool:
 
 
 def recorder(spool: SlowSpool) -> Recorder:
-    return Recorder(spool, SimpleNamespace(), "Asia/Shanghai")  # type: ignore[arg-type]
+    return Recorder(spool, RecordLines(SimpleNamespace(), "Asia/Shanghai"))  # type: ignore[arg-type]
 
 
 def test_a_disk_that_is_slow_holds_up_neither_the_event_loop_nor_other_sinks() -> None:
@@ -100,7 +101,7 @@ def test_the_frames_of_a_bundle_are_shown_and_spooled_as_if_each_had_come_alone(
         frames = tuple(frame_of(f"meter-{n}", "1", n, T0, [(n, T0, float(n), 0, 0)]) for n in range(3))
         encoder: Any = SimpleNamespace(encode=lambda frame: SimpleNamespace(data=frame.source.encode() + b"\n"))
         preview: Any = SimpleNamespace(take=shown.append)
-        sink = Recorder(spool, encoder, "Asia/Shanghai")  # type: ignore[arg-type]
+        sink = Recorder(spool, RecordLines(encoder, "Asia/Shanghai"))  # type: ignore[arg-type]
         board = BoardObserver(SimpleNamespace(), preview)  # type: ignore[arg-type]
         bundle = FrameBundle("1", frames)
         for observer in (sink, board):
@@ -119,7 +120,7 @@ def test_bundles_that_wait_are_written_down_a_few_at_a_time_in_their_order(monke
         spool = SlowSpool()
         spool.go_on.set()
         encoder: Any = SimpleNamespace(encode=lambda frame: SimpleNamespace(data=frame.source.encode() + b"\n"))
-        sink = Recorder(spool, encoder, "Asia/Shanghai")  # type: ignore[arg-type]
+        sink = Recorder(spool, RecordLines(encoder, "Asia/Shanghai"))  # type: ignore[arg-type]
         frames = [frame_of(f"m{n}", "1", n, T0, [(n, T0, float(n), 0, 0)]) for n in range(16)]
         bundles = [
             FrameBundle("1", tuple(frames[:2])),
