@@ -28,7 +28,7 @@ _UNITS: Final = frozenset({"none", "percent", "hertz", "kvolt", "s", "ms", "m", 
 
 _COURSES: Final = frozenset({"timeseries", "state-timeline", "status-history", "heatmap"})
 _COLOUR_MODES: Final = frozenset({"thresholds", "shades", "fixed"})
-_MARKS: Final = "○△◇◆■▷"
+_MARKS: Final = "○△◇◆■▷×"
 _FIXED: Final = {"timezone": "Asia/Shanghai", "editable": False, "weekStart": "monday", "graphTooltip": 1, "schemaVersion": 39}
 
 MOST_WALL_PANELS: Final = 12

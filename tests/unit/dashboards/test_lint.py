@@ -237,9 +237,10 @@ def test_what_not_every_server_has_is_found(influxql: str, fault: str) -> None:
         """SELECT top("x", "dev", 3) FROM "m" WHERE "area" =~ /^$area$/ AND ("kind" = 'a' OR "kind" = 'it IS') AND $timeFilter""",
         """SELECT 100 * sum("a") / sum("b") AS share FROM "m" WHERE $timeFilter GROUP BY time($__interval), "dev" fill(previous)""",
         """SELECT mean("a") FROM "m" WHERE $timeFilter GROUP BY time(1d) tz('Asia/Shanghai')""",
-        """SELECT max("x") FROM (SELECT last("x") AS "x" FROM "m" WHERE $timeFilter GROUP BY time(5m) fill(0)) ORDER BY time DESC LIMIT 5""",
+        """SELECT max("x") FROM (SELECT last("x") AS "x" FROM "m" WHERE "y" = 1 GROUP BY time(5m) fill(0)) ORDER BY time DESC LIMIT 9""",
         """SHOW TAG VALUES FROM "m" WITH KEY = "bus" WHERE "area" =~ /^$area$/""",
         """SELECT share FROM (SELECT "a" AS share FROM "m")""",
+        """SELECT last("a") FROM "m" WHERE time > ${__to}ms - 2m AND $timeFilter GROUP BY "kind\"""",
     ],
 )
 def test_what_every_server_has_passes(influxql: str) -> None:
