@@ -119,15 +119,24 @@ class Recorder:
         lines: makes them.
         raw: of lines of raw telemetry; the same one by default.
         gaps: notes what is left on its topic.
+        shown: is told the lines of everything but telemetry: the board's panels draw what is written.
     """
 
     leaves: Final = (topics.FRAMES, topics.KPI)
 
-    def __init__(self, spool: Spool, lines: RecordLines, raw: Spool | None = None, gaps: Gaps | None = None) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        lines: RecordLines,
+        raw: Spool | None = None,
+        gaps: Gaps | None = None,
+        shown: Callable[[bytes], None] | None = None,
+    ) -> None:
         self._spool = spool
         self._raw = raw or spool
         self._lines = lines
         self._gaps = gaps
+        self._shown = shown
         self.not_spooled = 0
         """Records that were left on their topics so far, because the spool took none for too long."""
         self._refusals = 0
@@ -138,9 +147,12 @@ class Recorder:
         """Encode frames by other points from now on."""
         self._lines.relist(telemetry)
 
-    def recall(self, record: Any) -> None:
-        """Remember what later records depend on, of one that was spooled before."""
-        self._lines.recall(record)
+    def recall(self, record: Any, *, show: bool = True) -> None:
+        """Remember what later records depend on, of one that was spooled before, and have it shown."""
+        if self._shown is None or not show:
+            self._lines.recall(record)
+        else:
+            self._shown(self._lines.of_record(record))
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Append the record's lines."""
@@ -150,6 +162,8 @@ class Recorder:
         """Append the lines of several records, however long it takes; they survive the death of the process when this returns."""
         for part in _parts(records):
             lines = b"".join(map(self._lines.of_record, part))
+            if self._shown is not None and topic is not topics.FRAMES and lines:
+                self._shown(lines)
             while not await self._taken(topic, lines):
                 await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
 

@@ -11,14 +11,17 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from console.board.panels import PanelBook
 from console.board.points import PointBook
 from console.board.state import BoardState
 from console.board.stream import PageSource
 from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
-from market.units import NS_PER_S
+from market.units import NS_PER_MIN, NS_PER_S
+from market.view import MarketView
 from streams import topics, wire
 from streams.agents import Observer
 from streams.errors import DecodeError
+from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger, Ledger, sqlite_url
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
@@ -97,7 +100,10 @@ class PeopleSide:
         self.outbox = Outbox(self.ledger.engine)
         self._channels = self._made_channels()
         self.dispatcher = Dispatcher(self.outbox, self._channels)
-        self.recorder = Recorder(self.sink.spool, RecordLines.of(model), self.sink.raw, self.sink.gaps)
+        panels, points = PanelBook.shipped(), PointBook(model.grid.table)
+        self.pages: Mapping[str, PageSource] = {**panels.pages, "points": points}
+        """What single pages of the board show, by name."""
+        self.recorder = Recorder(self.sink.spool, RecordLines.of(model), self.sink.raw, self.sink.gaps, panels.take)
         self._refill = Refill(
             self.sink.gaps,
             settings.broker,
@@ -106,9 +112,6 @@ class PeopleSide:
             settings.sinking.backlog_per_s,
         )
         slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
-        points = PointBook(model.grid.table)
-        self.pages: Mapping[str, PageSource] = {"points": points}
-        """What single pages of the board show, by name."""
         self._on_board = BoardObserver(self.board, Preview(model) if slow else None, points)
         self.observers: Sequence[Observer] = (
             self._on_board,
@@ -136,9 +139,14 @@ class PeopleSide:
             StoreError: there is a recording, and it cannot be read.
         """
         for topic, records in (await asyncio.to_thread(_last_records, self._settings.broker, _BOARD_RECORDS)).items():
+            minutes: set[tuple[type, int]] = set()
             for record in records:
                 await self._on_board.see(topic, record)
-                self.recorder.recall(record)
+                # Panels draw minutes: of what comes every second one a minute is enough to begin with.
+                minute = (type(record), record.ts_event_ns // NS_PER_MIN) if isinstance(record, KpiFrame | MarketView) else None
+                self.recorder.recall(record, show=minute is None or minute not in minutes)
+                if minute is not None:
+                    minutes.add(minute)
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""
