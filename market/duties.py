@@ -47,7 +47,6 @@ __all__ = [
 _SUSPENDED: Final = (Phase.SUSPENDED, Phase.SUSPENDED_LONG)
 
 _OVER_WITH_SUSPENSION: Final = ("apply", "confirm_regime28")
-_NEVER_NS: Final = 2**63
 
 _OVER_WITH_BREAKER: Final = ("assess", "measures", "decide", *_OVER_WITH_SUSPENSION)
 """What nobody has to do any more once the market is back. The reports and the explanation stay due."""
@@ -113,8 +112,7 @@ def _moved(page: Page, body: Transition, segment: BreakerSeen) -> None:
         return
     if body.before is Phase.TRIPPED and body.after is Phase.OVERDUE:
         # A report of an earlier breaker that is owed still says nothing of this one.
-        since_ns = -1 if segment.ended_ns is None else segment.ended_ns
-        if not any(report.opened_ns > since_ns for report in page.of("report", name)):
+        if not any(segment.ended_ns is None or report.opened_ns > segment.ended_ns for report in page.of("report", name)):
             page.open("report", name)
         for kind in ("assess", "measures", "decide"):
             page.open_once(kind, name)
@@ -348,9 +346,8 @@ def open_for(ledger: DutyLedger, segment: Segment | None, since_ns: int, until_n
     def theirs(duty: Duty) -> bool:
         if case and duty.about == case:
             return True
-        return (
-            segment is not None and duty.segment == segment and since_ns <= duty.opened_ns < (_NEVER_NS if until_ns is None else until_ns)
-        )
+        theirs = segment is not None and duty.segment == segment and since_ns <= duty.opened_ns
+        return theirs and (until_ns is None or duty.opened_ns < until_ns)
 
     found = [duty for duty in ledger.duties if theirs(duty)]
     return tuple(f"{duty.key} ({', '.join(duty.missing)} missing)" if duty.missing else duty.key for duty in found)

@@ -403,6 +403,15 @@ def test_what_is_unreported_shrinks_with_each_step_and_is_empty_when_all_is_done
     assert ledger.still_open == "explain limit decide"
 
 
+@pytest.mark.parametrize(("ended_after_ns", "reports"), [(-1, 1), (0, 2), (H, 2)])
+def test_the_report_that_is_owed_of_an_earlier_breaker_says_nothing_of_the_next(ended_after_ns: int, reports: int) -> None:
+    ledger = overdue()
+    ended_ns = ledger.ledger.duties[-1].opened_ns + ended_after_ns
+    ledger.told(tripped(), FROM, replace(OUT, ended_ns=ended_ns))
+    ledger.told(LATE, FROM + 72 * H, replace(OVERDUE, ended_ns=ended_ns))
+    assert ledger.still_open.split().count("report") == reports
+
+
 def test_another_transition_of_an_overdue_segment_opens_no_tasks_and_decides_nothing() -> None:
     assert out().told(moved(Phase.OVERDUE, Phase.OVERDUE), NOON, OVERDUE).opened == "announce explain limit"
     assert "decide" in overdue().told(moved(Phase.OVERDUE, Phase.OVERDUE), FROM, OVERDUE).still_open
