@@ -333,8 +333,7 @@ def _mean_price(book: PriceBook, start_ns: int, rules: MarketRules, interruption
 def _first_day(start_ns: int, rules: MarketRules, interruptions: Interruptions) -> str:
     """Return the civil day on which the interruption began that prices an interval; it fixes the reference days."""
     began = [from_ns for from_ns, to_ns in interruptions.rt if covers([(from_ns, to_ns)], start_ns)]
-    if interruptions.began_ns is not None:
-        began.append(interruptions.began_ns)
+    began += (at_ns for at_ns in (interruptions.began_ns, interruptions.ended_from_ns) if at_ns is not None)
     return civil_day(min(began, default=start_ns), rules.zone)
 
 

@@ -121,7 +121,9 @@ def _from_the_future(turn: Turn, fact: Fact) -> tuple[BreakerState, tuple[Effect
 
 def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState]) -> tuple[PriceInForce, ...]:
     state = turn.state
-    outages = interruptions(before, (state.rt, state.da))
+    outages = interruptions(before, (state.rt, state.da), state.interrupted_from_ns)
+    if outages.began_ns != state.interrupted_from_ns:
+        turn.state = state = replace(state, interrupted_from_ns=outages.began_ns)
     rules = turn.rules(Segment.RT)
     book, prices = pricebook.priced(state.book, state.now_ns, rules, outages)
     book, beside = dayaheadrecords.beside(book, prices, state.now_ns, rules, outages)

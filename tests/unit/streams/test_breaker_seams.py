@@ -195,6 +195,21 @@ def recovered(story: Story, day: int) -> Story:
     return story.until(f"{day}T13:30")
 
 
+def test_the_reference_days_are_those_before_the_first_day_of_an_interruption_though_the_market_that_began_it_came_back() -> None:
+    story = recovered(Story("10T09:00", day_ahead=True), 11)
+    assert (story.state.rt.phase, story.state.da.phase) == ("NORMAL", "TRIPPED"), "day-ahead went out in the evening, and is"
+    story.until("11T16:00")
+    assert story.state.rt.phase == "TRIPPED"
+    assert {price.source.split()[0] for price in story.prices if price.interval_start_ns >= at("11T15:45")} == {"profile:2026-06-10"}
+
+
+def test_another_interruption_has_reference_days_of_its_own() -> None:
+    story = recovered(Story("10T09:00"), 11)
+    assert story.state.interrupted_from_ns is None
+    story.until("11T16:00")
+    assert story.state.interrupted_from_ns == story.state.rt.substituted_from_ns == at("11T15:30")
+
+
 def test_a_report_of_an_earlier_breaker_suspends_no_later_one() -> None:
     story = Story("10T09:00").until("13T11:30")
     assert not story.order("13T11:40", "RECEIPT", "MO", duty="report", recipient="GOV")
