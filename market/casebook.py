@@ -159,10 +159,8 @@ def _anomaly(book: CaseBook, body: AnomalyNoted, now_ns: int, rules: MarketRules
     if case is None:
         book, case, said = opened(book, _of_segment(body.segment, "OUTAGE", "", now_ns), now_ns, rules)
         bodies = (said,)
-    if not case.watched:
-        book = put(book, replace(case, watched=True))
     # The anomaly stands in the record itself; an entry for each interval would say everything twice.
-    return book, bodies
+    return put(book, replace(case, watched=True)), bodies
 
 
 def _under_review(book: CaseBook, body: FindingNoted, now_ns: int, rules: MarketRules) -> Step:
@@ -188,7 +186,7 @@ def _under_review(book: CaseBook, body: FindingNoted, now_ns: int, rules: Market
 def _moved(book: CaseBook, body: Transition, now_ns: int, rules: MarketRules) -> Step:
     case = running(book, body.segment)
     if body.after is Phase.NORMAL:
-        if case is None or (case.by_person and not case.watched):
+        if case is None or not case.watched:
             return book, ()
         return _over(book, replace(case, phase=Phase.NORMAL), f"{body.before} → NORMAL: {body.basis} ({body.article})", now_ns)
     bodies: list[DecisionBody] = []
@@ -216,10 +214,9 @@ def _caused(book: CaseBook, case: Case, body: Transition) -> Step:
     if body.after not in (Phase.PROPOSED, Phase.TRIPPED):
         return book, ()
     trips, presumed = body.after is Phase.TRIPPED, not body.by
-    cause = body.cause or (CAUSE_OF_BASIS.get(body.basis, "") if trips else "")
-    if not cause or (presumed and case.cause and not case.presumed):
+    if not body.cause or (presumed and case.cause and not case.presumed):
         return book, ()
-    told = replace(case, cause=cause, presumed=presumed, reference=body.reference)
+    told = replace(case, cause=body.cause, presumed=presumed, reference=body.reference)
     if told == case and not trips:
         return book, ()
     book, _, said = entered(book, told, "CAUSE", cause_text(told), body.by)

@@ -336,8 +336,7 @@ def refusal(command: CommandGiven) -> Refused | None:
         return refused(command, "policy", strange)
     known = {*order.needs, *order.takes, *_ALWAYS}
     if strangers := sorted(command.args.keys() - known):
-        names = ", ".join(sorted(known)) or "none"
-        return refused(command, "policy", f"{command.action} takes no {', '.join(strangers)}; it takes {names}")
+        return refused(command, "policy", f"{command.action} takes no {', '.join(strangers)}; it takes {', '.join(sorted(known))}")
     if missing := [name for name in order.needs if not command.args.get(name, "").strip()]:
         rule = "policy" if missing == ["reason"] else order.article
         return refused(command, rule, f"{command.action} needs {', '.join(missing)}; give {', '.join(f'{m}=…' for m in missing)}")
