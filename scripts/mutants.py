@@ -67,7 +67,9 @@ MACHINES: Final[dict[str, tuple[str, ...]]] = {
     "market/pricebook.py": ("tests/unit/market/test_pricebook*.py", "tests/unit/market/test_publishing*.py"),
     "market/publishing.py": ("tests/unit/market/test_publishing*.py",),
     "market/reference.py": ("tests/unit/market/test_reference*.py", "tests/unit/market/test_publishing*.py"),
-    "market/dayaheadprices.py": ("tests/unit/market/test_pricebook*.py", "tests/unit/market/test_publishing*.py"),
+    "market/dayaheadprices.py": (
+        *("tests/unit/market/test_dayaheadrecords*.py", "tests/unit/market/test_pricebook*.py", "tests/unit/market/test_publishing*.py"),
+    ),
     "market/dayaheadrecords.py": ("tests/unit/market/test_dayaheadrecords*.py",),
     "market/settlement.py": ("tests/unit/market/test_settlement*.py",),
     "detectors/failed_clearing.py": ("tests/unit/detectors/test_failed_clearing*.py",),
