@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from market.dayaheadprices import Beside, DayAheadPrices
 from market.dayaheadrecords import beside
@@ -268,3 +269,40 @@ def test_what_a_result_does_not_say_is_that_it_is_the_first_of_its_day_and_of_th
         "anew_ns": None,
         "own_ns": None,
     }
+
+
+def publish_again(book: PriceBook, clock_ns: int) -> list[PriceInForce]:
+    """Publish version 2 of the day anew; the records that follow."""
+    command = CommandGiven(
+        ts_event_ns=0, command_id="c", by="wang", role="MO", action="PUBLISH_RESULT",
+        args={"operating_day": "2026-06-10", "result_version": "2"},
+    )  # fmt: skip
+    book, _ = ordered(book, command, clock_ns, RULES, ())
+    return list(beside(book, (), clock_ns, RULES, NONE)[1])
+
+
+def test_a_result_published_anew_revises_no_other_day() -> None:
+    book, _ = run(with_prices(book_from(DAY_NS + 23 * NS_PER_H, RULES), *(400.0,) * 24), quarters("23:00", "24:00"))
+    book = with_day_ahead(book, DAY_NS + NS_PER_DAY, (450.0,), 1, RULES, DAY_NS)
+    book, _ = run(book, [DAY_NS + NS_PER_DAY])
+    book = with_day_ahead(book, DAY_NS, (500.0,) * 24, 2, RULES, DAY_NS + NS_PER_DAY)
+    assert told(publish_again(book, DAY_NS + NS_PER_DAY + NS_PER_H)) == [(23, "MARKET", 500.0, "clearing:2")]
+
+
+def test_a_result_published_anew_revises_all_of_its_day_where_nobody_knows_since_when_records_are_whole() -> None:
+    book, _ = run(with_prices(book_from(DAY_NS, RULES), *(400.0,) * 24), quarters("00:00", "01:15"))
+    book = with_day_ahead(book, DAY_NS, (500.0,) * 24, 2, RULES, at_ns("01:20"))
+    old = structs.replace(book, whole_from_ns=None)
+    assert [record.rev for record in publish_again(old, at_ns("01:20"))] == [1, 1]
+
+
+def test_the_first_period_that_the_first_result_of_a_day_priced_is_revised_and_those_before_it_begin() -> None:
+    book, _ = run(book_from(DAY_NS, RULES), quarters("00:00", "01:00"))
+    book = with_prices(book, *(400.0,) * 24)
+    book, made = run(book, quarters("01:00", "01:15"))
+    assert told(made) == [(1, "MARKET", 400.0, "clearing:1")]
+    book = with_day_ahead(book, DAY_NS, (500.0,) * 24, 2, RULES, at_ns("01:20"))
+    assert [(record.interval_start_ns, record.rev) for record in publish_again(book, at_ns("01:20"))] == [
+        (at_ns("00:00"), 0),
+        (at_ns("01:00"), 1),
+    ]
