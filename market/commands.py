@@ -187,6 +187,13 @@ ORDERS: Final[Mapping[str, Order]] = {
         needs=("number", "reason", "text_zh", "text_en"),
         does="correct a notice by one that supersedes it",
     ),
+    "ANNOUNCE_ANOMALY": Order(
+        roles=_TRADING,
+        article="Art. 11",
+        owner=Owner.NOTICES,
+        needs=("case", "text_zh", "text_en"),
+        does="announce the anomaly of a trading session; given again, the notice supersedes the one before",
+    ),
     # Cases (Art. 4 to 10).
     "OPEN_CASE": Order(
         roles=_MO,

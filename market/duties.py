@@ -22,6 +22,7 @@ from market.handling import (
     ApprovalRecorded,
     ApprovalRequested,
     ApprovalVoided,
+    CaseNoted,
     CaseOpened,
     DutyReceived,
     DutyReminded,
@@ -85,7 +86,11 @@ def followed(ledger: DutyLedger, body: DecisionBody, now_ns: int, rules: MarketR
         case RegimeProposed():
             page.open_once("confirm_regime28", body.segment, article=body.article)
         case CaseOpened(segment=None):
-            _anomaly(page, body)
+            _anomaly(page, body.case, body.discovered_ns)
+        case CaseNoted(entry="DISCOVERED"):
+            for duty in page.about("announce_anomaly", body.case):
+                page.withdraw(duty)
+                _anomaly(page, body.case, instant_ns(body.text))
         case ApprovalRequested():
             for owner in BOTH:
                 page.open("approval", _segment_of(body.measure), about=f"{body.measure}/{owner}", owner=owner, article=body.article)
@@ -175,16 +180,19 @@ def _announced(page: Page, body: Announcement) -> None:
             pass
 
 
-def _anomaly(page: Page, body: CaseOpened) -> None:
-    """An anomaly of a trading session: participants are told of it within the time of Art. 11, from its discovery."""
+def _anomaly(page: Page, case: str, discovered_ns: int) -> None:
+    """An anomaly of a trading session: participants are told of it within the time of Art. 11, from its discovery.
+
+    Where staff record later that it was found earlier, its time counts from there: the earliest of both counts.
+    """
     clocks = page.rules.duty_clocks
     page.open(
         "announce_anomaly",
         None,
-        began_ns=body.discovered_ns,
+        began_ns=discovered_ns,
         for_ns=clocks.anomaly_announce_min * NS_PER_MIN,
         marks_ns=(minutes * NS_PER_MIN for minutes in clocks.anomaly_reminders_min),
-        about=body.case,
+        about=case,
     )
 
 

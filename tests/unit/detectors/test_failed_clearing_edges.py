@@ -88,6 +88,13 @@ def test_the_limit_is_asked_for_by_itself_where_no_interval_is_due_with_it() -> 
     assert next_deadline_ns(watch, at_ns("10:40:30"), rules) == at_ns("10:45:30")
 
 
+def test_a_limit_that_was_told_is_not_asked_for_again_when_sight_returns() -> None:
+    watch, _ = take(watch_from(at_ns("10:00"), RULES), at_ns("12:00:30"))
+    for clock, up in (("12:10", False), ("12:14", True)):
+        watch, _ = take(watch, SourceReported(ts_event_ns=at_ns(clock), name="clearing", up=up))
+    assert next_deadline_ns(watch, at_ns("12:14"), RULES) == at_ns("12:15:30")
+
+
 def test_nothing_is_asked_for_that_is_over() -> None:
     watch = watch_from(at_ns("10:00"), RULES)
     assert next_deadline_ns(watch, at_ns("10:00:30") - 1, RULES) == at_ns("10:00:30")
