@@ -115,7 +115,7 @@ VERBS: Final = (
 _METAVAR_MAX: Final = 24
 
 _ADDS: Final = ("NOTE_ACTION", "ANALYSE_CASE", "RECTIFY", "RECTIFIED", "ANNOUNCE_ANOMALY")
-"""Orders that only add to a case, or tell of it: what was entered meanwhile does not stand against them, so they are bound to a version on demand."""
+"""Orders that only add to a case or tell of it: what was entered meanwhile stands not against them; bound to a version on demand."""
 
 _YES: Final = ("override", "emergency")
 """Arguments that are said or not."""
