@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import replace
+
 import pytest
+from msgspec import structs
 
 from market.facts import Segment
 from market.pricebook import REVISED_NS, PriceBook, book_from, cleared_again, in_force, priced, with_day_ahead, with_result
@@ -67,7 +69,7 @@ def test_only_what_has_a_price_is_revised() -> None:
     assert again(book, "09:45")[1] == [], "it was priced before the book began"
     assert again(book, "10:00")[1], "the first one of the book"
     assert again(book, "10:15")[1], "the last one"
-    assert again(msgspec.structs.replace(book, whole_from_ns=None), "10:00")[1] == [], "nobody knows what was given"
+    assert again(structs.replace(book, whole_from_ns=None), "10:00")[1] == [], "nobody knows what was given"
 
 
 def test_a_price_can_be_revised_for_a_day() -> None:
@@ -99,10 +101,8 @@ def two_days(rules: MarketRules = RULES) -> PriceBook:
 def test_a_result_that_is_published_anew_counts_for_its_own_day_and_keeps_where_the_day_began() -> None:
     book = two_days()
     for count, version in ((1, 2), (2, 3)):
-        day = msgspec.structs.replace(book, next_start_ns=at_ns("12:00")).day_ahead[1]
-        book = in_force(
-            book, msgspec.convert({**msgspec.to_builtins(day), "version": version}, type(day)), RULES, at_ns("12:00"), anew=True
-        )
+        day = book.day_ahead[1]
+        book = in_force(book, replace(day, version=version), RULES, at_ns("12:00"), anew=True)
         assert [each.anew for each in book.day_ahead] == [0, count]
         assert [each.version for each in book.day_ahead] == [1, version]
         assert {each.since_ns for each in book.day_ahead} == {at_ns("10:00")}
@@ -116,7 +116,7 @@ def test_a_result_that_is_published_anew_revises_what_it_priced_and_nothing_else
     book, _ = again(book, "10:00", 310.0)
     assert [entry[1] for entry in book.settled] == [Regime.ART27_2, Regime.MARKET]
     day = book.day_ahead[0]
-    newer = msgspec.convert({**msgspec.to_builtins(day), "version": 2, "price_cny_per_mwh": (500.0,)}, type(day))
+    newer = replace(day, version=2, price_cny_per_mwh=(500.0,))
     book = in_force(book, newer, RULES, at_ns("10:20"), anew=True)
     book, records = priced(book, at_ns("10:20"), RULES, out)
     assert told(records) == [("ART27_2", 500.0, 1)]
@@ -143,9 +143,7 @@ def test_what_had_no_price_is_looked_at_again_when_people_look_further_back_and_
     book, first = priced(book_from(at_ns("10:00"), RULES), at_ns("10:00"), RULES, BOTH_OUT)
     assert told(first) == [("ART27_3", None, 0)]
     assert book.reference.short == "2026-06-10"
-    looked = msgspec.structs.replace(
-        book, reference=msgspec.convert({**msgspec.to_builtins(book.reference), "looks_further": True}, type(book.reference))
-    )
+    looked = structs.replace(book, reference=replace(book.reference, looks_further=True))
     after, none = priced(looked, at_ns("10:05"), RULES, BOTH_OUT)
     assert (none, after.reference.looks_further, after.unpriced) == ((), False, book.unpriced), "there is no sample still"
 
@@ -199,3 +197,18 @@ def test_a_record_that_does_not_say_otherwise_follows_the_letter_of_its_rule() -
         rule_set="x",
     )
     assert (record.by_analogy, record.clearing_start_ns, record.age_ns) == (False, None, None)
+
+
+def test_a_sample_that_fills_by_itself_prices_what_is_to_come_and_what_had_no_price_only_when_people_look_further() -> None:
+    book, _ = priced(book_from(at_ns("10:00"), RULES), at_ns("10:00"), RULES, BOTH_OUT)
+    for back in range(1, 8):
+        book = with_day_ahead(book, DAY_NS - back * NS_PER_DAY, (400.0,), 1, RULES, at_ns("10:01"))
+    assert priced(book, at_ns("10:05"), RULES, BOTH_OUT)[1] == ()
+    looking = structs.replace(book, reference=replace(book.reference, looks_further=True))
+    assert told(priced(looking, at_ns("10:05"), RULES, BOTH_OUT)[1]) == [("ART27_3", 400.0, 1)]
+
+
+def test_a_doubt_about_the_next_interval_lasts_until_it_has_its_price() -> None:
+    book = with_result(book_from(at_ns("10:00"), RULES), at_ns("10:15"), 388.0, 1, doubted=True)
+    book, _ = priced(with_result(book, at_ns("10:00"), 388.0, 1), at_ns("10:00"), RULES, NONE)
+    assert (book.next_start_ns, book.doubted) == (at_ns("10:15"), (at_ns("10:15"),))
