@@ -168,6 +168,12 @@ def test_a_closed_range_that_ends_inside_an_interval_leaves_the_next_one_to_be_j
     assert watch.next_start_ns == at_ns("10:45")
 
 
+@pytest.mark.parametrize(("past_ns", "first"), [(-1, "10:45"), (0, "10:45"), (1, "11:00")])
+def test_the_first_interval_after_a_closed_range_starts_at_its_end_or_later(past_ns: int, first: str) -> None:
+    closed = CalendarClosed(ts_event_ns=at_ns("09:00"), segment=Segment.RT, from_ns=at_ns("10:00"), to_ns=at_ns("10:45") + past_ns)
+    assert take(watch_from(at_ns("10:00"), RULES), closed, at_ns("10:00:30"))[0].next_start_ns == at_ns(first)
+
+
 def test_the_headroom_is_whole_before_an_outage_and_of_no_meaning_while_closed() -> None:
     watch, _ = take(watch_from(at_ns("10:00"), RULES), closure("11:00", "12:00"))
     assert headroom_ns(watch, at_ns("10:59"), RULES) == RULES.rt_limit_ns
