@@ -7,13 +7,14 @@ restart fell into is rolled up from its beginning (:mod:`streams.rollups`); but 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
 from streams import topics, wire
 from streams.errors import DecodeError
+from streams.gaps import Gap
 from streams.recordings import Recording, open_recording
 from streams.rollups import Rollups
 from streams.topics import Topic
@@ -26,10 +27,11 @@ _FRAMES: Final = 8_000
 
 
 class Recalled(NamedTuple):
-    """A record, and whether the sinks were done with it."""
+    """A record, whether the sinks were done with it, and its offset."""
 
     record: Any
     done: bool
+    offset: int
 
 
 def last_event_ns(broker: str) -> int | None:
@@ -54,8 +56,13 @@ def last_records(broker: str, most: Mapping[Topic, int]) -> dict[Topic, list[Rec
         return {topic: _newest(recording, topic, 0, count) for topic, count in most.items() if recording.partitions(topic.name)}
 
 
-def recall_telemetry(broker: str, rollups: Rollups) -> None:
+def recall_telemetry(broker: str, rollups: Rollups, gaps: Collection[Gap] = ()) -> None:
     """Tell the roll-ups the newest frames; only the log of this machine says which of them were dealt with.
+
+    Args:
+        broker: as in the settings.
+        rollups: of the frames.
+        gaps: records that were left and will be taken again.
 
     Raises:
         StoreError: there is a log, and it cannot be read.
@@ -71,7 +78,8 @@ def recall_telemetry(broker: str, rollups: Rollups) -> None:
             records = _newest(recording, topics.FRAMES, partition, _FRAMES)
             if len(records) == _FRAMES:
                 known_from_ns = max(known_from_ns, records[0].record.ts_ingest_ns)
-            found += [each.record for each in records if each.done]
+            left = [range(gap.first, gap.last + 1) for gap in gaps if (gap.topic, gap.partition) == (topics.FRAMES.name, partition)]
+            found += [each.record for each in records if each.done and not any(each.offset in offsets for offsets in left)]
     # Areas side by side again, by the time their frames came.
     found.sort(key=lambda record: record.ts_ingest_ns)
     rollups.recall((frame for record in found for frame in frames_of(record)), known_from_ns)
@@ -86,5 +94,5 @@ def _newest(recording: Recording, topic: Topic, partition: int, most: int) -> li
     found, done = [], recording.done(topic.name, partition)
     for record in recording.newest(topic.name, partition, most):
         with contextlib.suppress(DecodeError):
-            found.append(Recalled(wire.decode(topic, record.value or b""), record.offset < done))
+            found.append(Recalled(wire.decode(topic, record.value or b""), record.offset < done, record.offset))
     return found

@@ -71,6 +71,13 @@ class _Connection(asyncio.Transport):
                     return self._sock.getpeername() if name == "peername" else self._sock.getsockname()
         return default
 
+    def expect(self, size: int) -> None:
+        """Have the protocol told when so many bytes are there, or the peer has closed, and not before; 1 for each that comes."""
+        if self._sock.fileno() >= 0:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            if size == 1:  # what has come already may wake nobody any more
+                self._sockets.loop.call_soon(self.serve, select.EPOLLIN)
+
     def is_closing(self) -> bool:
         return self._is_closing
 
@@ -107,6 +114,8 @@ class _Connection(asyncio.Transport):
                 self._send_rest()
             if events == _ROOM or self._sock.fileno() < 0:
                 return
+        if self._sock.fileno() < 0:
+            return
         try:
             data = self._sock.recv(_READ_MAX)
         except (BlockingIOError, InterruptedError):
@@ -161,6 +170,11 @@ class Sockets:
 
     def __len__(self) -> int:
         return len(self._connections)
+
+    @property
+    def needs_turns(self) -> bool:
+        """Whether there are so many connections that :meth:`tick` is to be called every few milliseconds, whoever is due."""
+        return len(self._connections) >= _MANY or self._by_turns
 
     async def connect(self, host: str, port: int, protocol: asyncio.Protocol) -> None:
         """Connect to a device, by name or address; when this returns, ``connection_made`` was called.

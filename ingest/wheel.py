@@ -38,15 +38,25 @@ class Wheel:
     def __len__(self) -> int:
         return sum(map(len, self._slots.values()))
 
-    def at(self, when_ns: int, call: Call) -> None:
-        """Have something called once the wheel has been turned to ``when_ns``; at its next turn, where that has passed."""
+    @property
+    def next_ns(self) -> int | None:
+        """The time to which it has to be turned until it calls anybody; None where nobody waits."""
+        return self._due[0] * self._slot_ns if self._due else None
+
+    def at(self, when_ns: int, call: Call) -> bool:
+        """Have something called once the wheel has been turned to ``when_ns``; at its next turn, where that has passed.
+
+        Returns:
+            Whether that is sooner than all that waited before.
+        """
         slot = max(-(-when_ns // self._slot_ns), self._reached + 1)
         calls = self._slots.get(slot)
-        if calls is None:
-            self._slots[slot] = [call]
-            heapq.heappush(self._due, slot)
-        else:
+        if calls is not None:
             calls.append(call)
+            return False
+        self._slots[slot] = [call]
+        heapq.heappush(self._due, slot)
+        return self._due[0] == slot
 
     def turn(self, now_ns: int) -> None:
         """Call what is due, in the order of slots and within one in the order it was put there.

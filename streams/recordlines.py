@@ -63,11 +63,11 @@ class RecordLines:
         self._area_of_bus = area_of_bus or {}
         self._places = places or Places(units={}, storages={}, branches={})
         self._interval_ns = interval_ns
-        self.rollups = rollups
+        self._rollups = rollups
         self._results: dict[int, Cleared] = {}
 
     @classmethod
-    def of(cls, model: MarketModel) -> RecordLines:
+    def of(cls, model: MarketModel, rollups: Rollups | None = None) -> RecordLines:
         """Make the lines of one market."""
         grid = model.grid
         storages = {storage.id: storage.bus for storage in model.engine.participants.storages.storages}
@@ -77,14 +77,14 @@ class RecordLines:
             area_of_bus=model.area_of_bus,
             places=Places.of(grid.network, grid.units, storages),
             interval_ns=grid.rules.rt_interval_ns,
-            rollups=Rollups(grid.table),
+            rollups=rollups,
         )
 
     def relist(self, telemetry: TelemetryEncoder, table: PointTable) -> None:
         """Encode frames by other points from now on."""
         self._telemetry = telemetry
-        if self.rollups is not None:
-            self.rollups.relist(table)
+        if self._rollups is not None:
+            self._rollups.relist(table)
 
     def recall(self, record: Any) -> None:
         """Remember what later records depend on, of one that was written before."""
@@ -92,10 +92,10 @@ class RecordLines:
             self.of_record(record)
 
     def of_record(self, record: Any) -> bytes:
-        """Return the lines of a record; none where nothing of it is written."""
+        """Return the lines of a record; none where nothing of it is written. Of telemetry these are the raw ones."""
         match record:
             case TelemetryFrame() | FrameBundle():
-                return b"".join(map(self._of_frame, frames_of(record)))
+                return b"".join(self._telemetry.encode(frame).data for frame in frames_of(record))
             case KpiFrame():
                 return gridlines.encode_kpis(record)
             case GridPicture():
@@ -120,9 +120,10 @@ class RecordLines:
             case _:
                 return b""
 
-    def _of_frame(self, frame: TelemetryFrame) -> bytes:
-        data = self._telemetry.encode(frame).data
-        return data if self.rollups is None else data + self.rollups.take(frame)
+    def rolled_up(self, record: TelemetryFrame | FrameBundle) -> bytes:
+        """Return the roll-ups that a record of telemetry makes due, mostly none; each record is to be told once, if the log permits."""
+        rollups = self._rollups
+        return b"" if rollups is None else b"".join(map(rollups.take, frames_of(record)))
 
     def _remember(self, cleared: Cleared) -> None:
         known = self._results.get(cleared.interval_start_ns)

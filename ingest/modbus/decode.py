@@ -105,6 +105,11 @@ class BlockDecoder:
         return values, quality
 
     @property
+    def points(self) -> Sequence[ModbusPoint]:
+        """The block's points, in the order of its spans."""
+        return self._points
+
+    @property
     def is_plain(self) -> bool:
         """Whether its layout says all there is to say: it tells of no companions, and holds no clock."""
         return self._interpreter is None and self._told is None and self._clock is None

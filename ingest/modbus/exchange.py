@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ingest.errors import DeviceError, DeviceSilent
@@ -84,6 +84,10 @@ class Link(Protocol):
 
     def ask_if_idle(self, exchange: Exchange) -> bool:
         """Take a request where it is sent at once, and alone; returns whether it was taken."""
+        ...
+
+    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
+        """Take several requests where they are sent at once, and nothing else is on its way; returns whether they were taken."""
         ...
 
     def withdraw(self, exchange: Exchange) -> bool:

@@ -24,7 +24,7 @@ from ingest.modbus.interpret import replaces_type
 from ingest.modbus.plan import Block
 from ingest.modbus.wholenumbers import byte_offsets, run_of
 
-__all__ = ["Layout", "layout_of"]
+__all__ = ["Layout", "layout_of", "layout_of_blocks"]
 
 _Places = NDArray[np.int64] | slice
 """Places in a column, as a slice where they follow each other."""
@@ -145,20 +145,23 @@ def _taken(data: NDArray[np.uint8], at: _Places) -> NDArray[np.uint8]:
 
 def layout_of(block: Block, points: Sequence[ModbusPoint]) -> Layout:
     """Return the layout of a block, for its points in the order of its spans."""
-    return _shared(
-        block.kind,
-        tuple(
-            _Place(
-                point.address - block.address,
-                None if replaces_type(point) else point.type,
-                point.order,
-                point.bit or 0,
-                point.scale,
-                point.offset,
-            )
-            for point in points
-        ),
-    )
+    return _shared(block.kind, tuple(_place(point, point.address - block.address) for point in points))
+
+
+def layout_of_blocks(blocks: Sequence[tuple[Block, Sequence[ModbusPoint]]]) -> Layout | None:
+    """Return the layout of the data of several blocks, joined in this order; None where one of them is of bits."""
+    places: list[_Place] = []
+    registers = 0
+    for block, points in blocks:
+        if block.kind.is_bits:
+            return None
+        places += [_place(point, registers + point.address - block.address) for point in points]
+        registers += block.count
+    return _shared(Kind.HOLDING, tuple(places))
+
+
+def _place(point: ModbusPoint, at: int) -> _Place:
+    return _Place(at, None if replaces_type(point) else point.type, point.order, point.bit or 0, point.scale, point.offset)
 
 
 @lru_cache(maxsize=_LAYOUTS_MAX)

@@ -28,6 +28,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from ingest.addresses import Address, Framing, Manners
@@ -61,6 +62,10 @@ _SHALLOW_MAX_NS: Final = 24 * NS_PER_H
 _ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TARGET})
 """What a gateway answers for a unit that does not."""
 
+_PATIENCE_S: Final = 0.02
+_IMPATIENT_AFTER: Final = 3
+"""How long replies to what was asked together are waited for as one; and how often in a row they may not be there by then."""
+
 _QUIET_MIN_NS: Final = 50 * NS_PER_MS
 _NEVER_NS: Final = 2**63
 
@@ -92,6 +97,9 @@ class ModbusLink:
         self._slowest_ns = self._waited_ns = 0
         self._depth = self._depth_max = 1
         self._streak = 0
+        self._asked_together, self._bears_together = False, True
+        self._hurry: asyncio.TimerHandle | None = None
+        self._hurried = 0
         self._set_depth()
 
     def _set_depth(self) -> None:
@@ -142,6 +150,32 @@ class ModbusLink:
         if exchange.sent_wall_ns + exchange.timeout_ns < self._look_ns:
             self._watch()
         return True
+
+    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
+        """Take several reads where they are sent at once, and nothing else is on its way; returns whether they were taken."""
+        wire = self._wire
+        if wire is None or not wire.is_open or wire.owed or self._queue or len(exchanges) > self._depth:
+            return False
+        if not (self._asks_at_once and self._bears_together) or self._free_ns or self._share.silent or self.manners.gap_s:
+            return False
+        now_ns, now_wall_ns = self._turns.clock.now_ns(), wall_ns()
+        for exchange in exchanges:
+            exchange.sent_ns, exchange.sent_wall_ns = now_ns, now_wall_ns
+            exchange.took_ns, exchange.was_ahead = 0, exchange is not exchanges[0]
+        self._asked_together = True
+        patient = self._hurried < _IMPATIENT_AFTER
+        wire.send_together(exchanges, patient=patient)
+        if patient and wire.is_open:
+            self._hurry = asyncio.get_running_loop().call_later(_PATIENCE_S, self._hurry_up, wire)
+        if now_wall_ns + exchanges[0].timeout_ns < self._look_ns:
+            self._watch()
+        return True
+
+    def _hurry_up(self, wire: Wire) -> None:
+        """Not all replies are there that were asked for together: take those that are."""
+        self._hurry = None
+        self._hurried += 1
+        wire.take_as_it_comes()
 
     def withdraw(self, exchange: Exchange) -> bool:
         """Take back a request that is still queued; returns whether it was."""
@@ -214,6 +248,7 @@ class ModbusLink:
     def _send(self, wire: Wire, exchange: Exchange) -> None:
         exchange.sent_ns, exchange.sent_wall_ns = self._turns.clock.now_ns(), wall_ns()
         exchange.took_ns, exchange.was_ahead = 0, bool(wire.owed)
+        self._asked_together = False
         wire.send(exchange)
 
     def _is_free(self) -> bool:
@@ -267,6 +302,7 @@ class ModbusLink:
         self._wire = wire
         self._silences = 0
         self._connections += 1
+        self._hurried = 0
         if self._connections > 1 and self._queue:
             self._queue[0].source.reconnects += 1
         if self.manners.pause_after_connect_s:
@@ -306,6 +342,9 @@ class ModbusLink:
         self._silences = 0
         self._backoff.succeeded()
         self._blamed = None
+        if self._hurry is not None and self._wire is not None and not self._wire.owed:
+            self._hurry.cancel()
+            self._hurry, self._hurried = None, 0
         if isinstance(outcome, DeviceRefused) and outcome.code in _ABSENT:
             self._missed(exchange)
         elif not isinstance(outcome, DeviceSilent):
@@ -352,6 +391,12 @@ class ModbusLink:
         transaction, head = next(iter(wire.owed.items()))
         del wire.owed[transaction]
         wire.heard_ns = wall_ns()  # it is the turn of the next, who may have waited behind this one
+        if self._asked_together and head.was_ahead:
+            # It answered some of what was asked together, not all: perhaps it takes one request from a packet.
+            self._bears_together = self._asked_together = False
+            self._queue_again(wire, [head, *wire.owed.values()])
+            self._pump()
+            return
         is_known = head.source.name in self._share.silent
         if (wire.owed or head.was_ahead) and self._depth > 1 and not self.manners.depth and not is_known:
             self._shallow(wire, head)

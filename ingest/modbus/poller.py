@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -49,10 +49,12 @@ from ingest.modbus.decode import coil_value, register_bytes
 from ingest.modbus.deviceclock import carried
 from ingest.modbus.exchange import Exchange, Link
 from ingest.modbus.frames import ExceptionCode, Request, read_request, write_coils_request, write_registers_request
+from ingest.modbus.layout import layout_of_blocks
 from ingest.modbus.lessons import Lessons
 from ingest.modbus.plan import Block, plan_blocks
 from ingest.modbus.reading import Group, Reader, ReadPlan
-from ingest.modbus.steady import Harvest, SteadyPoll
+from ingest.modbus.steady import POLLS_IN_A_ROW, Harvest, SteadyPoll
+from ingest.modbus.steadyround import SteadyRound
 from ingest.quality import BAD_CONFIGURATION_ERROR, BAD_NO_COMMUNICATION, Flag
 from ingest.qualitymap import exception_quality
 from ingest.source import Source
@@ -148,7 +150,8 @@ class ModbusPoller:
         self._plan = ReadPlan(device, lessons if lessons is not None else Lessons(), self._exchange)
         self._poll: _Poll | None = None
         self._harvest = harvest if harvest is not None else Harvest(turns.clock)
-        self._steady: SteadyPoll | None = None
+        self._steady: SteadyPoll | SteadyRound | None = None
+        self._round: SteadyRound | None = None
         self._running = False
         self._attributes_ns = 0 if device.attributes else _NEVER_NS
         self._has_counters = any(point.checks is not None and point.checks.counter is not None for point in device.points)
@@ -360,20 +363,48 @@ class ModbusPoller:
             self._source.skipped += missed
             group.due_ns += missed * group.period_ns
 
-    def _short_way(self) -> SteadyPoll | None:
+    def _short_way(self) -> SteadyPoll | SteadyRound | None:
         """Return how to poll a device that answers as it should and asks for nothing special; None where it does ask."""
         groups = self._plan.groups
-        if len(groups) != 1 or len(groups[0].readers) != 1 or len(groups[0].absent):
+        if len(groups) != 1 or len(groups[0].absent) or self._has_counters or self._device.manners.close_after_poll:
             return None
-        reader = groups[0].readers[0]
-        if reader.doubt is not None or not reader.decoder.is_plain or self._has_counters or self._device.manners.close_after_poll:
+        readers = groups[0].readers
+        if any(reader.doubt is not None or not reader.decoder.is_plain for reader in readers):
             return None
-        return SteadyPoll(reader, self._link, self._source, self._harvest, self)
+        if len(readers) == 1:
+            return SteadyPoll(readers[0], self._link, self._source, self._harvest, self)
+        return self._round_of(readers)
+
+    def _round_of(self, readers: Sequence[Reader]) -> SteadyRound | None:
+        """Return the short way of several blocks, where the link bears as many requests ahead."""
+        if not 1 < len(readers) <= self._link.depth:
+            return None
+        if self._round is not None and self._round.readers == tuple(readers):
+            self._round.left = POLLS_IN_A_ROW
+        else:
+            layout = layout_of_blocks([(reader.decoder.block, reader.decoder.points) for reader in readers])
+            self._round = None if layout is None else SteadyRound(readers, layout, self._link, self._source, self)
+        return self._round
 
     def amiss(self, reader: Reader, why: DeviceError, now_ns: int) -> None:
         """A poll on the short way did not end well: it goes on as one on the long way."""
         poll = self._poll = _Poll([reader.group], rests=False)
         poll.asked.append(reader)
+        self._done(reader, reader.exchange, why, now_ns)
+
+    def round_amiss(self, told: Sequence[tuple[Reader, bytes, int]], reader: Reader, why: DeviceError, now_ns: int) -> None:
+        """A poll of several blocks on the short way did not end well: it goes on as one on the long way."""
+        poll = self._poll = _Poll([reader.group], rests=False)
+        try:
+            for read, data, came_ns in told:
+                self._answered(poll, read, data, came_ns)
+        except Exception:
+            self.fault()
+            return
+        have = {id(read) for read, _, _ in told}
+        poll.asked = [each for each in reader.group.readers if id(each) not in have]
+        for each in poll.asked:
+            each.exchange.done = partial(self._done, each)
         self._done(reader, reader.exchange, why, now_ns)
 
     def over(self, now_ns: int) -> None:

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import struct
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -77,6 +78,10 @@ class ReferenceLink:
         if self._working is None:
             self._working = asyncio.get_running_loop().create_task(self._work(), name=f"reference-{self.address}")
         return None
+
+    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
+        """Take none: pymodbus asks one after the other."""
+        return False
 
     def ask_if_idle(self, exchange: Exchange) -> bool:
         """Take nothing on the short way: what this is to be compared with is the long one."""

@@ -1,6 +1,7 @@
 """How is a device polled that answers, poll after poll, as it did before?
 
-Nearly every poll of nearly every device is like the one before: one block, asked for on an idle connection, answered well. Such a poll
+Nearly every poll of nearly every device is like the one before: one block (several: :mod:`ingest.modbus.steadyround`), asked for on an idle
+connection, answered well. Such a poll
 needs none of what a poller keeps at hand for the others. It is asked here on a short way, and what came is decoded together with the
 replies of other devices of the same make (:class:`Harvest`). Whatever is not as usual goes the long way, which is
 :mod:`ingest.modbus.poller`'s: a poll that is begun here and does not end well, and from time to time one like all others, so that what is
@@ -26,9 +27,9 @@ from ingest.modbus.reading import Reader
 from ingest.quality import BAD_DATA_UNAVAILABLE, all_good
 from ingest.source import Source
 
-__all__ = ["Harvest", "SteadyPoll"]
+__all__ = ["POLLS_IN_A_ROW", "Harvest", "SteadyPoll", "quality_of"]
 
-_IN_A_ROW: Final = 100
+POLLS_IN_A_ROW: Final = 100
 """Polls on the short way before one goes the long way."""
 
 
@@ -74,10 +75,10 @@ class Harvest:
                     poll.take(now_ns, time, row, all_good(layout.n))
                 continue
             for poll, row, time, is_finite in zip(polls, values, times, finite.tolist(), strict=True):
-                poll.take(now_ns, time, row, all_good(layout.n) if is_finite else _quality(row))
+                poll.take(now_ns, time, row, all_good(layout.n) if is_finite else quality_of(row))
 
 
-def _quality(values: NDArray[np.float64]) -> NDArray[np.uint32]:
+def quality_of(values: NDArray[np.float64]) -> NDArray[np.uint32]:
     """Return the quality of (n,) values; those that are no number become NaN."""
     none = ~np.isfinite(values)
     values[none] = np.nan
@@ -130,7 +131,7 @@ class SteadyPoll:
         self._harvest = harvest
         self._poller = poller
         self._done = self._take_reply
-        self.left = _IN_A_ROW
+        self.left = POLLS_IN_A_ROW
         self.is_out = False
 
     def begin(self, now_ns: int) -> bool:

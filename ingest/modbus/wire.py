@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from ingest.addresses import Address, Framing, Manners
@@ -57,7 +58,8 @@ class Wire(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_last_asker", "_link", "_reader", "_splitter", "_transaction", "_transport", "_why", "heard_ns", "is_open", "owed", "was_answered",
+        "_expect", "_expected", "_last_asker", "_link", "_reader", "_splitter", "_transaction", "_transport", "_why",
+        "heard_ns", "is_open", "owed", "was_answered",
     )  # fmt: skip
 
     def __init__(self, link: Owner, noise: Skipped | None = None) -> None:
@@ -68,6 +70,8 @@ class Wire(asyncio.Protocol):
         self._transaction = 0
         self._last_asker: Source | None = None
         self._why = ""
+        self._expect: Callable[[int], None] | None = None
+        self._expected = 1
         self.owed: dict[int, Exchange] = {}
         self.heard_ns = 0
         self.is_open = False
@@ -82,9 +86,35 @@ class Wire(asyncio.Protocol):
             self.owed[0] = exchange
             self._transport.write(encode_rtu(exchange.request.unit, exchange.request.pdu))
             return
+        if self._expected > 1:
+            self.take_as_it_comes()
+        self._transport.write(self._enter(exchange))
+
+    def send_together(self, exchanges: Sequence[Exchange], *, patient: bool) -> None:
+        """Put several requests of Modbus/TCP on their way, all of them reads.
+
+        Args:
+            patient: wake us when all replies are there, and not for each; until :meth:`take_as_it_comes`.
+        """
+        assert self._transport is not None
+        assert self._splitter is not None, "over RTU one request is on its way"
+        self._last_asker = exchanges[-1].source
+        if self._expect is not None and (size := sum(exchange.reply_bytes for exchange in exchanges) if patient else 1) != self._expected:
+            self._expected = size
+            self._expect(size)
+        self._transport.write(b"".join(map(self._enter, exchanges)))
+
+    def _enter(self, exchange: Exchange) -> bytes:
+        """Note a request as owed; returns its bytes."""
         self._transaction = self._transaction + 1 & 0xFFFF
         self.owed[self._transaction] = exchange
-        self._transport.write(self._transaction.to_bytes(2, "big") + exchange.adu_tail)
+        return self._transaction.to_bytes(2, "big") + exchange.adu_tail
+
+    def take_as_it_comes(self) -> None:
+        """Be woken for whatever comes from now on, and for what has come already."""
+        if self._expect is not None and self._expected > 1:
+            self._expected = 1
+            self._expect(1)
 
     def close(self) -> None:
         """Close in good order."""
@@ -108,6 +138,7 @@ class Wire(asyncio.Protocol):
         if peer is not None:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._transport = transport
+        self._expect = getattr(transport, "expect", None)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
@@ -115,8 +146,10 @@ class Wire(asyncio.Protocol):
         if self._splitter is None:
             self._take_rtu(data)
             return
-        if self._splitter.is_empty and self._takes_plain(data):
-            return
+        if self._splitter.is_empty:
+            data = data[self._taken_plain(data) :]
+            if not data:
+                return
         replies = self._splitter.feed(data)
         if self._link.manners.transaction_zero and (len(replies) > len(self.owed) or (replies and not self._splitter.is_empty)):
             # What is asked next must not find an answer here already.
@@ -137,23 +170,29 @@ class Wire(asyncio.Protocol):
         why = self._why or ("the peer closed the connection" if exc is None else f"the connection broke: {exc}")
         self._link.lost(self, why)
 
-    def _takes_plain(self, data: bytes) -> bool:
-        """Take bytes that are a good reply to a read, to the byte, and nothing else: so they are, nearly always.
+    def _taken_plain(self, data: bytes) -> int:
+        """Take good replies to reads that the bytes begin with, each whole: so they are, nearly always; returns how many bytes that were.
 
         What :func:`ingest.modbus.frames.judge` would say, in one comparison; where this says no, the answer is left to it.
         """
-        transaction = int.from_bytes(data[:2], "big")
         owed = self.owed
-        exchange = owed.get(transaction)
-        if exchange is None or len(data) != exchange.reply_bytes or data[2:_DATA_AT] != exchange.reply_head:
-            return False
-        self.was_answered = True
-        alone = len(owed) == 1
-        if alone or transaction == next(iter(owed)):
-            self.heard_ns = wall_ns()
-        del owed[transaction]
-        self._link.answered(exchange, data[_DATA_AT:], alone=alone)
-        return True
+        at, size = 0, len(data)
+        while at < size:
+            transaction = int.from_bytes(data[at : at + 2], "big")
+            exchange = owed.get(transaction)
+            if exchange is None or data[at + 2 : at + _DATA_AT] != exchange.reply_head:
+                break
+            end = at + exchange.reply_bytes
+            if end > size or (end < size and self._link.manners.transaction_zero):
+                break
+            self.was_answered = True
+            alone = len(owed) == 1
+            if alone or transaction == next(iter(owed)):
+                self.heard_ns = wall_ns()
+            del owed[transaction]
+            self._link.answered(exchange, data[at + _DATA_AT : end], alone=alone)
+            at = end
+        return at
 
     def _take(self, reply: Adu) -> None:
         transaction = reply.transaction

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.kit.field import free_port
 from tests.kit.require import require
 
-__all__ = ["libmodbus_rtu_slave", "libmodbus_server"]
+__all__ = ["libmodbus_registers", "libmodbus_rtu_slave", "libmodbus_server"]
 
 _EXAMPLES = Path("/usr/share/doc/libmodbus-dev/examples")
 _HOW = "apt-get install -y libmodbus-dev gcc pkg-config"
@@ -58,16 +58,37 @@ def _until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
+def libmodbus_registers(folder: Path) -> Iterator[int]:
+    """Run a device by libmodbus, with a thousand holding registers that move at each poll and one client at a time; yield its port."""
+    program, port = folder / "registers", free_port()
+    _build(Path(__file__).with_name("registers.c"), program)
+    process = subprocess.Popen([program, str(port)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield port
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _build(source: Path, program: Path) -> None:
+    """Compile one of our own sources against libmodbus."""
+    require("libmodbus's headers", _HOW, found=_EXAMPLES.is_dir())
+    gcc, pkg_config = require("gcc", _HOW), require("pkg-config", _HOW)
+    flags = subprocess.run([pkg_config, "--cflags", "--libs", "libmodbus"], check=True, capture_output=True, text=True).stdout.split()
+    subprocess.run([gcc, "-O2", "-o", program, source, *flags], check=True, capture_output=True)
+
+
+@contextmanager
 def libmodbus_rtu_slave(folder: Path, baud: int = 19_200) -> Iterator[Path]:
     """Run a slave by libmodbus (unit 5, register n holds n) at one end of a serial line; yield the other end.
 
     The line is a pair of pseudo-terminals, joined by socat.
     """
-    require("libmodbus's headers", _HOW, found=_EXAMPLES.is_dir())
-    gcc, pkg_config, socat = require("gcc", _HOW), require("pkg-config", _HOW), require("socat", "apt-get install -y socat")
-    flags = subprocess.run([pkg_config, "--cflags", "--libs", "libmodbus"], check=True, capture_output=True, text=True).stdout.split()
+    socat = require("socat", "apt-get install -y socat")
     slave, ours, theirs = folder / "rtu_slave", folder / "ttyA", folder / "ttyB"
-    subprocess.run([gcc, "-o", slave, Path(__file__).with_name("rtu_slave.c"), *flags], check=True, capture_output=True)
+    _build(Path(__file__).with_name("rtu_slave.c"), slave)
     line = subprocess.Popen([socat, f"pty,raw,echo=0,link={ours}", f"pty,raw,echo=0,link={theirs}"])
     device: subprocess.Popen[str] | None = None
     try:

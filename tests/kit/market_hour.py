@@ -420,4 +420,6 @@ def hour() -> bytes:
     )
     attempts = (encode_attempt(attempt, channel) for channel, attempt in _attempts())
     later = heartbeat(CLOCK_SOURCE, "1", 0, END_NS + NS_PER_MIN)
-    return b"".join([*map(lines.of_record, records()), *attempts, lines.of_record(later)])
+    told = list(records())
+    rolled_up = (lines.rolled_up(record) for record in [*told, later] if isinstance(record, TelemetryFrame))
+    return b"".join([*map(lines.of_record, told), *rolled_up, *attempts])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ingest.errors import DeviceError, DeviceRefused, DeviceSilent
 from ingest.modbus.exchange import Exchange
@@ -34,6 +34,12 @@ class ScriptedLink:
 
     def ask_if_idle(self, exchange: Exchange) -> bool:
         return self._has_short_way and not self._waiting and self.submit(exchange) is None
+
+    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
+        if not self._has_short_way or self._waiting:
+            return False
+        self._waiting += exchanges
+        return True
 
     def withdraw(self, exchange: Exchange) -> bool:
         if exchange not in self._waiting:
