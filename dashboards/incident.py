@@ -110,6 +110,7 @@ _STATES: Final = (
             last(MARKET, "cases_open", where=RT, label=Text("Cases", "案件"), steps=_ANY),
         ),
         decimals=0,
+        drill=Drill("gridfuse-alerts"),
     ),
     Panel(
         number=30,
@@ -299,6 +300,7 @@ _WORK: Final = (
         at=(13, 16, 11, 9),
         queries=(rows(FINDING, "segment", "kind", "text_en", "text_zh", "evidence", "met_at"),),
         columns=headings(FINDING, "segment", "kind", "text_en", "text_zh", "evidence", "met_at"),
+        drill=Drill("gridfuse-topology"),
     ),
     Panel(
         number=309,
@@ -357,6 +359,7 @@ _RECORD: Final = (
         marks=PRIORITIES,
         coloured=("priority",),
         columns=headings(ALERT, "priority", "state", "text_en", "text_zh"),
+        drill=Drill("gridfuse-alerts"),
     ),
 )
 
@@ -368,6 +371,6 @@ BOARD: Final = Board(
         "How long until what, on what evidence, and who has to do what by when?", "各时限还剩多久，依据何在，谁须在何时前做什么？"
     ),
     panels=(*_STATES, *_CLOCKS, *_COURSE, *_WORK, *_RECORD),
-    links=("gridfuse-wall", "gridfuse-market", "gridfuse-prices"),
+    links=("gridfuse-wall", "gridfuse-market", "gridfuse-prices", "gridfuse-topology", "gridfuse-alerts"),
     shown="now-12h",
 )

@@ -155,7 +155,7 @@ def test_prices_over_all_buses_are_those_of_the_last_version(server: Influxd) ->
 
 
 def test_the_last_revision_of_an_interval_is_shown(server: Influxd) -> None:
-    uniform, in_force = (course(ask(server, query)[0]) for query in panel(17).queries)
+    uniform, in_force = (course(ask(server, query)[0]) for query in panel(17, "prices").queries)
     again_ns = START_NS + 50 * NS_PER_MIN
     assert uniform[again_ns] == lmp_cny_per_mwh("102", again_ns, version=2)
     assert (in_force[again_ns], in_force[again_ns - 5 * NS_PER_MIN]) == (405.0, 305.0)
