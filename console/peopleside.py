@@ -20,7 +20,7 @@ from streams import topics, wire
 from streams.agents import Observer
 from streams.errors import DecodeError
 from streams.influx import Flusher
-from streams.ledger import AsyncLedger, Ledger, sqlite_url
+from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
@@ -89,7 +89,7 @@ class PeopleSide:
         self._settings = settings
         self.board = BoardState(settings.rules, simulated=simulated)
         self.spool = Spool(settings.data / "spool")
-        self.ledger = Ledger(sqlite_url(settings.data / "ledger.sqlite"))
+        self.ledger = Ledger(settings.ledger_url)
         self.async_ledger = AsyncLedger(self.ledger)
         self.outbox = Outbox(self.ledger.engine)
         self._channels = self._made_channels()

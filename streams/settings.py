@@ -16,6 +16,7 @@ problems starts nothing and names all of them, each with its line::
     solver: {retry_after: 5s, hard_stop_pct: 10, memory_mb: 4096}   # the process that clears: when it is tried again, and given up
     http: {port: 8080}
     influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
+    ledger: {url: "postgresql+psycopg://gridfuse@db/gridfuse", password_file: /run/secrets/db}  # in SQLite beside the log without it
     webhook: {url: "https://example.org/hook"}
     logs: {format: json, level: info}  # text on a terminal and JSON elsewhere, where it says nothing
 """
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import sqlalchemy as sa
 from pydantic import BeforeValidator, Field, model_validator
 
 from ingest.framespool import FrameSpoolLimits
@@ -39,6 +41,8 @@ from market.rules import GUANGDONG_2023, MarketRules
 from market.units import NS_PER_H, NS_PER_S
 from streams.clearingfile import ClearingSetup, read_clearing
 from streams.influx import InfluxTarget
+from streams.ledger import sqlite_url
+from streams.ledgerfile import LedgerModel, ledger_url
 from streams.notify import WebhookChannel
 from streams.rulesfile import read_rulebook
 from streams.solverprocess import SolverLimits
@@ -194,6 +198,7 @@ class _FileModel(Strict):
     solver: SolverModel = Field(default_factory=SolverModel)
     http: HttpModel = Field(default_factory=HttpModel)
     influx: InfluxModel | None = None
+    ledger: LedgerModel | None = None
     webhook: WebhookModel | None = None
     logs: LogsModel = Field(default_factory=LogsModel)
 
@@ -232,6 +237,7 @@ class Settings:
         solver: how long the solver's process may take, and how much memory.
         clearing: what is cleared besides energy, how far ahead, and against which outages.
         rulebook: which rules hold when; None for ``rules``, always.
+        database: where the ledger is, with its password; None for a file of the data directory.
     """
 
     data: Path
@@ -254,6 +260,12 @@ class Settings:
     solver: SolverModel = field(default_factory=SolverModel)
     clearing: ClearingSetup = ClearingSetup()
     rulebook: Rulebook | None = None
+    database: sa.URL | None = None
+
+    @property
+    def ledger_url(self) -> sa.URL:
+        """Where the ledger is."""
+        return sqlite_url(self.data / "ledger.sqlite") if self.database is None else self.database
 
     @property
     def log_directory(self) -> Path:
@@ -296,6 +308,7 @@ def read_settings(path: str | Path) -> Settings:
     points = attempt(lambda: read_point_list(beside / model.points), "points")
     book = attempt(lambda: read_rulebook(model.rules, beside, model.market, located.where("market")), "rules")
     influx = attempt(lambda: _influx(model.influx, beside), "influx")
+    database = None if model.ledger is None else attempt(lambda: ledger_url(model.ledger, beside), "ledger")
     if model.webhook is not None:
         url = model.webhook.url
         attempt(lambda: WebhookChannel(url), "webhook", "url")
@@ -323,6 +336,7 @@ def read_settings(path: str | Path) -> Settings:
         tick_ns=model.tick,
         http=model.http,
         influx=influx,
+        database=database,
         webhook=model.webhook,
         logs=model.logs,
         points_path=beside / model.points,
