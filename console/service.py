@@ -136,9 +136,9 @@ class Service:
             shell=self.shell,
             gateway=None if self.field is None else self.field.gateway,
             forwarder=None if self.field is None else self.field.forwarder,
-            spool=None if people is None else people.spool,
+            spool=None if people is None else people.sink,
             recorder=None if people is None else people.recorder,
-            flusher=None if people is None else people.flusher,
+            flusher=None if people is None else people.sink.flushers,
             outbox=None if people is None else people.outbox,
             dispatcher=None if people is None else people.dispatcher,
             clock=self.clock,
@@ -253,7 +253,7 @@ class Service:
         self.hooks.deadline = self.ticker.deadline
         self._run("ticker", self.ticker.run())
         if self.people is not None:
-            self._run("refresh", self.people.refresh(self.clock.now_ns))
+            self._run("refresh", self.people.refresh(self.clock.now_ns, lambda: self._stream is not None and self._stream.clients > 0))
 
     async def _serve(self) -> int:
         http = self.settings.http

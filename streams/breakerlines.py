@@ -172,6 +172,7 @@ def _segment(view: MarketView, segment: SegmentView) -> Values:
         "outage_s": _since_s(view.ts_event_ns, segment.outage_start_ns) or 0.0,
         "headroom_s": segment.headroom_s,
         "breaker_s": _since_s(view.ts_event_ns, segment.tripped_at_ns) or 0.0,
+        "suspended_s": _since_s(view.ts_event_ns, segment.suspended_from_ns) or 0.0,
         "failed_intervals": segment.failed_intervals,
         "shadow_ok": segment.shadow_ok,
         "flags": ",".join(segment.flags),
