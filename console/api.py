@@ -5,7 +5,7 @@ GET     ``/``                   the live board
 GET     ``/static/…``           its files
 GET     ``/api/messages``       the board's words in both languages
 GET     ``/api/state``          everything the board shows, once
-GET     ``/api/stream``         the same as server-sent events: a snapshot, then what changed
+GET     ``/api/stream``         the same as server-sent events: a snapshot, then what changed; ``?page=`` adds what one page shows
 GET     ``/api/breaker``        :class:`market.view.MarketView` as JSON, instants in ns; 404 before the first report
 GET     ``/api/points``         what became of the point list that was read again last
 POST    ``/api/points``         read the point list again: 200 with what changed, 409 with every problem of a list that was refused
@@ -30,7 +30,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 
@@ -45,7 +45,7 @@ from starlette.routing import Route
 
 from console.board.messages import message_table
 from console.board.state import BoardState
-from console.board.stream import BoardStream
+from console.board.stream import BoardStream, PageSource
 from console.guard import LOOPBACK_HOSTS, Guard
 from console.livelist import LiveList, Outcome, Reload
 from console.recordapi import DecisionRecord, add_record
@@ -113,6 +113,7 @@ def build_api(
     metrics: MetricsPage | None = None,
     points: LiveList | None = None,
     record: DecisionRecord | None = None,
+    pages: Mapping[str, PageSource] | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -125,12 +126,13 @@ def build_api(
         metrics: behind ``/metrics``, or None for an instance that counts nothing (404).
         points: behind ``/api/points``, or None for an instance without a point list (404).
         record: behind ``/api/decisions``, or None for an instance that keeps no ledger (404).
+        pages: what single pages of the board show besides the state, by the name that ``/api/stream?page=`` gives.
 
     Returns:
         The application; ``app.state.stream`` is its :class:`BoardStream`.
     """
     app = FastAPI(title="Gridfuse", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    stream = BoardStream(state, clock)
+    stream = BoardStream(state, clock, pages)
     app.state.stream = stream
     app.add_middleware(Guard, allowed_hosts=tuple(allowed_hosts))
     app.add_exception_handler(RequestValidationError, _name_the_fields)

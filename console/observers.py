@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from console.board.points import PointBook
 from console.board.state import BoardState
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
@@ -19,15 +20,17 @@ from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
 from market.view import MarketView
-from streams import lineprotocol, topics
-from streams.accounts import AreaAccounts
+from streams import topics
 from streams.alerts import Alert
-from streams.errors import SinkUnavailable
+from streams.errors import SinkUnavailable, StoreError
+from streams.gaps import Gaps
 from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger
 from streams.marketmodel import MarketModel
 from streams.notify import Dispatcher
 from streams.preview import Preview
+from streams.recordlines import RecordLines
+from streams.refill import Lines
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -41,6 +44,11 @@ _SAMPLES_AT_ONCE: Final = 10_000
 
 _RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits between attempts at a store that is away; the last one repeats."""
+
+_SPOOL_RETRIES: Final = 4
+"""Of these the ones between attempts at the spool: a disk has room again from one moment to the next."""
+
+_TOLD_EVERY: Final = 60
 
 
 async def _insist(what: str, work: Callable[[], Awaitable[Any]]) -> None:
@@ -64,17 +72,21 @@ class BoardObserver:
 
     Args:
         preview: computes figures between two ticks, or None where ticks are fast enough for the eye.
+        points: shows every point, or None for a board without that page.
     """
 
-    def __init__(self, board: BoardState, preview: Preview | None = None) -> None:
+    def __init__(self, board: BoardState, preview: Preview | None = None, points: PointBook | None = None) -> None:
         self._board = board
         self._preview = preview
+        self._points = points
         self._last_tick: KpiFrame | None = None
 
     def relist(self, model: MarketModel) -> None:
         """Go on with other points."""
         if self._preview is not None:
             self._preview.relist(model)
+        if self._points is not None:
+            self._points.relist(model.grid.table)
 
     def refresh(self, now_ns: int) -> None:
         """Show what telemetry has brought since the last tick."""
@@ -84,9 +96,11 @@ class BoardObserver:
     async def see(self, topic: Topic, record: Any) -> None:
         """Apply what the board shows; it leaves the rest alone."""
         if isinstance(record, TelemetryFrame | FrameBundle):
-            if self._preview is not None:
-                for frame in frames_of(record):
+            for frame in frames_of(record):
+                if self._preview is not None:
                     self._preview.take(frame)
+                if self._points is not None:
+                    self._points.take(frame)
             return
         if isinstance(record, KpiFrame):
             self._last_tick = record
@@ -97,74 +111,106 @@ class BoardObserver:
 class Recorder:
     """Writes every record to the spool as lines.
 
+    While the disk takes none, records wait in the lane; of what comes fast those that find no room there are left on their topics, noted,
+    and taken again (:mod:`streams.refill`).
+
     Args:
-        telemetry: encodes frames.
-        zone: the market's zone, for texts.
+        spool: of lines.
+        lines: makes them.
+        raw: of lines of raw telemetry; the same one by default.
+        gaps: notes what is left on its topic.
+        shown: is told the lines of everything but telemetry: the board's panels draw what is written.
     """
 
-    def __init__(self, spool: Spool, telemetry: TelemetryEncoder, zone: str) -> None:
+    leaves: Final = (topics.FRAMES, topics.KPI)
+
+    def __init__(
+        self,
+        spool: Spool,
+        lines: RecordLines,
+        raw: Spool | None = None,
+        gaps: Gaps | None = None,
+        shown: Callable[[bytes], None] | None = None,
+    ) -> None:
         self._spool = spool
-        self._telemetry = telemetry
-        self._zone = zone
+        self._raw = raw or spool
+        self._lines = lines
+        self._gaps = gaps
+        self._shown = shown
         self.not_spooled = 0
-        """Records the spool could not take (disk full); they are still on their topics."""
-        self._told = 0
+        """Records that were left on their topics so far, because the spool took none for too long."""
+        self._refusals = 0
         # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
     def relist(self, telemetry: TelemetryEncoder) -> None:
         """Encode frames by other points from now on."""
-        self._telemetry = telemetry
+        self._lines.relist(telemetry)
+
+    def recall(self, record: Any, *, show: bool = True) -> None:
+        """Remember what later records depend on, of one that was spooled before, and have it shown."""
+        if self._shown is None or not show:
+            self._lines.recall(record)
+        else:
+            self._shown(self._lines.of_record(record))
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Append the record's lines."""
         await self.see_all(topic, (record,))
 
     async def see_all(self, topic: Topic, records: Sequence[Any]) -> None:
-        """Append the lines of several records; they survive the death of the process when this returns."""
+        """Append the lines of several records, however long it takes; they survive the death of the process when this returns."""
         for part in _parts(records):
-            await self._append(topic, part)
+            lines = b"".join(map(self._lines.of_record, part))
+            if self._shown is not None and topic is not topics.FRAMES and lines:
+                self._shown(lines)
+            while not await self._taken(topic, lines):
+                await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
 
-    async def _append(self, topic: Topic, records: Sequence[Any]) -> None:
-        lines = b"".join(map(self._lines, records))
-        if not lines:
-            return
+    async def _taken(self, topic: Topic, lines: bytes) -> bool:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._spool.append, lines)
-        except SinkUnavailable as exc:
-            # Not tried again: a disk that is full would be asked for every record, and the records are on their topics.
-            self.not_spooled += len(records)
-            if not self._told or self.not_spooled >= self._told + 1000:
-                self._told = self.not_spooled
+            await self._append(topic, lines)
+        except (SinkUnavailable, StoreError) as exc:
+            self._refusals += 1
+            if self._refusals == 1 or self._refusals % _TOLD_EVERY == 0:
                 where = {"sink": "spool", "topic": topic.name, "reason": str(exc), "records": self.not_spooled}
-                _log.error("%s (%d records not spooled so far)", exc, self.not_spooled, extra=where)
+                _log.error("%s (attempt %d; %d records left on their topics so far)", exc, self._refusals, self.not_spooled, extra=where)
+            return False
+        if self._refusals:
+            _log.warning("the spool takes lines again, after %d attempts", self._refusals, extra={"sink": "spool", "topic": topic.name})
+        self._refusals = 0
+        return True
+
+    async def _append(self, topic: Topic, lines: bytes) -> None:
+        if lines:
+            spool = self._raw if topic is topics.FRAMES else self._spool
+            await asyncio.get_running_loop().run_in_executor(self._thread, spool.append, lines)
+
+    def left(self, topic: Topic, partition: int, offset: int) -> None:
+        """Note that a record stays on its topic; it is taken again also if the process is killed as soon as this returns."""
+        self.not_spooled += 1
+        if self._gaps is not None:
+            self._gaps.add(topic.name, partition, offset)
+
+    async def take_again(self, topic: Topic, records: Sequence[Any], lines: Lines) -> int:
+        """Append the lines of records that were left; returns how many lines they are.
+
+        Raises:
+            SinkUnavailable: the spool takes none.
+            StoreError: likewise, until a restart.
+        """
+        count = 0
+        for part in _parts(records):
+            if self._refusals:
+                raise SinkUnavailable("the spool takes no lines at present")
+            data = b"".join(map(lines.of_record, part))
+            count += data.count(b"\n")
+            await self._append(topic, data)
+        return count
 
     def close(self) -> None:
         """Finish the append under way; nothing can be recorded any more."""
         self._thread.shutdown()
-
-    def _lines(self, record: Any) -> bytes:
-        match record:
-            case TelemetryFrame():
-                return self._telemetry.encode(record).data
-            case FrameBundle():
-                return b"".join(self._telemetry.encode(frame).data for frame in record.frames)
-            case KpiFrame():
-                return lineprotocol.encode_kpis(record)
-            case AreaAccounts():
-                return lineprotocol.encode_accounts(record)
-            case MarketView():
-                return lineprotocol.encode_market(record)
-            case Cleared() | ClearingFailed():
-                return lineprotocol.encode_outcome(record)
-            case PriceInForce():
-                return lineprotocol.encode_price(record)
-            case Decision():
-                return lineprotocol.encode_decision(record, self._zone)
-            case Alert():
-                return lineprotocol.encode_alert(record)
-            case _:
-                return b""
 
 
 def _parts(records: Sequence[Any]) -> Iterator[Sequence[Any]]:

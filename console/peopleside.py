@@ -11,21 +11,27 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from console.board.panels import PanelBook
+from console.board.points import PointBook
 from console.board.state import BoardState
+from console.board.stream import PageSource
 from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
-from market.units import NS_PER_S
+from market.units import NS_PER_MIN, NS_PER_S
+from market.view import MarketView
 from streams import topics, wire
 from streams.agents import Observer
 from streams.errors import DecodeError
-from streams.influx import Flusher
+from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger, Ledger, sqlite_url
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Outbox
 from streams.preview import Preview
 from streams.recordings import open_recording
+from streams.recordlines import RecordLines
+from streams.refill import Refill
 from streams.settings import Settings
-from streams.spool import Spool
+from streams.sink import Sink
 from streams.stallalarm import StallAlarm
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -87,16 +93,26 @@ class PeopleSide:
     def __init__(self, settings: Settings, model: MarketModel, speed: float, *, simulated: bool) -> None:
         self._settings = settings
         self.board = BoardState(settings.rules, simulated=simulated)
-        self.spool = Spool(settings.data / "spool")
+        self.sink = Sink(settings.data, settings.influx, settings.sinking)
+        self._model = model
         self.ledger = Ledger(sqlite_url(settings.data / "ledger.sqlite"))
         self.async_ledger = AsyncLedger(self.ledger)
         self.outbox = Outbox(self.ledger.engine)
         self._channels = self._made_channels()
         self.dispatcher = Dispatcher(self.outbox, self._channels)
-        self.flusher = None if settings.influx is None else Flusher(self.spool, settings.influx)
-        self.recorder = Recorder(self.spool, TelemetryEncoder(model.grid.table), settings.rules.zone)
+        panels, points = PanelBook.shipped(), PointBook(model.grid.table)
+        self.pages: Mapping[str, PageSource] = {**panels.pages, "points": points}
+        """What single pages of the board show, by name."""
+        self.recorder = Recorder(self.sink.spool, RecordLines.of(model), self.sink.raw, self.sink.gaps, panels.take)
+        self._refill = Refill(
+            self.sink.gaps,
+            settings.broker,
+            lambda: RecordLines.of(self._model),
+            self.recorder.take_again,
+            settings.sinking.backlog_per_s,
+        )
         slow = settings.tick_ns / NS_PER_S / speed > _TICK_WALL_S
-        self._on_board = BoardObserver(self.board, Preview(model) if slow else None)
+        self._on_board = BoardObserver(self.board, Preview(model) if slow else None, points)
         self.observers: Sequence[Observer] = (
             self._on_board,
             Notifier(self.dispatcher),
@@ -112,6 +128,7 @@ class PeopleSide:
 
     def relist(self, model: MarketModel, telemetry: TelemetryEncoder) -> None:
         """Show and record other points from now on."""
+        self._model = model
         self._on_board.relist(model)
         self.recorder.relist(telemetry)
 
@@ -122,8 +139,14 @@ class PeopleSide:
             StoreError: there is a recording, and it cannot be read.
         """
         for topic, records in (await asyncio.to_thread(_last_records, self._settings.broker, _BOARD_RECORDS)).items():
+            minutes: set[tuple[type, int]] = set()
             for record in records:
                 await self._on_board.see(topic, record)
+                # Panels draw minutes: of what comes every second one a minute is enough to begin with.
+                minute = (type(record), record.ts_event_ns // NS_PER_MIN) if isinstance(record, KpiFrame | MarketView) else None
+                self.recorder.recall(record, show=minute is None or minute not in minutes)
+                if minute is not None:
+                    minutes.add(minute)
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""
@@ -132,8 +155,8 @@ class PeopleSide:
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Return what runs for as long as the service does, by name."""
         yield "dispatcher", self.dispatcher.run()
-        if self.flusher is not None:
-            yield "influx", self.flusher.run()
+        yield from self.sink.work()
+        yield "refill", self._refill.run()
 
     async def refresh(self, now_ns: Callable[[], int], watched: Callable[[], bool]) -> None:
         """Keep the board fresh between ticks until cancelled; at leisure while nobody watches."""
@@ -146,4 +169,4 @@ class PeopleSide:
         self.dispatcher.close()
         await self.async_ledger.close()
         await asyncio.to_thread(self.recorder.close)
-        await asyncio.to_thread(self.spool.close)
+        await asyncio.to_thread(self.sink.close)

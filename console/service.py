@@ -136,9 +136,9 @@ class Service:
             shell=self.shell,
             gateway=None if self.field is None else self.field.gateway,
             forwarder=None if self.field is None else self.field.forwarder,
-            spool=None if people is None else people.spool,
+            spool=None if people is None else people.sink,
             recorder=None if people is None else people.recorder,
-            flusher=None if people is None else people.flusher,
+            flusher=None if people is None else people.sink.flushers,
             outbox=None if people is None else people.outbox,
             dispatcher=None if people is None else people.dispatcher,
             clock=self.clock,
@@ -271,6 +271,7 @@ class Service:
                 metrics=self._metrics.page,
                 points=self.live_list,
                 record=LedgerRecord(self.people.async_ledger),
+                pages=self.people.pages,
             )
             self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)

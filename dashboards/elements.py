@@ -9,14 +9,15 @@ priority, and never alone: a mark or a word says the same. Series that are only 
 Queries are in the part of InfluxQL that InfluxDB 1.8+, 2.x and 3 Core all answer. ``$timeFilter``, ``$__interval`` and variables are
 Grafana's, which replaces them.
 
-Deliberately absent: which panels there are (:mod:`dashboards.panels`) and Grafana's JSON (:mod:`dashboards.build`).
+Deliberately absent: which panels there are (:mod:`dashboards.boards`) and Grafana's JSON (:mod:`dashboards.classic`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from streams.measurements import Field, Measurement, Tag
 
@@ -27,20 +28,25 @@ __all__ = [
     "P3",
     "P4",
     "UNITS",
+    "Drill",
+    "Look",
     "Mark",
     "Panel",
     "PanelKind",
     "Query",
+    "Source",
     "Step",
     "Text",
     "course",
     "course_over",
     "headings",
     "last",
+    "open_now",
     "rows",
     "select",
     "tile",
     "title_of",
+    "total",
 ]
 
 GREY: Final = "#8E8E8E"
@@ -59,10 +65,17 @@ UNITS: Final = {
     "Hz": "hertz",
     "%": "percent",
     "s": "s",
+    "ms": "ms",
     "min": "m",
+    "h": "suffix:h",
+    "d": "suffix:d",
+    "B": "bytes",
+    "1/s": "suffix:/s",
+    "p.u.": "suffix:p.u.",
     "clock": "dthms",
     "age": "dateTimeFromNow",
     "text": "string",
+    "元": "suffix:元",
     "元/MWh": "suffix:元/MWh",
     "元/h": "suffix:元/h",
 }
@@ -81,21 +94,32 @@ NO_LABEL: Final = Text("", "")
 
 
 class PanelKind(StrEnum):
-    """Grafana's core panels, as far as they are used."""
+    """Grafana's core panels, as far as they are used.
+
+    Its list of annotations is not among them: it shows what people wrote into Grafana's own database, and our events are in ours. A table
+    of ``event`` answers the question.
+    """
 
     STAT = "stat"
     BAR_GAUGE = "bargauge"
     TIME_SERIES = "timeseries"
     STATE_TIMELINE = "state-timeline"
+    STATUS_HISTORY = "status-history"
+    HEATMAP = "heatmap"
     TABLE = "table"
+    CANVAS = "canvas"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One InfluxQL query; ``label`` names its series, and may use ``$tag_<name>``."""
+class Source:
+    """What a plain query asks for, in parts: the live board has the records themselves and no InfluxQL."""
 
-    influxql: str
-    label: Text = NO_LABEL
+    measurement: str
+    field: str
+    how: str
+    by: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +128,35 @@ class Step:
 
     value: float | None
     colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One InfluxQL query.
+
+    Attributes:
+        label: names its series, and may use ``$tag_<name>``.
+        source: None where it is more than one aggregate of one field.
+        unit, steps: of its values, where they are not the panel's.
+    """
+
+    influxql: str
+    label: Text = NO_LABEL
+    source: Source | None = None
+    unit: str | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """Where a panel leads to, one level down: the board ``to`` (its uid without the language), the time shown kept.
+
+    Args:
+        variables: variable of that board → tag (in a table: column) whose value under the pointer it takes.
+    """
+
+    to: str
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +169,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How some series of a panel are shown, where that differs from the others: unit, limits and marks as of a panel."""
+
+    unit: str
+    limits: tuple[float, float] | None = None
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One panel.
 
@@ -125,11 +187,21 @@ class Panel:
         at: left edge, top edge, width, height, in Grafana's grid of 24 columns.
         steps: colours by value; grey without any.
         marks: colours and words by state.
-        columns: titles of a table's columns, by the name the query gives them.
+        columns: titles of a table's columns, by the name the query gives them; of a pair ``…_en``, ``…_zh`` one is shown.
+        hidden: columns that are not shown, as the time of a sum, which is of no instant.
+        shown_as: units of columns, where they are not the schema's.
+        coloured: columns that take their colour from steps or marks; the others stay grey.
         limits: least and greatest value of the axis or bar.
         stepped: values hold until the next one, as prices of intervals do.
         stacked: series are parts of a whole.
         sparkline: the number stands before its recent course.
+        span: how much of the time shown it looks at, from its end, as ``1h``; empty for all of it.
+        highest: column by which the rows are ordered, the highest first.
+        least_step: no step of its courses is shorter, as ``5m``; a map of cells needs the length of an interval.
+        drill: where it leads to.
+        drawing: options of a canvas, by language.
+        looks: series that are shown otherwise, by a pattern (``/…/``) of their names.
+        words: content of a text panel, as Markdown.
     """
 
     number: int
@@ -143,10 +215,20 @@ class Panel:
     steps: tuple[Step, ...] = (Step(None, GREY),)
     marks: tuple[Mark, ...] = ()
     columns: dict[str, Text] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    shown_as: dict[str, str] = field(default_factory=dict)
+    coloured: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
     stepped: bool = False
     stacked: bool = False
     sparkline: bool = False
+    span: str = ""
+    highest: str = ""
+    least_step: str = ""
+    drill: Drill | None = None
+    drawing: Callable[[str], dict[str, Any]] | None = None
+    looks: dict[str, Look] = field(default_factory=dict)
+    words: Text = NO_LABEL
 
 
 def title_of(item: Measurement | Field | Tag) -> Text:
@@ -161,48 +243,112 @@ def _require(measurement: Measurement, *names: str) -> None:
         raise KeyError(f"measurement {measurement.name} has no {', '.join(unknown)}")
 
 
-def select(what: str, source: Measurement | Query, *, where: str = "", then: str = "", label: Text = NO_LABEL) -> Query:
+def select(
+    what: str, table: Measurement | Query, *, where: str = "", then: str = "", label: Text = NO_LABEL, source: Source | None = None
+) -> Query:
     """Write a query of the time shown, from a measurement or from another query; ``where`` narrows it further."""
-    written = f'"{source.name}"' if isinstance(source, Measurement) else f"({source.influxql})"
+    written = f'"{table.name}"' if isinstance(table, Measurement) else f"({table.influxql})"
     parts = ["SELECT", what, "FROM", written, "WHERE", f"{where} AND $timeFilter" if where else "$timeFilter", then]
-    return Query(" ".join(parts).rstrip(), label)
+    return Query(" ".join(parts).rstrip(), label, source)
 
 
-def last(measurement: Measurement, name: str, *, where: str = "", over: float | None = None) -> Query:
+def last(
+    measurement: Measurement,
+    name: str,
+    *,
+    where: str = "",
+    over: float | None = None,
+    label: Text = NO_LABEL,
+    unit: str | None = None,
+    steps: tuple[Step, ...] = (),
+) -> Query:
     """Ask for the newest value of a field, divided by ``over`` where it is shown in another unit.
 
     Raises:
         KeyError: the measurement has no such field; so may every function here.
     """
     _require(measurement, name)
-    return select(f'last("{name}")' + (f" / {over:g}" if over else ""), measurement, where=where)
+    source = Source(measurement.name, name, f"last/{over:g}" if over else "last", where=where)
+    asked = select(f'last("{name}")' + (f" / {over:g}" if over else ""), measurement, where=where, label=label, source=source)
+    return replace(asked, unit=unit, steps=steps)
 
 
-def course(measurement: Measurement, name: str, *, how: str = "mean", where: str = "", by: str = "", label: Text = NO_LABEL) -> Query:
+def course(
+    measurement: Measurement,
+    name: str,
+    *,
+    how: str = "mean",
+    where: str = "",
+    by: str = "",
+    over: float | None = None,
+    label: Text = NO_LABEL,
+    unit: str | None = None,
+    steps: tuple[Step, ...] = (),
+) -> Query:
     """Ask for the course of a field over time, ``how`` summing up each step of it.
 
     Args:
         by: tag that each series is of, and is named after; ``label`` names the one series where there is none.
+        over: what each value is divided by, where it is shown in another unit.
     """
     _require(measurement, name, *([by] if by else []))
     then = "GROUP BY time($__interval)" + (f', "{by}"' if by else "") + " fill(none)"
-    return select(f'{how}("{name}")', measurement, where=where, then=then, label=Text(f"$tag_{by}", f"$tag_{by}") if by else label)
+    label = Text(f"$tag_{by}", f"$tag_{by}") if by else label
+    return select(
+        f'{how}("{name}")', measurement, where=where, then=then, label=label, source=Source(measurement.name, name, how, by, where)
+    )
 
 
-def course_over(measurement: Measurement, name: str, by: str, *, how: str, where: str = "", label: Text = NO_LABEL) -> Query:
+def course_over(
+    measurement: Measurement, name: str, by: str, *, how: str, where: str = "", each: str = "", label: Text = NO_LABEL
+) -> Query:
     """Ask for the course of one number over all series of a tag, each by the last version of its intervals.
 
     A plain aggregate would count an interval that was cleared twice with both of its prices.
+
+    Args:
+        by: tag the number is taken over.
+        each: tag that each series is of, and is named after; ``label`` names the one series where there is none.
     """
-    _require(measurement, name, by)
-    newest = select(f'last("{name}") AS "{name}"', measurement, where=where, then=f'GROUP BY time($__interval), "{by}" fill(none)')
-    return select(f'{how}("{name}")', newest, then="GROUP BY time($__interval) fill(none)", label=label)
+    _require(measurement, name, by, *([each] if each else []))
+    and_each = f', "{each}"' if each else ""
+    versions = select(
+        f'last("{name}") AS "{name}"', measurement, where=where, then=f'GROUP BY time($__interval), "{by}"{and_each} fill(none)'
+    )
+    label = Text(f"$tag_{each}", f"$tag_{each}") if each else label
+    return select(f'{how}("{name}")', versions, then=f"GROUP BY time($__interval){and_each} fill(none)", label=label)
 
 
-def rows(measurement: Measurement, *names: str, most: int = 50) -> Query:
+def total(measurement: Measurement, name: str, *, where: str = "", by: str = "", to: str = "sum") -> Query:
+    """Ask for the sum over all intervals of the time shown, each by its last version.
+
+    Args:
+        by: tag that each sum is of.
+        to: name of the column of sums.
+    """
+    _require(measurement, name, *([by] if by else []))
+    and_by = f', "{by}"' if by else ""
+    # No interval is shorter than a minute, and its versions are nanoseconds apart.
+    versions = select(f'last("{name}") AS "{name}"', measurement, where=where, then=f"GROUP BY time(1m){and_by} fill(none)")
+    return select(f'sum("{name}") AS "{to}"', versions, then=f'GROUP BY "{by}"' if by else "")
+
+
+def open_now(measurement: Measurement, first: str, *others: str, by: tuple[str, ...], where: str = "") -> Query:
+    """Ask for the newest line of each series that still speaks at the end of the time shown.
+
+    What is settled writes no more lines. Its last one would be shown as long as it is in the time shown, were it not for this.
+    """
+    _require(measurement, first, *others, *by)
+    columns = [f'last("{first}") AS "{first}"', *(f'"{name}"' for name in others)]
+    recent = "time > ${__to}ms - 2m"
+    groups = ", ".join(f'"{tag}"' for tag in by)
+    return select(", ".join(columns), measurement, where=f"{where} AND {recent}" if where else recent, then=f"GROUP BY {groups}")
+
+
+def rows(measurement: Measurement, *names: str, most: int = 50, where: str = "") -> Query:
     """Ask for the newest lines, tags and fields beside each other."""
     _require(measurement, *names)
-    return select(", ".join(f'"{name}"' for name in names), measurement, then=f"ORDER BY time DESC LIMIT {most}")
+    return select(", ".join(f'"{name}"' for name in names), measurement, where=where, then=f"ORDER BY time DESC LIMIT {most}")
 
 
 def headings(measurement: Measurement, *names: str) -> dict[str, Text]:

@@ -32,12 +32,13 @@ from ingest.segments import (
     Segment,
     chunk_at,
     list_segments,
-    read_acked,
     read_header,
+    read_taken,
     seal,
     segment_path,
     walk,
 )
+from ingest.taken import Taken
 from market.units import NS_PER_S
 
 __all__ = ["Recovery", "SegmentForm", "SegmentLog"]
@@ -127,10 +128,11 @@ class SegmentLog:
         try:
             self._index = list_segments(directory, form.suffix)
             self._recover()
-            self._acked = max(read_acked(directory), self._index[0].base if self._index else 0)
+            self._taken = read_taken(directory)
+            self._taken.add(0, self._index[0].base if self._index else 0)
             # Blocks that were sent and then lost with the power: new blocks must not take their places, or they would count as sent.
-            if not self._index or self._acked > self._index[-1].end:
-                self._index.append(self._begin(self._acked))
+            if not self._index or self._taken.end > self._index[-1].end:
+                self._index.append(self._begin(self._taken.end))
             self._fd = os.open(self._index[-1].path, os.O_WRONLY | os.O_APPEND)
         except OSError as exc:
             os.close(self._lock_fd)
@@ -172,12 +174,17 @@ class SegmentLog:
     @property
     def acked(self) -> int:
         """Place before which everything was taken."""
-        return self._acked
+        return self._taken.floor
 
     @property
     def end(self) -> int:
         """Place of the next block."""
         return self._index[-1].end
+
+    def taken(self) -> Taken:
+        """Return which places were taken."""
+        with self._state:
+            return Taken(self._taken.floor, self._taken.beyond)
 
     def segments(self) -> list[Segment]:
         """Return the segments, oldest first; the last one is written to."""
@@ -187,14 +194,39 @@ class SegmentLog:
     def waiting_bytes(self) -> int:
         """Return how many bytes were not taken yet."""
         with self._state:
-            return sum(max(0, segment.end - max(segment.base, self._acked)) for segment in self._index)
+            return sum(segment.end - segment.base - self._taken.among(segment.base, segment.end) for segment in self._index)
+
+    def gap(self, place: int, stop: int) -> tuple[int, int] | None:
+        """Return the first stretch from ``place`` on, and before ``stop``, that was not taken; None where there is none."""
+        with self._state:
+            start, end = self._taken.gap(place)
+        return (start, min(stop, stop if end is None else end)) if start < stop else None
+
+    def begun_ns(self, place: int) -> int | None:
+        """Return when the block at ``place``, or the next one, was written, UTC ns by the wall clock; None where there is none."""
+        if (found := self._find(place)) is None:
+            return None
+        segment, place, _ = found
+        try:
+            with segment.path.open("rb") as file:
+                file.seek(place - segment.base)
+                header = read_header(file.read(HEADER_BYTES))
+        except FileNotFoundError:
+            return None
+        return segment.created_ns if header is None else header.created_ns
 
     def items_in(self, segment: Segment) -> int:
         """Count the items of a segment that were not taken yet; 0 where somebody removed its file."""
-        if self._acked >= segment.end:
-            return 0
+        with self._state:
+            if self._taken.covers(segment.base, segment.end):
+                return 0
         try:
-            return sum(header.items for _, header in walk(segment.path, max(0, self._acked - segment.base)))
+            items, start = 0, segment.base
+            for behind, header in walk(segment.path):
+                with self._state:
+                    items += 0 if self._taken.covers(start, segment.base + behind) else header.items
+                start = segment.base + behind
+            return items
         except FileNotFoundError:
             what = "spool %s: %s was removed by somebody else; what it held is not counted"
             _log.warning(what, self.directory, segment.path.name, extra={"sink": str(self.directory), "segment": segment.path.name})
@@ -205,7 +237,7 @@ class SegmentLog:
         with self._state:
             assert len(self._index) > 1, "the segment that is written to is kept"
             first = self._index.pop(0)
-            self._acked = max(self._acked, self._index[0].base)
+            self._taken.add(0, self._index[0].base)
         first.path.unlink(missing_ok=True)
 
     def append(self, payload: bytes, items: int) -> bool:
@@ -262,20 +294,29 @@ class SegmentLog:
             self._fd = fd
             self._index.append(segment)
 
-    def read(self, place: int) -> Chunk | None:
-        """Return the blocks from ``place`` on, as many as are read at once, or None where there are none yet.
-
-        Bytes that are no whole block are passed over and counted; the chunk's ``end`` lies behind them.
-        """
+    def _find(self, place: int) -> tuple[Segment, int, int] | None:
+        """Return the segment that holds ``place``, or the next one, the place in it, and its end; None where there is nothing yet."""
         with self._state:
             bases = [segment.base for segment in self._index]
             row = bisect_right(bases, place) - 1
             if row < 0 or (place >= self._index[row].end and row + 1 < len(self._index)):
                 row, place = row + 1, bases[row + 1]
             segment = self._index[row]
-            limit = segment.end
-        if place >= limit:
+            return (segment, place, segment.end) if place < segment.end else None
+
+    def read(self, place: int, stop: int | None = None) -> Chunk | None:
+        """Return the blocks from ``place`` on, as many as are read at once, or None where there are none yet.
+
+        Bytes that are no whole block are passed over and counted; the chunk's ``end`` lies behind them.
+
+        Args:
+            place: behind a block, or behind the last one.
+            stop: where no block is read that begins there or later.
+        """
+        if (found := self._find(place)) is None or (stop is not None and found[1] >= stop):
             return None
+        segment, place, limit = found
+        limit = limit if stop is None else min(limit, stop)
         with contextlib.suppress(FileNotFoundError):
             with segment.path.open("rb") as file:
                 file.seek(place - segment.base)
@@ -288,7 +329,7 @@ class SegmentLog:
                 return chunk
             return self._pass_over(segment, place, limit)
         # A limit dropped the segment between the look at the index and the opening of the file.
-        return self.read(place)
+        return self.read(place, stop)
 
     def _pass_over(self, segment: Segment, place: int, limit: int) -> Chunk:
         """Find the next header behind a block that is damaged; an empty chunk carries the reader there."""
@@ -304,20 +345,21 @@ class SegmentLog:
         _log.warning(what, self.directory, skipped, place - segment.base, segment.path.name, extra=where)
         return Chunk(place, place + skipped, b"", 0)
 
-    def ack(self, place: int) -> None:
-        """Note that everything was taken before ``place``; blocks for the time of a write to the disk.
+    def ack(self, place: int, start: int = 0) -> None:
+        """Note that everything was taken from ``start`` to before ``place``; blocks for the time of a write to the disk.
 
         Raises:
             DiskRefused: the note could not be written; the same blocks are read again after a restart.
         """
         with self._state:
-            if place <= self._acked:
+            if self._taken.covers(start, place):
                 return
-            self._acked = place
+            self._taken.add(start, place)
+            text = self._taken.text()
         draft = self.directory / "acked.new"
         try:
             with draft.open("w", encoding="ascii") as file:
-                file.write(f"{place}\n")
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.directory / "acked")

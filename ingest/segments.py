@@ -4,8 +4,8 @@ Blocks, one after the other. A block is one header line, ``#gf1 length items cre
 many bytes of whatever the spool holds. The CRC covers the header and the bytes; how many items they are (lines, samples) is for whoever
 counts what a limit drops. A block is found whole or not at all.
 
-A segment is named by the place it begins at, a count of bytes since the beginning of the spool, and the file ``acked`` holds the
-place before which everything has been taken by whoever it is for.
+A segment is named by the place it begins at, a count of bytes since the beginning of the spool, and the file ``acked`` holds which
+places have been taken by whoever it is for (:mod:`ingest.taken`).
 
 Deliberately absent: who writes and when (:mod:`ingest.segmentlog`), and any reading of what the blocks hold.
 """
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from ingest.taken import Taken
+
 __all__ = [
     "HEADER_BYTES",
     "MAGIC",
@@ -28,8 +30,8 @@ __all__ = [
     "Segment",
     "chunk_at",
     "list_segments",
-    "read_acked",
     "read_header",
+    "read_taken",
     "seal",
     "segment_path",
     "walk",
@@ -150,12 +152,12 @@ def list_segments(directory: Path, suffix: str) -> list[Segment]:
     return found
 
 
-def read_acked(directory: Path) -> int:
-    """Return the place before which everything was taken; 0 where that is not known."""
+def read_taken(directory: Path) -> Taken:
+    """Return which places were taken; none where that is not known."""
     try:
-        return int((directory / "acked").read_text(encoding="ascii"))
+        return Taken.read((directory / "acked").read_text(encoding="ascii"))
     except FileNotFoundError:
-        return 0
+        return Taken()
     except ValueError:
         _log.warning("%s is damaged; the whole spool is sent again, which counts nothing twice", directory / "acked")
-        return 0
+        return Taken()

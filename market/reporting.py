@@ -118,9 +118,8 @@ def report(
     return replace(cleared, hashes=hashes)
 
 
-_RESULT_FIELDS = tuple(
-    name for name in Cleared.__dataclass_fields__ if name not in {"interval_start_ns", "completed_at_ns", "hashes", "version"}
-)
+_TOLD_LATER = {"interval_start_ns", "completed_at_ns", "hashes", "version", "frozen_at_ns", "solve_s"}
+_RESULT_FIELDS = tuple(name for name in Cleared.__dataclass_fields__ if name not in _TOLD_LATER)
 
 
 def _named(names: tuple[str, ...], which: list[int], values: FloatArray) -> dict[str, float]:

@@ -32,12 +32,14 @@ from market.errors import CaseError
 from market.grid import FloatArray, Network, sum_by
 from market.offers import Control, Fuel, Segment, Unit
 
-__all__ = ["CNY_PER_USD", "RtsCase", "Series", "load"]
+__all__ = ["CNY_PER_USD", "SHIPPED", "RtsCase", "Series", "load"]
 
 CNY_PER_USD = 7.0
 """A modelling choice: the data are in USD of about 2020, the market's rules in CNY, and no price level is claimed."""
 
-_SHIPPED = Path(__file__).parent / "cases" / "rts_gmlc"
+SHIPPED = Path(__file__).parent / "cases" / "rts_gmlc"
+"""The folder that comes with the service."""
+
 _BASE_MVA = 100.0
 _FUELS = {
     "Coal": Fuel.COAL,
@@ -141,7 +143,7 @@ def load(path: Path | None = None, day: str = "2020-01-01") -> RtsCase:
     Raises:
         CaseError: a file or column that is missing, or data that contradict each other.
     """
-    return _load(path or _SHIPPED, day)
+    return _load(path or SHIPPED, day)
 
 
 @lru_cache(maxsize=4)

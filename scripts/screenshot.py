@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.kit.board_feed import SCENES, serving
+from tests.kit.board_feed import SCENES
+from tests.kit.board_server import serving
 from tests.kit.chromium import browser
 
 _READY = "document.querySelector('#frequency .uplot') && !document.body.classList.contains('waiting')"

@@ -28,7 +28,7 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import approvals, casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment
+from market import approvals, casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment, spot
 from market.caserecord import running
 from market.commands import refused
 from market.dayaheadprices import DayAheadPrices
@@ -121,7 +121,9 @@ def _from_the_future(turn: Turn, fact: Fact) -> tuple[BreakerState, tuple[Effect
 
 def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState]) -> tuple[PriceInForce, ...]:
     state = turn.state
-    outages = interruptions(before, (state.rt, state.da))
+    outages = interruptions(before, (state.rt, state.da), state.interrupted_from_ns)
+    if outages.began_ns != state.interrupted_from_ns:
+        turn.state = state = replace(state, interrupted_from_ns=outages.began_ns)
     rules = turn.rules(Segment.RT)
     book, prices = pricebook.priced(state.book, state.now_ns, rules, outages)
     book, beside = dayaheadrecords.beside(book, prices, state.now_ns, rules, outages)
@@ -354,6 +356,7 @@ def _found(turn: Turn, finding: Finding) -> None:
                 turn.state.book, start_ns, finding.price_cny_per_mwh, finding.version, turn.rules(Segment.DA), turn.now_ns
             )
             turn.state = replace(turn.state, book=book)
+            _cleared_from(turn, finding)
             _late_result(turn, completed_at_ns)
             turn.moved(segment.shadow_cleared(turn.state.da, start_ns, completed_at_ns, turn.now_ns, turn.rules(Segment.DA)))
         case ConditionMet():
@@ -363,6 +366,15 @@ def _found(turn: Turn, finding: Finding) -> None:
             turn.moved(segment.condition_gone(turn.segment(which), basis, why, turn.now_ns, outage_start_ns=outage_start_ns))
         case Noted():
             turn.say(FindingNoted(finding=finding.what, article=finding.article, evidence=finding.evidence))
+
+
+def _cleared_from(turn: Turn, result: DayAheadAccepted) -> None:
+    """Note a day-ahead result whose boundary data lack something: nothing may be cleared from such a set (Art. 20)."""
+    day = civil_day(result.day_start_ns, turn.rules(Segment.DA).zone)
+    if lacking := spot.incomplete(turn.state.spot, day):
+        what = f"operating day {day}: version {result.version} of the result"
+        evidence = (what, f"the boundary data in force lack {', '.join(lacking)}")
+        turn.say(FindingNoted(finding=casebook.BOUNDARY_INCOMPLETE, article="Art. 20", evidence=evidence))
 
 
 def _late_result(turn: Turn, completed_at_ns: int) -> None:

@@ -16,6 +16,7 @@ from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.findings import SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
 from streams.image import AreaSnapshot
+from streams.processreport import ProcessReport
 
 __all__ = ["identity_of", "instant_of"]
 
@@ -65,6 +66,8 @@ def identity_of(record: Any) -> str:
         case AreaAccounts():
             first = record.devices[0].device if record.devices else ""
             return f"{kind} area {record.area} {record.from_ns} from {first}"
+        case ProcessReport():
+            return f"{kind} {record.role} {record.instance} {record.ts_event_ns}"
         case SourceStale() | SourceFresh() | SourceClockJumped() | SourceClockSteady():
             return f"{kind} {record.device} {record.ts_event_ns}"
         # One frame may tell of several instants of one point: what it was, and what it is.

@@ -1,25 +1,30 @@
-"""How does what is in the spool reach InfluxDB, once each and all of it?
+"""How does what is in the spool reach InfluxDB, once each and all of it, and what is newest first?
 
-One flusher reads the spool from the place that was last acknowledged, sends at most 5,000 lines or 1 MB as one request through
-influxdb-client, and acknowledges after the server has said yes. Nothing else acknowledges, so whatever kills the process or the server
-costs a repetition, and the same line sent twice is stored once.
+One flusher follows the end of the spool and sends what gathers there: as soon as it is 5,000 lines or 1 MB, and after 250 ms at the
+latest. It acknowledges after the server has said yes. Nothing else acknowledges, so whatever kills the process or the server costs a
+repetition, and the same line sent twice is stored once.
+
+What could not be sent when it came waits in the spool: while the server is away, and from an earlier run. When the server is back, the
+last half minute goes first and then what comes, so that displays show now; what waited follows beside that at a set rate, oldest first.
+Of what is acknowledged the spool therefore keeps stretches (:mod:`ingest.taken`).
 
 What the server answers decides:
 
 =====================  =========================================================================================================
 204                    acknowledged
-400, 422               a line is refused: halve until it stands alone, put it into the dead-letter file with the server's words
-413                    too large: halve
+400, 422               some lines are refused: found out (:mod:`streams.sifting`), and put into the dead-letter file with its words
+413                    too large: halved, and from then on sent in such pieces
 401, 403, 404, others  token, organisation or bucket is wrong: raise the alarm, ask again every minute with the token read afresh
 408, 429, 5xx, none    not now: wait and try again, as long as ``Retry-After`` says, else ever longer
 =====================  =========================================================================================================
 
-Meanwhile the spool goes on filling; nobody who appends to it notices.
+Meanwhile the spool goes on filling; nobody who appends to it notices. A piece of the backlog that the server cannot cope with holds
+up neither what is new nor the rest of the backlog.
 
 The library's own batching is not used: it keeps what it has not sent in memory and drops it when the server refuses, when five
 retries have failed, and when the process ends.
 
-Deliberately absent: encoding, queries, and compression (the server is on the same machine or the same segment).
+Deliberately absent: encoding, queries, addresses and answers (:mod:`streams.influxapi`).
 """
 
 from __future__ import annotations
@@ -27,86 +32,49 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import random
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
-from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
-from influxdb_client.rest import ApiException
-
-from market.errors import ConfigError, Problem
-from market.units import instant_text
-from streams.backoff import backoff_s, retry_after_s
-from streams.errors import SinkError, SinkRejected, SinkUnavailable
-from streams.segments import lines_of
+from ingest.segments import Chunk
+from market.errors import ConfigError
+from market.units import NS_PER_S, instant_text
+from streams.backoff import backoff_s
+from streams.errors import SinkError, SinkUnavailable
+from streams.influxapi import SAID_MAX, Api, InfluxTarget, InfluxWriter, LinesRefused, NotNow, Refused
+from streams.segments import BLOCK_BYTES_MAX, BLOCK_LINES_MAX
+from streams.sifting import Letter, Sifting
 from streams.spool import Spool
 
-__all__ = ["FlushPace", "FlushState", "FlushStatus", "Flusher", "InfluxTarget", "said"]
+__all__ = ["Api", "FlushPace", "FlushState", "FlushStatus", "Flusher", "InfluxTarget"]
 
 _DEAD_LETTERS_BYTES_MAX: Final = 16 << 20
-_SAID_MAX: Final = 500
 _RETRY_AFTER_MAX_S: Final = 3_600.0
 """A server that asks for more than an hour is asked again all the same."""
+
+_NEWEST_S: Final = 30.0
+"""After an outage so much of what waited goes first: three ticks of key figures, so that every display has its newest value."""
+
+_LOOKS: Final = 5
+"""How often it is looked, while lines gather, whether there are enough of them."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InfluxTarget:
-    """Where to write.
-
-    Attributes:
-        url: as ``http://host:8086``.
-        org: organisation; ignored by 1.x and 3 Core.
-        bucket: bucket; for 1.x ``database`` or ``database/retention_policy``.
-        token_file: file that holds the token, read again whenever the server has refused it.
-        token_env: else, name of the environment variable that holds it. Neither: no token is sent.
-    """
-
-    url: str
-    org: str
-    bucket: str
-    token_file: Path | None = None
-    token_env: str = ""
-
-    def token(self) -> str:
-        """Return the token, or an empty one where none is configured.
-
-        Raises:
-            ConfigError: the file or variable named holds none.
-        """
-        if self.token_file is not None:
-            try:
-                text = self.token_file.read_text(encoding="utf-8").strip()
-            except OSError as exc:
-                raise ConfigError([Problem(str(self.token_file), f"InfluxDB token cannot be read: {exc.strerror}")]) from exc
-            if not text:
-                raise ConfigError([Problem(str(self.token_file), "is empty; write the InfluxDB token into it")])
-            return text
-        if not self.token_env:
-            return ""
-        if not (text := os.environ.get(self.token_env, "").strip()):
-            raise ConfigError([Problem(f"environment variable {self.token_env}", "is not set; it should hold the InfluxDB token")])
-        return text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FlushPace:
-    """How fast to go, s.
+    """How fast to go.
 
     Attributes:
-        idle_s: how long lines may gather into one request.
-        first_s: longest wait after the first failure.
-        max_s: longest wait between two attempts, unless the server asks for a longer one.
-        refused_s: wait after the server has refused the token, organisation or bucket.
-        timeout_s: longest wait for an answer.
+        idle_s: longest time that lines gather into one request, s.
+        first_s: longest wait after the first failure, s.
+        max_s: longest wait between two attempts, s, unless the server asks for a longer one.
+        refused_s: wait after the server has refused the token, organisation or bucket, s.
+        timeout_s: longest wait for an answer, s.
+        backlog_per_s: lines of the backlog sent per second, beside those that are new.
     """
 
     idle_s: float = 0.25
@@ -114,6 +82,7 @@ class FlushPace:
     max_s: float = 60.0
     refused_s: float = 60.0
     timeout_s: float = 10.0
+    backlog_per_s: float = 20_000.0
 
 
 class FlushState(StrEnum):
@@ -134,6 +103,7 @@ class FlushStatus:
         alarm: what a person must do, or empty.
         last_error: the latest failure in the server's words, kept after it is over.
         attempts: failures in a row, 0 while lines go through.
+        lines_backlog: lines that were sent as backlog; part of ``lines_sent``.
     """
 
     state: FlushState = FlushState.OK
@@ -145,35 +115,33 @@ class FlushStatus:
     bytes_sent: int = 0
     lines_rejected: int = 0
     retries: int = 0
+    lines_backlog: int = 0
 
     def as_data(self) -> dict[str, Any]:
         """Return the status as plain data, for the board and for metrics."""
         return asdict(self)
 
 
-class _Refused(SinkRejected):
-    """The server will not take anything from us as we are configured."""
+@dataclass(slots=True)
+class _Course:
+    """One of the two ways through the spool.
 
+    Attributes:
+        place: where it goes on.
+        failures: in a row.
+        not_before_s: when it may go on, by the loop's clock.
+    """
 
-class _LineRefused(SinkRejected):
-    """Something in this body is wrong, or it is too large."""
-
-    def __init__(self, status: int, said: str) -> None:
-        self.status, self.said = status, said
-        super().__init__(f"{status}: {said}")
-
-
-class _NotNow(SinkUnavailable):
-    def __init__(self, message: str, wait_s: float | None) -> None:
-        self.wait_s = wait_s
-        super().__init__(message)
+    place: int
+    failures: int = 0
+    not_before_s: float = 0.0
 
 
 class Flusher:
     """Sends what is in a spool to InfluxDB.
 
     Args:
-        spool: read and acknowledged from here only.
+        spool: read and acknowledged from here only. What is in it now counts as backlog.
         target: where to write.
         pace: how fast.
         spread: random numbers in [0, 1), which waits are spread by.
@@ -186,11 +154,16 @@ class Flusher:
         self, spool: Spool, target: InfluxTarget, pace: FlushPace | None = None, spread: Callable[[], float] = random.random
     ) -> None:
         self._spool = spool
-        self._target = target
         self._pace = pace or FlushPace()
         self._spread = spread
-        self._client: InfluxDBClientAsync | None = None
+        self._target = target
+        self._writer = InfluxWriter(target, self._pace.timeout_s)
         self._status = FlushStatus()
+        self._live, self._backlog = _Course(spool.end), _Course(0)
+        self._turn = self._backlog
+        self._lines_seen = spool.lines
+        self._gathers_since_s: float | None = None
+        self._body_max: int | None = None
         self.dead_letters = spool.directory / "dead_letters.jsonl"
         target.token()
 
@@ -199,104 +172,170 @@ class Flusher:
         """What has happened so far."""
         return self._status
 
+    def lag_s(self, now_ns: int) -> float:
+        """Return for how long the oldest line has waited that is not backlog, s; 0 where none does."""
+        begun_ns = self._spool.begun_ns(self._live.place)
+        return 0.0 if begun_ns is None else max(0.0, (now_ns - begun_ns) / NS_PER_S)
+
     async def run(self) -> None:
         """Send until cancelled; failures of the server never end it."""
         try:
             while True:
-                if not await self._step(patient=True):
-                    await asyncio.sleep(self._pace.idle_s)
+                try:
+                    due = await self._due()
+                except OSError as exc:
+                    what = f"the spool {self._spool.directory} cannot be read: {exc.strerror}; see to the disk"
+                    self._failed(self._turn, NotNow(what))
+                    due = None
+                if due is None:
+                    await asyncio.sleep(self._pace.idle_s / _LOOKS)
+                else:
+                    await self._attempt(*due)
         finally:
-            await self._disconnect()
+            await self._writer.close()
 
     async def drain(self) -> None:
-        """Send everything that is in the spool, and return.
+        """Send everything that waits in the spool, in order and as fast as it goes, and return.
 
         Raises:
             SinkUnavailable: the server did not take it; what it took is acknowledged.
             SinkRejected: the server refuses the token, organisation or bucket.
         """
+        place = 0
         try:
-            while await self._step(patient=False):
-                pass
+            while (gap := self._spool.gap(place, self._spool.end)) is not None:
+                if (chunk := await asyncio.to_thread(self._spool.read, *gap)) is None:
+                    return
+                try:
+                    await self._deliver(self._backlog, chunk, gap[0])
+                except (SinkError, ConfigError) as exc:
+                    self._failed(self._backlog, exc)
+                    raise
+                place = chunk.end
         finally:
-            await self._disconnect()
+            await self._writer.close()
 
-    async def _step(self, *, patient: bool) -> bool:
-        """Send and acknowledge one chunk; False where there is none."""
-        chunk = await asyncio.to_thread(self._spool.read, self._spool.acked)
-        if chunk is None:
+    # What is to be sent next
+
+    async def _due(self) -> tuple[_Course, Chunk, int] | None:
+        """Return the course that has a turn, what it is to send, and from where; None where nothing is to be sent now."""
+        now_s = time.monotonic()
+        live = now_s >= self._live.not_before_s and self._is_ripe(now_s)
+        # What is new goes first, but where more comes than the server takes, what waits is not left to starve.
+        first, second = (self._backlog, self._live) if live and self._turn is self._live else (self._live, self._backlog)
+        for course in (first, second):
+            if course is self._live:
+                found = await self._next_live() if live else None
+            else:
+                found = await self._next_of_backlog() if now_s >= self._backlog.not_before_s else None
+            if found is not None:
+                self._turn = course
+                return course, *found
+        return None
+
+    def _is_ripe(self, now_s: float) -> bool:
+        """Whether what is new has gathered for long enough, or fills a request."""
+        waiting = self._spool.end - self._live.place
+        if not waiting:
+            self._gathers_since_s = None
             return False
-        pieces = [chunk.data] if chunk.data else []
-        while pieces:
-            piece = pieces.pop()
-            try:
-                await self._send(piece, patient=patient)
-            except _LineRefused as refusal:
-                lines = lines_of(piece)
-                if len(lines) == 1:
-                    await asyncio.to_thread(self._bury, lines[0], refusal)
-                else:
-                    half = len(lines) // 2
-                    pieces += [b"".join(lines[half:]), b"".join(lines[:half])]
+        if self._gathers_since_s is None:
+            self._gathers_since_s = now_s
+        full = waiting >= BLOCK_BYTES_MAX or self._spool.lines - self._lines_seen >= BLOCK_LINES_MAX
+        return full or now_s - self._gathers_since_s >= self._pace.idle_s
+
+    async def _next_live(self) -> tuple[Chunk, int] | None:
+        if self._live.failures:
+            self._go_to_newest()
+        place = self._live.place
+        chunk = await asyncio.to_thread(self._spool.read, place)
+        return None if chunk is None else (chunk, place)
+
+    async def _next_of_backlog(self) -> tuple[Chunk, int] | None:
+        course = self._backlog
+        gap = self._spool.gap(course.place, self._live.place)
+        if gap is None and course.place:
+            # What could not be sent was left behind.
+            course.place = 0
+            gap = self._spool.gap(0, self._live.place)
+        if gap is None:
+            return None
+        chunk = await asyncio.to_thread(self._spool.read, *gap)
+        if chunk is None:
+            # Nothing is there any more: a limit, or somebody, removed it.
+            course.place = gap[1]
+            return None
+        return chunk, gap[0]
+
+    def _go_to_newest(self) -> None:
+        """Leave what waited to the backlog."""
+        self._live.place = max(self._live.place, self._spool.since(_NEWEST_S))
+
+    # Sending it
+
+    async def _attempt(self, course: _Course, chunk: Chunk, start: int) -> None:
+        was_away = self._status.attempts > 0
         try:
-            await asyncio.to_thread(self._spool.ack, chunk.end)
+            await self._deliver(course, chunk, start)
+        except (SinkError, ConfigError) as exc:
+            self._failed(course, exc)
+            if course is self._backlog:
+                course.place = chunk.end
+            return
+        course.place = max(course.place, chunk.end)
+        if course is self._backlog:
+            self._status.lines_backlog += chunk.items
+            course.not_before_s = time.monotonic() + chunk.items / self._pace.backlog_per_s
+        else:
+            self._lines_seen = min(self._spool.lines, self._lines_seen + chunk.items)
+            self._gathers_since_s = None if chunk.end >= self._spool.end else self._gathers_since_s
+        if was_away:
+            self._go_to_newest()
+
+    async def _deliver(self, course: _Course, chunk: Chunk, start: int) -> None:
+        """Send a chunk until every line of it is decided, and acknowledge it from ``start`` on.
+
+        Raises:
+            SinkError: the server has not decided about all of it; nothing is acknowledged, and all of it is sent again.
+            ConfigError: the token cannot be read.
+        """
+        sifting = Sifting(chunk.data, self._body_max) if chunk.data else None
+        while sifting is not None and (piece := sifting.piece()) is not None:
+            self._status.requests += 1
+            try:
+                await self._writer.write(piece)
+            except LinesRefused as exc:
+                sifting.refused(exc.refusal)
+                self._body_max = sifting.too_large - 1 if sifting.too_large else self._body_max
+            else:
+                sifting.taken()
+        if sifting is not None:
+            letters = sifting.letters
+            if len(letters) > 1 and not sifting.informed:
+                # A proxy that does not like us is no reason to call every line bad.
+                said = letters[0].said[:SAID_MAX]
+                raise Refused(f"InfluxDB at {self._target.url} takes no line at all: {letters[0].status} {said}")
+            try:
+                await asyncio.to_thread(self._bury, letters)
+            except OSError as exc:
+                raise NotNow(f"{self.dead_letters} cannot be written: {exc.strerror}; free space, or see to the disk") from exc
+            self._status.lines_sent += chunk.items - len(letters)
+            self._status.bytes_sent += len(chunk.data) - sum(len(letter.line) for letter in letters)
+            self._succeeded(course)
+        try:
+            await asyncio.to_thread(self._spool.ack, chunk.end, start)
         except SinkUnavailable as exc:
             # The place is known to this process; a restart would send some lines again, which stores nothing twice.
             _log.warning("%s", exc, extra={"sink": "influx", "place": chunk.end})
-        return True
 
-    async def _send(self, piece: bytes, *, patient: bool) -> None:
-        """Send one body until the server has decided about it."""
-        while True:
-            try:
-                await self._post(piece)
-            except (_Refused, _NotNow, ConfigError) as exc:
-                self._failed(exc)
-                if not patient:
-                    raise
-                await asyncio.sleep(self._wait_s(exc))
-            else:
-                self._succeeded(piece)
-                return
-
-    async def _post(self, piece: bytes) -> None:
-        try:
-            if self._client is None:
-                self._client = await self._connect()
-            self._status.requests += 1
-            stored = await self._client.write_api().write(bucket=self._target.bucket, org=self._target.org, record=piece)
-        except ApiException as exc:
-            status, words = exc.status or 0, said(exc)
-            if status in {400, 413, 422}:
-                raise _LineRefused(status, words) from exc
-            if status in {408, 429} or status >= 500:
-                header = exc.headers.get("Retry-After") if exc.headers else None
-                raise _NotNow(f"InfluxDB at {self._target.url} answered {status}: {words}", retry_after_s(header, time.time())) from exc
-            await self._disconnect()
-            where = f"org {self._target.org!r}, bucket {self._target.bucket!r} at {self._target.url}"
-            raise _Refused(f"InfluxDB refuses {where}: {status} {words}; check the token, the organisation and the bucket") from exc
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise _NotNow(f"InfluxDB at {self._target.url} does not answer: {str(exc) or type(exc).__name__}", None) from exc
-        if not stored:
-            await self._disconnect()
-            raise _Refused(f"{self._target.url} says yes, but not as InfluxDB does (204): is it a proxy or a login page?")
-
-    async def _connect(self) -> InfluxDBClientAsync:
-        token = await asyncio.to_thread(self._target.token)
-        # Loading the machine's certificates takes tens of milliseconds, so it is not left to the client, which does it in the loop.
-        certificates = await asyncio.to_thread(ssl.create_default_context)
-        timeout_ms = int(self._pace.timeout_s * 1_000)
-        return InfluxDBClientAsync(url=self._target.url, token=token, org=self._target.org, timeout=timeout_ms, ssl_context=certificates)
-
-    def _wait_s(self, exc: Exception) -> float:
-        if not isinstance(exc, _NotNow):
-            return self._pace.refused_s
-        if exc.wait_s is not None:
-            return min(exc.wait_s, _RETRY_AFTER_MAX_S)
-        return backoff_s(self._status.attempts, self._pace.first_s, self._pace.max_s, self._spread())
-
-    def _failed(self, exc: SinkError | ConfigError) -> None:
-        state = FlushState.WAITING if isinstance(exc, _NotNow) else FlushState.REFUSED
+    def _failed(self, course: _Course, exc: SinkError | ConfigError) -> None:
+        course.failures += 1
+        self._turn = self._backlog  # whoever comes back asks for what is new first
+        wait_s = self._wait_s(course, exc)
+        course.not_before_s = time.monotonic() + wait_s
+        if not (isinstance(exc, NotNow) and exc.about_this):
+            self._live.not_before_s = self._backlog.not_before_s = course.not_before_s
+        state = FlushState.WAITING if isinstance(exc, NotNow) else FlushState.REFUSED
         if state is not self._status.state:
             where = {"sink": "influx", "state": state.value, "url": self._target.url, "reason": str(exc)}
             _log.warning("%s; lines stay in the spool %s", exc, self._spool.directory, extra=where)
@@ -306,41 +345,34 @@ class Flusher:
         self._status.attempts += 1
         self._status.retries += 1
 
-    def _succeeded(self, piece: bytes) -> None:
+    def _wait_s(self, course: _Course, exc: Exception) -> float:
+        if not isinstance(exc, NotNow):
+            return self._pace.refused_s
+        if exc.wait_s is not None:
+            return min(exc.wait_s, _RETRY_AFTER_MAX_S)
+        return backoff_s(course.failures, self._pace.first_s, self._pace.max_s, self._spread())
+
+    def _succeeded(self, course: _Course) -> None:
+        course.failures = 0
+        if course is self._backlog:
+            self._live.failures = 0
+        elif self._backlog.failures:
+            return  # what is new goes through, but something of what waited does not
         if self._status.state is not FlushState.OK:
             where = {"sink": "influx", "state": FlushState.OK.value, "url": self._target.url, "attempts": self._status.attempts}
             _log.warning("InfluxDB at %s takes lines again, after %d attempts", self._target.url, self._status.attempts, extra=where)
         self._status.state, self._status.alarm, self._status.attempts = FlushState.OK, "", 0
-        self._status.lines_sent += piece.count(b"\n")
-        self._status.bytes_sent += len(piece)
 
-    def _bury(self, line: bytes, refusal: _LineRefused) -> None:
-        """Keep a line the server will never take, with its words, for a person to look at."""
-        self._status.lines_rejected += 1
-        self._status.last_error = str(refusal)
-        letter = {
-            "at": instant_text(time.time_ns()),
-            "status": refusal.status,
-            "said": refusal.said,
-            "line": line.decode(errors="backslashreplace").rstrip("\n"),
-        }
+    def _bury(self, letters: list[Letter]) -> None:
+        """Keep lines the server will never take, with its words, for a person to look at."""
+        if not letters:
+            return
+        at = instant_text(time.time_ns())
+        self._status.lines_rejected += len(letters)
+        self._status.last_error = f"{letters[-1].status}: {letters[-1].said[:SAID_MAX]}"
         if self.dead_letters.exists() and self.dead_letters.stat().st_size > _DEAD_LETTERS_BYTES_MAX:
             self.dead_letters.replace(self.dead_letters.with_suffix(".1.jsonl"))
         with self.dead_letters.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(letter, ensure_ascii=False) + "\n")
-
-    async def _disconnect(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
-
-
-def said(exc: ApiException) -> str:
-    """Return the server's own words, whichever version it is."""
-    raw = exc.body.decode(errors="replace") if isinstance(exc.body, bytes) else str(exc.body or exc.reason or "")
-    try:
-        body = json.loads(raw)
-    except ValueError:
-        body = None
-    words = (body.get("message") or body.get("error") or raw) if isinstance(body, dict) else raw
-    return str(words).strip()[:_SAID_MAX]
+            for line, status, said in letters:
+                words = line.decode(errors="backslashreplace").rstrip("\n")
+                file.write(json.dumps({"at": at, "status": status, "said": said[:SAID_MAX], "line": words}, ensure_ascii=False) + "\n")

@@ -221,7 +221,9 @@ class Ledger:
             rows.append(asdict(decision) | {"body": _text(decision.body)})
             if decision.kind == Announcement.__name__:
                 body = decision.body
-                notices.append({name: body[name] for name in _NOTICE} | {"seq": decision.seq, "facts": _text(body["facts"])})
+                # Empty for "none": the notice of an anomaly of a trading session is about no segment.
+                about = {name: body[name] for name in _NOTICE} | {"segment": body["segment"] or ""}
+                notices.append(about | {"seq": decision.seq, "facts": _text(body["facts"])})
 
         def write(connection: sa.Connection) -> int:
             new = self._add(connection, _decisions, rows)
@@ -277,7 +279,10 @@ class Ledger:
         """Return the last announcements, the newest first."""
         query = sa.select(*(_announcements.c[name] for name in (*_NOTICE, "facts"))).order_by(_announcements.c.seq.desc()).limit(last)
         rows = self._rows(query)
-        return [Announcement(**(row | {"segment": Segment(row["segment"]), "facts": json.loads(row["facts"])})) for row in rows]
+        return [
+            Announcement(**(row | {"segment": Segment(row["segment"]) if row["segment"] else None, "facts": json.loads(row["facts"])}))
+            for row in rows
+        ]
 
     def prices(self, segment: Segment, from_ns: int, to_ns: int) -> list[PriceInForce]:
         """Return the last price of each interval that starts in ``[from_ns, to_ns)``, by interval."""

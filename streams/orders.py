@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from detectors import day_ahead, fieldorders, topology_change
-from market import approvals, caseorders, commands, duties, notices, publishing, reclear, segment, spot
+from market import anomalynotices, approvals, caseorders, commands, duties, notices, publishing, reclear, segment, spot
 from market.commands import ORDERS, Owner
 from market.decisions import ClearingOrdered, CommandAccepted, DecisionBody, Refused
 from market.facts import CommandGiven, Fact, Segment
@@ -163,6 +163,11 @@ def _approvals(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
 
 
 def _notices(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
+    if command.action == "ANNOUNCE_ANOMALY":
+        board, said = anomalynotices.announced(turn.state.notices, turn.state.cases, command, turn.now_ns, turn.rules())
+        turn.state = replace(turn.state, notices=board)
+        turn.say(*said)
+        return
     segments = {which: turn.segment(which) for which in Segment}
     board, said = notices.ordered(turn.state.notices, command, turn.now_ns, turn.rules(), segments)
     turn.state = replace(turn.state, notices=board)

@@ -44,8 +44,10 @@ from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.errors import DecodeError, StoreError
 from streams.findings import SOURCE_FINDINGS, SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
+from streams.gridpicture import GridPicture
 from streams.image import AreaSnapshot
 from streams.kpis import KpiFrame
+from streams.processreport import ProcessReport
 from streams.topics import Topic
 from streams.transport.plain import PlainBytes
 from streams.transport.records import raise_if_damaged
@@ -114,6 +116,8 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
     KpiFrame: topics.KPI,
     MarketView: topics.KPI,
     AreaAccounts: topics.KPI,
+    GridPicture: topics.KPI,
+    ProcessReport: topics.KPI,
     Alert: topics.ALERTS,
     DeadLetter: topics.DEAD_LETTERS,
 } | dict.fromkeys(get_args(facts.Fact), topics.FACTS)

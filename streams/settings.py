@@ -15,7 +15,7 @@ problems starts nothing and names all of them, each with its line::
     clearing: clearing.yaml            # reserves, storages, sections, outages, look-ahead; how it is written: streams/clearingfile.py
     solver: {retry_after: 5s, hard_stop_pct: 10, memory_mb: 4096}   # the process that clears: when it is tried again, and given up
     http: {port: 8080}
-    influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
+    influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}   # all of it: streams/influxfile.py
     webhook: {url: "https://example.org/hook"}
     logs: {format: json, level: info}  # text on a terminal and JSON elsewhere, where it says nothing
 """
@@ -38,7 +38,8 @@ from market.rulebook import Rulebook, RulesInForce
 from market.rules import GUANGDONG_2023, MarketRules
 from market.units import NS_PER_H, NS_PER_S
 from streams.clearingfile import ClearingSetup, read_clearing
-from streams.influx import InfluxTarget
+from streams.influxapi import InfluxTarget
+from streams.influxfile import InfluxModel, Sinking, check_influx_model, influx_of
 from streams.notify import WebhookChannel
 from streams.rulesfile import read_rulebook
 from streams.solverprocess import SolverLimits
@@ -155,16 +156,6 @@ class HttpModel(Strict):
     allowed_hosts: list[str] = Field(default_factory=list)
 
 
-class InfluxModel(Strict):
-    """Where telemetry and results are written; without it they stay in the spool."""
-
-    url: str
-    org: str = ""
-    bucket: str
-    token_file: str | None = None
-    token_env: str = ""
-
-
 class WebhookModel(Strict):
     """Where alerts are posted."""
 
@@ -233,6 +224,7 @@ class Settings:
         setpoints: whether base points are written to the devices.
         tick_ns: event time between two ticks.
         solver: how long the solver's process may take, and how much memory.
+        sinking: how lines go to InfluxDB, beside where.
         clearing: what is cleared besides energy, how far ahead, and against which outages.
         rulebook: which rules hold when; None for ``rules``, always.
     """
@@ -255,6 +247,7 @@ class Settings:
     points_path: Path | None = None
     watch_points: bool = False
     solver: SolverModel = field(default_factory=SolverModel)
+    sinking: Sinking = Sinking()
     clearing: ClearingSetup = ClearingSetup()
     rulebook: Rulebook | None = None
 
@@ -298,7 +291,9 @@ def read_settings(path: str | Path) -> Settings:
     problems.extend(located.problem(what, *place) for place, what in _log_problems(model, broker))
     points = attempt(lambda: read_point_list(beside / model.points), "points")
     book = attempt(lambda: read_rulebook(model.rules, beside, model.market, located.where("market")), "rules")
-    influx = attempt(lambda: _influx(model.influx, beside), "influx")
+    if model.influx is not None:
+        attempt(lambda: check_influx_model(model.influx, located), "influx")
+    influx = None if model.influx is None else attempt(lambda: influx_of(model.influx, beside), "influx")
     if model.webhook is not None:
         url = model.webhook.url
         attempt(lambda: WebhookChannel(url), "webhook", "url")
@@ -325,7 +320,8 @@ def read_settings(path: str | Path) -> Settings:
         setpoints=model.setpoints,
         tick_ns=model.tick,
         http=model.http,
-        influx=influx,
+        influx=None if influx is None else influx[0],
+        sinking=Sinking() if influx is None else influx[1],
         webhook=model.webhook,
         logs=model.logs,
         points_path=beside / model.points,
@@ -369,15 +365,6 @@ def _place(problem: Problem) -> tuple[str, int]:
 def _named(problem: Problem, place: tuple[str, ...]) -> str:
     """Say a problem at its place in the settings: what it was found in is named, unless that is the place itself."""
     return problem.what if problem.where == place[-1] else f"{problem.where}: {problem.what}"
-
-
-def _influx(model: InfluxModel | None, beside: Path) -> InfluxTarget | None:
-    if model is None:
-        return None
-    token_file = None if model.token_file is None else beside / model.token_file
-    target = InfluxTarget(url=model.url, org=model.org, bucket=model.bucket, token_file=token_file, token_env=model.token_env)
-    target.token()
-    return target
 
 
 def _network(located: Located, model: NetworkModel, beside: Path, problems: list[Problem]) -> NetworkModel:

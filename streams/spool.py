@@ -1,7 +1,7 @@
 """Where do lines wait until InfluxDB has them, and where do they stay when there is no InfluxDB?
 
 In segment files of blocks (:mod:`ingest.segmentlog`), appended to and never changed. A place in the spool is a count of bytes since its
-beginning; the flusher reads from the place that was last acknowledged.
+beginning. Acknowledged are stretches of places: the flusher sends what is newest first, and what waited in between.
 
 An acknowledgement that is lost sends lines again; the same line stored twice is one line.
 
@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from ingest.errors import DiskRefused, SpoolError, SpoolLocked
 from ingest.segmentlog import Recovery, SegmentForm, SegmentLog
-from ingest.segments import Chunk, Segment, read_acked
+from ingest.segments import Chunk, Segment, read_taken
+from ingest.taken import Taken
 from market.units import NS_PER_S
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
 from streams.segments import BLOCK_BYTES_MAX, BLOCK_LINES_MAX, SUFFIX, blocks_of, list_segments
@@ -31,6 +34,9 @@ from streams.segments import BLOCK_BYTES_MAX, BLOCK_LINES_MAX, SUFFIX, blocks_of
 __all__ = ["Recovery", "Spool", "SpoolLimits", "SpoolStatus", "survey"]
 
 _log = logging.getLogger(__name__)
+
+_MARKS: Final = 64
+"""Seconds back for which it is remembered where the spool ended, see :meth:`Spool.since`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +69,7 @@ class SpoolStatus:
     Attributes:
         acked: place before which the server has everything.
         end: place of the next block.
-        waiting_bytes: bytes not acknowledged.
+        waiting_bytes: bytes not acknowledged, wherever they are.
         bytes_on_disk: bytes of all segments.
         oldest_ns: when the oldest segment was begun, UTC ns by the wall clock; 0 for an empty spool.
         dropped_lines: lines a limit removed before they were acknowledged, since the spool was opened.
@@ -90,16 +96,17 @@ def survey(directory: Path) -> SpoolStatus:
     if not (directory / "lock").exists():
         raise StoreError(f"{directory} is not a spool; give the directory the service writes, as --dir")
     segments = list_segments(directory)
-    return _status(directory, segments, read_acked(directory), 0, 0)
+    return _status(directory, segments, read_taken(directory), 0, 0)
 
 
-def _status(directory: Path, segments: list[Segment], acked: int, dropped_lines: int, damaged_bytes: int) -> SpoolStatus:
-    end = segments[-1].end if segments else acked
+def _status(directory: Path, segments: list[Segment], taken: Taken, dropped_lines: int, damaged_bytes: int) -> SpoolStatus:
+    acked = max(taken.floor, segments[0].base if segments else 0)
+    end = segments[-1].end if segments else taken.end
     return SpoolStatus(
         directory=str(directory),
         acked=acked,
         end=end,
-        waiting_bytes=sum(max(0, segment.end - max(segment.base, acked)) for segment in segments),
+        waiting_bytes=sum(segment.end - segment.base - taken.among(segment.base, segment.end) for segment in segments),
         segments=len(segments),
         bytes_on_disk=sum(segment.end - segment.base for segment in segments),
         oldest_ns=segments[0].created_ns if segments else 0,
@@ -141,6 +148,9 @@ class Spool:
         self.limits = limits or SpoolLimits()
         self._now_ns = now_ns
         self._dropped_lines = 0
+        self._marks: deque[tuple[int, int]] = deque(maxlen=_MARKS)
+        self.lines = 0
+        """Lines appended since the spool was opened."""
         form = SegmentForm(
             suffix=SUFFIX,
             segment_bytes=self.limits.segment_bytes,
@@ -166,7 +176,7 @@ class Spool:
     def status(self) -> SpoolStatus:
         """Describe the spool as it is now."""
         kept = self._segments
-        return _status(self.directory, kept.segments(), kept.acked, self._dropped_lines, kept.damaged_bytes)
+        return _status(self.directory, kept.segments(), kept.taken(), self._dropped_lines, kept.damaged_bytes)
 
     def append(self, data: bytes) -> int:
         """Append lines; when this returns they survive the death of the process.
@@ -184,9 +194,14 @@ class Spool:
         if not data:
             return self.end
         assert data.endswith(b"\n"), "only whole lines are spooled"
+        now_ns = self._now_ns()
+        if not self._marks or now_ns - self._marks[-1][0] >= NS_PER_S:
+            self._marks.append((now_ns, self.end))
         for block in blocks_of(data):
+            lines = block.count(b"\n")
             with _as_sink():
-                begins_segment = self._segments.append(block, block.count(b"\n"))
+                begins_segment = self._segments.append(block, lines)
+            self.lines += lines
             if begins_segment:
                 self._enforce_limits()
         return self.end
@@ -205,21 +220,39 @@ class Spool:
             self._dropped_lines += lost
             self._segments.let_go_of_oldest()
 
-    def read(self, place: int) -> Chunk | None:
-        """Return the blocks from ``place`` on, as many as fit one request, or None where there are none yet.
+    def read(self, place: int, stop: int | None = None) -> Chunk | None:
+        """Return the blocks from ``place`` on, as many as fit one request, or None where there are none yet, or none before ``stop``.
 
         Bytes that are no whole block are passed over and counted; the chunk's ``end`` lies behind them.
         """
-        return self._segments.read(place)
+        return self._segments.read(place, stop)
 
-    def ack(self, place: int) -> None:
-        """Note that the server has everything before ``place``; blocks for the time of a write to the disk.
+    def gap(self, place: int, stop: int) -> tuple[int, int] | None:
+        """Return the first stretch from ``place`` on, and before ``stop``, that the server does not have; None where it has all."""
+        return self._segments.gap(place, stop)
+
+    def since(self, seconds: float) -> int:
+        """Return the place at which the spool ended so long ago, as far as that is remembered; a minute at most."""
+        from_ns = self._now_ns() - round(seconds * NS_PER_S)
+        return next((place for at_ns, place in list(self._marks) if at_ns >= from_ns), self.end)
+
+    def begun_ns(self, place: int) -> int | None:
+        """Return when the block at ``place``, or the next one, was appended, UTC ns by the wall clock; None where there is none."""
+        return self._segments.begun_ns(place)
+
+    def waiting_since_ns(self) -> int | None:
+        """Return when the oldest block that waits was appended, UTC ns by the wall clock; None where none waits."""
+        gap = self.gap(0, self.end)
+        return None if gap is None else self.begun_ns(gap[0])
+
+    def ack(self, place: int, start: int = 0) -> None:
+        """Note that the server has everything from ``start`` to before ``place``; blocks for the time of a write to the disk.
 
         Raises:
             SinkUnavailable: the note could not be written; the lines will be sent again after a restart.
         """
         with _as_sink():
-            self._segments.ack(place)
+            self._segments.ack(place, start)
 
     def sync(self) -> None:
         """Bring everything appended so far to the disk."""

@@ -30,8 +30,10 @@ from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.errors import DecodeError
 from streams.findings import SOURCE_FINDINGS
+from streams.gridpicture import GridPicture
 from streams.image import AreaSnapshot, decode_snapshot, encode_snapshot
 from streams.kpis import KpiFrame
+from streams.processreport import ProcessReport
 from streams.topics import Topic
 
 __all__ = ["DeadLetter", "decode", "encode"]
@@ -71,7 +73,7 @@ _CARRIES: Final[dict[Topic, tuple[type[Any], ...]]] = {
     topics.COMMANDS: (facts.CommandGiven,),
     topics.DECISIONS: (Decision,),
     topics.PRICES: (PriceInForce,),
-    topics.KPI: (KpiFrame, MarketView, AreaAccounts),
+    topics.KPI: (KpiFrame, GridPicture, MarketView, AreaAccounts, ProcessReport),
     topics.ALERTS: (Alert,),
     topics.DEAD_LETTERS: (DeadLetter,),
 }

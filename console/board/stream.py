@@ -1,5 +1,8 @@
 """Who is watching, and what do they get next? Server-sent events: one snapshot, then what changed.
 
+Every client gets the state that all pages share, and with ``?page=<name>`` what that page shows besides: one connection a tab, because
+a browser opens no more than six to a service. The messages of a page name it (``page``) and are encoded once for all who watch it.
+
 One task serves all clients and runs only while there are any. Ten times a second it asks the state for what changed, encodes it
 once, and hands the same bytes to everybody. Every second a message goes out even if nothing changed: it carries the clock, and its
 absence is how the page learns that it is looking at the past. (A comment line would keep proxies awake as well, but a browser hides
@@ -12,7 +15,9 @@ is thinned out for it: a delta that is missing would leave the page wrong withou
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qs
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -20,9 +25,11 @@ from starlette.types import Receive, Scope, Send
 from console.board.state import BoardState
 from ingest.clock import Clock
 
-__all__ = ["BoardStream"]
+__all__ = ["BoardStream", "PageSource"]
 
 _PUSH_S: Final = 0.1
+_PAGE_S: Final = 1.0
+"""What only one page shows goes out this often: more than a person reads, and five thousand points at a time."""
 _BEAT_S: Final = 1.0
 _QUEUE_MAX: Final = 32
 """Messages a client may lag behind: three seconds at the highest rate."""
@@ -32,8 +39,26 @@ _RETRY_MS: Final = 1_000
 _encoder = msgspec.json.Encoder()
 
 
+class PageSource(Protocol):
+    """What one page shows besides the state that all pages share."""
+
+    @property
+    def version(self) -> int:
+        """Counts up with every change that a client would see."""
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all of it, for a new client."""
+        ...
+
+    def delta(self, since: int) -> dict[str, Any] | None:
+        """Return what changed after version ``since``, or None."""
+        ...
+
+
 class _Client:
-    def __init__(self) -> None:
+    def __init__(self, page: str) -> None:
+        self.page = page
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUE_MAX)
         self.lost = asyncio.Event()
 
@@ -49,13 +74,17 @@ class _Client:
 class BoardStream:
     """The stream of one board.
 
+    Args:
+        pages: what single pages show besides, by their names.
+
     Attributes:
         dropped: clients that were dropped because they did not read.
         refused: clients that were sent away because too many watched.
     """
 
-    def __init__(self, state: BoardState, clock: Clock) -> None:
+    def __init__(self, state: BoardState, clock: Clock, pages: Mapping[str, PageSource] | None = None) -> None:
         self._state = state
+        self._pages = dict(pages or {})
         self._clock = clock
         self._clients: set[_Client] = set()
         self._pusher: asyncio.Task[None] | None = None
@@ -85,7 +114,7 @@ class BoardStream:
             return
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        client, pusher = self._join()
+        client, pusher = self._join(_page_asked(scope))
         parts = {
             asyncio.create_task(_pump(client, send)),
             asyncio.create_task(_until_gone(receive)),
@@ -103,10 +132,13 @@ class BoardStream:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
 
-    def _join(self) -> tuple[_Client, asyncio.Task[None]]:
-        client = _Client()
+    def _join(self, page: str) -> tuple[_Client, asyncio.Task[None]]:
+        client = _Client(page)
         self._read_clock()
-        client.offer(b"retry: %d\n\n" % _RETRY_MS + _event(self._state.snapshot()))
+        first = b"retry: %d\n\n" % _RETRY_MS + _event(self._state.snapshot())
+        if (source := self._pages.get(page)) is not None:
+            first += _event({"page": page, **source.snapshot()})
+        client.offer(first)
         if self._closed:
             client.offer(None)
         self._clients.add(client)
@@ -121,9 +153,15 @@ class BoardStream:
         """Send what changed since ``version``, at most every 100 ms, and the clock at least every second, while anybody watches."""
         loop = asyncio.get_running_loop()
         beat_at_s = loop.time() + _BEAT_S
+        page_at_s = loop.time() + _PAGE_S
+        # What a page's first watcher has is what its snapshot said; the same is said again to nobody's harm.
+        sent = {name: source.version for name, source in self._pages.items()}
         while self._clients:
             await asyncio.sleep(_PUSH_S)
             self._read_clock()
+            if loop.time() >= page_at_s:
+                page_at_s = loop.time() + _PAGE_S
+                self._push_pages(sent)
             delta = self._state.delta(version)
             version = self._state.version
             if delta is None and loop.time() < beat_at_s:
@@ -132,6 +170,25 @@ class BoardStream:
             beat_at_s = loop.time() + _BEAT_S
             for client in self._clients:
                 client.offer(message)
+
+    def _push_pages(self, sent: dict[str, int]) -> None:
+        """Send each page that is watched what changed since the version it was ``sent``."""
+        for name in {client.page for client in self._clients} & sent.keys():
+            source = self._pages[name]
+            delta = source.delta(sent[name])
+            sent[name] = source.version
+            if delta is None:
+                continue
+            message = _event({"page": name, **delta})
+            for client in self._clients:
+                if client.page == name:
+                    client.offer(message)
+
+
+def _page_asked(scope: Scope) -> str:
+    """Return the page that is named in the address, empty for none."""
+    query: bytes = scope.get("query_string", b"")
+    return parse_qs(query.decode("latin-1")).get("page", [""])[0]
 
 
 def _event(data: dict[str, object]) -> bytes:

@@ -18,7 +18,8 @@ from console.board.messages import message_table
 from console.board.state import BoardState
 from ingest.clock import SimulatedClock
 from market.rules import GUANGDONG_2023
-from tests.kit.board_feed import SCENES, AlwaysReady, serving
+from tests.kit.board_feed import SCENES
+from tests.kit.board_server import AlwaysReady, serving
 from tests.kit.chromium import Page, browser
 from tests.kit.require import require
 

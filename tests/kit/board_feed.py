@@ -4,22 +4,17 @@ The day is written as a script. Real-time clearing fails from 10:00 and the brea
 the shadow, a dispatcher recovers the market, and an hour later three top-voltage lines are lost and it trips again. `SCENES` names
 the instants worth looking at. Values follow smooth curves with a fixed seed, so a picture taken twice is the same picture.
 
-    python -m tests.kit.board_feed failing          serves the board at that scene, and lets time go on
+:mod:`tests.kit.board_server` serves it to a browser.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
-from console.api import ApiServer, build_api
 from console.board.state import BoardRecord, BoardState
-from ingest.clock import SimulatedClock
 from market.announcements import notice_text
 from market.decisions import (
     GENESIS,
@@ -46,7 +41,7 @@ from streams.findings import SourceFresh, SourceStale
 from streams.kpis import KpiFrame, LineLoading, SourceHealth
 from tests.kit import board_handling
 
-__all__ = ["DAY", "SCENES", "STORY", "board_at", "kpi_at", "records", "serving", "view_at"]
+__all__ = ["DAY", "SCENES", "STORY", "board_at", "kpi_at", "records", "view_at"]
 
 DAY: Final = "2020-07-10"
 _OFFSET: Final = "+08:00"
@@ -120,7 +115,6 @@ STORY: Final = {
     ),
 }
 
-_FEED_EVERY_S: Final = 1.0
 _AREAS: Final = {"A1": 1900.0, "A2": 2150.0, "A3": 2050.0}
 _FUELS: Final = {
     "nuclear": 396.0,
@@ -467,58 +461,3 @@ def board_at(scene: str) -> BoardState:
     state.set_story(*STORY[scene], step, len(SCENES))
     state.set_clock(SCENES[scene], 60.0)
     return state
-
-
-class AlwaysReady:
-    """Health of a service that has nothing to recover."""
-
-    def failing(self) -> tuple[str, ...]:
-        return ()
-
-    def missing(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
-
-@contextlib.asynccontextmanager
-async def serving(scene: str, *, port: int = 0, speed: float = 1.0, feed: bool = True) -> AsyncIterator[str]:
-    """Serve a scene on loopback, with time going on from there; gives the page's address.
-
-    Args:
-        scene: where to begin.
-        port: port to bind to, 0 for a free one.
-        speed: event seconds per second of the wall.
-        feed: whether measurements go on; without them the board must say that it is stale.
-    """
-    state = board_at(scene)
-    clock = SimulatedClock(SCENES[scene], speed)
-    server = ApiServer(build_api(state, None, AlwaysReady(), clock=clock), port=port)
-    bound = await server.start()
-    feeder = asyncio.create_task(_go_on(state, clock)) if feed else None
-    try:
-        yield f"http://127.0.0.1:{bound}/"
-    finally:
-        if feeder is not None:
-            feeder.cancel()
-            await asyncio.gather(feeder, return_exceptions=True)
-        await server.stop()
-
-
-async def _go_on(state: BoardState, clock: SimulatedClock) -> None:
-    while True:
-        now_ns = clock.now_ns()
-        state.apply(kpi_at(now_ns))
-        state.apply(view_at(now_ns))
-        await asyncio.sleep(_FEED_EVERY_S)
-
-
-async def _main(scene: str, port: int) -> None:
-    async with serving(scene, port=port) as url:
-        sys.stdout.write(f"{url}\n")
-        sys.stdout.flush()
-        await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_main(sys.argv[1] if len(sys.argv) > 1 else "normal", int(sys.argv[2]) if len(sys.argv) > 2 else 8080))

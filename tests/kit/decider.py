@@ -17,7 +17,7 @@ from market.decisions import GENESIS, CommandAccepted, Decision, DecisionBody, c
 from market.facts import CommandGiven
 from market.rules import GUANGDONG_2023
 from market.view import MarketView
-from tests.kit.board_feed import AlwaysReady
+from tests.kit.board_server import AlwaysReady
 
 __all__ = ["Decider"]
 

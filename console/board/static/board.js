@@ -6,20 +6,29 @@ import { $, setPriority, setText } from "./dom.js";
 import { renderGrid } from "./grid.js";
 import { renderIncident } from "./incident.js";
 import { renderAlerts, renderAnnouncements, renderDecisions } from "./lists.js";
+import { startKeys } from "./keys.js";
 import { elapsedMin, phaseName, phasePriority, renderDuties, renderIntervals, renderLegend, renderMarket, renderPrice, watchStrip } from "./market.js";
+import { page, relabelPages, startPages } from "./pages.js";
+import { mergePanels, openBoard, relabelPanels, renderPanels, startPanels } from "./panels.js";
+import { mergePoints, relabelPoints, renderPoints, startPoints } from "./points.js";
+import { renderPulse } from "./pulse.js";
 import { Store } from "./store.js";
 import { clock, day, label, lang, load, moment, num, setZone, span, t, toggle, zoneText } from "./words.js";
 
 const TREND_EVERY_MS = 1_000; // charts follow once a second; numbers follow every message
 const DATA_LATE_WALL_MS = 15_000;
+const MADE_BY_HAND = ["overview", "wall"]; // the first page is the wall, drawn with more than panels can say
+const POINTS_EVERY_MS = 500; // ages go on between the messages
 
 const store = new Store();
 const dirty = new Set();
 let connection = null;
 let drawing = false;
 let trendsAt = 0;
+let pointsAt = 0;
 let said = {};
 let stale = false;
+let boards = []; // of the dashboards' registry, but for the overview
 let freshest = { dataMs: null, seenAt: performance.now() };
 
 function mark(...names) {
@@ -30,11 +39,26 @@ function mark(...names) {
 }
 
 function receive(message) {
+  if (message.page) {
+    receivePage(message);
+    return;
+  }
   const changed = store.merge(message);
   if (changed.has("site")) setZone(store.site.zone);
   if (store.clock.data_ms !== freshest.dataMs) freshest = { dataMs: store.clock.data_ms, seenAt: performance.now() };
   mark("clock", ...changed);
   if (changed.has("market")) announce();
+}
+
+function receivePage(message) {
+  if (message.page !== page()) return;
+  if (message.page === "points") {
+    mergePoints(message);
+    mark("points");
+  } else {
+    mergePanels(message);
+    mark("panels");
+  }
 }
 
 function draw() {
@@ -45,6 +69,30 @@ function draw() {
     renderClock();
   }
   if (is("clock", "story", "site")) renderStory();
+  if (page() === "overview") drawOverview(is);
+  else {
+    if (is("clock", "market", "kpi", "alerts", "site")) renderPulse(store);
+    if (page() === "points") drawPoints(is);
+    else drawPanels(is);
+  }
+  dirty.clear();
+}
+
+function drawPoints(is) {
+  const now = performance.now();
+  if (!is("points") && (!is("clock") || now - pointsAt < POINTS_EVERY_MS)) return;
+  pointsAt = now;
+  renderPoints(store);
+}
+
+function drawPanels(is) {
+  const now = performance.now();
+  if (!is("panels") && (!is("clock") || now - trendsAt < TREND_EVERY_MS)) return;
+  trendsAt = now;
+  renderPanels(store);
+}
+
+function drawOverview(is) {
   if (is("market", "clock", "site")) renderMarket(store);
   if (is("market", "intervals")) renderPrice(store);
   if (is("strip", "intervals", "market", "site")) renderIntervals(store);
@@ -62,7 +110,6 @@ function draw() {
     renderLoadChart(store);
     renderSparks(store);
   }
-  dirty.clear();
 }
 
 // ── header ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -128,22 +175,42 @@ function relabelAll() {
   label(document);
   renderLegend();
   renderPriceLegend();
+  relabelPages(lang());
+  relabelPoints();
+  relabelPanels();
   mark("all");
   relabel();
 }
 
-$("language").addEventListener("click", () => {
+function turn() {
   toggle();
   relabelAll();
-});
-document.addEventListener("keydown", (event) => {
-  if (event.key.toLowerCase() !== "l" || event.ctrlKey || event.metaKey || event.altKey) return;
-  toggle();
-  relabelAll();
-});
+}
+
+// ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function boardOf(name) {
+  return boards.find((board) => board.name === name) ?? null;
+}
+
+function turnTo(name) {
+  openBoard(boardOf(name));
+  relabelPages(lang());
+  trendsAt = 0; // charts that were hidden have not followed
+  connection.show(name);
+  mark("all");
+}
 
 await load();
+const registry = await (await fetch("/static/panels.json")).json();
+boards = registry.boards.map((board) => ({ ...board, name: board.uid.replace(/^gridfuse-/, "") })).filter((board) => !MADE_BY_HAND.includes(board.name));
+startPages(boards, turnTo);
+startPanels(() => mark("panels"));
+startPoints();
+openBoard(boardOf(page()));
 relabelAll();
+$("language").addEventListener("click", turn);
+startKeys(turn);
 watchStrip(() => mark("strip"));
-connection = new Connection(receive);
+connection = new Connection(receive, page());
 setInterval(renderFreshness, 1_000);

@@ -12,9 +12,12 @@ export class Connection {
   #openedAt = 0;
   #ever = false;
   #onMessage;
+  #page;
 
-  constructor(onMessage) {
+  /** One connection a tab: it carries the shared state, and what `page` shows besides. */
+  constructor(onMessage, page) {
     this.#onMessage = onMessage;
+    this.#page = page;
     this.#open();
     setInterval(() => this.#watch(), 1_000);
   }
@@ -29,10 +32,16 @@ export class Connection {
     return performance.now() - this.#heardAt;
   }
 
+  /** Go on with another page; the service begins with a snapshot. */
+  show(page) {
+    this.#page = page;
+    this.#open();
+  }
+
   #open() {
     this.#source?.close();
     this.#openedAt = performance.now();
-    this.#source = new EventSource("/api/stream");
+    this.#source = new EventSource(`/api/stream?page=${encodeURIComponent(this.#page)}`);
     this.#source.onmessage = (event) => {
       this.#heardAt = performance.now();
       this.#ever = true;

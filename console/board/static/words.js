@@ -55,9 +55,9 @@ export function setZone(name) {
 /** Write the words of the current language into everything that carries a key. */
 export function label(root) {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  document.title = t("page.title");
   for (const node of root.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
   for (const node of root.querySelectorAll("[data-t-title]")) node.title = t(node.dataset.tTitle);
+  for (const node of root.querySelectorAll("[data-t-label]")) node.setAttribute("aria-label", t(node.dataset.tLabel));
 }
 
 function format(name, make) {

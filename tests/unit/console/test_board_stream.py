@@ -185,3 +185,41 @@ def test_more_clients_than_there_is_room_for_are_sent_away(monkeypatch: pytest.M
         assert b"try again" in second.said[1]["body"]
 
     streamed(story)
+
+
+class CountedPage:
+    """A page whose content is a number."""
+
+    def __init__(self) -> None:
+        self.version = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"full": True, "n": self.version}
+
+    def delta(self, since: int) -> dict[str, Any] | None:
+        return None if since == self.version else {"n": self.version}
+
+
+def test_what_a_page_shows_goes_to_those_who_watch_it_and_to_nobody_else(monkeypatch: pytest.MonkeyPatch):
+    async def play() -> None:
+        monkeypatch.setattr(module, "_PAGE_S", 0.002)
+        page = CountedPage()
+        stream = BoardStream(BoardState(GUANGDONG_2023, simulated=True), StandingClock(), {"points": page})
+        clients = [Client() for _ in range(3)]
+        asked = [b"page=points", b"page=points", b"page=overview"]
+        scopes = [{"type": "http", "query_string": query} for query in asked]
+        serving = [asyncio.create_task(stream(scope, c.receive, c.send)) for scope, c in zip(scopes, clients, strict=True)]
+        await eventually_async("the first messages", lambda: all(len(client.said) >= 2 for client in clients))
+        page.version = 7
+
+        def heard(client: Client) -> bool:
+            return any(event.get("n") == 7 for event in client.events)
+
+        await eventually_async("the number", lambda: heard(clients[0]) and heard(clients[1]))
+        stream.close()
+        await asyncio.gather(*serving)
+        assert [event["n"] for event in clients[0].events if event.get("page") == "points"] == [0, 7]
+        assert [event["n"] for event in clients[1].events if event.get("page") == "points"] == [0, 7]
+        assert not any("page" in event for event in clients[2].events)
+
+    asyncio.run(play())

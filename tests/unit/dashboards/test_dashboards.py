@@ -2,203 +2,80 @@
 
 from __future__ import annotations
 
-import colorsys
-import json
-import re
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dashboards import build
-from dashboards.elements import UNITS, Text, course, headings, last, rows
-from dashboards.panels import PANELS
-from streams.measurements import KPI, MARKET, MEASUREMENTS
-
-Board = dict[str, Any]
-
-KNOWN_UNITS = {
-    *("none", "percent", "hertz", "kvolt", "s", "m", "dthms", "dateTimeFromNow", "string"),
-    *("suffix:MW", "suffix:MWh", "suffix:元/MWh", "suffix:元/h"),
-}
-"""Ids of @grafana/data 13.2.3, looked up in its table of formats; ``suffix:`` is its form for any other unit."""
-
-CHINESE = re.compile(r"[\u4e00-\u9fff]")
-HEX = re.compile(r"#[0-9A-Fa-f]{6}")
-
-
-@pytest.fixture(scope="module", params=build.LANGUAGES)
-def language(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def board(language: str) -> Board:
-    return build.render(language)
-
-
-def targets(board: Board) -> Iterator[tuple[Board, Board]]:
-    return ((panel, target) for panel in board["panels"] for target in panel["targets"])
+from dashboards.board import FOLDERS, LANGUAGES, Board, Level
+from dashboards.boards import BOARDS
+from dashboards.classic import render
+from dashboards.elements import UNITS, Drill, Mark, Panel, PanelKind, Text, course, headings, last, rows
+from dashboards.handbook import handbook
+from dashboards.liveboard import drawable, panels_of
+from dashboards.marks import CASES, PHASES, PRIORITIES, REGIMES, STATUSES
+from market.decisions import Phase
+from market.outcomes import OutcomeStatus
+from market.prices import Regime
+from streams.alerts import Priority
+from streams.measurements import KPI, LMP, MARKET, MEASUREMENTS
 
 
 def test_the_committed_files_are_what_the_registry_gives() -> None:
     assert build.check() == [], "run: gridfuse dashboards build"
 
 
-def test_check_finds_a_file_that_was_edited_by_hand(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(build, "_ROOT", tmp_path)
-    assert build.main(["--check"]) == 1
-    assert build.main([]) == 0
-    assert build.main(["--check"]) == 0
-    (tmp_path / "zh" / "overview.json").write_text("{}")
+def test_check_finds_a_file_that_was_edited_by_hand_and_one_that_is_of_no_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["--check"], tmp_path) == 1
+    assert build.main([], tmp_path) == 0
+    assert build.main(["--check"], tmp_path) == 0
+    edited = tmp_path / "docs" / "dashboards.md"
+    edited.write_text("{}")
+    left = tmp_path / "dashboards" / "grafana" / "json" / "zh" / "left.json"
+    left.write_text("{}")
     capsys.readouterr()
-    assert build.main(["--check"]) == 1
-    assert "zh/overview.json is not current; run: gridfuse dashboards build" in capsys.readouterr().err
+    assert build.main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().err.splitlines() == [f"{path} is not current; run: gridfuse dashboards build" for path in (edited, left)]
+    assert build.main([], tmp_path) == 0
+    assert not left.exists()
 
 
-def test_every_panel_has_a_title_a_description_and_a_known_unit(board: Board) -> None:
-    for panel in board["panels"]:
-        assert panel["title"]
-        assert panel["description"]
-        assert panel["fieldConfig"]["defaults"]["unit"] in KNOWN_UNITS, panel["title"]
+def test_no_board_has_a_fault() -> None:
+    assert build.faults() == []
 
 
-def test_columns_of_tables_have_known_units(board: Board) -> None:
-    units = {
-        setting["value"]
-        for panel in board["panels"]
-        for override in panel["fieldConfig"]["overrides"]
-        for setting in override["properties"]
-        if setting["id"] == "unit"
-    }
-    assert units <= KNOWN_UNITS
+def test_a_board_with_a_fault_is_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    board = replace(BOARDS[0], question=Text("", ""))
+    monkeypatch.setattr(build, "BOARDS", (board, *BOARDS[1:]))
+    assert build.main([], tmp_path) == 1
+    assert f"{board.uid}-zh: has no description" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_unit_of_the_schema_can_be_shown() -> None:
     assert {field.unit for measurement in MEASUREMENTS for field in measurement.fields} <= set(UNITS)
 
 
-def test_panels_have_distinct_numbers_and_do_not_overlap(board: Board) -> None:
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
-
-    def cells(panel: Board) -> set[tuple[int, int]]:
-        at = panel["gridPos"]
-        assert at["x"] + at["w"] <= 24
-        return {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-
-    for one, other in combinations(board["panels"], 2):
-        assert not cells(one) & cells(other), f"{one['title']} overlaps {other['title']}"
-
-
-def test_every_query_is_of_the_time_shown_and_from_the_chosen_source(board: Board) -> None:
-    for panel, target in targets(board):
-        assert "$timeFilter" in target["query"]
-        assert target["datasource"] == panel["datasource"] == {"type": "influxdb", "uid": "${datasource}"}
-        assert target["rawQuery"] is True
-        if panel["type"] in {"timeseries", "state-timeline"}:
-            assert "GROUP BY time($__interval)" in target["query"]
+@pytest.mark.parametrize(
+    ("marks", "states"),
+    [
+        (PHASES, Phase),
+        (REGIMES, Regime),
+        (STATUSES, [*OutcomeStatus, "FAILED"]),
+        (PRIORITIES, Priority),
+        (CASES, ["OPENED", "NOTED", "CLOSED"]),
+    ],
+)
+def test_every_state_there_is_has_a_mark(marks: tuple[Mark, ...], states: Iterable[str]) -> None:
+    assert [mark.state for mark in marks] == [str(state) for state in states]
 
 
-def test_reference_ids_are_distinct_within_a_panel(board: Board) -> None:
-    for panel in board["panels"]:
-        ids = [target["refId"] for target in panel["targets"]]
-        assert len(ids) == len(set(ids)) > 0
-
-
-def test_what_a_query_names_is_in_the_schema(board: Board) -> None:
-    known = {m.name: {t.name for t in m.tags} | {f.name for f in m.fields} for m in MEASUREMENTS}
-    for _, target in targets(board):
-        query = target["query"]
-        (measurement,) = re.findall(r'FROM "(\w+)"', query)
-        names = set(re.findall(r'"(\w+)"', query)) - {measurement}
-        assert names <= known[measurement], query
-
-
-def test_queries_stay_in_the_portable_part_of_influxql(board: Board) -> None:
-    refused = re.compile(r"\b(SLIMIT|SOFFSET|SHOW DATABASES|SHOW SERIES|CARDINALITY|SAMPLE|HOLT_WINTERS|INTO|JOIN|UNION)\b", re.IGNORECASE)
-    assert [target["query"] for _, target in targets(board) if refused.search(target["query"])] == []
-
-
-def test_no_colour_says_good(board: Board) -> None:
-    """Grey is normal: no green, by name, by palette or by hue."""
-    text = json.dumps(board)
-    assert "green" not in text
-    assert "palette-classic" not in text
-    assert "continuous-GrYlRd" not in text
-    for colour in set(HEX.findall(text)):
-        red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-        hue, _, saturation = colorsys.rgb_to_hls(red, green, blue)
-        assert saturation < 0.2 or not 75 <= hue * 360 <= 170, colour
-
-
-def test_colour_never_stands_alone(board: Board) -> None:
-    """States of different colour differ in their words too, and each abnormal one carries a mark."""
-    for panel in board["panels"]:
-        for mapping in panel["fieldConfig"]["defaults"]["mappings"]:
-            texts = [state["text"] for state in mapping["options"].values()]
-            assert len(texts) == len(set(texts))
-            assert all(text[0] in "○△◇◆■▷" for text in texts)
-
-
-def test_thresholds_ascend_from_minus_infinity(board: Board) -> None:
-    for panel in board["panels"]:
-        values = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
-        assert values[0] is None
-        assert values[1:] == sorted(values[1:])
-
-
-def test_what_must_not_depend_on_the_viewer_is_fixed(board: Board) -> None:
-    assert (board["timezone"], board["editable"], board["weekStart"], board["refresh"]) == ("Asia/Shanghai", False, "monday", "5s")
-
-
-def test_variables_are_read_again_when_the_time_changes(board: Board) -> None:
-    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
-    assert variables["datasource"]["type"] == "datasource"
-    assert (variables["area"]["refresh"], variables["area"]["allValue"]) == (2, ".*")
-    used = {name for _, target in targets(board) for name in re.findall(r"\$(\w+)", target["query"])} - {"timeFilter", "__interval"}
-    assert used <= set(variables)
-
-
-def test_both_languages_have_the_same_panels_with_the_same_queries() -> None:
-    zh, en = (build.render(language) for language in ("zh", "en"))
-    assert zh["uid"] != en["uid"]
-    assert [(p["id"], p["type"], p["gridPos"]) for p in zh["panels"]] == [(p["id"], p["type"], p["gridPos"]) for p in en["panels"]]
-    assert [t["query"] for _, t in targets(zh)] == [t["query"] for _, t in targets(en)]
-
-
-def test_each_language_leads_to_the_other() -> None:
-    boards = {language: build.render(language) for language in build.LANGUAGES}
-    assert boards["zh"]["links"][0]["url"] == f"/d/{boards['en']['uid']}"
-    assert boards["en"]["links"][0]["url"] == f"/d/{boards['zh']['uid']}"
-
-
-def texts(item: object) -> Iterator[Text]:
-    """Every pair of words in the registry."""
-    if isinstance(item, Text):
-        yield item
-    elif isinstance(item, tuple | list):
-        for inner in item:
-            yield from texts(inner)
-    elif isinstance(item, dict):
-        yield from texts(list(item.values()))
-    elif hasattr(item, "__dataclass_fields__"):
-        for name in item.__dataclass_fields__:
-            yield from texts(getattr(item, name))
-
-
-def test_no_text_falls_back_to_the_other_language() -> None:
-    found = [text for text in texts(PANELS) if (text.en, text.zh) != ("", "")]
-    assert len(found) > 100
-    for text in found:
-        if text.en.startswith("$tag_"):
-            assert text.en == text.zh
-            continue
-        assert not CHINESE.search(text.en), text
-        assert CHINESE.search(text.zh), text
+def test_no_two_folders_are_one_to_grafana() -> None:
+    """It names a folder after its last directory only."""
+    leaves = [name for folder in FOLDERS.values() for name in (folder.zh, folder.en)]
+    assert len(set(leaves)) == len(leaves)
 
 
 def test_a_field_that_is_not_written_cannot_be_asked_for() -> None:
@@ -211,3 +88,48 @@ def test_a_field_that_is_not_written_cannot_be_asked_for() -> None:
     ):
         with pytest.raises(KeyError, match="has no mood"):
             ask()
+
+
+def test_a_panel_leads_down_with_the_time_and_what_its_value_is_of() -> None:
+    below = Board(uid="gridfuse-b", level=Level.DETAIL, title=Text("Below", "下层"), question=Text("?", "？"), panels=())
+    drill = Drill("gridfuse-b", {"bus": "bus"})
+    at, words = (0, 0, 1, 1), Text("x", "中")
+    prices = (course(LMP, "price_cny_per_mwh", by="bus"),)
+    course_panel = Panel(number=1, kind=PanelKind.HEATMAP, title=words, description=words, unit="", at=at, drill=drill, queries=prices)
+    table = replace(course_panel, kind=PanelKind.TABLE, queries=(rows(LMP, "price_cny_per_mwh"),))
+    board = replace(below, uid="gridfuse-a", panels=(course_panel, table))
+    of_course, of_table = render(board, "zh", (board, below))["panels"]
+    kept = "/d/gridfuse-b-zh?${__url_time_range}&"
+    assert of_course["fieldConfig"]["defaults"]["links"][0]["url"] == kept + "${datasource:queryparam}&var-bus=${__field.labels.bus}"
+    assert of_table["fieldConfig"]["defaults"]["links"][0]["url"] == kept + '${datasource:queryparam}&var-bus=${__data.fields["bus"]}'
+    assert of_course["links"] == [{"title": "详见：下层", "url": kept + "${__all_variables}", "targetBlank": False}]
+
+
+def test_every_board_is_reached_from_every_other_by_its_level() -> None:
+    for language in LANGUAGES:
+        boards = build.rendered(language).values()
+        for board in boards:
+            offered = [set(link["tags"]) for link in board["links"] if link["tags"]]
+            assert all(any(tags <= set(other["tags"]) for tags in offered) for other in boards)
+
+
+def test_the_live_board_gets_what_it_can_draw_in_parts() -> None:
+    """What a query asks for stands there in parts, which say the same as the InfluxQL beside."""
+    shown = {board["uid"]: {panel["id"]: panel for panel in board["panels"]} for board in panels_of(BOARDS)["boards"]}
+    assert set(shown) == {board.uid for board in BOARDS}
+    drawn = [(panel, shown[board.uid][panel.number]) for board in BOARDS for panel in board.panels if drawable(panel)]
+    assert len(drawn) == sum(map(len, shown.values())) > 20
+    for panel, written in drawn:
+        assert written["title"] == {"zh": panel.title.zh, "en": panel.title.en}
+        for query, series in zip(panel.queries, written["series"], strict=True):
+            assert query.influxql.startswith(f'SELECT {series["how"].split("/")[0]}("{series["field"]}")')
+            assert f'FROM "{series["measurement"]}" WHERE {series["where"]}' in query.influxql
+
+
+def test_the_handbook_has_every_panel_of_every_board() -> None:
+    page = handbook(BOARDS)
+    for board in BOARDS:
+        assert f"## {board.title.en} · {board.title.zh}" in page
+        for panel in board.panels:
+            assert f"| {panel.number} | {panel.title.en} | {panel.title.zh} |" in page
+    assert page.count("\n| ") == sum(len(board.panels) for board in BOARDS) + len(BOARDS) + 2 * (len(BOARDS) + 1)

@@ -14,9 +14,9 @@ from ingest.quality import BAD_DEVICE_FAILURE, GOOD, UNCERTAIN_SUB_NORMAL
 from market.units import NS_PER_H, NS_PER_S
 from streams import topics, wire
 from streams.accounts import AreaAccounts, LateSamples
+from streams.gridlines import encode_accounts
 from streams.identity import identity_of, instant_of
 from streams.intake import CLOCK_SOURCE, AreaIntake, Taken
-from streams.lineprotocol import encode_accounts
 from streams.measurements import ACCOUNT
 
 T0 = 1_577_840_400 * NS_PER_S

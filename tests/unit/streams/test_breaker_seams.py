@@ -160,6 +160,21 @@ def test_a_notice_of_boundary_data_is_corrected_while_the_market_runs() -> None:
     assert "2026-06-11" in story.decisions[-1].body["text_en"]
 
 
+def test_a_result_cleared_from_boundary_data_that_lack_something_is_an_anomaly_and_one_of_another_day_is_not() -> None:
+    story = Story("10T09:00", day_ahead=True)
+    assert not story.order("10T09:30", "PUBLISH_BOUNDARY", "MO", operating_day="2026-06-11", content='{"load_mw": null, "tie_mw": null}')
+    story.day_ahead("10T17:00", "2026-06-12", 400.0, 1)
+    assert "DA" not in {case.segment for case in story.state.cases.cases}
+    story.day_ahead("10T17:10", "2026-06-11", 400.0, 1)
+    (noted,) = [decision.body for decision in story.decisions if decision.body.get("finding") == "BOUNDARY_INCOMPLETE"]
+    assert (noted["article"], noted["evidence"]) == (
+        "Art. 20",
+        ["operating day 2026-06-11: version 1 of the result", "the boundary data in force lack load_mw, tie_mw"],
+    )
+    (case,) = [case for case in story.state.cases.cases if case.segment == "DA"]
+    assert (case.segment, case.item, case.subject, case.cause) == ("DA", "Art. 9(1)", "day-ahead market: a result that may be wrong", "")
+
+
 def test_what_comes_from_the_future_is_refused_and_moves_no_clock() -> None:
     story = Story("10T09:00").cleared("10T09:00", "10T09:00").until("10T09:10")
     before, year_ns = story.state, 365 * NS_PER_DAY
@@ -193,6 +208,21 @@ def recovered(story: Story, day: int) -> Story:
     story.cleared(f"{day}T12:59", f"{day}T13:00")
     assert not story.order(f"{day}T13:00", "CONFIRM_RECOVER", "DISPATCH")
     return story.until(f"{day}T13:30")
+
+
+def test_the_reference_days_are_those_before_the_first_day_of_an_interruption_though_the_market_that_began_it_came_back() -> None:
+    story = recovered(Story("10T09:00", day_ahead=True), 11)
+    assert (story.state.rt.phase, story.state.da.phase) == ("NORMAL", "TRIPPED"), "day-ahead went out in the evening, and is"
+    story.until("11T16:00")
+    assert story.state.rt.phase == "TRIPPED"
+    assert {price.source.split()[0] for price in story.prices if price.interval_start_ns >= at("11T15:45")} == {"profile:2026-06-10"}
+
+
+def test_another_interruption_has_reference_days_of_its_own() -> None:
+    story = recovered(Story("10T09:00"), 11)
+    assert story.state.interrupted_from_ns is None
+    story.until("11T16:00")
+    assert story.state.interrupted_from_ns == story.state.rt.substituted_from_ns == at("11T15:30")
 
 
 def test_a_report_of_an_earlier_breaker_suspends_no_later_one() -> None:

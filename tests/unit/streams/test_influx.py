@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from influxdb_client.rest import ApiException
 
 from market.errors import ConfigError
-from streams.influx import FlushState, FlushStatus, InfluxTarget, said
+from streams.influx import FlushState, FlushStatus, InfluxTarget
+from streams.influxapi import Api, said
 
 
 def target(**token: object) -> InfluxTarget:
@@ -44,18 +44,43 @@ def test_a_token_that_is_configured_and_absent_is_named(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b'{"error":"partial write: invalid number dropped=0"}', "partial write: invalid number dropped=0"),
-        (b'{"code":"invalid","message":"unable to parse"}', "unable to parse"),
-        (b"<html>502</html>", "<html>502</html>"),
-        (b"[1]", "[1]"),
-        (None, "Bad Gateway"),
-        (b"x" * 10_000, "x" * 500),
+        ('{"error":"partial write: invalid number dropped=0"}', "partial write: invalid number dropped=0"),
+        ('{"code":"invalid","message":"unable to parse"}', "unable to parse"),
+        ("<html>502</html>", "<html>502</html>"),
+        ("[1]", "[1]"),
+        ("", ""),
+        (
+            '{"error":"partial write of line protocol occurred","data":[{"error_message":"bad","line_number":2,"original_line":"x"}]}',
+            "partial write of line protocol occurred: line 2: bad",
+        ),
     ],
 )
-def test_what_the_server_said(body: bytes | None, words: str) -> None:
-    exc = ApiException(status=502, reason="Bad Gateway")
-    exc.body = body
-    assert said(exc) == words
+def test_what_the_server_said(body: str, words: str) -> None:
+    assert said(body) == words
+
+
+@pytest.mark.parametrize(
+    ("api", "url", "bucket", "problem"),
+    [
+        (Api.V2, "127.0.0.1:8086", "grid", ("url", "write it as http://host:8086")),
+        (Api.V1, "http://127.0.0.1:8086/write?db=x", "grid", ("url", "follows from `api`")),
+        (Api.V1, "http://127.0.0.1:8086", "grid/raw/x", ("bucket", "two slashes")),
+        (Api.V1, "http://127.0.0.1:8086", "grid/", ("bucket", "names nothing")),
+        (Api.V2, "http://127.0.0.1:8086", "_tasks", ("bucket", "begins with _")),
+        (Api.V3, "http://127.0.0.1:8181", "grid data", ("bucket", "no database of v3")),
+    ],
+)
+def test_what_cannot_be_an_address_is_said_before_anything_connects(api: Api, url: str, bucket: str, problem: tuple[str, str]) -> None:
+    ((place, what),) = InfluxTarget(url=url, org="o", bucket=bucket, api=api).problems()
+    assert place == problem[0]
+    assert problem[1] in what
+
+
+@pytest.mark.parametrize(
+    ("api", "bucket"), [(Api.V1, "grid"), (Api.V1, "grid/raw"), (Api.V2, "grid/raw"), (Api.V2, "南网"), (Api.V3, "grid-1")]
+)
+def test_addresses_that_are_good(api: Api, bucket: str) -> None:
+    assert list(InfluxTarget(url="https://db.example:8086/influx", org="o", bucket=bucket, api=api).problems()) == []
 
 
 def test_status_is_plain_data() -> None:

@@ -14,8 +14,12 @@ from market.prices import PriceInForce, Regime
 from market.units import NS_PER_S, instant_ns
 from market.view import MarketView, SegmentView
 from streams.alerts import Alert, AlertState, Priority
+from streams.breakerlines import BreakerLines
+from streams.gridlines import encode_kpis
 from streams.kpis import KpiFrame, LineLoading, SourceHealth
-from streams.lineprotocol import encode_alert, encode_decision, encode_kpis, encode_market, encode_outcome, encode_price, tag_value
+from streams.lineprotocol import tag_value
+from streams.marketlines import encode_outcome, encode_price
+from streams.servicelines import encode_alert
 from tests.kit.decided import EVERY_BODY
 
 NOON = instant_ns("2026-06-10T12:00:00+08:00")
@@ -99,14 +103,16 @@ def test_market_view_counts_outage_and_breaker_time() -> None:
         rt_limit_s=7_200,
         rt_interval_s=900,
     )
-    assert lines(encode_market(view)) == [
+    assert lines(BreakerLines("Asia/Shanghai").market(view)) == [
         (
-            'market,segment=RT phase="TRIPPED",basis="RT_120",outage_s=7230.0,headroom_s=0.0,breaker_s=30.0,failed_intervals=9i,'
+            'market,segment=RT phase="TRIPPED",basis="RT_120",outage_s=7230.0,headroom_s=0.0,breaker_s=30.0,suspended_s=0.0,'
+            "failed_intervals=9i,"
             'shadow_ok=0i,flags="BLIND,CLOCK_SUSPECT",regime="ART27_2",last_valid_age_s=7240.0,'
             "duties_open=0i,duties_overdue=0i,cases_open=0i,approvals_open=0i 1781064000000000000"
         ),
         (
-            'market,segment=DA phase="NORMAL",basis="",outage_s=0.0,breaker_s=0.0,failed_intervals=0i,shadow_ok=0i,flags="",'
+            'market,segment=DA phase="NORMAL",basis="",outage_s=0.0,breaker_s=0.0,suspended_s=0.0,'
+            'failed_intervals=0i,shadow_ok=0i,flags="",'
             'expected_p50_s=0.0,expected_p90_s=90.0,outlook="warn" 1781064000000000000'
         ),
     ]
@@ -124,7 +130,7 @@ CLEARED = Cleared(
     congestion_per_mwh={"101": 0.0, "102": 12.25},
     flow_mw={"A-B": 50.0},
     uniform_price_per_mwh=390.125,
-    certificate=Certificate(passed=True, residuals={}),
+    certificate=Certificate(passed=True, residuals={"balance_mw": 1e-9}),
     binding=(
         Binding(kind="line", id="A-B", outage=None, flow_mw=50.0, limit_mw=50.0, shadow_price=12.25),
         Binding(kind="line", id="A-B", outage="C-D", flow_mw=49.0, limit_mw=49.0, shadow_price=1.0),
@@ -134,14 +140,19 @@ CLEARED = Cleared(
 
 
 def test_cleared_interval() -> None:
-    assert lines(encode_outcome(CLEARED)) == [
+    cleared = replace(CLEARED, frozen_at_ns=NOON - 60 * NS_PER_S, solve_s=0.25, loss_per_mwh={"102": 2.25})
+    assert lines(encode_outcome(cleared, area_of_bus={"101": "A 1"})) == [
         (
             'clearing,segment=RT status="OK_VIOLATION",valid=1i,reason="",uniform_price_cny_per_mwh=390.125,energy_cny_per_mwh=388.0,'
-            "objective_cny_per_h=1000.5,penalty_cny_per_h=2.0,binding=2i,violations=2i,violation_mw=5.0,certified=1i,version=1i,"
-            "margin_s=10.0 1781064000000000000"
+            "objective_cny_per_h=1000.5,penalty_cny_per_h=2.0,binding=2i,violations=2i,violation_mw=5.0,certified=1i,relaxed=0i,"
+            "version=1i,margin_s=10.0,solve_s=0.25,total_s=50.0 1781064000000000000"
         ),
-        "lmp,bus=101,segment=RT price_cny_per_mwh=388.0,congestion_cny_per_mwh=0.0 1781064000000000000",
-        "lmp,bus=102,segment=RT price_cny_per_mwh=400.25,congestion_cny_per_mwh=12.25 1781064000000000000",
+        "certificate,segment=RT balance_mw=1e-09,passed=1i 1781064000000000000",
+        r"lmp,area=A\ 1,bus=101,segment=RT price_cny_per_mwh=388.0,energy_cny_per_mwh=388.0,congestion_cny_per_mwh=0.0 1781064000000000000",
+        (
+            "lmp,area=none,bus=102,segment=RT price_cny_per_mwh=400.25,energy_cny_per_mwh=385.75,congestion_cny_per_mwh=12.25,"
+            "loss_cny_per_mwh=2.25 1781064000000000000"
+        ),
         "binding,branch=A-B,kind=line,outage=none,segment=RT flow_mw=50.0,limit_mw=50.0,shadow_price_cny_per_mwh=12.25 1781064000000000000",
         "binding,branch=A-B,kind=line,outage=C-D,segment=RT flow_mw=49.0,limit_mw=49.0,shadow_price_cny_per_mwh=1.0 1781064000000000000",
     ]
@@ -161,8 +172,8 @@ def test_failed_interval_has_no_price_rather_than_one_of_zero() -> None:
 
 def test_a_later_version_is_another_point() -> None:
     first, second = (encode_outcome(replace(CLEARED, version=version)) for version in (1, 2))
-    assert [line.rsplit(" ", 1)[1] for line in lines(first)] == ["1781064000000000000"] * 5
-    assert [line.rsplit(" ", 1)[1] for line in lines(second)] == ["1781064000000000001"] * 5
+    assert [line.rsplit(" ", 1)[1] for line in lines(first)] == ["1781064000000000000"] * 6
+    assert [line.rsplit(" ", 1)[1] for line in lines(second)] == ["1781064000000000001"] * 6
 
 
 def test_price_in_force_and_its_revision() -> None:
@@ -173,14 +184,17 @@ def test_price_in_force_and_its_revision() -> None:
         regime=Regime.MARKET,
         price_cny_per_mwh=388,
         rev=0,
-        source="clearing v1",
+        source="clearing:3",
         provisional=False,
         rule_set="r",
     )
-    unknown = replace(price, rev=2, price_cny_per_mwh=None, regime=Regime.GAP, provisional=True)
+    unknown = replace(price, rev=2, price_cny_per_mwh=None, regime=Regime.GAP, provisional=True, source="day_ahead:10:15", by_analogy=True)
     assert lines(encode_price(price) + encode_price(unknown)) == [
-        'price,segment=RT price_cny_per_mwh=388.0,regime="MARKET",rev=0i,provisional=0i,source="clearing v1" 1781064000000000000',
-        'price,segment=RT regime="GAP",rev=2i,provisional=1i,source="clearing v1" 1781064000000000002',
+        (
+            'price,segment=RT price_cny_per_mwh=388.0,regime="MARKET",rev=0i,provisional=0i,source="clearing:3",by_analogy=0i,version=3i '
+            "1781064000000000000"
+        ),
+        'price,segment=RT regime="GAP",rev=2i,provisional=1i,source="day_ahead:10:15",by_analogy=1i 1781064000000000002',
     ]
 
 
@@ -206,9 +220,9 @@ def test_alerts_of_one_millisecond_stay_apart() -> None:
 
 
 @pytest.mark.parametrize("body", EVERY_BODY, ids=lambda body: type(body).__name__)
-def test_each_kind_of_decision_is_one_line(body: DecisionBody) -> None:
+def test_each_kind_of_decision_is_one_event(body: DecisionBody) -> None:
     decision = chained(body, seq=7, ts_event_ns=NOON, rule_set="gd/r1", prev_hash=GENESIS)
-    (line,) = lines(encode_decision(decision))
+    line, *_ = lines(BreakerLines("Asia/Shanghai").decision(decision))
     segment = getattr(body, "segment", None) or "none"
     assert line.startswith(f'event,kind={type(body).__name__},segment={segment} seq=7i,text_en="')
     assert line.endswith(f'rule_set="gd/r1",hash="{decision.hash}" 1781064000000000007')
@@ -237,5 +251,5 @@ def test_a_very_long_text_is_cut_and_says_so() -> None:
     decision = chained(
         FindingNoted(finding="x" * 10_000, article="policy", evidence=()), seq=1, ts_event_ns=NOON, rule_set="r", prev_hash=GENESIS
     )
-    text = encode_decision(decision).decode().split('text_en="')[1].split('"')[0]
+    text = BreakerLines("Asia/Shanghai").decision(decision).decode().split('text_en="')[1].split('"')[0]
     assert (len(text), text[-2:]) == (8_000, "x…")

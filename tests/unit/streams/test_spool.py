@@ -225,3 +225,68 @@ def test_limits_that_cannot_hold_two_segments_are_refused() -> None:
 def test_what_is_not_whole_lines_is_a_mistake_of_the_caller(spool_at: Open) -> None:
     with pytest.raises(AssertionError, match="only whole lines"):
         spool_at().append(b"kpi load_mw=1.0 1")
+
+
+BLOCK = HEADER_BYTES + len(line(0))
+
+
+def test_what_was_taken_in_the_middle_is_neither_waiting_nor_sent_again(spool_at: Open) -> None:
+    spool = spool_at(SpoolLimits())
+    for number in range(5):
+        spool.append(line(number))
+    spool.ack(4 * BLOCK, 2 * BLOCK)
+    spool.close()
+    again = spool_at(SpoolLimits())
+    assert (again.acked, again.status().waiting_bytes) == (0, 3 * BLOCK)
+    assert again.gap(0, again.end) == (0, 2 * BLOCK)
+    assert again.gap(2 * BLOCK, again.end) == (4 * BLOCK, 5 * BLOCK)
+    chunk = again.read(0, 2 * BLOCK)
+    assert chunk is not None
+    assert (chunk.data, chunk.end) == (line(0) + line(1), 2 * BLOCK)
+    assert again.read(2 * BLOCK, 2 * BLOCK) is None
+    again.ack(2 * BLOCK)
+    assert again.acked == 4 * BLOCK
+
+
+def test_a_limit_counts_of_a_segment_only_the_lines_that_were_not_taken(spool_at: Open) -> None:
+    spool = spool_at(SpoolLimits(segment_bytes=5 * BLOCK, bytes_max=15 * BLOCK))
+    for number in range(5):
+        spool.append(line(number))
+    spool.ack(4 * BLOCK, 1 * BLOCK)
+    for number in range(5, 12):
+        spool.append(line(number))
+    assert (spool.acked, spool.status().dropped_lines) == (5 * BLOCK, 2)
+
+
+def test_blocks_taken_and_then_lost_with_the_power_do_not_make_new_ones_count_as_sent(spool_at: Open, tmp_path: Path) -> None:
+    spool = spool_at(SpoolLimits())
+    for number in range(4):
+        spool.append(line(number))
+    spool.ack(4 * BLOCK, 2 * BLOCK)
+    spool.close()
+    path = tmp_path / f"{0:020d}.lp"
+    path.write_bytes(path.read_bytes()[: 3 * BLOCK])
+    again = spool_at(SpoolLimits())
+    again.append(line(7))
+    gaps, place = [], 0
+    while (gap := again.gap(place, again.end)) is not None:
+        chunk = again.read(*gap)
+        assert chunk is not None
+        gaps += lines_of(chunk.data)
+        place = chunk.end
+    assert gaps == [line(0), line(1), line(7)]
+
+
+def test_it_is_remembered_where_the_spool_ended_a_while_ago(spool_at: Open) -> None:
+    clock = Hand()
+    spool = spool_at(SpoolLimits(), clock)
+    for number in range(10):
+        spool.append(line(number))
+        clock.ns += NS_PER_S
+    assert spool.since(3.5) == 7 * BLOCK
+    assert spool.since(0.5) == spool.end
+    assert spool.since(1_000) == 0
+    assert spool.waiting_since_ns() == 1_000 * NS_PER_S
+    assert spool.begun_ns(3 * BLOCK) == 1_003 * NS_PER_S
+    spool.ack(spool.end)
+    assert spool.waiting_since_ns() is None

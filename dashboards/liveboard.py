@@ -1,0 +1,73 @@
+"""What may the live board draw of the registry?
+
+Panels whose queries are plain aggregates of one field, in parts instead of InfluxQL: the live board has the records themselves. Titles,
+units, colours and marks are those Grafana shows, so one figure has one name everywhere.
+
+Deliberately absent: how they are drawn (``console/board/static``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from dashboards.board import Board
+from dashboards.elements import Panel, PanelKind, Query, Step, Text
+
+__all__ = ["drawable", "panels_of"]
+
+_DRAWN: Final = (PanelKind.STAT, PanelKind.BAR_GAUGE, PanelKind.TIME_SERIES, PanelKind.STATE_TIMELINE, PanelKind.HEATMAP)
+
+
+def drawable(panel: Panel) -> bool:
+    """Return whether every query of a panel is in parts, and its kind is one the live board has."""
+    return panel.kind in _DRAWN and all(query.source is not None for query in panel.queries)
+
+
+def panels_of(boards: tuple[Board, ...]) -> dict[str, Any]:
+    """Return what ``panels.json`` holds: the boards by uid, each with its panels."""
+    return {
+        "boards": [
+            {
+                "uid": board.uid,
+                "level": board.level.value,
+                "title": _both(board.title),
+                "question": _both(board.question),
+                "panels": [_panel(panel) for panel in board.panels if drawable(panel)],
+            }
+            for board in boards
+        ]
+    }
+
+
+def _both(text: Text) -> dict[str, str]:
+    return {"zh": text.zh, "en": text.en}
+
+
+def _panel(panel: Panel) -> dict[str, Any]:
+    return {
+        "id": panel.number,
+        "kind": panel.kind.value,
+        "title": _both(panel.title),
+        "description": _both(panel.description),
+        "unit": panel.unit,
+        "decimals": panel.decimals,
+        "at": list(panel.at),
+        "steps": _steps(panel.steps),
+        "marks": [{"state": mark.state, "text": _both(mark.text), "colour": mark.colour} for mark in panel.marks],
+        "limits": None if panel.limits is None else list(panel.limits),
+        "stepped": panel.stepped,
+        "stacked": panel.stacked,
+        "sparkline": panel.sparkline,
+        "series": [_series(query) for query in panel.queries],
+    }
+
+
+def _series(query: Query) -> dict[str, Any]:
+    assert query.source is not None, "only panels that are drawable are written"
+    own = {"unit": query.unit, "steps": _steps(query.steps)}
+    return {"label": _both(query.label), **asdict(query.source), **own}
+
+
+def _steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    return [{"from": step.value, "colour": step.colour} for step in steps]

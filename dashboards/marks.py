@@ -1,0 +1,92 @@
+"""What does each state look like, on whichever board it stands?
+
+A state is a mark and a word, and only then a colour: whoever sees no colours reads the same. The marks grow with what is wrong: a ring is
+normal, a triangle something to know, a lozenge something that waits for a person, a filled square something that has happened.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dashboards.elements import GREY, P1, P2, P3, P4, Mark, Text
+
+__all__ = ["ACTIVE", "CASES", "DELIVERIES", "HEALTH", "PASSED", "PHASES", "PRIORITIES", "REGIMES", "SEGMENTS", "STATUSES", "SWITCHES"]
+
+PHASES: Final = (
+    Mark("NORMAL", Text("○ normal", "○ 正常"), GREY),
+    Mark("DEGRADED", Text("△ clearing out", "△ 出清中断"), P3),
+    Mark("PROPOSED", Text("◇ trip proposed", "◇ 拟熔断"), P2),
+    Mark("TRIPPED", Text("■ TRIPPED", "■ 熔断"), P1),
+    Mark("OVERDUE", Text("■■ OVER 72 h", "■■ 熔断超过 72 小时"), P1),
+    Mark("SUSPENDED", Text("■ SUSPENDED", "■ 暂停交易"), P1),
+    Mark("SUSPENDED_LONG", Text("■■ SUSPENDED OVER 7 d", "■■ 长期暂停（超过 7 日）"), P1),
+    Mark("RESUMING", Text("▷ resuming", "▷ 恢复中"), P4),
+)
+"""Of :class:`market.decisions.Phase`."""
+
+STATUSES: Final = (
+    Mark("OK", Text("○ ok", "○ 有效"), GREY),
+    Mark("OK_VIOLATION", Text("△ violation", "△ 有越限"), P3),
+    Mark("OK_DEGRADED", Text("◇ degraded", "◇ 降级"), P3),
+    Mark("FAILED", Text("■ FAILED", "■ 失败"), P1),
+)
+"""Of an outcome."""
+
+REGIMES: Final = (
+    Mark("MARKET", Text("○ market", "○ 市场"), GREY),
+    Mark("GAP", Text("△ last valid price", "△ 沿用上一有效价格"), P3),
+    Mark("ART27_1", Text("■ Art. 27(1): real-time", "■ 第二十七条（一）：实时"), P2),
+    Mark("ART27_2", Text("■ Art. 27(2): day-ahead", "■ 第二十七条（二）：日前"), P2),
+    Mark("ART27_3", Text("■ Art. 27(3): 30-day mean", "■ 第二十七条（三）：三十日均价"), P2),
+    Mark("ART28", Text("■■ Art. 28: no spot price", "■■ 第二十八条：无现货价格"), P1),
+)
+"""Of :class:`market.prices.Regime`."""
+
+HEALTH: Final = (
+    Mark("ok", Text("○ ok", "○ 正常"), GREY),
+    Mark("stale", Text("△ stale", "△ 无新数据"), P2),
+    Mark("bad", Text("■ bad", "■ 质量坏"), P1),
+)
+"""Of a device."""
+
+PRIORITIES: Final = (
+    Mark("P1", Text("■ P1", "■ 一级"), P1),
+    Mark("P2", Text("◆ P2", "◆ 二级"), P2),
+    Mark("P3", Text("△ P3", "△ 三级"), P3),
+    Mark("P4", Text("○ P4", "○ 四级"), P4),
+)
+"""Of an alert."""
+
+DELIVERIES: Final = (
+    Mark("delivered", Text("○ delivered", "○ 已送达"), GREY),
+    Mark("failed", Text("△ failed, tried again", "△ 失败，重试中"), P3),
+    Mark("undeliverable", Text("■ UNDELIVERABLE", "■ 无法送达"), P1),
+)
+"""Of an attempt to tell somebody."""
+
+CASES: Final = (
+    Mark("OPENED", Text("◆ opened", "◆ 立案"), P3),
+    Mark("NOTED", Text("▷ noted", "▷ 记录"), GREY),
+    Mark("CLOSED", Text("○ closed", "○ 结案"), GREY),
+)
+"""Of an entry of an anomaly case."""
+
+PASSED: Final = (
+    Mark("1", Text("○ passed", "○ 通过"), GREY),
+    Mark("0", Text("■ FAILED", "■ 未通过"), P1),
+)
+"""Of a proof."""
+
+SWITCHES: Final = (
+    Mark("1", Text("○ in service", "○ 投运"), GREY),
+    Mark("0", Text("△ open", "△ 断开"), P3),
+)
+"""Of a branch."""
+
+ACTIVE: Final = (
+    Mark("1", Text("◆ in force", "◆ 生效"), P2),
+    Mark("0", Text("○ over", "○ 已失效"), GREY),
+)
+"""Of an announcement."""
+
+SEGMENTS: Final = {"RT": Text("Real-time", "实时"), "DA": Text("Day-ahead", "日前")}
