@@ -9,7 +9,7 @@ problems starts nothing and names all of them, each with its line::
     network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}; also stations: {north: ["101", "102"]}
     broker: embedded                   # or kafka://host:9092
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
-    field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir, gather
+    field_spool: {size_mb: 1024}       # what was read, until the broker takes it; also keep: 72h, replay: 10000, away_after, gather, dir
     rules: southern-2025               # a shipped rule set, or a file of rules that change: how it is written: streams/rulesfile.py
     market: {rt_interval_min: 5}       # overrides of the shipped rule set
     clearing: clearing.yaml            # reserves, storages, sections, outages, look-ahead; how it is written: streams/clearingfile.py
@@ -209,7 +209,7 @@ class FieldSpool:
 
     directory: Path | None = None
     limits: FrameSpoolLimits = FrameSpoolLimits()
-    pace: Pace = Pace()
+    pace: Pace = Pace(gather_s=0.25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
