@@ -28,10 +28,9 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import approvals, casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment, spot
+from market import casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment, spot
 from market.caserecord import running
 from market.commands import refused
-from market.dayaheadprices import DayAheadPrices
 from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Phase, Refused, ResultRevised, chained
 from market.facts import (
     ClearedAgain,
@@ -56,6 +55,7 @@ from streams.breakerstate import BreakerState, at_offset, begin, decode_state, e
 from streams.breakerview import view
 from streams.interruptions import interruptions
 from streams.orders import Deeds, ordered
+from streams.tobodies import put_results
 from streams.turn import Turn, out, rules_of
 
 __all__ = [
@@ -120,7 +120,7 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
         _ticked(turn)
     prices = _priced(turn, before)
     if turn.state.book.waiting is not state.book.waiting:
-        _put_to_bodies(turn, state.book.waiting)
+        put_results(turn, state.book.waiting)
     decisions = _chained(turn)
     return turn.state, (*decisions, *deeds.again, *revised, *prices)
 
@@ -162,23 +162,6 @@ def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState
     if said:
         turn.say(*said)
     return (*prices, *beside)
-
-
-def _put_to_bodies(turn: Turn, before: tuple[DayAheadPrices, ...]) -> None:
-    """Ask GOV and REG for a day-ahead result that waits to be published (Art. 22), and for one that waits no more no longer."""
-    rules = turn.rules(Segment.DA)
-    waiting = {result.day_start_ns for result in turn.state.book.waiting}
-    for day in sorted({civil_day(result.day_start_ns, rules.zone) for result in before if result.day_start_ns not in waiting}):
-        register, said = approvals.withdrawn(turn.state.approvals, f"PUBLISH_RESULT/{day}", "no result of the day waits any more")
-        turn.state = replace(turn.state, approvals=register)
-        turn.say(*said)
-    for result in turn.state.book.waiting:
-        day = civil_day(result.day_start_ns, rules.zone)
-        content = publishing.content(turn.state.book, day, result.version, rules)
-        if result not in before and content is not None:
-            register, said = approvals.requested(turn.state.approvals, f"PUBLISH_RESULT/{day}", content, "gridfuse")
-            turn.state = replace(turn.state, approvals=register)
-            turn.say(*said)
 
 
 def _chained(turn: Turn) -> tuple[Decision, ...]:
