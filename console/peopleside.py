@@ -21,7 +21,7 @@ from market.view import MarketView
 from streams import topics
 from streams.agents import Observer
 from streams.kpis import KpiFrame
-from streams.ledger import AsyncLedger, Ledger, sqlite_url
+from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Attempt, Outbox
@@ -66,7 +66,7 @@ class PeopleSide:
         self.board = BoardState(settings.rules, simulated=simulated)
         self.sink = Sink(settings.data, settings.influx, settings.sinking)
         self._model = model
-        self.ledger = Ledger(sqlite_url(settings.data / "ledger.sqlite"))
+        self.ledger = Ledger(settings.ledger_url)
         self.async_ledger = AsyncLedger(self.ledger)
         self.outbox = Outbox(self.ledger.engine)
         self._channels = self._made_channels()
