@@ -66,8 +66,9 @@ def test_a_process_that_has_no_spool_says_nothing_of_one() -> None:
             StageReport(stage="Recorder/kpi.v1", records=9, errors=0, waiting=3),
         ),
     )
+    numbers = "heartbeat=1i,up_s=60.0,loop_delay_s=0.0,cpu_s=6.5,dead_letters=0i,frames_dropped=0i"
     assert encode_report(report).decode().splitlines() == [
-        f"pipeline,instance=worker-1,role=streams heartbeat=1i,up_s=60.0,loop_delay_s=0.0,cpu_s=6.5,dead_letters=0i,frames_dropped=0i {NOON}",
+        f"pipeline,instance=worker-1,role=streams {numbers} {NOON}",
         f"stage,instance=worker-1,stage=breaker records=7i,errors=1i,waiting=2i,busy_s=0.5 {NOON}",
         f"stage,instance=worker-1,stage=Recorder/kpi.v1 records=9i,errors=0i,waiting=3i {NOON}",
     ]
