@@ -1,6 +1,6 @@
-"""``gridfuse dashboards``: render the Grafana dashboards from the registry, or check that the rendered ones are current.
+"""``gridfuse dashboards``: render the Grafana dashboards from the registry, check that they are current, bring them to a Grafana.
 
-The renderer runs as a process of its own, because this room imports nothing of the dashboards.
+Each runs as a process of its own, because this room imports nothing of the dashboards.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``dashboards build`` to the command."""
+    """Add ``dashboards build`` and ``dashboards push`` to the command."""
     dashboards = typer.Typer(help="Grafana dashboards as code.", no_args_is_help=True)
-    # A group of one command is still a group: `push` joins it.
-    dashboards.callback()(_group)
     dashboards.command("build")(_build)
+    # Its options are the module's, which also tells of them.
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    dashboards.command("push", context_settings=passed_on, add_help_option=False)(_push)
     app.add_typer(dashboards, name="dashboards")
 
 
-def _group() -> None:
-    """Grafana dashboards as code."""
+def _push(context: typer.Context) -> None:
+    """Bring dashboards, data source and alert rules to a Grafana through its API; `--help` lists the options."""
+    raise typer.Exit(_run("dashboards.push", *context.args))
 
 
 def _build(
