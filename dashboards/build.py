@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +58,7 @@ def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def _of_no_board(root: Path, held: Mapping[Path, str]) -> list[Path]:
+def _of_no_board(root: Path, held: Iterable[Path]) -> list[Path]:
     """Return dashboards that are left of boards that are no more."""
     return sorted(set((root / _GRAFANA).rglob("*.json")) - {root / path for path in held})
 

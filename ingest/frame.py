@@ -2,7 +2,8 @@
 
 A frame is a batch of samples with quality and two times on every one: ``ts_event_ns``, when it held at the device, and
 ``ts_ingest_ns``, when we received it. On the wire it is a MessagePack map of little-endian columns (30 bytes a sample), read back
-without copying; of times, qualities and flags that are all the same, as those of a good poll are, only one is written. A frame without samples is a heartbeat: it says that time passed for its source.
+without copying; of times, qualities and flags that are all the same, as those of a good poll are, only one is written. A frame without
+samples is a heartbeat: it says that time passed for its source.
 
 Points are named by a stable 64-bit hash of their full name, so that a frame in the log keeps its meaning whatever the point list
 becomes later. A collision is found when a point list is read (:mod:`ingest.points`), not when a value is lost.
@@ -185,10 +186,11 @@ def encode_frame(frame: TelemetryFrame, ticket: Ticket | None = None) -> bytes:
         body["tk"] = ticket
     long = len(frame) >= _ONE_FOR_ALL_MIN
     for (name, dtype), column in zip(_COLUMNS, columns, strict=True):
-        if long and name in _SHORTENED and not np.count_nonzero(column != column[0]):
+        raw = np.ascontiguousarray(column, dtype=dtype)
+        if long and name in _SHORTENED and not np.count_nonzero(raw != raw[0]):
             body["v"] = _VERSION_SHORT
-            column = column[:1]
-        body[name] = np.ascontiguousarray(column, dtype=dtype).tobytes()
+            raw = raw[:1]
+        body[name] = raw.tobytes()
     return msgspec.msgpack.encode(body)
 
 
