@@ -148,8 +148,8 @@ def _panel(panel: Panel, language: str, titles: dict[str, Text]) -> dict[str, An
         written["interval"] = panel.least_step
     if panel.span:
         written["timeFrom"] = panel.span
-    if panel.highest:
-        written["transformations"] = [{"id": "sortBy", "options": {"sort": [{"field": panel.highest, "desc": True}]}}]
+    if ordered_by := panel.highest or panel.lowest:
+        written["transformations"] = [{"id": "sortBy", "options": {"sort": [{"field": ordered_by, "desc": bool(panel.highest)}]}}]
     if panel.drill is not None:
         defaults["links"] = [_drill(panel.drill, panel.kind, language, titles)]
         written["links"] = [_drill(Drill(panel.drill.to), panel.kind, language, titles)]
