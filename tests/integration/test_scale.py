@@ -24,6 +24,7 @@ from ingest.simulator.faults import Script
 from ingest.simulator.field import SimulatedField
 from market.rts_gmlc import load
 from streams.ledger import Ledger
+from streams.outbox import DeliveryState, Outbox
 from tests.kit.ports import free_port
 from tests.kit.postgres import binaries
 from tests.kit.require import require
@@ -59,6 +60,12 @@ async def settles(what: str, asked: Callable[[], bool], process: subprocess.Pope
         assert process.poll() is None, f"{what}: the composition ended"
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
         await asyncio.sleep(0.3)
+
+
+def told_of(outbox: Outbox, alert_id: str) -> bool:
+    """Whether an alert went out by every channel there is."""
+    rows = [row for row in outbox.deliveries() if row.alert_id.startswith(alert_id)]
+    return bool(rows) and all(row.state is DeliveryState.DELIVERED for row in rows)
 
 
 def begun(home: Path, points: Path) -> subprocess.Popen[str]:
@@ -115,6 +122,12 @@ def test_the_composition_carries_values_to_influxdb_and_orders_to_the_ledger(tmp
                 ledger = Ledger.to_read(sa.URL.create("postgresql+psycopg", "gridfuse", password, host, int(port), "gridfuse"))
                 await settles("the order is in the ledger", lambda: any("t-1" in str(each.body) for each in ledger.decisions()), process)
                 assert ledger.broken_at() is None
+
+                # What Grafana's rules find is told by the service's own channels; its outbox is in the same database.
+                found = {"status": "firing", "fingerprint": "f", "startsAt": "2026-06-10T12:00:00Z", "labels": {"rule_uid": "a-drill"}}
+                assert ask(at["api"], "/api/watchdog", {"alerts": [found]}) == {"taken": 1}
+                outbox = Outbox(ledger.engine)
+                await settles("it is delivered", lambda: told_of(outbox, "watchdog/a-drill"), process)
                 ledger.close()
 
                 # An alert as Grafana sends it gets through Alertmanager's file.
