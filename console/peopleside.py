@@ -20,6 +20,7 @@ from market.units import NS_PER_MIN, NS_PER_S
 from market.view import MarketView
 from streams import topics
 from streams.agents import Observer
+from streams.alerts import Alert
 from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
@@ -133,6 +134,16 @@ class PeopleSide:
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""
         return StallAlarm(stalled, self._channels, now_ns, self._settings.rules.zone, self.board.apply)
+
+    async def tell(self, alert: Alert) -> None:
+        """Have an alert that is on no topic delivered, shown and recorded, once; it will be delivered when this returns.
+
+        Raises:
+            SinkUnavailable: it cannot be kept now.
+        """
+        if await self.dispatcher.put(alert):
+            self.board.apply(alert)
+            await self.recorder.see(topics.ALERTS, alert)
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Return what runs for as long as the service does, by name."""

@@ -279,6 +279,7 @@ class Service:
                 points=self.live_list,
                 record=LedgerRecord(self.people.async_ledger),
                 pages=self.people.pages,
+                tell=self.people.tell,
             )
             self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)
