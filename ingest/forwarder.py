@@ -123,6 +123,7 @@ class Forwarder:
         """Whether what was sent of the backlog last was refused, and not only left without an answer."""
         self._noted_s = 0.0
         self._work = asyncio.Event()
+        self._not_up = asyncio.Event()
         self._room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -226,6 +227,7 @@ class Forwarder:
         if self.line is Line.AWAY:
             return
         self.line, self.away_since_s, self.why = Line.AWAY, time.time(), why
+        self._not_up.set()
         _log.warning("the stream side takes no telemetry: %s; frames are spooled in %s", why, self.spool.directory, extra={"reason": why})
         self.samples_in -= sum(len(item.frame) for item in self._queue)
         # In the order in which they were made, which is not that of sending where some of them were refused before.
@@ -350,7 +352,8 @@ class Forwarder:
                     await self._try_one()
                 await asyncio.sleep(_LOOK_S if self._unconfirmed or self._tried else _TRY_EVERY_S)
             elif self.line is Line.UP:
-                await asyncio.sleep(_LOOK_S)
+                self._not_up.clear()
+                await self._not_up.wait()
             elif (self._queue and self._work.is_set()) or any(item.stored for item in self._unconfirmed.values()):
                 # Live frames go first; and of those that are in the spool too, it is soon known which have arrived.
                 await asyncio.sleep(_LOOK_S / 20)

@@ -62,9 +62,11 @@ _SHALLOW_MAX_NS: Final = 24 * NS_PER_H
 _ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TARGET})
 """What a gateway answers for a unit that does not."""
 
-_PATIENCE_S: Final = 0.02
+_PATIENCE_S: Final = 0.05
 _IMPATIENT_AFTER: Final = 3
-"""How long replies to what was asked together are waited for as one; and how often in a row they may not be there by then."""
+_PATIENT_AGAIN: Final = 50
+"""How long replies to what was asked together are waited for as one; how often in a row they may not be there by then; and how many
+times they are then taken as they come before it is tried again."""
 
 _QUIET_MIN_NS: Final = 50 * NS_PER_MS
 _NEVER_NS: Final = 2**63
@@ -164,6 +166,8 @@ class ModbusLink:
             exchange.took_ns, exchange.was_ahead = 0, exchange is not exchanges[0]
         self._asked_together = True
         patient = self._hurried < _IMPATIENT_AFTER
+        if not patient:
+            self._hurried = self._hurried + 1 if self._hurried < _PATIENT_AGAIN else 0
         wire.send_together(exchanges, patient=patient)
         if patient and wire.is_open:
             self._hurry = asyncio.get_running_loop().call_later(_PATIENCE_S, self._hurry_up, wire)
