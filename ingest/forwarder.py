@@ -56,6 +56,7 @@ __all__ = ["Forwarder"]
 _log: Final = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.2
+_TIDY_S: Final = 1.0
 _TRY_EVERY_S: Final = 1.0
 _NOTE_EVERY_S: Final = 1.0
 _BATCH_S: Final = 0.1
@@ -326,6 +327,7 @@ class Forwarder:
 
     async def _watch(self) -> None:
         waits: Live | None = None
+        tidied_s = 0.0
         while True:
             await asyncio.sleep(_LOOK_S)
             first = next(iter(self._unconfirmed.values()), None) or next(iter(self._queue), None)
@@ -339,7 +341,9 @@ class Forwarder:
                 if self.line is Line.AWAY:
                     self._store_rest()
                     self._room.set()
-                self.spool.tidy()
+                if self.line is not Line.UP or time.monotonic() - tidied_s >= _TIDY_S:
+                    tidied_s = time.monotonic()
+                    self.spool.tidy()
             except SpoolError as exc:
                 self._disk_refused(exc)
 
