@@ -45,8 +45,8 @@ _TICK_WALL_S: Final = 0.5
 """With ticks further apart than this in wall time, the board is refreshed between them."""
 
 _REFRESH_S: Final = 0.1
-_REFRESH_UNSEEN_S: Final = 1.0
-"""How often it is refreshed while somebody watches, and while nobody does: whoever asks for it once sees the second before."""
+_LOOK_S: Final = 1.0
+"""How often it is refreshed while somebody watches; and how often it is looked whether somebody does. Who comes sees the newest at once."""
 
 
 class PeopleSide:
@@ -153,10 +153,14 @@ class PeopleSide:
         yield "recorder", self.recorder.run()
 
     async def refresh(self, now_ns: Callable[[], int], watched: Callable[[], bool]) -> None:
-        """Keep the board fresh between ticks until cancelled; at leisure while nobody watches."""
+        """Keep the board fresh between ticks until cancelled: while somebody watches, and when somebody looks."""
+        self.board.before_snapshot = lambda: self._on_board.refresh(now_ns())
         while True:
-            self._on_board.refresh(now_ns())
-            await asyncio.sleep(_REFRESH_S if watched() else _REFRESH_UNSEEN_S)
+            if watched():
+                self._on_board.refresh(now_ns())
+                await asyncio.sleep(_REFRESH_S)
+            else:
+                await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Close the stores; what was accepted is durable when this returns."""
