@@ -16,6 +16,7 @@ from console.board.points import PointBook
 from console.board.state import BoardState
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
+from ingest.points import PointTable
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
@@ -119,28 +120,42 @@ class Recorder:
         lines: makes them.
         raw: of lines of raw telemetry; the same one by default.
         gaps: notes what is left on its topic.
+        shown: is told the lines of everything but telemetry: the board's panels draw what is written.
     """
 
     leaves: Final = (topics.FRAMES, topics.KPI)
 
-    def __init__(self, spool: Spool, lines: RecordLines, raw: Spool | None = None, gaps: Gaps | None = None) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        lines: RecordLines,
+        raw: Spool | None = None,
+        gaps: Gaps | None = None,
+        shown: Callable[[bytes], None] | None = None,
+    ) -> None:
         self._spool = spool
         self._raw = raw or spool
         self._lines = lines
         self._gaps = gaps
+        self._shown = shown
         self.not_spooled = 0
         """Records that were left on their topics so far, because the spool took none for too long."""
         self._refusals = 0
+        self._owed = b""
+        """Roll-ups of what was taken again, until the spool has them."""
         # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
-    def relist(self, telemetry: TelemetryEncoder) -> None:
+    def relist(self, telemetry: TelemetryEncoder, table: PointTable) -> None:
         """Encode frames by other points from now on."""
-        self._lines.relist(telemetry)
+        self._lines.relist(telemetry, table)
 
-    def recall(self, record: Any) -> None:
-        """Remember what later records depend on, of one that was spooled before."""
-        self._lines.recall(record)
+    def recall(self, record: Any, *, show: bool = True) -> None:
+        """Remember what later records depend on, of one that was spooled before, and have it shown."""
+        if self._shown is None or not show:
+            self._lines.recall(record)
+        else:
+            self._shown(self._lines.of_record(record))
 
     async def see(self, topic: Topic, record: Any) -> None:
         """Append the record's lines."""
@@ -150,12 +165,16 @@ class Recorder:
         """Append the lines of several records, however long it takes; they survive the death of the process when this returns."""
         for part in _parts(records):
             lines = b"".join(map(self._lines.of_record, part))
-            while not await self._taken(topic, lines):
-                await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
+            if self._shown is not None and topic is not topics.FRAMES and lines:
+                self._shown(lines)
+            rolled_up = b"".join(map(self._lines.rolled_up, part)) if topic is topics.FRAMES else b""
+            for spool, data in ((self._raw if topic is topics.FRAMES else self._spool, lines), (self._spool, rolled_up)):
+                while data and not await self._taken(topic, spool, data):
+                    await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
 
-    async def _taken(self, topic: Topic, lines: bytes) -> bool:
+    async def _taken(self, topic: Topic, spool: Spool, lines: bytes) -> bool:
         try:
-            await self._append(topic, lines)
+            await self._append(spool, lines)
         except (SinkUnavailable, StoreError) as exc:
             self._refusals += 1
             if self._refusals == 1 or self._refusals % _TOLD_EVERY == 0:
@@ -167,10 +186,8 @@ class Recorder:
         self._refusals = 0
         return True
 
-    async def _append(self, topic: Topic, lines: bytes) -> None:
-        if lines:
-            spool = self._raw if topic is topics.FRAMES else self._spool
-            await asyncio.get_running_loop().run_in_executor(self._thread, spool.append, lines)
+    async def _append(self, spool: Spool, lines: bytes) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, spool.append, lines)
 
     def left(self, topic: Topic, partition: int, offset: int) -> None:
         """Note that a record stays on its topic; it is taken again also if the process is killed as soon as this returns."""
@@ -191,7 +208,12 @@ class Recorder:
                 raise SinkUnavailable("the spool takes no lines at present")
             data = b"".join(map(lines.of_record, part))
             count += data.count(b"\n")
-            await self._append(topic, data)
+            await self._append(self._raw if topic is topics.FRAMES else self._spool, data)
+            if topic is topics.FRAMES:
+                # They come late to the minutes they are of. Nobody has added them up yet, and nobody will again.
+                owed = self._owed = self._owed + b"".join(map(self._lines.rolled_up, part))
+                await self._append(self._spool, owed)
+                self._owed = self._owed.removeprefix(owed)
         return count
 
     def close(self) -> None:

@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards import panels
+from dashboards import alertboard, clearing, incident, kpiboard, pipelineboard, prices, telemetry, topologyboard, wall
 
 __all__ = ["BOARDS"]
 
-BOARDS: Final = (panels.BOARD,)
+BOARDS: Final = (
+    wall.BOARD,
+    clearing.BOARD,
+    incident.BOARD,
+    topologyboard.BOARD,
+    kpiboard.BOARD,
+    prices.BOARD,
+    telemetry.BOARD,
+    alertboard.BOARD,
+    pipelineboard.BOARD,
+)
 """Every board, the wall first."""

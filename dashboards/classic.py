@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboards.board import EVENT_MARKS, Board, Level, Variable
-from dashboards.elements import GREY, UNITS, Drill, Look, Mark, Panel, PanelKind, Query, Text
+from dashboards.elements import GREY, UNITS, Drill, Look, Mark, Panel, PanelKind, Query, Step, Text
 from streams.measurements import MEASUREMENTS
 
 __all__ = ["render", "said"]
@@ -138,12 +138,16 @@ def _panel(panel: Panel, language: str, titles: dict[str, Text]) -> dict[str, An
         "description": said(panel.description, language),
         "datasource": _DATASOURCE,
         "gridPos": {"x": x, "y": y, "w": width, "h": height},
-        "targets": [_target(panel, query, chr(ord("A") + i), language) for i, query in enumerate(panel.queries)],
+        "targets": [_target(panel, query, _ref_id(i), language) for i, query in enumerate(panel.queries)],
         "fieldConfig": {"defaults": defaults, "overrides": _overrides(panel, language)},
         "options": _options(panel, language),
     }
     if panel.least_step:
         written["interval"] = panel.least_step
+    if panel.span:
+        written["timeFrom"] = panel.span
+    if panel.highest:
+        written["transformations"] = [{"id": "sortBy", "options": {"sort": [{"field": panel.highest, "desc": True}]}}]
     if panel.drill is not None:
         defaults["links"] = [_drill(panel.drill, panel.kind, language, titles)]
         written["links"] = [_drill(Drill(panel.drill.to), panel.kind, language, titles)]
@@ -158,8 +162,12 @@ def _drill(drill: Drill, kind: PanelKind, language: str, titles: dict[str, Text]
     return {"title": said(_DETAILS, language) + said(titles[drill.to], language), "url": url, "targetBlank": False}
 
 
+def _ref_id(number: int) -> str:
+    return chr(ord("A") + number)
+
+
 def _target(panel: Panel, query: Query, ref_id: str, language: str) -> dict[str, Any]:
-    as_table = panel.kind is PanelKind.TABLE or (panel.kind is PanelKind.STAT and panel.unit in _SHOWN_COLUMN)
+    as_table = panel.kind is PanelKind.TABLE or panel.columns or (panel.kind is PanelKind.STAT and panel.unit in _SHOWN_COLUMN)
     return {
         "refId": ref_id,
         "datasource": _DATASOURCE,
@@ -174,7 +182,7 @@ def _defaults(panel: Panel, language: str) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         "unit": UNITS[panel.unit],
         "color": {"mode": "thresholds"},
-        "thresholds": {"mode": "absolute", "steps": [{"value": step.value, "color": step.colour} for step in panel.steps]},
+        "thresholds": _thresholds(panel.steps),
         "mappings": [_mapping(panel.marks, language)] if panel.marks else [],
         "noValue": "–",
     }
@@ -199,6 +207,10 @@ def _defaults(panel: Panel, language: str) -> dict[str, Any]:
     return defaults
 
 
+def _thresholds(steps: Sequence[Step]) -> dict[str, Any]:
+    return {"mode": "absolute", "steps": [{"value": step.value, "color": step.colour} for step in steps]}
+
+
 def _mapping(marks: tuple[Mark, ...], language: str) -> dict[str, Any]:
     states = {mark.state: {"text": said(mark.text, language), "color": mark.colour, "index": index} for index, mark in enumerate(marks)}
     return {"type": "value", "options": states}
@@ -206,17 +218,23 @@ def _mapping(marks: tuple[Mark, ...], language: str) -> dict[str, Any]:
 
 def _overrides(panel: Panel, language: str) -> list[dict[str, Any]]:
     """Name a table's columns, give each its unit, and hide the text of the other language."""
-    hidden = "_en" if language == "zh" else "_zh"
+    other = "_en" if language == "zh" else "_zh"
     overrides = []
     for name, title in panel.columns.items():
         properties: list[dict[str, Any]] = [{"id": "displayName", "value": said(title, language)}]
-        if name.endswith(hidden):
+        if name.endswith(other) or name in panel.hidden:
             properties.append({"id": "custom.hidden", "value": True})
-        if unit := _COLUMN_UNITS.get(name):
+        if unit := panel.shown_as.get(name) or _COLUMN_UNITS.get(name):
             properties.append({"id": "unit", "value": UNITS[unit]})
         if name == "Time":
             properties.append({"id": "custom.width", "value": 170})
         overrides.append({"matcher": {"id": "byName", "options": name}, "properties": properties})
+    for number, query in enumerate(panel.queries):
+        own: list[dict[str, Any]] = [{"id": "unit", "value": UNITS[query.unit]}] if query.unit is not None else []
+        if query.steps:
+            own.append({"id": "thresholds", "value": _thresholds(query.steps)})
+        if own:
+            overrides.append({"matcher": {"id": "byFrameRefID", "options": _ref_id(number)}, "properties": own})
     for name in panel.coloured:
         # Only the cell that tells the state is coloured, and only its text.
         style = {"id": "custom.cellOptions", "value": {"type": "color-text"}}
@@ -248,8 +266,13 @@ def _options(panel: Panel, language: str) -> dict[str, Any]:
     last = {"calcs": ["lastNotNull"], "fields": shown, "values": False}
     match panel.kind:
         case PanelKind.STAT:
-            return {"reduceOptions": last, "colorMode": "value", "graphMode": "area" if panel.sparkline else "none", "textMode": "value"}
+            # Several numbers are told apart by their names.
+            named = "value_and_name" if len(panel.queries) > 1 else "value"
+            return {"reduceOptions": last, "colorMode": "value", "graphMode": "area" if panel.sparkline else "none", "textMode": named}
         case PanelKind.BAR_GAUGE:
+            if panel.columns:
+                # A bar for each row, named by its one column of words.
+                last = {"calcs": [], "fields": "", "values": True, "limit": 50}
             return {"reduceOptions": last, "orientation": "horizontal", "displayMode": "basic", "showUnfilled": True}
         case PanelKind.STATE_TIMELINE:
             return {"mergeValues": True, "showValue": "auto", "rowHeight": 0.8, "legend": {"showLegend": False}}

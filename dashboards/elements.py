@@ -15,7 +15,7 @@ Deliberately absent: which panels there are (:mod:`dashboards.boards`) and Grafa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -41,10 +41,12 @@ __all__ = [
     "course_over",
     "headings",
     "last",
+    "open_now",
     "rows",
     "select",
     "tile",
     "title_of",
+    "total",
 ]
 
 GREY: Final = "#8E8E8E"
@@ -65,6 +67,8 @@ UNITS: Final = {
     "s": "s",
     "ms": "ms",
     "min": "m",
+    "h": "suffix:h",
+    "d": "suffix:d",
     "B": "bytes",
     "1/s": "suffix:/s",
     "p.u.": "suffix:p.u.",
@@ -119,15 +123,28 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One InfluxQL query; ``label`` names its series, and may use ``$tag_<name>``.
+class Step:
+    """From ``value`` upwards the colour holds; None is from minus infinity."""
 
-    ``source`` is None where a query is more than one aggregate of one field.
+    value: float | None
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One InfluxQL query.
+
+    Attributes:
+        label: names its series, and may use ``$tag_<name>``.
+        source: None where it is more than one aggregate of one field.
+        unit, steps: of its values, where they are not the panel's.
     """
 
     influxql: str
     label: Text = NO_LABEL
     source: Source | None = None
+    unit: str | None = None
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +157,6 @@ class Drill:
 
     to: str
     variables: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """From ``value`` upwards the colour holds; None is from minus infinity."""
-
-    value: float | None
-    colour: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +188,15 @@ class Panel:
         steps: colours by value; grey without any.
         marks: colours and words by state.
         columns: titles of a table's columns, by the name the query gives them; of a pair ``…_en``, ``…_zh`` one is shown.
+        hidden: columns that are not shown, as the time of a sum, which is of no instant.
+        shown_as: units of columns, where they are not the schema's.
         coloured: columns that take their colour from steps or marks; the others stay grey.
         limits: least and greatest value of the axis or bar.
         stepped: values hold until the next one, as prices of intervals do.
         stacked: series are parts of a whole.
         sparkline: the number stands before its recent course.
+        span: how much of the time shown it looks at, from its end, as ``1h``; empty for all of it.
+        highest: column by which the rows are ordered, the highest first.
         least_step: no step of its courses is shorter, as ``5m``; a map of cells needs the length of an interval.
         drill: where it leads to.
         drawing: options of a canvas, by language.
@@ -202,11 +215,15 @@ class Panel:
     steps: tuple[Step, ...] = (Step(None, GREY),)
     marks: tuple[Mark, ...] = ()
     columns: dict[str, Text] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    shown_as: dict[str, str] = field(default_factory=dict)
     coloured: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
     stepped: bool = False
     stacked: bool = False
     sparkline: bool = False
+    span: str = ""
+    highest: str = ""
     least_step: str = ""
     drill: Drill | None = None
     drawing: Callable[[str], dict[str, Any]] | None = None
@@ -235,7 +252,16 @@ def select(
     return Query(" ".join(parts).rstrip(), label, source)
 
 
-def last(measurement: Measurement, name: str, *, where: str = "", over: float | None = None) -> Query:
+def last(
+    measurement: Measurement,
+    name: str,
+    *,
+    where: str = "",
+    over: float | None = None,
+    label: Text = NO_LABEL,
+    unit: str | None = None,
+    steps: tuple[Step, ...] = (),
+) -> Query:
     """Ask for the newest value of a field, divided by ``over`` where it is shown in another unit.
 
     Raises:
@@ -243,14 +269,27 @@ def last(measurement: Measurement, name: str, *, where: str = "", over: float | 
     """
     _require(measurement, name)
     source = Source(measurement.name, name, f"last/{over:g}" if over else "last", where=where)
-    return select(f'last("{name}")' + (f" / {over:g}" if over else ""), measurement, where=where, source=source)
+    asked = select(f'last("{name}")' + (f" / {over:g}" if over else ""), measurement, where=where, label=label, source=source)
+    return replace(asked, unit=unit, steps=steps)
 
 
-def course(measurement: Measurement, name: str, *, how: str = "mean", where: str = "", by: str = "", label: Text = NO_LABEL) -> Query:
+def course(
+    measurement: Measurement,
+    name: str,
+    *,
+    how: str = "mean",
+    where: str = "",
+    by: str = "",
+    over: float | None = None,
+    label: Text = NO_LABEL,
+    unit: str | None = None,
+    steps: tuple[Step, ...] = (),
+) -> Query:
     """Ask for the course of a field over time, ``how`` summing up each step of it.
 
     Args:
         by: tag that each series is of, and is named after; ``label`` names the one series where there is none.
+        over: what each value is divided by, where it is shown in another unit.
     """
     _require(measurement, name, *([by] if by else []))
     then = "GROUP BY time($__interval)" + (f', "{by}"' if by else "") + " fill(none)"
@@ -260,20 +299,60 @@ def course(measurement: Measurement, name: str, *, how: str = "mean", where: str
     )
 
 
-def course_over(measurement: Measurement, name: str, by: str, *, how: str, where: str = "", label: Text = NO_LABEL) -> Query:
+def course_over(
+    measurement: Measurement, name: str, by: str, *, how: str, where: str = "", each: str = "", label: Text = NO_LABEL
+) -> Query:
     """Ask for the course of one number over all series of a tag, each by the last version of its intervals.
 
     A plain aggregate would count an interval that was cleared twice with both of its prices.
+
+    Args:
+        by: tag the number is taken over.
+        each: tag that each series is of, and is named after; ``label`` names the one series where there is none.
     """
-    _require(measurement, name, by)
-    newest = select(f'last("{name}") AS "{name}"', measurement, where=where, then=f'GROUP BY time($__interval), "{by}" fill(none)')
-    return select(f'{how}("{name}")', newest, then="GROUP BY time($__interval) fill(none)", label=label)
+    _require(measurement, name, by, *([each] if each else []))
+    and_each = f', "{each}"' if each else ""
+    versions = select(
+        f'last("{name}") AS "{name}"', measurement, where=where, then=f'GROUP BY time($__interval), "{by}"{and_each} fill(none)'
+    )
+    label = Text(f"$tag_{each}", f"$tag_{each}") if each else label
+    return select(f'{how}("{name}")', versions, then=f"GROUP BY time($__interval){and_each} fill(none)", label=label)
 
 
-def rows(measurement: Measurement, *names: str, most: int = 50) -> Query:
+def total(measurement: Measurement, name: str, *, where: str = "", by: str = "", to: str = "sum") -> Query:
+    """Ask for the sum over all intervals of the time shown, each by its last version.
+
+    Args:
+        by: tag that each sum is of.
+        to: name of the column of sums.
+    """
+    _require(measurement, name, *([by] if by else []))
+    and_by = f', "{by}"' if by else ""
+    # No interval is shorter than a minute, and its versions are nanoseconds apart.
+    versions = select(f'last("{name}") AS "{name}"', measurement, where=where, then=f"GROUP BY time(1m){and_by} fill(none)")
+    return select(f'sum("{name}") AS "{to}"', versions, then=f'GROUP BY "{by}"' if by else "")
+
+
+def open_now(measurement: Measurement, *names: str, by: tuple[str, ...], flag: str = "open", where: str = "", what: str = "") -> Query:
+    """Ask for what is open at the end of the time shown, the newest line of each series.
+
+    What is settled writes one more line that says so, and no others: its last line while it was open would be found for hours.
+
+    Args:
+        flag: field that is 1 on the lines of what is open.
+        what: asked of the lines found, instead of their columns.
+    """
+    _require(measurement, flag, *names, *by)
+    columns = ", ".join(f'"{name}"' for name in names)
+    groups = "GROUP BY " + ", ".join(f'"{tag}"' for tag in by)
+    newest = select(f'last("{flag}") AS "{flag}", {columns}', measurement, where=where, then=groups)
+    return select(what or columns, newest, where=f'"{flag}" = 1', then="" if what else groups)
+
+
+def rows(measurement: Measurement, *names: str, most: int = 50, where: str = "") -> Query:
     """Ask for the newest lines, tags and fields beside each other."""
     _require(measurement, *names)
-    return select(", ".join(f'"{name}"' for name in names), measurement, then=f"ORDER BY time DESC LIMIT {most}")
+    return select(", ".join(f'"{name}"' for name in names), measurement, where=where, then=f"ORDER BY time DESC LIMIT {most}")
 
 
 def headings(measurement: Measurement, *names: str) -> dict[str, Text]:

@@ -31,10 +31,10 @@ _KEYWORDS: Final = frozenset(
 )
 _CALLED: Final = FUNCTIONS | {"time", "fill", "tz"}
 _FILLS: Final = frozenset({"none", "null", "previous"})
-_OF_GRAFANA: Final = frozenset({"timeFilter", "__interval"})
+_OF_GRAFANA: Final = frozenset({"timeFilter", "__interval", "__to"})
 
 _TOKEN: Final = re.compile(
-    r"""(?P<string>'[^']*') | "(?P<name>[^"]*)" | (?P<regex>=~\s*/(?:[^/\\]|\\.)*/) | \$(?P<variable>\w+)
+    r"""(?P<string>'[^']*') | "(?P<name>[^"]*)" | (?P<regex>=~\s*/(?:[^/\\]|\\.)*/) | \$(?P<variable>\w+) | (?P<instant>\$\{__to\}ms)
       | (?P<number>\d[\w.]*) | (?P<word>[A-Za-z_]\w*)(?P<call>\s*\()? | (?P<mark><>|!=|<=|>=|[-+*/%=<>(),])""",
     re.VERBOSE,
 )
@@ -50,7 +50,7 @@ def variables(influxql: str) -> set[str]:
     >>> variables('SELECT last("x") FROM "m" WHERE "area" =~ /^$area$/ AND $timeFilter')
     {'area'}
     """
-    return set(re.findall(r"\$(\w+)", influxql)) - _OF_GRAFANA
+    return set(re.findall(r"\$\{?(\w+)", influxql)) - _OF_GRAFANA
 
 
 def named(influxql: str) -> tuple[set[str], set[str], set[str]]:
@@ -88,10 +88,15 @@ def query_faults(influxql: str) -> list[str]:
 
 def _word_faults(word: str, is_called: bool, before: str, given: set[str]) -> list[str]:
     """Judge a word that stands without quotes, and what stands before it."""
-    if is_called and word in {"in", "and", "or", "from"}:
+    if is_called and word in {"in", "and", "or", "from", "where"}:
         return []
     if is_called:
         return [] if word in _CALLED else [f"{word}() is not in every server"]
-    if word in _KEYWORDS or word in given or (word == "time" and before == "by") or (before == "fill(" and word in _FILLS):
+    if (
+        word in _KEYWORDS
+        or word in given
+        or (word == "time" and before in {"by", "and", "where"})
+        or (before == "fill(" and word in _FILLS)
+    ):
         return []
     return [f"{word.upper()} is neither quoted nor a keyword of every server"]

@@ -104,7 +104,8 @@ def _wanted(plan: GridPlan, names: Sequence[str], columns: int, rows: int) -> _F
     if at is None:
         at = _by_stress(plan, names)
     spread = np.column_stack([_spread(at[:, 0]), _spread(-at[:, 1])])
-    return spread * np.array([columns - 1, rows - 1])
+    wanted: _Floats = spread * np.array([columns - 1, rows - 1])
+    return wanted
 
 
 def _geographic(plan: GridPlan, names: Sequence[str]) -> _Floats | None:
@@ -124,7 +125,8 @@ def _spread(values: _Floats) -> _Floats:
         return np.full(len(values), 0.5)
     straight = (values - values.min()) / np.ptp(values)
     even: _Floats = np.interp(values, np.sort(values), np.linspace(0.0, 1.0, len(values)))
-    return (straight + even) / 2
+    between: _Floats = (straight + even) / 2
+    return between
 
 
 def _by_stress(plan: GridPlan, names: Sequence[str]) -> _Floats:
@@ -171,7 +173,9 @@ def _turned(at: _Floats) -> _Floats:
     at = at - at.mean(axis=0)
     _, _, axes = np.linalg.svd(at, full_matrices=False)
     level: _Floats = at @ axes.T
-    return level * np.where(level[0] > 0, -1.0, 1.0) * np.array([1.0, -1.0])
+    # Grafana and people count rows from the top: what lies north is the greater.
+    turned: _Floats = level * np.where(level[0] > 0, -1.0, 1.0) * np.array([1.0, -1.0])
+    return turned
 
 
 def _beside(plan: GridPlan, new: Sequence[str], old: Mapping[str, Cell], wanted: Mapping[str, Any]) -> _Floats:
@@ -199,9 +203,7 @@ def _assigned(names: Sequence[str], wanted: _Floats, columns: int, rows: int, ta
 class _Search:
     """Moves stations until no move makes the picture better."""
 
-    def __init__(
-        self, plan: GridPlan, names: Sequence[str], wanted: _Floats, cells: Mapping[str, Cell], columns: int, rows: int
-    ) -> None:
+    def __init__(self, plan: GridPlan, names: Sequence[str], wanted: _Floats, cells: Mapping[str, Cell], columns: int, rows: int) -> None:
         place = {name: k for k, name in enumerate(names)}
         pairs = sorted({(place[one], place[other]) for one in names for other in plan.neighbours[one] if place[one] < place[other]})
         self._names = names
@@ -214,7 +216,8 @@ class _Search:
     def improved(self) -> dict[str, Cell]:
         """Return the cells after the last move."""
         for _ in range(_ROUNDS_MAX):
-            if not any([self._improve(station) for station in range(len(self._names))]):
+            moves = sum(self._improve(station) for station in range(len(self._names)))
+            if not moves:
                 break
         return {name: (int(x), int(y)) for name, (x, y) in zip(self._names, self._at.tolist(), strict=True)}
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from dashboards.board import Board
-from dashboards.elements import Panel, PanelKind, Query, Text
+from dashboards.elements import Panel, PanelKind, Query, Step, Text
 
 __all__ = ["drawable", "panels_of"]
 
@@ -53,7 +53,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "unit": panel.unit,
         "decimals": panel.decimals,
         "at": list(panel.at),
-        "steps": [{"from": step.value, "colour": step.colour} for step in panel.steps],
+        "steps": _steps(panel.steps),
         "marks": [{"state": mark.state, "text": _both(mark.text), "colour": mark.colour} for mark in panel.marks],
         "limits": None if panel.limits is None else list(panel.limits),
         "stepped": panel.stepped,
@@ -65,4 +65,9 @@ def _panel(panel: Panel) -> dict[str, Any]:
 
 def _series(query: Query) -> dict[str, Any]:
     assert query.source is not None, "only panels that are drawable are written"
-    return {"label": _both(query.label), **asdict(query.source)}
+    own = {"unit": query.unit, "steps": _steps(query.steps)}
+    return {"label": _both(query.label), **asdict(query.source), **own}
+
+
+def _steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    return [{"from": step.value, "colour": step.colour} for step in steps]

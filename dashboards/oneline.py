@@ -47,7 +47,8 @@ __all__ = [
 
 OPEN_VALUE: Final = 1_000
 """Stands for an open branch among loadings, of which none is as high."""
-HIGH_PCT, OVER_PCT = 90.0, 100.0
+HIGH_PCT, OVER_PCT = 90.0, 100.5
+"""Half a percent over the rating is over it: the clearing holds lines at their limit."""
 
 _WIDTH_PX, _HEIGHT_PX = 1_860.0, 830.0
 """Of the panel on a screen of 1920 × 1080; elsewhere everything but letters is scaled."""
@@ -61,8 +62,8 @@ _NUMBER_PX: Final = (40.0, 12.0)
 _MARK_PX: Final = 12.0
 _FOOT_PX: Final = 22.0
 _LEGEND: Final = Text(
-    "grey: in service, % of rating    yellow: from 90 %    wide red: from 100 %    dashed, ×: open    red bar, ■: dead    ?: no data",
-    "灰：运行，数字为负载率    黄：90% 起    红粗线：100% 起    虚线加 ×：断开    红条加 ■：失电    ?：无数据",
+    "grey: in service, % of rating    yellow: from 90 %    wide red: over 100 %    dashed, ×: open    red bar, ■: dead    ?: no data",
+    "灰：运行，数字为负载率    黄：90% 起    红粗线：超过 100%    虚线加 ×：断开    红条加 ■：失电    ?：无数据",
 )
 
 
@@ -324,4 +325,6 @@ def _station_names(plan: GridPlan, bars: dict[str, _Box]) -> Iterator[dict[str, 
 def _legend(language: str) -> dict[str, Any]:
     text = _LEGEND.zh if language == "zh" else _LEGEND.en
     config = {"text": {"mode": "fixed", "fixed": text}, "color": {"fixed": GREY}, "size": 12, "align": "left"}
-    return _element("legend", "rectangle", _Box(_WIDTH_PX / 2, _HEIGHT_PX - _FOOT_PX / 2, _WIDTH_PX - 20, 14.0), {"fixed": "transparent"}, config)
+    return _element(
+        "legend", "rectangle", _Box(_WIDTH_PX / 2, _HEIGHT_PX - _FOOT_PX / 2, _WIDTH_PX - 20, 14.0), {"fixed": "transparent"}, config
+    )

@@ -62,7 +62,7 @@ class BreakerLines:
         open_notices = {notice.number: notice for notice in view.notices}
         over = [notice for number, notice in self._notices.items() if number not in open_notices]
         for notice in over:
-            tags = {"kind": notice.kind, "segment": notice.segment}
+            tags = {"kind": notice.kind, "segment": notice.segment or m.NONE}
             lines.append(line(m.ANNOUNCEMENT, ts_ns, tags, {"number": notice.number, "subject": notice.subject, "active": 0}))
         self._notices = open_notices
         for case in view.cases:
@@ -172,6 +172,7 @@ def _segment(view: MarketView, segment: SegmentView) -> Values:
         "outage_s": _since_s(view.ts_event_ns, segment.outage_start_ns) or 0.0,
         "headroom_s": segment.headroom_s,
         "breaker_s": _since_s(view.ts_event_ns, segment.tripped_at_ns) or 0.0,
+        "suspended_s": _since_s(view.ts_event_ns, segment.suspended_from_ns) or 0.0,
         "failed_intervals": segment.failed_intervals,
         "shadow_ok": segment.shadow_ok,
         "flags": ",".join(segment.flags),

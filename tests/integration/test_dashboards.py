@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ import typer
 from typer.testing import CliRunner
 
 from console.dashboards import register
-from dashboards.board import AREA, EVENT_MARKS
+from dashboards.board import AREA, EVENT_MARKS, Board
+from dashboards.boards import BOARDS
 from dashboards.elements import Panel, Query
-from dashboards.panels import PANELS
-from market.units import NS_PER_MIN, NS_PER_S
+from market.units import NS_PER_MIN, NS_PER_MS, NS_PER_S
 from streams.influx import Flusher, InfluxTarget
 from streams.spool import Spool
 from tests.kit.influx import Influxd, influxd
@@ -26,6 +26,18 @@ from tests.kit.market_hour import BUSES, END_NS, START_NS, hour, lmp_cny_per_mwh
 pytestmark = pytest.mark.integration
 
 STEP_S = 300
+DURING_NS = START_NS + 44 * NS_PER_MIN
+"""Clearing is out and duties are open; at the end of the hour all is well again, and a table of what is open is rightly empty."""
+
+PANELS = [(board, panel) for board in BOARDS for panel in board.panels]
+
+
+def name_of(board_and_panel: tuple[Board, Panel]) -> str:
+    board, panel = board_and_panel
+    return f"{board.name}-{panel.number}-{panel.title.en}"
+
+
+every_panel = pytest.mark.parametrize("board_and_panel", PANELS, ids=map(name_of, PANELS))
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +56,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
 
 def as_grafana_sends(influxql: str) -> str:
     """Fill in what Grafana fills in: the time shown, the step, and "all" for a variable."""
-    filled = influxql.replace("$timeFilter", f"time >= {START_NS}ns AND time < {END_NS}ns").replace("$__interval", f"{STEP_S}s")
-    filled = filled.replace("$area", ".*")
-    assert not re.search(r"\$\w", filled), filled
+    to_ns = DURING_NS if re.search('"(open|active)" = 1|__to', influxql) else END_NS
+    filled = influxql.replace("$timeFilter", f"time >= {START_NS}ns AND time < {to_ns}ns").replace("$__interval", f"{STEP_S}s")
+    filled = re.sub(r"/\^\$\w+\$/", "/^.*$/", filled.replace("${__to}", str(to_ns // NS_PER_MS)))
+    assert not re.search(r"\$[\w{]", filled), filled
     return filled
 
 
@@ -59,29 +72,43 @@ def values(series: dict[str, Any]) -> list[Any]:
     return [value for row in series["values"] for value in row[1:]]
 
 
-@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: f"{panel.number}-{panel.title.en}")
-def test_every_query_of_every_panel_is_answered(server: Influxd, panel: Panel) -> None:
-    for query in panel.queries:
+@every_panel
+def test_every_query_of_every_panel_is_answered(
+    server: Influxd, board_and_panel: tuple[Board, Panel], record_property: Callable[[str, object], None]
+) -> None:
+    """The time each takes is in the report; a bound that no machine breaks is asserted."""
+    for query in board_and_panel[1].queries:
         began_s = time.perf_counter()
         found = ask(server, query)
         took_s = time.perf_counter() - began_s
+        record_property("query_ms", round(1000 * took_s))
         assert found, query.influxql
         assert any(value is not None for series in found for value in values(series)), query.influxql
-        assert took_s < 2.0, f"{took_s:.3f} s: {query.influxql}"
+        assert took_s < 5.0, f"{took_s:.3f} s: {query.influxql}"
 
 
-@pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.columns], ids=lambda panel: panel.title.en)
-def test_tables_have_the_columns_they_name(server: Influxd, panel: Panel) -> None:
-    found = ask(server, panel.queries[0])
-    # Grafana calls the time column "Time" and shows the tags of a GROUP BY as columns.
-    shown = {"Time"} | set(found[0].get("tags", {})) | set(found[0]["columns"][1:])
-    assert set(panel.columns) == shown
+@every_panel
+def test_tables_have_the_columns_they_name(server: Influxd, board_and_panel: tuple[Board, Panel]) -> None:
+    panel = board_and_panel[1]
+    if panel.columns:
+        found = ask(server, panel.queries[0])
+        # Grafana calls the time column "Time" and shows the tags of a GROUP BY as columns.
+        shown = {"Time"} | set(found[0].get("tags", {})) | set(found[0]["columns"][1:])
+        assert set(panel.columns) == shown
 
 
-@pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.marks and not panel.columns], ids=lambda panel: panel.title.en)
-def test_every_state_that_occurs_has_a_mark(server: Influxd, panel: Panel) -> None:
-    occurring = {value for series in ask(server, panel.queries[0]) for value in values(series)}
-    assert occurring <= {mark.state for mark in panel.marks}
+@every_panel
+def test_every_state_that_occurs_has_a_mark(server: Influxd, board_and_panel: tuple[Board, Panel]) -> None:
+    panel = board_and_panel[1]
+    states = {mark.state for mark in panel.marks}
+    for query in panel.queries if panel.marks and not panel.columns else ():
+        assert query.source is not None
+        if query.source.field in MARKED:
+            assert {str(value) for series in ask(server, query) for value in values(series)} <= states
+
+
+MARKED = {"phase", "status", "regime", "outlook", "passed", "state", "closed", "active"}
+"""Fields whose values are states; others on the same panels (what a state rests on) are words."""
 
 
 def test_the_variable_and_the_marks_are_answered(server: Influxd) -> None:
@@ -95,13 +122,14 @@ def test_the_variable_and_the_marks_are_answered(server: Influxd) -> None:
     ]
 
 
-def panel(number: int) -> Panel:
-    return next(candidate for candidate in PANELS if candidate.number == number)
+def panel(number: int, board: str = "") -> Panel:
+    """Return a panel by its number; panels that were on the first board kept theirs wherever they stand."""
+    return next(candidate for of, candidate in PANELS if candidate.number == number and board in of.uid)
 
 
-def ask_one(server: Influxd, number: int) -> list[dict[str, Any]]:
+def ask_one(server: Influxd, number: int, board: str = "") -> list[dict[str, Any]]:
     """What a panel's only query is answered."""
-    (query,) = panel(number).queries
+    (query,) = panel(number, board).queries
     return ask(server, query)
 
 
@@ -127,7 +155,7 @@ def test_prices_over_all_buses_are_those_of_the_last_version(server: Influxd) ->
 
 
 def test_the_last_revision_of_an_interval_is_shown(server: Influxd) -> None:
-    uniform, in_force = (course(ask(server, query)[0]) for query in panel(17).queries)
+    uniform, in_force = (course(ask(server, query)[0]) for query in panel(17, "prices").queries)
     again_ns = START_NS + 50 * NS_PER_MIN
     assert uniform[again_ns] == lmp_cny_per_mwh("102", again_ns, version=2)
     assert (in_force[again_ns], in_force[again_ns - 5 * NS_PER_MIN]) == (405.0, 305.0)
@@ -181,7 +209,7 @@ def test_the_worst_device_is_known_and_how_bad_it_is(server: Influxd) -> None:
 
 
 def test_alerts_of_one_millisecond_are_all_listed(server: Influxd) -> None:
-    (series,) = ask(server, panel(29).queries[0])
+    (series,) = ask_one(server, 29, "breaker")
     assert sorted(row[1] for row in series["values"]) == ["P1", "P2", "P3", "P4"]
 
 
@@ -202,3 +230,27 @@ def test_gridfuse_dashboards_build_check() -> None:
     app = typer.Typer()
     register(app)
     assert CliRunner().invoke(app, ["dashboards", "build", "--check"]).exit_code == 0
+
+
+def test_a_duty_that_is_settled_is_not_shown_as_open(server: Influxd) -> None:
+    """Its last line while it was open is in the time shown for hours."""
+    (query,) = panel(307, "breaker").queries
+    assert {series["tags"]["duty"] for series in ask(server, query)} >= {"explain"}
+    at_the_end = query.influxql.replace("$timeFilter", f"time >= {START_NS}ns AND time < {END_NS}ns")
+    assert server.query(at_the_end, "grid") == []
+
+
+def test_an_interval_that_was_cleared_twice_counts_once(server: Influxd) -> None:
+    """In sums over intervals, and in means over buses; each time by its last version."""
+    again_ns = START_NS + 50 * NS_PER_MIN
+    (mean,) = panel(210, "market").queries
+    prices = [lmp_cny_per_mwh(bus, again_ns, version=2) for bus in BUSES]
+    found = {series["tags"]["area"]: course(series)[again_ns] for series in ask(server, mean)}
+    assert found
+    assert all(min(prices) <= price <= max(prices) for price in found.values())
+    (rent,) = panel(416, "prices").queries
+    where = f"\"segment\" = 'RT' AND \"class\" = 'all' AND time >= {START_NS}ns AND time < {END_NS}ns"
+    (lines,) = server.query(f'SELECT "congestion_rent_cny" FROM "settlement" WHERE {where}', "grid")
+    newest = {ts_ns // NS_PER_MIN: value for ts_ns, value in lines["values"]}
+    assert len(newest) < len(lines["values"])
+    assert values(ask(server, rent)[0]) == [pytest.approx(sum(newest.values()))]

@@ -9,13 +9,18 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final, cast
 
 from console.api import ApiServer, build_api
+from console.board.panels import PanelBook
 from console.board.points import PointBook
-from console.board.state import BoardState
+from console.board.state import BoardRecord, BoardState
+from console.observers import Recorder
 from ingest.clock import SimulatedClock
-from tests.kit.board_feed import SCENES, board_at, kpi_at, view_at
+from market.rules import GUANGDONG_2023
+from streams.recordlines import RecordLines
+from streams.telemetrylines import TelemetryEncoder
+from tests.kit.board_feed import SCENES, board_at, kpi_at, records, view_at
 from tests.kit.board_points import TroubledPoints, point_table
 
 __all__ = ["AlwaysReady", "serving"]
@@ -45,14 +50,17 @@ async def serving(scene: str, *, port: int = 0, speed: float = 1.0, feed: bool =
         feed: whether measurements go on; without them the board must say that it is stale.
         points: how many points say something every second.
     """
-    state, table = board_at(scene), point_table(points)
+    state, table, panels = board_at(scene), point_table(points), PanelBook.shipped()
     book, devices = PointBook(table), TroubledPoints(table)
+    recorder = _recorder(panels)
+    for record in records(SCENES[scene]):
+        recorder.recall(record)
     clock = SimulatedClock(SCENES[scene], speed)
     for frame in devices.frames(clock.now_ns()):
         book.take(frame)
-    server = ApiServer(build_api(state, None, AlwaysReady(), clock=clock, pages={"points": book}), port=port)
+    server = ApiServer(build_api(state, None, AlwaysReady(), clock=clock, pages={**panels.pages, "points": book}), port=port)
     bound = await server.start()
-    feeders = [asyncio.create_task(work) for work in (_go_on(state, clock), _measure(book, devices, clock))] if feed else []
+    feeders = [asyncio.create_task(work) for work in (_go_on(state, recorder, clock), _measure(book, devices, clock))] if feed else []
     try:
         yield f"http://127.0.0.1:{bound}/"
     finally:
@@ -62,11 +70,18 @@ async def serving(scene: str, *, port: int = 0, speed: float = 1.0, feed: bool =
         await server.stop()
 
 
-async def _go_on(state: BoardState, clock: SimulatedClock) -> None:
+def _recorder(panels: PanelBook) -> Recorder:
+    """What writes the lines of records, for the panels; there is no spool to append to."""
+    return Recorder(cast("Any", None), RecordLines(TelemetryEncoder(point_table(0)), GUANGDONG_2023.zone), panels.take)
+
+
+async def _go_on(state: BoardState, recorder: Recorder, clock: SimulatedClock) -> None:
     while True:
         now_ns = clock.now_ns()
-        state.apply(kpi_at(now_ns))
-        state.apply(view_at(now_ns))
+        spoken: tuple[BoardRecord, ...] = (kpi_at(now_ns), view_at(now_ns))
+        for record in spoken:
+            state.apply(record)
+            recorder.recall(record)
         await asyncio.sleep(_FEED_EVERY_S)
 
 
@@ -77,8 +92,8 @@ async def _measure(book: PointBook, devices: TroubledPoints, clock: SimulatedClo
         await asyncio.sleep(1.0)
 
 
-async def _main(scene: str, port: int) -> None:
-    async with serving(scene, port=port) as url:
+async def _main(scene: str, port: int, points: int) -> None:
+    async with serving(scene, port=port, points=points) as url:
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
@@ -86,4 +101,5 @@ async def _main(scene: str, port: int) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_main(sys.argv[1] if len(sys.argv) > 1 else "normal", int(sys.argv[2]) if len(sys.argv) > 2 else 8080))
+        given = [*sys.argv[1:], *("normal", "8080", "500")[len(sys.argv) - 1 :]]
+        asyncio.run(_main(given[0], int(given[1]), int(given[2])))

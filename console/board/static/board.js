@@ -9,6 +9,7 @@ import { renderAlerts, renderAnnouncements, renderDecisions } from "./lists.js";
 import { startKeys } from "./keys.js";
 import { elapsedMin, phaseName, phasePriority, renderDuties, renderIntervals, renderLegend, renderMarket, renderPrice, watchStrip } from "./market.js";
 import { page, relabelPages, startPages } from "./pages.js";
+import { mergePanels, openBoard, relabelPanels, renderPanels, startPanels } from "./panels.js";
 import { mergePoints, relabelPoints, renderPoints, startPoints } from "./points.js";
 import { renderPulse } from "./pulse.js";
 import { Store } from "./store.js";
@@ -16,6 +17,7 @@ import { clock, day, label, lang, load, moment, num, setZone, span, t, toggle, z
 
 const TREND_EVERY_MS = 1_000; // charts follow once a second; numbers follow every message
 const DATA_LATE_WALL_MS = 15_000;
+const MADE_BY_HAND = ["overview", "wall"]; // the first page is the wall, drawn with more than panels can say
 const POINTS_EVERY_MS = 500; // ages go on between the messages
 
 const store = new Store();
@@ -26,6 +28,7 @@ let trendsAt = 0;
 let pointsAt = 0;
 let said = {};
 let stale = false;
+let boards = []; // of the dashboards' registry, but for the overview
 let freshest = { dataMs: null, seenAt: performance.now() };
 
 function mark(...names) {
@@ -52,6 +55,9 @@ function receivePage(message) {
   if (message.page === "points") {
     mergePoints(message);
     mark("points");
+  } else {
+    mergePanels(message);
+    mark("panels");
   }
 }
 
@@ -67,6 +73,7 @@ function draw() {
   else {
     if (is("clock", "market", "kpi", "alerts", "site")) renderPulse(store);
     if (page() === "points") drawPoints(is);
+    else drawPanels(is);
   }
   dirty.clear();
 }
@@ -76,6 +83,13 @@ function drawPoints(is) {
   if (!is("points") && (!is("clock") || now - pointsAt < POINTS_EVERY_MS)) return;
   pointsAt = now;
   renderPoints(store);
+}
+
+function drawPanels(is) {
+  const now = performance.now();
+  if (!is("panels") && (!is("clock") || now - trendsAt < TREND_EVERY_MS)) return;
+  trendsAt = now;
+  renderPanels(store);
 }
 
 function drawOverview(is) {
@@ -163,6 +177,7 @@ function relabelAll() {
   renderPriceLegend();
   relabelPages(lang());
   relabelPoints();
+  relabelPanels();
   mark("all");
   relabel();
 }
@@ -174,7 +189,12 @@ function turn() {
 
 // ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+function boardOf(name) {
+  return boards.find((board) => board.name === name) ?? null;
+}
+
 function turnTo(name) {
+  openBoard(boardOf(name));
   relabelPages(lang());
   trendsAt = 0; // charts that were hidden have not followed
   connection.show(name);
@@ -182,8 +202,12 @@ function turnTo(name) {
 }
 
 await load();
-startPages([], turnTo);
+const registry = await (await fetch("/static/panels.json")).json();
+boards = registry.boards.map((board) => ({ ...board, name: board.uid.replace(/^gridfuse-/, "") })).filter((board) => !MADE_BY_HAND.includes(board.name));
+startPages(boards, turnTo);
+startPanels(() => mark("panels"));
 startPoints();
+openBoard(boardOf(page()));
 relabelAll();
 $("language").addEventListener("click", turn);
 startKeys(turn);

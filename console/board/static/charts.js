@@ -11,17 +11,17 @@ const LINE = "#d2d6da";
 const FAINT = "#6f7780";
 const GRID = "#33373c";
 const TEXT = "#9aa1a9";
-const WARN = "#f2c811";
-const ORANGE = "#ff9f2e";
+const WARN = "#ffe250";
+const ORANGE = "#f7881a";
 const RED = "#ff5a4f";
 
 const charts = {};
 
 /** Size of the page's text in px of the screen, before the ratio of the device; lines and stripes grow with it. */
-const textPx = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
-const thin = (px) => (px * textPx()) / 14;
+export const textPx = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+export const thin = (px) => (px * textPx()) / 14;
 
-function axes(size, left, decimals, splits = undefined) {
+export function axes(size, left, decimals, splits = undefined) {
   const font = `${size}px "Segoe UI", "Helvetica Neue", "Noto Sans CJK SC", "Microsoft YaHei", sans-serif`;
   const common = { stroke: TEXT, font, grid: { stroke: GRID, width: thin(1) }, ticks: { show: false }, gap: 4 };
   return [
@@ -69,7 +69,7 @@ function hatch(context) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = Math.round(thin(8) * devicePixelRatio);
   const pen = tile.getContext("2d");
-  pen.strokeStyle = "rgb(242 200 17 / 0.30)";
+  pen.strokeStyle = "rgb(255 226 80 / 0.30)";
   pen.lineWidth = thin(1) * devicePixelRatio;
   for (const shift of [-1, 0, 1]) {
     pen.beginPath();

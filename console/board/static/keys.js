@@ -10,6 +10,7 @@ import { t } from "./words.js";
 const ROWS = [
   ["1 … 9, 0", "keys.pages"],
   ["L", "keys.language"],
+  ["D", "keys.describe"],
   ["/", "keys.filter"],
   ["Tab, Shift+Tab", "keys.tab"],
   ["↑ ↓ ← →", "keys.arrows"],
@@ -29,6 +30,7 @@ export function startKeys(turn) {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || $("help").open) return;
     if (event.key === "?") openHelp();
     else if (event.key.toLowerCase() === "l") turn();
+    else if (event.key.toLowerCase() === "d") document.body.classList.toggle("described");
     else if (event.key === "/") toFilter();
     else if (!pageKey(event.key)) return;
     event.preventDefault();

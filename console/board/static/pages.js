@@ -63,6 +63,7 @@ function mark() {
   $("points").hidden = current !== POINTS;
   $("panels").hidden = current === OVERVIEW || current === POINTS;
   $("pulse").hidden = current === OVERVIEW;
+  $("span-choice").hidden = $("panels").hidden;
   $("main").scrollTop = 0;
 }
 

@@ -105,12 +105,14 @@ def test_market_view_counts_outage_and_breaker_time() -> None:
     )
     assert lines(BreakerLines("Asia/Shanghai").market(view)) == [
         (
-            'market,segment=RT phase="TRIPPED",basis="RT_120",outage_s=7230.0,headroom_s=0.0,breaker_s=30.0,failed_intervals=9i,'
+            'market,segment=RT phase="TRIPPED",basis="RT_120",outage_s=7230.0,headroom_s=0.0,breaker_s=30.0,suspended_s=0.0,'
+            "failed_intervals=9i,"
             'shadow_ok=0i,flags="BLIND,CLOCK_SUSPECT",regime="ART27_2",last_valid_age_s=7240.0,'
             "duties_open=0i,duties_overdue=0i,cases_open=0i,approvals_open=0i 1781064000000000000"
         ),
         (
-            'market,segment=DA phase="NORMAL",basis="",outage_s=0.0,breaker_s=0.0,failed_intervals=0i,shadow_ok=0i,flags="",'
+            'market,segment=DA phase="NORMAL",basis="",outage_s=0.0,breaker_s=0.0,suspended_s=0.0,'
+            'failed_intervals=0i,shadow_ok=0i,flags="",'
             'expected_p50_s=0.0,expected_p90_s=90.0,outlook="warn" 1781064000000000000'
         ),
     ]

@@ -1,0 +1,324 @@
+// The panels of one page, as the dashboards' registry describes them: the same titles, units, marks and limits that Grafana shows.
+//
+// What a panel knows comes over the page's stream and is kept here by query and series. A panel of which nothing was reported says so; one
+// whose newest line is old is pale and says how old.
+
+import { drawCourse, drawHeat, drawSpark, forgetDrawings } from "./courses.js";
+import { $, children, el, setPriority, setSign, setText } from "./dom.js";
+import { clock, lang, moment, num, span, t, tOr } from "./words.js";
+
+const SPANS_H = [1, 6, 24];
+const PRIORITY_OF = { "#E02020": 1, "#F08000": 2, "#E8C000": 3, "#C050C0": 4 }; // the registry names a priority by its colour
+const SCALED = { B: [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]] };
+const LATE_MS = { clearing: 35, price: 35, lmp: 35, binding: 35, certificate: 35, settlement: 35, account: 5, telemetry_1m: 5 }; // minutes
+const NEVER_LATE = ["event", "alert", "announcement", "finding", "case", "delivery", "duty"];
+const DAY_S = 86_400;
+
+let board = null; // the board that is shown
+let nodes = new Map(); // number of a panel → its node
+let held = new Map(); // number of a panel → per query, a Map of series → what is known
+let leftOut = {};
+let shownH = 6;
+let nowMs = 0;
+
+const both = (text) => text[lang()] || text.en;
+
+/** Show another board, or none; what was known of the one before is forgotten. */
+export function openBoard(next) {
+  board = next;
+  held = new Map();
+  leftOut = {};
+  nodes = new Map();
+  forgetDrawings();
+  const panels = board ? [...board.panels].sort((a, b) => a.at[1] - b.at[1] || a.at[0] - b.at[0]) : [];
+  $("panels").replaceChildren(...panels.map(make));
+  relabelPanels();
+}
+
+function make(panel) {
+  const title = el("span", "title");
+  const head = el("h2", "", title, el("span", "quiet note num"));
+  title.id = `panel-${panel.id}`;
+  const node = el("section", `panel reg k-${panel.kind}`, head, el("p", "about quiet"), el("div", "content"));
+  node.setAttribute("aria-labelledby", title.id);
+  node.style.gridColumn = `span ${Math.min(24, panel.at[2])}`;
+  node.style.gridRow = `span ${panel.at[3]}`;
+  if (["table", "state-timeline", "status-history"].includes(panel.kind)) {
+    const content = node.querySelector(".content");
+    content.tabIndex = 0;
+    content.setAttribute("role", "group");
+    content.setAttribute("aria-labelledby", title.id);
+  }
+  nodes.set(panel.id, node);
+  return node;
+}
+
+export function relabelPanels() {
+  setText($("span-label"), t("panels.span"));
+  [...$("span").options].forEach((option, index) => setText(option, t("panels.hours", { n: SPANS_H[index] })));
+  for (const panel of board?.panels ?? []) {
+    const node = nodes.get(panel.id);
+    setText(node.querySelector(".title"), both(panel.title));
+    setText(node.querySelector(".about"), both(panel.description));
+    node.querySelector("h2").title = both(panel.description);
+  }
+}
+
+// ── what is known ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Merge a message of the page's stream; returns the numbers of the panels it changed. */
+export function mergePanels(message) {
+  if (message.full) held = new Map();
+  leftOut = message.left_out;
+  for (const [number, queries] of Object.entries(message.panels)) {
+    const known = held.get(number) ?? queries.map(() => new Map());
+    held.set(number, known);
+    queries.forEach((groups, index) => {
+      for (const [group, part] of Object.entries(groups)) known[index].set(group, mergedPart(known[index].get(group), part));
+    });
+  }
+}
+
+function mergedPart(old, part) {
+  if (part.last) return { last: part.last };
+  if (part.rows) return { rows: part.rows };
+  if (part.changes) return { changes: [...(old?.changes ?? []), ...part.changes].slice(-500), until: part.until_ms };
+  const minutes = old?.minutes ?? new Map();
+  part.values.forEach((value, index) => {
+    if (value !== null) minutes.set(part.start_s + index * part.step_s, value);
+  });
+  const newest = part.start_s + (part.values.length - 1) * part.step_s;
+  for (const at of minutes.keys()) {
+    if (at > newest - DAY_S) break; // in the order in which they came, but for late ones
+    minutes.delete(at);
+  }
+  return { minutes, newest };
+}
+
+/** Every series of a panel: its name, and what is known of it. */
+function seriesOf(panel) {
+  const found = [];
+  (held.get(String(panel.id)) ?? []).forEach((groups, index) => {
+    const label = both(panel.series[index].label);
+    for (const [group, known] of [...groups].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))) {
+      found.push({ name: groupName(panel.series[index].by, group) || (label.startsWith("$") ? "" : label) || both(panel.title), known, query: panel.series[index] });
+    }
+  });
+  return found;
+}
+
+const groupName = (tag, group) => (tag === "segment" ? tOr(`segment.short.${group}`, group) : tag === "fuel" ? tOr(`fuel.${group}`, group) : group);
+
+/** Minutes of the time shown, as two columns; a null where minutes are missing. */
+function columns(known, from) {
+  const at = [...known.minutes.keys()].filter((second) => second >= from).sort((a, b) => a - b);
+  const steps = at.slice(1).map((second, index) => second - at[index]).sort((a, b) => a - b);
+  const gap = 3 * (steps[steps.length >> 1] ?? Infinity);
+  const [times, values] = [[], []];
+  for (const second of at) {
+    if (times.length && second - times.at(-1) > gap) {
+      times.push(times.at(-1) + 60);
+      values.push(null);
+    }
+    times.push(second);
+    values.push(known.minutes.get(second));
+  }
+  return [times, values];
+}
+
+const latest = (known) => (known.last ? known.last : known.changes ? [known.until, known.changes.at(-1)?.[1]] : known.minutes.size ? [known.newest * 1000 + 59_999, known.minutes.get(known.newest) ?? [...known.minutes.values()].at(-1)] : [0, null]);
+
+// ── numbers and states in words ───────────────────────────────────────────────────────────────────────────────────────
+
+function unitText(unit) {
+  return { "元/MWh": t("unit.cny_per_mwh"), "元/h": t("unit.cny_per_h"), 元: t("unit.cny"), clock: "", age: "", text: "" }[unit] ?? unit;
+}
+
+/** A value as number and unit. */
+function written(panel, value) {
+  if (value === null || value === undefined) return ["—", ""];
+  if (typeof value === "string") return [value, ""];
+  if (panel.unit === "clock") return [span(value * 1000), ""];
+  if (panel.unit === "s" && Math.abs(value) >= 600) return [span(value * 1000), ""];
+  for (const [unit, size] of SCALED[panel.unit] ?? []) if (Math.abs(value) >= size) return [num(value / size, 1), unit];
+  return [num(value, panel.decimals ?? plain(value)), unitText(panel.unit)];
+}
+
+const plain = (value) => (Number.isInteger(value) ? 0 : Math.abs(value) < 10 ? 2 : Math.abs(value) < 1000 ? 1 : 0);
+
+const markOf = (panel, state) => panel.marks.find((mark) => mark.state === String(state));
+const bare = (text) => text.replace(/^[^\p{L}\p{N}]+/u, ""); // our signs stand for the registry's
+
+function priorityOf(panel, value) {
+  const mark = markOf(panel, value);
+  if (mark) return PRIORITY_OF[mark.colour.toUpperCase()] ?? 0;
+  if (typeof value !== "number" || panel.unit === "age") return 0;
+  const step = panel.steps.filter((one) => one.from === null || value >= one.from).at(-1);
+  return PRIORITY_OF[step?.colour.toUpperCase()] ?? 0;
+}
+
+function lateMs(panel) {
+  const measurement = panel.series[0]?.measurement;
+  return NEVER_LATE.includes(measurement) || panel.unit === "age" ? Infinity : (LATE_MS[measurement] ?? 3) * 60_000;
+}
+
+// ── drawing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Draw the board's panels. */
+export function renderPanels(store) {
+  nowMs = store.clock.now_ms;
+  for (const panel of board?.panels ?? []) renderPanel(panel, nodes.get(panel.id));
+}
+
+function renderPanel(panel, node) {
+  const series = seriesOf(panel);
+  const newest = Math.max(0, ...series.map(({ known }) => (known.rows ? (known.rows[0]?.[0] ?? 0) : latest(known)[0])));
+  const late = series.length > 0 && nowMs - newest > lateMs(panel);
+  node.classList.toggle("late", late);
+  node.classList.toggle("empty", series.length === 0);
+  const further = leftOut[panel.id] ? t("panels.left_out", { n: num(leftOut[panel.id]) }) : "";
+  setText(node.querySelector(".note"), late ? t("panels.late", { age: span(nowMs - newest) }) : further);
+  const content = node.querySelector(".content");
+  if (!series.length) {
+    if (!content.querySelector(".none")) content.replaceChildren(el("p", "none quiet"));
+    setText(content.firstElementChild, t("panels.none"));
+    return;
+  }
+  content.querySelector(".none")?.remove();
+  const draw = { stat, bargauge: gauges, timeseries: course, heatmap: heat, "state-timeline": timeline, "status-history": timeline, table }[panel.kind];
+  draw?.(panel, series, content);
+}
+
+function stat(panel, series, content) {
+  const cells = children(content, series.length, () => el("div", "stat", el("div", "big", el("span", "sign"), el("b", "num"), el("span", "unit"), el("span", "of quiet")), el("canvas", "spark")));
+  series.forEach(({ name, known }, index) => {
+    const [at, value] = latest(known);
+    const big = cells[index].firstElementChild;
+    const priority = priorityOf(panel, value);
+    const mark = markOf(panel, value);
+    const [text, unit] = panel.unit === "age" ? [span(nowMs - at), ""] : mark ? [bare(both(mark.text)), ""] : written(panel, value);
+    setPriority(big, priority);
+    big.children[0].hidden = priority === 0 && !mark;
+    setSign(big.children[0], priority);
+    setText(big.children[1], text);
+    big.classList.toggle("words", Boolean(mark) || typeof value === "string" || panel.unit === "age" || panel.unit === "clock");
+    setText(big.children[2], unit);
+    setText(big.children[3], series.length > 1 ? name : "");
+    cells[index].children[1].hidden = !known.minutes;
+    if (known.minutes) drawSpark(cells[index].children[1], columns(known, nowMs / 1000 - shownH * 3600), nowMs / 1000 - shownH * 3600, nowMs / 1000);
+  });
+}
+
+function gauges(panel, series, content) {
+  const values = series.map(({ known }) => latest(known)[1]).filter((value) => typeof value === "number");
+  const [low, high] = panel.limits ?? [0, Math.max(1, ...values)];
+  const share = (value) => `${Math.min(100, Math.max(0, (100 * (value - low)) / (high - low)))}%`;
+  const steps = panel.steps.filter((step) => step.from !== null && step.from > low && step.from < high);
+  const cells = children(content, series.length, () => el("div", "gaugerow", el("span", "of"), el("span", "gauge", el("i")), el("b", "num"), el("span", "sign")));
+  series.forEach(({ name, known }, index) => {
+    const value = latest(known)[1];
+    const [of, gauge, number, mark] = cells[index].children;
+    const priority = priorityOf(panel, value);
+    setPriority(cells[index], priority);
+    setText(of, series.length > 1 ? name : "");
+    of.hidden = series.length === 1;
+    gauge.firstElementChild.style.width = share(value);
+    const ticks = children(gauge, 1 + steps.length, () => el("u"));
+    steps.forEach((step, nth) => (ticks[nth + 1].style.left = share(step.from)));
+    setText(number, written(panel, value).join(" "));
+    setSign(mark, priority);
+  });
+}
+
+function course(panel, series, content) {
+  const from = nowMs / 1000 - shownH * 3600;
+  const lines = series.map(({ name, known }) => ({ name, data: columns(known, from), last: written(panel, latest(known)[1]).join(" ") }));
+  const limits = panel.steps.filter((step) => step.from !== null).map((step) => step.from);
+  drawCourse(panel, content, lines, { from, to: nowMs / 1000, limits, unit: unitText(panel.unit), range: panel.limits });
+}
+
+function heat(panel, series, content) {
+  const from = nowMs / 1000 - shownH * 3600;
+  const lines = series.map(({ name, known }) => ({ name, data: columns(known, from) }));
+  drawHeat(panel, content, lines, { from, to: nowMs / 1000, write: (value) => written(panel, value).join(" ") });
+}
+
+function timeline(panel, series, content) {
+  const [from, to] = [nowMs - shownH * 3_600_000, nowMs];
+  const rows = children(content, series.length + 1, (index) => (index < series.length ? el("div", "lane", el("span", "of"), el("div", "states")) : el("div", "lane axis")));
+  series.forEach(({ name, known }, index) => {
+    if (!rows[index].children[1]) rows[index].replaceWith(el("div", "lane", el("span", "of"), el("div", "states")));
+    const lane = content.children[index];
+    setText(lane.firstElementChild, name);
+    const changes = known.changes ?? [...known.minutes].sort((a, b) => a[0] - b[0]).map(([second, value]) => [second * 1000, value]);
+    const spans = changes.map(([at, state], nth) => [Math.max(from, at), Math.min(to, changes[nth + 1]?.[0] ?? known.until ?? to), state]).filter(([begin, end]) => end > begin);
+    const bars = children(lane.lastElementChild, spans.length, () => el("i", "", el("span", "sign"), el("span")));
+    spans.forEach(([begin, end, state], nth) => {
+      const mark = markOf(panel, state);
+      const bar = bars[nth];
+      const text = mark ? bare(both(mark.text)) : written(panel, state).join(" ");
+      const priority = priorityOf(panel, state);
+      setPriority(bar, priority);
+      bar.style.left = `${(100 * (begin - from)) / (to - from)}%`;
+      bar.style.width = `${(100 * (end - begin)) / (to - from)}%`;
+      bar.title = `${text} · ${moment(begin, nowMs, false)} – ${moment(end, nowMs, false)}`;
+      setSign(bar.firstElementChild, priority);
+      setText(bar.lastElementChild, text);
+    });
+  });
+  axis(content.lastElementChild, from, to);
+}
+
+function axis(node, from, to) {
+  const step = [5, 10, 15, 30, 60, 120, 240].map((minutes) => minutes * 60_000).find((ms) => (to - from) / ms <= 8);
+  const first = Math.ceil(from / step) * step;
+  const marks = Array.from({ length: Math.floor((to - first) / step) + 1 }, (_, nth) => first + nth * step);
+  const box = children(children(node, 2, () => el("div", "ticks"))[1], marks.length, () => el("span", "num"));
+  marks.forEach((at, nth) => {
+    setText(box[nth], clock(at));
+    box[nth].style.left = `${(100 * (at - from)) / (to - from)}%`;
+  });
+}
+
+function table(panel, series, content) {
+  const hidden = lang() === "zh" ? "_en" : "_zh";
+  const shown = panel.columns.map((column, place) => [column, place + 1]).filter(([column]) => !column.name.endsWith(hidden));
+  const rows = series[0].known.rows;
+  let grid = content.querySelector("table");
+  if (!grid) {
+    grid = el("table", "num");
+    grid.append(el("thead", "", el("tr")), el("tbody"));
+    content.replaceChildren(grid);
+  }
+  const heads = children(grid.tHead.rows[0], shown.length + 1, () => el("th"));
+  setText(heads[0], t("panels.time"));
+  shown.forEach(([column], nth) => setText(heads[nth + 1], both(column.title)));
+  const lines = children(grid.tBodies[0], rows.length, () => el("tr"));
+  rows.forEach((row, index) => {
+    const cells = children(lines[index], shown.length + 1, () => el("td"));
+    setText(cells[0], moment(row[0], nowMs));
+    shown.forEach(([column, place], nth) => cell(panel, column, row[place], cells[nth + 1]));
+  });
+}
+
+function cell(panel, column, value, node) {
+  const mark = markOf(panel, value);
+  node.classList.toggle("text", typeof value === "string" || value === null);
+  const priority = mark ? priorityOf(panel, value) : 0;
+  setPriority(node, priority);
+  const text = mark ? bare(both(mark.text)) : typeof value === "number" ? `${num(value, plain(value))}${column.unit ? ` ${unitText(column.unit)}` : ""}` : (value ?? "");
+  if (priority) {
+    if (node.children.length !== 2) node.replaceChildren(el("span", "sign"), el("span"));
+    setSign(node.firstElementChild, priority);
+    setText(node.lastElementChild, ` ${text}`);
+  } else setText(node, text);
+}
+
+/** Bind the chooser of the time shown, once; `redraw` draws the panels again. */
+export function startPanels(redraw) {
+  $("span").replaceChildren(...SPANS_H.map((hours) => Object.assign(el("option"), { value: String(hours), selected: hours === shownH })));
+  $("span").addEventListener("input", () => {
+    shownH = Number($("span").value);
+    redraw();
+  });
+}
