@@ -13,6 +13,7 @@ const SCALED = { B: [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]] };
 const LATE_MS = { clearing: 35, price: 35, lmp: 35, binding: 35, certificate: 35, settlement: 35, account: 5, telemetry_1m: 5 }; // minutes
 const NEVER_LATE = ["event", "alert", "announcement", "finding", "case", "delivery", "duty"];
 const DAY_S = 86_400;
+const GAUGES_MAX = 20;
 
 let board = null; // the board that is shown
 let nodes = new Map(); // number of a panel → its node
@@ -101,10 +102,26 @@ function seriesOf(panel) {
   (held.get(String(panel.id)) ?? []).forEach((groups, index) => {
     const label = both(panel.series[index].label);
     for (const [group, known] of [...groups].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))) {
-      found.push({ name: groupName(panel.series[index].by, group) || (label.startsWith("$") ? "" : label) || both(panel.title), known, query: panel.series[index] });
+      const query = panel.series[index];
+      found.push({ name: groupName(query.by, group) || (label.startsWith("$") ? "" : label) || both(panel.title), known: grown(known, query), as: shownAs(panel, query), query });
     }
   });
   return found;
+}
+
+/** How a series' values are written: as its panel's, unless its query says otherwise. */
+const shownAs = (panel, query) => ({ ...panel, unit: query.unit || panel.unit, steps: query.steps.length ? query.steps : panel.steps });
+
+/** What is known of a count, as its growth a second. */
+function grown(known, query) {
+  if (!query.per_s || !known.minutes) return known;
+  const minutes = new Map();
+  let before = null;
+  for (const [at, value] of [...known.minutes].sort((a, b) => a[0] - b[0])) {
+    if (before && value >= before[1]) minutes.set(at, (query.per_s * (value - before[1])) / (at - before[0]));
+    before = [at, value];
+  }
+  return { minutes, newest: known.newest };
 }
 
 const groupName = (tag, group) => (tag === "segment" ? tOr(`segment.short.${group}`, group) : tag === "fuel" ? tOr(`fuel.${group}`, group) : group);
@@ -124,6 +141,16 @@ function columns(known, from) {
     values.push(known.minutes.get(second));
   }
   return [times, values];
+}
+
+/** One number of the time shown, where a panel asks for the whole of it; else the newest. */
+function summed(panel, { known, query }) {
+  const how = query.how.split("/")[0];
+  if (panel.sparkline || !known.minutes || how === "last") return latest(known);
+  const values = columns(known, nowMs / 1000 - shownH * 3600)[1].filter((value) => value !== null);
+  if (!values.length) return [latest(known)[0], null];
+  const sum = values.reduce((a, b) => a + b, 0);
+  return [latest(known)[0], { sum, count: sum, mean: sum / values.length, min: Math.min(...values), max: Math.max(...values) }[how]];
 }
 
 const latest = (known) => (known.last ? known.last : known.changes ? [known.until, known.changes.at(-1)?.[1]] : known.minutes.size ? [known.newest * 1000 + 59_999, known.minutes.get(known.newest) ?? [...known.minutes.values()].at(-1)] : [0, null]);
@@ -191,17 +218,18 @@ function renderPanel(panel, node) {
 
 function stat(panel, series, content) {
   const cells = children(content, series.length, () => el("div", "stat", el("div", "big", el("span", "sign"), el("b", "num"), el("span", "unit"), el("span", "of quiet")), el("canvas", "spark")));
-  series.forEach(({ name, known }, index) => {
-    const [at, value] = latest(known);
+  series.forEach((one, index) => {
+    const { name, known, as } = one;
+    const [at, value] = summed(panel, one);
     const big = cells[index].firstElementChild;
-    const priority = priorityOf(panel, value);
+    const priority = priorityOf(as, value);
     const mark = markOf(panel, value);
-    const [text, unit] = panel.unit === "age" ? [span(nowMs - at), ""] : mark ? [bare(both(mark.text)), ""] : written(panel, value);
+    const [text, unit] = as.unit === "age" ? [span(nowMs - at), ""] : mark ? [bare(both(mark.text)), ""] : written(as, value);
     setPriority(big, priority);
     big.children[0].hidden = priority === 0 && !mark;
     setSign(big.children[0], priority);
     setText(big.children[1], text);
-    big.classList.toggle("words", Boolean(mark) || typeof value === "string" || panel.unit === "age" || panel.unit === "clock");
+    big.classList.toggle("words", Boolean(mark) || typeof value === "string" || as.unit === "age" || as.unit === "clock");
     setText(big.children[2], unit);
     setText(big.children[3], series.length > 1 ? name : "");
     cells[index].children[1].hidden = !known.minutes;
@@ -209,30 +237,32 @@ function stat(panel, series, content) {
   });
 }
 
-function gauges(panel, series, content) {
+function gauges(panel, all, content) {
+  // Many are shown by what they are, the highest first; few by their names.
+  const series = all.length > 4 ? [...all].sort((a, b) => (latest(b.known)[1] ?? 0) - (latest(a.known)[1] ?? 0)).slice(0, GAUGES_MAX) : all;
   const values = series.map(({ known }) => latest(known)[1]).filter((value) => typeof value === "number");
   const [low, high] = panel.limits ?? [0, Math.max(1, ...values)];
   const share = (value) => `${Math.min(100, Math.max(0, (100 * (value - low)) / (high - low)))}%`;
   const steps = panel.steps.filter((step) => step.from !== null && step.from > low && step.from < high);
   const cells = children(content, series.length, () => el("div", "gaugerow", el("span", "of"), el("span", "gauge", el("i")), el("b", "num"), el("span", "sign")));
-  series.forEach(({ name, known }, index) => {
+  series.forEach(({ name, known, as }, index) => {
     const value = latest(known)[1];
     const [of, gauge, number, mark] = cells[index].children;
-    const priority = priorityOf(panel, value);
+    const priority = priorityOf(as, value);
     setPriority(cells[index], priority);
     setText(of, series.length > 1 ? name : "");
     of.hidden = series.length === 1;
     gauge.firstElementChild.style.width = share(value);
     const ticks = children(gauge, 1 + steps.length, () => el("u"));
     steps.forEach((step, nth) => (ticks[nth + 1].style.left = share(step.from)));
-    setText(number, written(panel, value).join(" "));
+    setText(number, written(as, value).join(" "));
     setSign(mark, priority);
   });
 }
 
 function course(panel, series, content) {
   const from = nowMs / 1000 - shownH * 3600;
-  const lines = series.map(({ name, known }) => ({ name, data: columns(known, from), last: written(panel, latest(known)[1]).join(" ") }));
+  const lines = series.map(({ name, known, as }) => ({ name, data: columns(known, from), last: written(as, latest(known)[1]).join(" ") }));
   const limits = panel.steps.filter((step) => step.from !== null).map((step) => step.from);
   drawCourse(panel, content, lines, { from, to: nowMs / 1000, limits, unit: unitText(panel.unit), range: panel.limits });
 }
@@ -282,8 +312,9 @@ function axis(node, from, to) {
 
 function table(panel, series, content) {
   const hidden = lang() === "zh" ? "_en" : "_zh";
-  const shown = panel.columns.map((column, place) => [column, place + 1]).filter(([column]) => !column.name.endsWith(hidden));
-  const rows = series[0].known.rows;
+  const fields = panel.series[0].field.split(",");
+  const shown = panel.columns.map((column) => [column, fields.indexOf(column.name) + 1]).filter(([, place]) => place > 0).filter(([column]) => !column.name.endsWith(hidden));
+  const rows = series.flatMap(({ known }) => known.rows ?? []);
   let grid = content.querySelector("table");
   if (!grid) {
     grid = el("table", "num");
