@@ -99,7 +99,8 @@ class _Follower:
                 memory.add(group, line.ts_ns, {**line.tags, **line.fields}, version)
             case Rows():
                 memory.add(line.ts_ns, {**line.tags, **line.fields}, version)
-            case Course() if isinstance(value, float):
+            case Course() if isinstance(value, float) or self._how == "count":
+                value = value if isinstance(value, float) else 1.0
                 memory.add("\0".join(line.tags.values()), line.ts_ns, value, version)
             case States() if value is not None:
                 memory.add(line.ts_ns, value, version)

@@ -4,6 +4,7 @@
 // whose newest line is old is pale and says how old.
 
 import { drawCourse, drawHeat, drawSpark, forgetDrawings } from "./courses.js";
+import { placed } from "./places.js";
 import { $, children, el, setPriority, setSign, setText } from "./dom.js";
 import { clock, lang, moment, num, span, t, tOr } from "./words.js";
 
@@ -14,6 +15,19 @@ const LATE_MS = { clearing: 35, price: 35, lmp: 35, binding: 35, certificate: 35
 const NEVER_LATE = ["event", "alert", "announcement", "finding", "case", "delivery", "duty"];
 const DAY_S = 86_400;
 const GAUGES_MAX = 20;
+const WORDS = {
+  segment: ["segment.short"],
+  fuel: ["fuel"],
+  class: ["fuel", "anomaly"],
+  kind: ["announcement", "basis", "finding", "outcome"],
+  basis: ["basis"],
+  regime: ["regime"],
+  reason: ["reason"],
+  status: ["outcome"],
+  duty: ["duty"],
+  cause: ["cause"],
+};
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 
 let board = null; // the board that is shown
 let nodes = new Map(); // number of a panel → its node
@@ -21,6 +35,8 @@ let held = new Map(); // number of a panel → per query, a Map of series → wh
 let leftOut = {};
 let shownH = 6;
 let nowMs = 0;
+let limitMin = "";
+let fromS = 0; // beginning of the time shown
 
 const both = (text) => text[lang()] || text.en;
 
@@ -31,19 +47,19 @@ export function openBoard(next) {
   leftOut = {};
   nodes = new Map();
   forgetDrawings();
-  const panels = board ? [...board.panels].sort((a, b) => a.at[1] - b.at[1] || a.at[0] - b.at[0]) : [];
-  $("panels").replaceChildren(...panels.map(make));
+  const places = placed(board?.panels ?? []);
+  $("panels").replaceChildren(...places.map(([panel, place]) => make(panel, place)));
   relabelPanels();
 }
 
-function make(panel) {
+function make(panel, { x, y, w, h }) {
   const title = el("span", "title");
   const head = el("h2", "", title, el("span", "quiet note num"));
   title.id = `panel-${panel.id}`;
   const node = el("section", `panel reg k-${panel.kind}`, head, el("p", "about quiet"), el("div", "content"));
   node.setAttribute("aria-labelledby", title.id);
-  node.style.gridColumn = `span ${Math.min(24, panel.at[2])}`;
-  node.style.gridRow = `span ${panel.at[3]}`;
+  node.style.gridColumn = `${x + 1} / span ${w}`;
+  node.style.gridRow = `${y + 1} / span ${h}`;
   if (["table", "state-timeline", "status-history"].includes(panel.kind)) {
     const content = node.querySelector(".content");
     content.tabIndex = 0;
@@ -96,6 +112,20 @@ function mergedPart(old, part) {
   return { minutes, newest };
 }
 
+/** Begin where there is something to show, if that is later than what was asked for; half an hour at least. */
+function beginning() {
+  let first = nowMs / 1000 - 1800;
+  for (const queries of held.values()) {
+    for (const groups of queries) {
+      for (const known of groups.values()) {
+        if (known.minutes?.size) first = Math.min(first, known.minutes.keys().next().value);
+        else if (known.changes?.length) first = Math.min(first, known.changes[0][0] / 1000);
+      }
+    }
+  }
+  return Math.max(nowMs / 1000 - shownH * 3600, first);
+}
+
 /** Every series of a panel: its name, and what is known of it. */
 function seriesOf(panel) {
   const found = [];
@@ -124,7 +154,17 @@ function grown(known, query) {
   return { minutes, newest: known.newest };
 }
 
-const groupName = (tag, group) => (tag === "segment" ? tOr(`segment.short.${group}`, group) : tag === "fuel" ? tOr(`fuel.${group}`, group) : group);
+const groupName = (tag, group) => group.split(" · ").map((part, nth) => wordOf(tag.split(",")[nth], part)).join(" · ");
+
+/** A code of the stream in words, where the page has some for its column. */
+function wordOf(column, code) {
+  if (code === "none") return "—";
+  for (const prefix of WORDS[column] ?? []) {
+    const word = tOr(`${prefix}.${code}`, "");
+    if (word) return word.replace("{limit}", limitMin);
+  }
+  return code;
+}
 
 /** Minutes of the time shown, as two columns; a null where minutes are missing. */
 function columns(known, from) {
@@ -147,7 +187,7 @@ function columns(known, from) {
 function summed(panel, { known, query }) {
   const how = query.how.split("/")[0];
   if (panel.sparkline || !known.minutes || how === "last") return latest(known);
-  const values = columns(known, nowMs / 1000 - shownH * 3600)[1].filter((value) => value !== null);
+  const values = columns(known, fromS)[1].filter((value) => value !== null);
   if (!values.length) return [latest(known)[0], null];
   const sum = values.reduce((a, b) => a + b, 0);
   return [latest(known)[0], { sum, count: sum, mean: sum / values.length, min: Math.min(...values), max: Math.max(...values) }[how]];
@@ -194,6 +234,8 @@ function lateMs(panel) {
 /** Draw the board's panels. */
 export function renderPanels(store) {
   nowMs = store.clock.now_ms;
+  limitMin = String(store.site?.limit_min ?? "");
+  fromS = beginning();
   for (const panel of board?.panels ?? []) renderPanel(panel, nodes.get(panel.id));
 }
 
@@ -232,8 +274,9 @@ function stat(panel, series, content) {
     big.classList.toggle("words", Boolean(mark) || typeof value === "string" || as.unit === "age" || as.unit === "clock");
     setText(big.children[2], unit);
     setText(big.children[3], series.length > 1 ? name : "");
-    cells[index].children[1].hidden = !known.minutes;
-    if (known.minutes) drawSpark(cells[index].children[1], columns(known, nowMs / 1000 - shownH * 3600), nowMs / 1000 - shownH * 3600, nowMs / 1000);
+    const sparks = panel.sparkline && Boolean(known.minutes);
+    cells[index].children[1].hidden = !sparks;
+    if (sparks) drawSpark(cells[index].children[1], columns(known, fromS), fromS, nowMs / 1000);
   });
 }
 
@@ -261,20 +304,22 @@ function gauges(panel, all, content) {
 }
 
 function course(panel, series, content) {
-  const from = nowMs / 1000 - shownH * 3600;
+  const from = fromS;
   const lines = series.map(({ name, known, as }) => ({ name, data: columns(known, from), last: written(as, latest(known)[1]).join(" ") }));
   const limits = panel.steps.filter((step) => step.from !== null).map((step) => step.from);
-  drawCourse(panel, content, lines, { from, to: nowMs / 1000, limits, unit: unitText(panel.unit), range: panel.limits });
+  drawCourse(panel, content, lines, { from, to: nowMs / 1000, holdS: Math.min(lateMs(panel) / 1000, DAY_S), limits, unit: unitText(panel.unit), range: panel.limits });
 }
 
 function heat(panel, series, content) {
-  const from = nowMs / 1000 - shownH * 3600;
+  const from = fromS;
   const lines = series.map(({ name, known }) => ({ name, data: columns(known, from) }));
   drawHeat(panel, content, lines, { from, to: nowMs / 1000, write: (value) => written(panel, value).join(" ") });
 }
 
 function timeline(panel, series, content) {
-  const [from, to] = [nowMs - shownH * 3_600_000, nowMs];
+  const [from, to] = [fromS * 1000, nowMs];
+  const longest = Math.max(...series.map(({ name }) => [...name].reduce((sum, sign) => sum + (sign > "\u2e80" ? 2 : 1), 0)));
+  content.style.setProperty("--of", `${Math.min(11, 1 + 0.52 * longest)}rem`);
   const rows = children(content, series.length + 1, (index) => (index < series.length ? el("div", "lane", el("span", "of"), el("div", "states")) : el("div", "lane axis")));
   series.forEach(({ name, known }, index) => {
     if (!rows[index].children[1]) rows[index].replaceWith(el("div", "lane", el("span", "of"), el("div", "states")));
@@ -302,7 +347,7 @@ function timeline(panel, series, content) {
 function axis(node, from, to) {
   const step = [5, 10, 15, 30, 60, 120, 240].map((minutes) => minutes * 60_000).find((ms) => (to - from) / ms <= 8);
   const first = Math.ceil(from / step) * step;
-  const marks = Array.from({ length: Math.floor((to - first) / step) + 1 }, (_, nth) => first + nth * step);
+  const marks = Array.from({ length: Math.floor((to - first) / step) + 1 }, (_, nth) => first + nth * step).filter((at) => (to - at) / (to - from) > 0.025);
   const box = children(children(node, 2, () => el("div", "ticks"))[1], marks.length, () => el("span", "num"));
   marks.forEach((at, nth) => {
     setText(box[nth], clock(at));
@@ -332,12 +377,16 @@ function table(panel, series, content) {
   });
 }
 
+/** A column of one language needs not say which: the page is in it. */
+const plainTitle = (title) => title.replace(/, (English|Chinese)$/, "").replace(/^(英文|中文)/, "");
+
 function cell(panel, column, value, node) {
   const mark = markOf(panel, value);
   node.classList.toggle("text", typeof value === "string" || value === null);
+  node.classList.toggle("long", typeof value === "string" && value.length > 32 && !INSTANT.test(value));
   const priority = mark ? priorityOf(panel, value) : 0;
   setPriority(node, priority);
-  const text = mark ? bare(both(mark.text)) : typeof value === "number" ? `${num(value, plain(value))}${column.unit ? ` ${unitText(column.unit)}` : ""}` : (value ?? "");
+  const text = mark ? bare(both(mark.text)) : typeof value === "number" ? written({ unit: column.unit, decimals: null }, value).join(" ").trim() : INSTANT.test(value) ? moment(Date.parse(value), nowMs) : wordOf(column.name, value ?? "");
   if (priority) {
     if (node.children.length !== 2) node.replaceChildren(el("span", "sign"), el("span"));
     setSign(node.firstElementChild, priority);
