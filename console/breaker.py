@@ -129,7 +129,8 @@ def notice_line(notice: _View, now_ns: int) -> str:
     """Write one notice in force, and the update it promises."""
     promised = notice["next_update_ns"]
     update = "" if promised is None else f"  next update by {instant(promised)} ({left(promised, now_ns)})"
-    return f"{notice['number']}  {notice['kind']} ({notice['segment']}, {notice['subject']}){update}"
+    about = ", ".join(part for part in (notice["segment"], notice["subject"]) if part)
+    return f"{notice['number']}  {notice['kind']} ({about}){update}"
 
 
 def instant(ns: int) -> str:

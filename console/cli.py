@@ -14,6 +14,7 @@ from console import (
     doctor,
     drill,
     handling,
+    influx,
     ingest,
     probe,
     reload,
@@ -32,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for room in (run, doctor, clear, clearagain, drill, rules, replay, breaker, handling, audit, ingest, spool, dashboards):
+for room in (run, doctor, clear, clearagain, drill, rules, replay, breaker, handling, audit, ingest, spool, influx, dashboards):
     room.register(app)
 simulate.register(ingest.ingest_group(app))
 probe.register(ingest.ingest_group(app))

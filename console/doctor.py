@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,6 +21,7 @@ from ingest.lockfile import holder
 from market.errors import ConfigError
 from streams.model import model_of
 from streams.settings import Settings, read_settings
+from streams.sink import RAW_SPOOL, SPOOL
 from streams.transport import log_directory
 from streams.transport.schema import LOCK_NAME
 
@@ -76,9 +78,12 @@ def examine(settings: Settings, config: Path, *, whole: bool = False) -> Iterato
         yield from looked("log", lambda: check_log(log, owner, whole=whole))
     else:
         yield from looked("kafka", lambda: check_kafka(settings.broker))
-    yield from looked("ledger", lambda: check_ledger(settings.data / "ledger.sqlite"))
+    yield from looked("ledger", lambda: check_ledger(settings.database or settings.data / "ledger.sqlite"))
     to_influx = settings.influx is not None
-    yield from looked("spool", lambda: check_spool(settings.data / "spool", to_influx=to_influx, running=running))
+    for name in (SPOOL, RAW_SPOOL):
+        if name == SPOOL or (settings.data / name).exists():
+            home = settings.data / name
+            yield from looked("spool", partial(check_spool, home, to_influx=to_influx, running=running))
     if settings.influx is not None:
         influx_url = settings.influx.url
         yield from looked("influx", lambda: check_influx(influx_url))

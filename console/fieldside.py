@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from ingest.clock import Clock
 from ingest.countdifferences import published_names
-from ingest.devices import Device, UaDevice
+from ingest.devices import Device, ModbusDevice, UaDevice
 from ingest.forwarder import Forwarder
 from ingest.frame import TelemetryFrame
 from ingest.framespool import FrameSpool
 from ingest.gateway import Gateway
 from ingest.pointlist import PointList
-from ingest.priority import Priorities
+from ingest.priority import Priorities, Priority, priority_of
 from ingest.relisting import Relisting
 from market.decisions import out_of_force
 from market.errors import ConfigError, GridfuseError, Problem
@@ -85,7 +85,9 @@ class FieldSide:
             _priorities(points),
             settings.field_spool.limits,
         )
-        self.forwarder = Forwarder(self._send, spool, _by_exception(points), settings.field_spool.pace)
+        self._pace = settings.field_spool.pace
+        unhurried = _unhurried(points, self._pace.gather_s)
+        self.forwarder = Forwarder(self._send, spool, _by_exception(points), self._pace, unhurried=unhurried)
         self.gateway = Gateway(points, clock, self.forwarder.emit, settings.data / _TAUGHT)
         self.base_points = BasePoints(self.gateway, points, settings, clock)
         self.lost: BaseException | None = None
@@ -102,7 +104,7 @@ class FieldSide:
             DeviceError: nothing is read now.
         """
         changes = await self.gateway.relist(points)
-        self.forwarder.follow(_priorities(points), _by_exception(points))
+        self.forwarder.follow(_priorities(points), _by_exception(points), _unhurried(points, self._pace.gather_s))
         self.base_points.relist(points)
         return changes
 
@@ -173,6 +175,17 @@ def _priorities(points: PointList) -> Priorities:
 def _by_exception(points: PointList) -> set[str]:
     """Return the names of the devices that tell what changes."""
     return {device.name for device in points.devices if isinstance(device, UaDevice) and not device.is_polled}
+
+
+def _unhurried(points: PointList, gather_s: float) -> set[str]:
+    """Return the names of the devices that are read again before ``gather_s`` is over, and have no point that is acted on at once."""
+    return {
+        device.name
+        for device in points.devices
+        if isinstance(device, ModbusDevice)
+        and min(point.period_ns for point in device.points) < gather_s * NS_PER_S
+        and all(priority_of(point.name) is not Priority.STATUS for point in device.points)
+    }
 
 
 def _setpoint(unit: str) -> str:

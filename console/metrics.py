@@ -37,14 +37,14 @@ from ingest.source import DeviceHealth
 from market.units import NS_PER_S
 from market.version import CODE
 from streams.errors import SinkError
-from streams.influx import Flusher, FlushState
+from streams.influx import FlushState
 from streams.lanes import Lane
 from streams.notify import Dispatcher
 from streams.outbox import DeliveryState, Outbox
 from streams.positions import open_log, positions, waiting_records
 from streams.runtime import Shell
+from streams.sink import Flushers, Sink
 from streams.solverprocess import SolverHealth
-from streams.spool import Spool
 from streams.topics import TOPICS
 
 __all__ = ["Metrics", "Watched"]
@@ -82,9 +82,9 @@ class Watched:
     shell: Shell
     gateway: Gateway | None
     forwarder: Forwarder | None = None
-    spool: Spool | None
+    spool: Sink | None
     recorder: Recorder | None
-    flusher: Flusher | None
+    flusher: Flushers | None
     outbox: Outbox | None
     dispatcher: Dispatcher | None
     clock: Clock
@@ -149,7 +149,7 @@ class Metrics(Collector):
         if watched.spool is not None and watched.recorder is not None:
             yield from _spool(watched.spool, watched.recorder)
         if watched.flusher is not None:
-            yield from _influx(watched.flusher)
+            yield from _influx(watched.flusher, time.time_ns())
         if watched.dispatcher is not None:
             yield from _deliveries(watched.dispatcher, self._deliveries)
         if watched.live_list is not None:
@@ -320,23 +320,30 @@ def _field_spool(forwarder: Forwarder, now_ns: int) -> Iterator[Metric]:
     yield _counter("field_spool_damaged_bytes_total", "Bytes passed over as damaged.", (), [((), status.damaged_bytes)])
 
 
-def _spool(spool: Spool, recorder: Recorder) -> Iterator[Metric]:
+def _spool(spool: Sink, recorder: Recorder) -> Iterator[Metric]:
     status = spool.status()
     yield _gauge("spool_waiting_bytes", "Bytes that InfluxDB has not accepted.", status.waiting_bytes)
     yield _gauge("spool_disk_bytes", "Bytes of the whole spool, what was sent included.", status.bytes_on_disk)
     what = "Lines that a limit removed before they were accepted."
     yield _counter("spool_dropped_lines_total", what, (), [((), status.dropped_lines)])
     yield _counter("spool_damaged_bytes_total", "Bytes passed over as damaged.", (), [((), status.damaged_bytes)])
-    what = "Records that the disk did not take; they are still on their topics."
+    since_ns = spool.waiting_since_ns()
+    waits_s = 0.0 if since_ns is None else max(0.0, (time.time_ns() - since_ns) / NS_PER_S)
+    yield _gauge("spool_waiting_seconds", "For how long the oldest line that waits has waited, 0 while none does.", waits_s)
+    what = "Records that the disk did not take for so long that they were left on their topics."
     yield _counter("spool_not_spooled_records_total", what, (), [((), recorder.not_spooled)])
+    yield _gauge("spool_missing_records", "Of these, those that are still to be taken again from their topics.", spool.gaps.records)
+    what = "Of these, those that their topics did not have any more."
+    yield _counter("spool_lost_records_total", what, (), [((), spool.gaps.lost)])
 
 
-def _influx(flusher: Flusher) -> Iterator[Metric]:
+def _influx(flusher: Flushers, now_ns: int) -> Iterator[Metric]:
     status = flusher.status
     states = [((state.value,), float(status.state is state)) for state in FlushState]
     yield _gauges("influx_state", "1 for the state that the flusher is in.", ("state",), states)
     numbers: dict[str, tuple[str, int]] = {
         "influx_sent_lines_total": ("Lines accepted by InfluxDB.", status.lines_sent),
+        "influx_backlog_lines_total": ("Of these, lines that had waited.", status.lines_backlog),
         "influx_sent_bytes_total": ("Bytes accepted by InfluxDB.", status.bytes_sent),
         "influx_requests_total": ("Requests made.", status.requests),
         "influx_failures_total": ("Requests that failed as a whole; they are made again.", status.retries),
@@ -344,6 +351,8 @@ def _influx(flusher: Flusher) -> Iterator[Metric]:
     }
     for name, (what, number) in numbers.items():
         yield _counter(name, what, (), [((), number)])
+    what = "For how long the oldest line that is not backlog has waited, wall s."
+    yield _gauge("influx_lag_seconds", what, flusher.lag_s(now_ns))
 
 
 def _sinks(lanes: Iterable[Lane]) -> Iterator[Metric]:

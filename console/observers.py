@@ -16,19 +16,22 @@ from console.board.points import PointBook
 from console.board.state import BoardState
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
+from ingest.points import PointTable
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
 from market.view import MarketView
 from streams import topics
 from streams.alerts import Alert
-from streams.errors import SinkUnavailable
+from streams.errors import SinkUnavailable, StoreError
+from streams.gaps import Gaps
 from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger
 from streams.marketmodel import MarketModel
 from streams.notify import Dispatcher
 from streams.preview import Preview
 from streams.recordlines import RecordLines
+from streams.refill import Lines
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -42,6 +45,11 @@ _SAMPLES_AT_ONCE: Final = 10_000
 
 _RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits between attempts at a store that is away; the last one repeats."""
+
+_SPOOL_RETRIES: Final = 4
+"""Of these the ones between attempts at the spool: a disk has room again from one moment to the next."""
+
+_TOLD_EVERY: Final = 60
 
 
 async def _insist(what: str, work: Callable[[], Awaitable[Any]]) -> None:
@@ -104,24 +112,43 @@ class BoardObserver:
 class Recorder:
     """Writes every record to the spool as lines.
 
+    While the disk takes none, records wait in the lane; of what comes fast those that find no room there are left on their topics, noted,
+    and taken again (:mod:`streams.refill`).
+
     Args:
+        spool: of lines.
         lines: makes them.
+        raw: of lines of raw telemetry; the same one by default.
+        gaps: notes what is left on its topic.
         shown: is told the lines of everything but telemetry: the board's panels draw what is written.
     """
 
-    def __init__(self, spool: Spool, lines: RecordLines, shown: Callable[[bytes], None] | None = None) -> None:
+    leaves: Final = (topics.FRAMES, topics.KPI)
+
+    def __init__(
+        self,
+        spool: Spool,
+        lines: RecordLines,
+        raw: Spool | None = None,
+        gaps: Gaps | None = None,
+        shown: Callable[[bytes], None] | None = None,
+    ) -> None:
         self._spool = spool
+        self._raw = raw or spool
         self._lines = lines
+        self._gaps = gaps
         self._shown = shown
         self.not_spooled = 0
-        """Records the spool could not take (disk full); they are still on their topics."""
-        self._told = 0
+        """Records that were left on their topics so far, because the spool took none for too long."""
+        self._refusals = 0
+        self._owed = b""
+        """Roll-ups of what was taken again, until the spool has them."""
         # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
-    def relist(self, telemetry: TelemetryEncoder) -> None:
+    def relist(self, telemetry: TelemetryEncoder, table: PointTable) -> None:
         """Encode frames by other points from now on."""
-        self._lines.relist(telemetry)
+        self._lines.relist(telemetry, table)
 
     def recall(self, record: Any, *, show: bool = True) -> None:
         """Remember what later records depend on, of one that was spooled before, and have it shown."""
@@ -135,25 +162,59 @@ class Recorder:
         await self.see_all(topic, (record,))
 
     async def see_all(self, topic: Topic, records: Sequence[Any]) -> None:
-        """Append the lines of several records; they survive the death of the process when this returns."""
+        """Append the lines of several records, however long it takes; they survive the death of the process when this returns."""
         for part in _parts(records):
-            await self._append(topic, part)
+            lines = b"".join(map(self._lines.of_record, part))
+            if self._shown is not None and topic is not topics.FRAMES and lines:
+                self._shown(lines)
+            rolled_up = b"".join(map(self._lines.rolled_up, part)) if topic is topics.FRAMES else b""
+            for spool, data in ((self._raw if topic is topics.FRAMES else self._spool, lines), (self._spool, rolled_up)):
+                while data and not await self._taken(topic, spool, data):
+                    await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
 
-    async def _append(self, topic: Topic, records: Sequence[Any]) -> None:
-        lines = b"".join(map(self._lines.of_record, records))
-        if not lines:
-            return
-        if self._shown is not None and topic is not topics.FRAMES:
-            self._shown(lines)
+    async def _taken(self, topic: Topic, spool: Spool, lines: bytes) -> bool:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._spool.append, lines)
-        except SinkUnavailable as exc:
-            # Not tried again: a disk that is full would be asked for every record, and the records are on their topics.
-            self.not_spooled += len(records)
-            if not self._told or self.not_spooled >= self._told + 1000:
-                self._told = self.not_spooled
+            await self._append(spool, lines)
+        except (SinkUnavailable, StoreError) as exc:
+            self._refusals += 1
+            if self._refusals == 1 or self._refusals % _TOLD_EVERY == 0:
                 where = {"sink": "spool", "topic": topic.name, "reason": str(exc), "records": self.not_spooled}
-                _log.error("%s (%d records not spooled so far)", exc, self.not_spooled, extra=where)
+                _log.error("%s (attempt %d; %d records left on their topics so far)", exc, self._refusals, self.not_spooled, extra=where)
+            return False
+        if self._refusals:
+            _log.warning("the spool takes lines again, after %d attempts", self._refusals, extra={"sink": "spool", "topic": topic.name})
+        self._refusals = 0
+        return True
+
+    async def _append(self, spool: Spool, lines: bytes) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, spool.append, lines)
+
+    def left(self, topic: Topic, partition: int, offset: int) -> None:
+        """Note that a record stays on its topic; it is taken again also if the process is killed as soon as this returns."""
+        self.not_spooled += 1
+        if self._gaps is not None:
+            self._gaps.add(topic.name, partition, offset)
+
+    async def take_again(self, topic: Topic, records: Sequence[Any], lines: Lines) -> int:
+        """Append the lines of records that were left; returns how many lines they are.
+
+        Raises:
+            SinkUnavailable: the spool takes none.
+            StoreError: likewise, until a restart.
+        """
+        count = 0
+        for part in _parts(records):
+            if self._refusals:
+                raise SinkUnavailable("the spool takes no lines at present")
+            data = b"".join(map(lines.of_record, part))
+            count += data.count(b"\n")
+            await self._append(self._raw if topic is topics.FRAMES else self._spool, data)
+            if topic is topics.FRAMES:
+                # They come late to the minutes they are of. Nobody has added them up yet, and nobody will again.
+                owed = self._owed = self._owed + b"".join(map(self._lines.rolled_up, part))
+                await self._append(self._spool, owed)
+                self._owed = self._owed.removeprefix(owed)
+        return count
 
     def close(self) -> None:
         """Finish the append under way; nothing can be recorded any more."""

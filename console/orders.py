@@ -90,6 +90,7 @@ VERBS: Final = (
     Verb(group="approve", name="request", action="REQUEST_APPROVAL", role="MO", bare=("measure",)),
     Verb(group="approve", name="give", action="APPROVE", role="", bare=("measure",)),
     Verb(group="notice", name="update", action="PUBLISH_UPDATE", role="DISPATCH"),
+    Verb(group="notice", name="anomaly", action="ANNOUNCE_ANOMALY", role="TRADING", bare=("case",)),
     Verb(group="notice", name="correct", action="CORRECT_NOTICE", role="MO", bare=("number",)),
     Verb(group="calendar", name="close", action="CLOSE_CALENDAR", role="MO", bare=("from", "to")),
     Verb(
@@ -113,8 +114,8 @@ VERBS: Final = (
 
 _METAVAR_MAX: Final = 24
 
-_ADDS: Final = ("NOTE_ACTION", "ANALYSE_CASE", "RECTIFY", "RECTIFIED")
-"""Orders that only add to a case: what was entered meanwhile does not stand against them, so they are bound to a version on demand."""
+_ADDS: Final = ("NOTE_ACTION", "ANALYSE_CASE", "RECTIFY", "RECTIFIED", "ANNOUNCE_ANOMALY")
+"""Orders that only add to a case or tell of it: what was entered meanwhile stands not against them; bound to a version on demand."""
 
 _YES: Final = ("override", "emergency")
 """Arguments that are said or not."""

@@ -36,6 +36,7 @@ from streams import topics, wire
 from streams.agents import Hooks, Observer
 from streams.alerts import damage_alert
 from streams.app import build_app
+from streams.breaker import told_first
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
 from streams.marketmodel import MarketModel
 from streams.model import model_of
@@ -136,9 +137,9 @@ class Service:
             shell=self.shell,
             gateway=None if self.field is None else self.field.gateway,
             forwarder=None if self.field is None else self.field.forwarder,
-            spool=None if people is None else people.spool,
+            spool=None if people is None else people.sink,
             recorder=None if people is None else people.recorder,
-            flusher=None if people is None else people.flusher,
+            flusher=None if people is None else people.sink.flushers,
             outbox=None if people is None else people.outbox,
             dispatcher=None if people is None else people.dispatcher,
             clock=self.clock,
@@ -204,6 +205,9 @@ class Service:
         self._raise_if_crashed()
         self._readiness.recovered = True
         await self._report_damage()
+        if self.shell.owns(topics.FACTS):
+            # Before devices are read again: what they say after a long stop is of now, and no news from the future.
+            await self.shell.emit(told_first(self.hooks.known_ns(), self.clock.now_ns()))
         if self.field is not None:
             self.field.connected()
             if self.role is not Role.INGEST:
@@ -253,7 +257,7 @@ class Service:
         self.hooks.deadline = self.ticker.deadline
         self._run("ticker", self.ticker.run())
         if self.people is not None:
-            self._run("refresh", self.people.refresh(self.clock.now_ns))
+            self._run("refresh", self.people.refresh(self.clock.now_ns, lambda: self._stream is not None and self._stream.clients > 0))
 
     async def _serve(self) -> int:
         http = self.settings.http

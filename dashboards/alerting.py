@@ -23,7 +23,19 @@ import yaml
 
 from dashboards.watchdog import RT_INTERVAL_MIN, Rule, rules
 
-__all__ = ["BOARD_URL", "CONTACT_POINT", "DATASOURCE_UID", "FOLDER", "GROUP", "contact_point", "policy", "provisioning_files", "rule_group"]
+__all__ = [
+    "BOARD_URL",
+    "CONTACT_POINT",
+    "DATASOURCE_UID",
+    "EVERY_S",
+    "FOLDER",
+    "GROUP",
+    "contact_point",
+    "duration",
+    "policy",
+    "provisioning_files",
+    "rule_group",
+]
 
 BOARD_URL: Final = "http://localhost:8080"
 """Where the people on call reach the live board; annotations know no variables."""
@@ -35,7 +47,9 @@ CONTACT_POINT: Final = "gridfuse-on-call"
 FOLDER: Final = "监视 · Watchdog"
 GROUP: Final = "gridfuse-watchdog"
 
-_EVERY_S: Final = 30
+EVERY_S: Final = 30
+"""How often the rules are looked at."""
+
 _FILES: Final = Path("dashboards/grafana/provisioning/alerting")
 _PAGE: Final = Path("console/board/static/watchdog.html")
 _EXPRESSION: Final = "__expr__"
@@ -57,6 +71,16 @@ def _text_of(rule: Rule) -> dict[str, str]:
         "description_en": rule.meaning.en,
         "runbook_url": f"{BOARD_URL}/static/{_PAGE.name}#{rule.uid}",
     }
+
+
+def duration(seconds: int) -> str:
+    """Write a length of time as Grafana gives it back, so that what it has can be compared.
+
+    >>> [duration(seconds) for seconds in (0, 30, 90, 120)]
+    ['0s', '30s', '1m30s', '2m']
+    """
+    minutes, rest = divmod(seconds, 60)
+    return (f"{minutes}m" if minutes else "") + (f"{rest}s" if rest or not minutes else "")
 
 
 def _steps(rule: Rule) -> list[_Node]:
@@ -81,8 +105,8 @@ def _rule(rule: Rule) -> _Node:
         "panelId": rule.link.panel,
         "noDataState": rule.missing.value,
         "execErrState": rule.on_error.value,
-        "for": f"{rule.for_s}s",
-        "keepFiringFor": f"{rule.keep_s}s",
+        "for": duration(rule.for_s),
+        "keepFiringFor": duration(rule.keep_s),
         "annotations": _text_of(rule),
         "labels": {"severity": rule.severity, "system": "gridfuse"},
         "isPaused": False,
@@ -92,7 +116,7 @@ def _rule(rule: Rule) -> _Node:
 def rule_group(rt_interval_min: int = RT_INTERVAL_MIN) -> _Node:
     """Return the one group of rules, as a provisioning file has it."""
     rendered = [_rule(rule) for rule in rules(rt_interval_min)]
-    return {"orgId": 1, "name": GROUP, "folder": FOLDER, "interval": f"{_EVERY_S}s", "rules": rendered}
+    return {"orgId": 1, "name": GROUP, "folder": FOLDER, "interval": duration(EVERY_S), "rules": rendered}
 
 
 def contact_point(kind: str = "$GRIDFUSE_WATCHDOG_VIA", to: str = "$GRIDFUSE_WATCHDOG_TO") -> _Node:

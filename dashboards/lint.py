@@ -138,6 +138,10 @@ def _layout_faults(board: Rendered) -> Iterator[str]:
     ids = [panel.get("id") for panel in panels]
     if len(set(ids)) != len(ids):
         yield "two panels have one number"
+    # A number and its course may be called alike; two numbers may not.
+    called = [(panel["title"], panel["type"]) for panel in panels]
+    for title, kind in sorted({each for each in called if called.count(each) > 1}):
+        yield f"two panels of kind {kind} are called {title!r}"
     places = [(panel["title"], panel["gridPos"]) for panel in panels]
     for title, at in places:
         if at["x"] < 0 or at["y"] < 0 or at["w"] < 1 or at["h"] < 1 or at["x"] + at["w"] > 24:

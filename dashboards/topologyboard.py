@@ -60,10 +60,14 @@ def _same(text: str) -> Text:
     return Text(text, text)
 
 
+_RECENT: Final = "time > ${__to}ms - 2m"
+"""A picture that is older is none: what nobody reports on any more is shown as unknown, not as it was."""
+
+
 def _newest(measurement: Measurement, name: str, *by: str) -> Query:
     """Ask for the newest value of a field, for each value of some tags; something to ask further."""
     tags = ", ".join(f'"{tag}"' for tag in by)
-    return select(f'last("{name}") AS "{name}"', measurement, then=f"GROUP BY {tags}")
+    return select(f'last("{name}") AS "{name}"', measurement, where=_RECENT, then=f"GROUP BY {tags}")
 
 
 _TILES: Final = (
@@ -171,11 +175,12 @@ def _one_line(diagram: Diagram) -> Panel:
             select(
                 f'last("loading_pct") * last("closed") + {OPEN_VALUE} * (1 - last("closed"))',
                 BRANCH,
+                where=_RECENT,
                 then='GROUP BY "branch"',
                 label=_same(branch_series("$tag_branch")),
             ),
-            select('1 - last("closed")', BRANCH, then='GROUP BY "branch"', label=_same(open_series("$tag_branch"))),
-            select('last("energised")', BUS, then='GROUP BY "bus"', label=_same(bus_series("$tag_bus"))),
+            select('1 - last("closed")', BRANCH, where=_RECENT, then='GROUP BY "branch"', label=_same(open_series("$tag_branch"))),
+            select('last("energised")', BUS, where=_RECENT, then='GROUP BY "bus"', label=_same(bus_series("$tag_bus"))),
         ),
         decimals=0,
         steps=LOADING_STEPS,

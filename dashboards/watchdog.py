@@ -31,8 +31,8 @@ RT_INTERVAL_MIN: Final = 15
 _INTERVALS: Final = 3
 _S_PER_MIN: Final = 60
 
-_BREAKER: Final = "gridfuse-overview-zh"
-_PIPELINE: Final = "gridfuse-overview-zh"
+_BREAKER: Final = "gridfuse-breaker-zh"
+_PIPELINE: Final = "gridfuse-pipeline-zh"
 
 
 class Reducer(StrEnum):
@@ -173,7 +173,7 @@ _SINK_LAG: Final = Rule(
     missing=Missing.FINE,
     on_error=OnError.KEEP,
     severity="P2",
-    link=Link(_PIPELINE, 30),
+    link=Link(_PIPELINE, 10),
 )
 
 _HEARTBEAT: Final = Rule(
@@ -205,7 +205,7 @@ _HEARTBEAT: Final = Rule(
     missing=Missing.FIRE,
     on_error=OnError.FIRE,
     severity="P1",
-    link=Link(_PIPELINE, 30),
+    link=Link(_PIPELINE, 9),
 )
 
 _BREAKER_SILENT: Final = Rule(

@@ -22,7 +22,7 @@ Absent on purpose: what a condition does to the market (:mod:`market.segment`), 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypedDict
 
 from detectors.dayaheadresult import invalid_reason
 from detectors.findings import Basis, ConditionGone, ConditionMet, DayAheadAccepted, Finding, IntervalUnserved, Noted
@@ -119,10 +119,18 @@ class DayAheadWatch:
         return self.result_of(start_ns) is not None
 
 
+class _Clocks(TypedDict):
+    """What a watch must know of its operating day."""
+
+    day: str
+    day_start_ns: int
+    eve_ns: int
+
+
 def watch_from(ts_ns: int, rules: MarketRules, *, closed: tuple[tuple[int, int], ...] = ()) -> DayAheadWatch:
     """Begin to watch at ``ts_ns``: the first publication and the first deadline that have not passed then are the first that count."""
     day = next_day(ts_ns, rules.zone)
-    watch = _at(DayAheadWatch(day="", day_start_ns=0, eve_ns=0, closed=closed), day, rules)
+    watch = _at(DayAheadWatch(**_clocks(day, rules), closed=closed), day, rules)
     if ts_ns > deadline_ns(watch, rules):
         return _at(watch, days_after(day, 1), rules)
     return replace(watch, published_judged=ts_ns > _publish_ns(watch, rules))
@@ -132,15 +140,17 @@ def _at(watch: DayAheadWatch, day: str, rules: MarketRules) -> DayAheadWatch:
     """Turn to an operating day: nothing is known of it but results that came early."""
     start_ns = day_start_ns(day, rules.zone)
     return DayAheadWatch(
-        day=day,
-        day_start_ns=start_ns,
-        eve_ns=day_start_ns(days_after(day, -1), rules.zone),
+        **_clocks(day, rules),
         results=tuple(result for result in watch.results if result.day_start_ns > start_ns - _KEPT_NS),
         missed_ns=watch.missed_ns if watch.missed_ns is not None and watch.missed_ns > start_ns - _KEPT_NS else None,
         closed=tuple(closed for closed in watch.closed if closed[1] > start_ns),
         blind=watch.blind,
         judge_after_ns=watch.judge_after_ns,
     )
+
+
+def _clocks(day: str, rules: MarketRules) -> _Clocks:
+    return {"day": day, "day_start_ns": day_start_ns(day, rules.zone), "eve_ns": day_start_ns(days_after(day, -1), rules.zone)}
 
 
 def deadline_ns(watch: DayAheadWatch, rules: MarketRules) -> int:

@@ -20,7 +20,6 @@ Absent on purpose: what the condition does to the market (:mod:`market.segment`)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -192,8 +191,8 @@ def _tick(watch: ClearingWatch, now_ns: int, rules: MarketRules, *, held: bool) 
             continue
         # The closed range ends the outage, so a condition that was met by then must have been reported.
         watch = _condition_judged(watch, start_ns, rules, found, held=held)
-        if held and _condition_due(watch, start_ns, rules):
-            break
+        if _condition_due(watch, start_ns, rules):
+            break  # it is held: it is reported first, however long that takes
         watch = _closed(watch, closed_until_ns, rules, found)
     watch = _reminded(watch, now_ns, rules, found)
     return _condition_judged(watch, now_ns - rules.grace_ns, rules, found, held=held), tuple(found)
@@ -324,7 +323,7 @@ def _invalid_reason(fact: ClearingReported, completed_at_ns: int, rules: MarketR
     if len(fact.price_cny_per_mwh) != 1:
         return f"carries {len(fact.price_cny_per_mwh)} prices where one interval has one"
     price = fact.price_cny_per_mwh[0]
-    if not isfinite(price) or not rules.price_floor_cny_per_mwh <= price <= rules.price_cap_cny_per_mwh:
+    if not rules.price_floor_cny_per_mwh <= price <= rules.price_cap_cny_per_mwh:
         return f"price {price} outside {rules.price_floor_cny_per_mwh:g} to {rules.price_cap_cny_per_mwh:g} CNY/MWh"
     return ""
 

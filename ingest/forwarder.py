@@ -14,6 +14,9 @@ The stream side is back when one of the frames that it owed an answer for arrive
 Nothing of the backlog is removed before it is durable on the other side. What was in doubt when the stream side went away, and what is sent
 again after a crash, arrives twice: each frame carries a ticket (:class:`ingest.frame.Ticket`), by which intake takes it once.
 
+A frame of a device that is read several times in ``gather_s``, and tells of nothing that anybody acts on at once, may wait that long for
+those that follow it: a record costs more than a frame. Whatever else leaves takes along what waits before it.
+
 Accounts leave behind the samples they are about, also through the backlog, and say what the spool's limits dropped. Heartbeats are
 not spooled: a later one says all of it.
 
@@ -71,6 +74,7 @@ class Forwarder:
         send: the transport; raises :class:`market.errors.GridfuseError` where it takes nothing at all.
         spool: where frames wait; this closes it.
         by_exception: names of the devices whose points are told when they change.
+        unhurried: names of the devices whose frames may wait for each other.
         pace: see there.
         run: names this run of the process; drawn where it is not given.
 
@@ -85,7 +89,13 @@ class Forwarder:
     """
 
     def __init__(
-        self, send: Send, spool: FrameSpool, by_exception: Collection[str] = (), pace: Pace | None = None, run: int | None = None
+        self,
+        send: Send,
+        spool: FrameSpool,
+        by_exception: Collection[str] = (),
+        pace: Pace | None = None,
+        run: int | None = None,
+        unhurried: Collection[str] = (),
     ) -> None:
         self.spool = spool
         self.pace = pace or Pace()
@@ -95,6 +105,8 @@ class Forwarder:
         self.samples_in = self.spooled = self.replayed = self.beats_dropped = 0
         self._send = send
         self._newest = NewestSamples(by_exception)
+        self._unhurried = frozenset(unhurried)
+        self._leaves: asyncio.TimerHandle | None = None
         self._run = int.from_bytes(os.urandom(8), "big") >> 1 if run is None else run
         self._made: Counter[str] = Counter()
         self._queue: deque[Live] = deque()
@@ -120,10 +132,11 @@ class Forwarder:
             works = {"live": self._send_live(), "watch": self._watch(), "backlog": self._replay()}
             self._tasks = [asyncio.create_task(work, name=f"ingest-{name}") for name, work in works.items()]
 
-    def follow(self, priorities: Priorities, by_exception: Collection[str]) -> None:
+    def follow(self, priorities: Priorities, by_exception: Collection[str], unhurried: Collection[str] = ()) -> None:
         """Have other points from now on; what waits stays as it is."""
         self.spool.priorities = priorities
         self._newest.follow(by_exception)
+        self._unhurried = frozenset(unhurried)
 
     async def wait(self) -> None:
         """Return when it was stopped.
@@ -177,7 +190,10 @@ class Forwarder:
         self._queue.append(Live(frame, ticket, raw))
         self._bytes += len(raw)
         self.samples_in += len(frame)
-        self._work.set()
+        if frame.source not in self._unhurried or not self.pace.gather_s or self.line is not Line.UP:
+            self._work.set()
+        elif self._leaves is None:
+            self._leaves = asyncio.get_running_loop().call_later(self.pace.gather_s, self._work.set)
 
     def _as_it_is(self, frame: TelemetryFrame) -> TelemetryFrame:
         """Return a frame of accounts with what was dropped of them, any other as it stands."""
@@ -246,6 +262,9 @@ class Forwarder:
     async def _send_live(self) -> None:
         while True:
             await self._work.wait()
+            if self._leaves is not None:
+                self._leaves.cancel()
+                self._leaves = None
             while self._queue:
                 # From here on they are owed an answer for: nothing may be in neither place while others are sent.
                 self._unconfirmed.update((id(item), item) for item in self._queue)
@@ -332,7 +351,7 @@ class Forwarder:
                 await asyncio.sleep(_LOOK_S if self._unconfirmed or self._tried else _TRY_EVERY_S)
             elif self.line is Line.UP:
                 await asyncio.sleep(_LOOK_S)
-            elif self._queue or any(item.stored for item in self._unconfirmed.values()):
+            elif (self._queue and self._work.is_set()) or any(item.stored for item in self._unconfirmed.values()):
                 # Live frames go first; and of those that are in the spool too, it is soon known which have arrived.
                 await asyncio.sleep(_LOOK_S / 20)
             else:
@@ -477,6 +496,7 @@ class Forwarder:
 
     async def stop(self, within_s: float = 1.0) -> None:
         """Send what waits in memory, spool what is not taken in time, and close the spool."""
+        self._work.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while self._tasks and self.line is not Line.AWAY and (self._queue or self._unconfirmed):

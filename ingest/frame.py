@@ -2,7 +2,8 @@
 
 A frame is a batch of samples with quality and two times on every one: ``ts_event_ns``, when it held at the device, and
 ``ts_ingest_ns``, when we received it. On the wire it is a MessagePack map of little-endian columns (30 bytes a sample), read back
-without copying. A frame without samples is a heartbeat: it says that time passed for its source.
+without copying; of times, qualities and flags that are all the same, as those of a good poll are, only one is written. A frame without
+samples is a heartbeat: it says that time passed for its source.
 
 Points are named by a stable 64-bit hash of their full name, so that a frame in the log keeps its meaning whatever the point list
 becomes later. A collision is found when a point list is read (:mod:`ingest.points`), not when a value is lost.
@@ -39,9 +40,15 @@ SAMPLES_MAX: Final = 12_000
 """Most samples in one frame: 12,000 x 30 bytes stays below half of Kafka's default record limit of 1 MiB."""
 
 _VERSION: Final = 1
+_VERSION_SHORT: Final = 2
+"""Of frames with a column of which one value is written for all samples; frames without one are as they were in the first release."""
+
 _COLUMNS: Final = tuple(
     (name, np.dtype(kind)) for name, kind in (("point", "<u8"), ("ts", "<i8"), ("value", "<f8"), ("quality", "<u4"), ("flags", "<u2"))
 )
+_SHORTENED: Final = frozenset({"ts", "quality", "flags"})
+_ONE_FOR_ALL_MIN: Final = 16
+"""Samples from which on it is looked whether they are all the same."""
 
 
 def point_id(name: str) -> int:
@@ -177,8 +184,13 @@ def encode_frame(frame: TelemetryFrame, ticket: Ticket | None = None) -> bytes:
         body["acc"] = frame.accounts
     if (ticket := ticket or frame.ticket) is not None:
         body["tk"] = ticket
+    long = len(frame) >= _ONE_FOR_ALL_MIN
     for (name, dtype), column in zip(_COLUMNS, columns, strict=True):
-        body[name] = np.ascontiguousarray(column, dtype=dtype).tobytes()
+        raw = np.ascontiguousarray(column, dtype=dtype)
+        if long and name in _SHORTENED and not np.count_nonzero(raw != raw[0]):
+            body["v"] = _VERSION_SHORT
+            raw = raw[:1]
+        body[name] = raw.tobytes()
     return msgspec.msgpack.encode(body)
 
 
@@ -200,10 +212,11 @@ class _Wire(msgspec.Struct):
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
+_NOTHING: Final = np.empty(0)
 
 
 def decode_frame(raw: bytes) -> TelemetryFrame:
-    """Decode a frame; the columns are read-only views of ``raw``.
+    """Decode a frame; the columns are read-only, and views of ``raw`` where they stand there sample by sample.
 
     Raises:
         FrameError: not a frame, of a later version, or with columns of the wrong size.
@@ -212,14 +225,20 @@ def decode_frame(raw: bytes) -> TelemetryFrame:
         wire = _DECODER.decode(raw)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as exc:
         raise FrameError(f"not a telemetry frame: {exc}") from exc
-    if wire.v != _VERSION:
-        raise FrameError(f"telemetry frame of version {wire.v}; this release reads version {_VERSION}")
+    if wire.v not in (_VERSION, _VERSION_SHORT):
+        raise FrameError(f"telemetry frame of version {wire.v}; this release reads versions {_VERSION} and {_VERSION_SHORT}")
     arrays: list[NDArray[Any]] = []
     for name, dtype in _COLUMNS:
         data: bytes = getattr(wire, name)
-        if len(data) != wire.n * dtype.itemsize:
+        column = np.frombuffer(data, dtype=dtype) if len(data) % dtype.itemsize == 0 else _NOTHING
+        if len(column) == 1 < wire.n and wire.v == _VERSION_SHORT and name in _SHORTENED:
+            if wire.n > SAMPLES_MAX:
+                raise FrameError(f"{wire.src}: {wire.n} samples in one frame, at most {SAMPLES_MAX}")
+            column = np.full(wire.n, column[0])
+            column.flags.writeable = False
+        if len(column) != wire.n:
             raise FrameError(f"{wire.src}: column {name} has {len(data)} bytes for {wire.n} samples")
-        arrays.append(np.frombuffer(data, dtype=dtype))
+        arrays.append(column)
     point, ts_event_ns, value, quality, flags = arrays
     return TelemetryFrame(
         source=wire.src,

@@ -23,11 +23,14 @@ class Pace:
         away_after_s: wall seconds without an answer after which the stream side counts as away.
         memory_bytes_max: most bytes of frames that wait in memory for an answer.
         replay_per_s: samples of the backlog sent per wall second.
+        gather_s: how long a frame of a device that is read more often than this may wait for the next ones, so that they leave in one
+            record; 0 for not at all.
     """
 
     away_after_s: float = 5.0
     memory_bytes_max: int = 32 << 20
     replay_per_s: int = 10_000
+    gather_s: float = 0.0
 
 
 class Line(StrEnum):

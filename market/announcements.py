@@ -334,12 +334,12 @@ def _cause(basis: str, facts: Mapping[str, str]) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -> tuple[str, str]:
+def notice_text(kind: str, segment: str | None, basis: str, facts: Mapping[str, str]) -> tuple[str, str]:
     """Fill a template.
 
     Args:
         kind: key of :data:`TEMPLATES`.
-        segment: RT or DA.
+        segment: RT or DA; None for what is about neither.
         basis: key of :data:`CAUSES`; ignored by kinds that name no cause.
         facts: those of the template, ``number`` and ``article``, for day-ahead the ``operating_day``, and what the cause or the state asks
             for; instants in ISO 8601 with their offset. A topology change names its ``elements``, and ``load_lost_mw`` and
@@ -353,7 +353,8 @@ def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -
     """
     template = TEMPLATES[kind]
     asked, *states = STATES[facts["state"]] if "state" in template.facts else ((), "", "")
-    needed = ("number", "article", *template.facts, *asked, *(template.rt if segment == "RT" else ("operating_day", *template.da)))
+    of_segment = {"RT": template.rt, "DA": ("operating_day", *template.da), None: ()}[segment]
+    needed = ("number", "article", *template.facts, *asked, *of_segment)
     if missing := [name for name in needed if not facts.get(name)]:
         raise KeyError(f"{kind} of {segment} cannot be written without {', '.join(missing)}")
     told_zh, told_en = _told({name: datetime.fromisoformat(facts[name]) for name in _INSTANTS if facts.get(name)})
@@ -368,7 +369,7 @@ def notice_text(kind: str, segment: str, basis: str, facts: Mapping[str, str]) -
         }
         text = getattr(template, suffix)
         for name, phrases in (("segment", _SEGMENTS), ("from", _FROM), ("back", _BACK)):
-            if f"{{{name}_{suffix}}}" in text:
+            if segment is not None and f"{{{name}_{suffix}}}" in text:
                 words[f"{name}_{suffix}"] = phrases[segment][language].format(**words)
         texts.append(text.format(**words).rstrip())
     return texts[0], texts[1]

@@ -23,13 +23,31 @@ from market.facts import Segment
 from market.rules import MarketRules
 from market.units import instant_text
 
-__all__ = ["Case", "CaseBook", "Closed", "OpenDuties", "Situation", "Standing", "followed", "found", "ordered", "review_key", "view"]
+__all__ = [
+    "BOUNDARY_INCOMPLETE",
+    "Case",
+    "CaseBook",
+    "Closed",
+    "OpenDuties",
+    "Situation",
+    "Standing",
+    "followed",
+    "found",
+    "ordered",
+    "review_key",
+    "view",
+]
 
 _MAJOR: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.SUSPENDED, Phase.SUSPENDED_LONG)
 _SAID: Final = (Phase.OVERDUE, Phase.SUSPENDED, Phase.SUSPENDED_LONG, Phase.RESUMING)
 """Phases that make an entry of their own."""
 
 _SEGMENTS: Final = {Segment.RT: "real-time market", Segment.DA: "day-ahead market"}
+BOUNDARY_INCOMPLETE: Final = "BOUNDARY_INCOMPLETE"
+"""The finding of a day-ahead result that was cleared from a set that lacks something (Art. 20): it is not by rule (Art. 9(1))."""
+_DOUBTED: Final = {"PRICE_UNDER_REVIEW": Segment.RT, BOUNDARY_INCOMPLETE: Segment.DA}
+"""Findings that a result may be wrong → the market it is of."""
+
 _RESULT: Final = (AnomalyClass.RESULT, "Art. 9(2)")
 _OTHER: Final = (AnomalyClass.CANNOT_CONTINUE, "Art. 8(3)")
 _BASES: Final = {
@@ -71,7 +89,7 @@ def followed(book: CaseBook, body: DecisionBody, now_ns: int, rules: MarketRules
                 return book, ()
             why = "the market closed by its calendar" if body.by_calendar else "a valid result ended the outage"
             return _over(book, case, f"{why} at {instant_text(body.outage_end_ns, rules.zone)}", now_ns)
-        case FindingNoted(finding="PRICE_UNDER_REVIEW"):
+        case FindingNoted(finding=finding) if finding in _DOUBTED:
             return _under_review(book, body, now_ns, rules)
         case FindingNoted() if body.article.startswith("Art. 23"):
             case = running(book, Segment.RT) or running(book, Segment.DA)
@@ -159,25 +177,24 @@ def _anomaly(book: CaseBook, body: AnomalyNoted, now_ns: int, rules: MarketRules
     if case is None:
         book, case, said = opened(book, _of_segment(body.segment, "OUTAGE", "", now_ns), now_ns, rules)
         bodies = (said,)
-    if not case.watched:
-        book = put(book, replace(case, watched=True))
     # The anomaly stands in the record itself; an entry for each interval would say everything twice.
-    return book, bodies
+    return put(book, replace(case, watched=True)), bodies
 
 
 def _under_review(book: CaseBook, body: FindingNoted, now_ns: int, rules: MarketRules) -> Step:
     """A result that may be wrong (Art. 9(1)): one case for all of them until a person has said what it was."""
-    key = review_key(Segment.RT)
+    which = _DOUBTED[body.finding]
+    key = review_key(which)
     case = running(book, key)
     if case is not None:
         return _linked(book, case, _told(body.finding, body.evidence))
     case = Case(
         case="",
         key=key,
-        segment=Segment.RT,
+        segment=which,
         anomaly=AnomalyClass.RESULT,
         item="Art. 9(1)",
-        subject=f"{_SEGMENTS[Segment.RT]}: a result that may be wrong",
+        subject=f"{_SEGMENTS[which]}: a result that may be wrong",
         discovered_ns=now_ns,
         watched=False,
     )
@@ -188,7 +205,7 @@ def _under_review(book: CaseBook, body: FindingNoted, now_ns: int, rules: Market
 def _moved(book: CaseBook, body: Transition, now_ns: int, rules: MarketRules) -> Step:
     case = running(book, body.segment)
     if body.after is Phase.NORMAL:
-        if case is None or (case.by_person and not case.watched):
+        if case is None or not case.watched:
             return book, ()
         return _over(book, replace(case, phase=Phase.NORMAL), f"{body.before} → NORMAL: {body.basis} ({body.article})", now_ns)
     bodies: list[DecisionBody] = []
@@ -216,10 +233,9 @@ def _caused(book: CaseBook, case: Case, body: Transition) -> Step:
     if body.after not in (Phase.PROPOSED, Phase.TRIPPED):
         return book, ()
     trips, presumed = body.after is Phase.TRIPPED, not body.by
-    cause = body.cause or (CAUSE_OF_BASIS.get(body.basis, "") if trips else "")
-    if not cause or (presumed and case.cause and not case.presumed):
+    if not body.cause or (presumed and case.cause and not case.presumed):
         return book, ()
-    told = replace(case, cause=cause, presumed=presumed, reference=body.reference)
+    told = replace(case, cause=body.cause, presumed=presumed, reference=body.reference)
     if told == case and not trips:
         return book, ()
     book, _, said = entered(book, told, "CAUSE", cause_text(told), body.by)

@@ -17,7 +17,7 @@ from market.rules import MarketRules
 from market.units import civil_day, instant_ns, instant_text
 from market.view import CaseView
 
-__all__ = ["OpenDuties", "ordered", "view"]
+__all__ = ["OpenDuties", "ordered", "unknown", "view"]
 
 OpenDuties = Callable[[Segment | None, int, int | None, str], tuple[str, ...]]
 """(segment, from when, until when, ns, and number of a case) → duties of it that are open, in words."""
@@ -39,7 +39,7 @@ def ordered(book: CaseBook, command: CommandGiven, now_ns: int, rules: MarketRul
     number = command.args["case"].strip()
     case = next((case for case in book.cases if case.case == number), None)
     if case is None:
-        return _no(book, command, _unknown(book, number, rules), "policy")
+        return _no(book, command, unknown(book, number, rules), "policy")
     shown = command.args.get("version", str(case.version))
     if shown != str(case.version):
         return _no(book, command, f"the screen showed version {shown}, case {number} is at {case.version}; look again", "policy")
@@ -63,7 +63,8 @@ def _no(book: CaseBook, command: CommandGiven, why: str, rule: str = "") -> tupl
     return book, (refused(command, rule or ORDERS[command.action].article, why),)
 
 
-def _unknown(book: CaseBook, number: str, rules: MarketRules) -> str:
+def unknown(book: CaseBook, number: str, rules: MarketRules) -> str:
+    """Say why an order finds no open case of a number: it was closed, or there never was one."""
     over = next((case for case in book.closed if case.case == number), None)
     if over is not None:
         return f"case {number} was closed at {instant_text(over.closed_ns, rules.zone)}; open another with OPEN_CASE"

@@ -187,6 +187,13 @@ ORDERS: Final[Mapping[str, Order]] = {
         needs=("number", "reason", "text_zh", "text_en"),
         does="correct a notice by one that supersedes it",
     ),
+    "ANNOUNCE_ANOMALY": Order(
+        roles=_TRADING,
+        article="Art. 11",
+        owner=Owner.NOTICES,
+        needs=("case", "text_zh", "text_en"),
+        does="announce the anomaly of a trading session; given again, the notice supersedes the one before",
+    ),
     # Cases (Art. 4 to 10).
     "OPEN_CASE": Order(
         roles=_MO,
@@ -336,8 +343,7 @@ def refusal(command: CommandGiven) -> Refused | None:
         return refused(command, "policy", strange)
     known = {*order.needs, *order.takes, *_ALWAYS}
     if strangers := sorted(command.args.keys() - known):
-        names = ", ".join(sorted(known)) or "none"
-        return refused(command, "policy", f"{command.action} takes no {', '.join(strangers)}; it takes {names}")
+        return refused(command, "policy", f"{command.action} takes no {', '.join(strangers)}; it takes {', '.join(sorted(known))}")
     if missing := [name for name in order.needs if not command.args.get(name, "").strip()]:
         rule = "policy" if missing == ["reason"] else order.article
         return refused(command, rule, f"{command.action} needs {', '.join(missing)}; give {', '.join(f'{m}=…' for m in missing)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Final
 
 from market.operatingdays import days_after
@@ -35,8 +34,8 @@ class DayAheadPrices:
 
     def at(self, ts_ns: int) -> float | None:
         """Return the price of the period that contains ``ts_ns``, or None outside the day."""
-        period, past = divmod(ts_ns - self.day_start_ns, self.period_min * NS_PER_MIN)
-        return self.price_cny_per_mwh[period] if past >= 0 and 0 <= period < len(self.price_cny_per_mwh) else None
+        period = (ts_ns - self.day_start_ns) // (self.period_min * NS_PER_MIN)
+        return self.price_cny_per_mwh[period] if 0 <= period < len(self.price_cny_per_mwh) else None
 
     def settled_fen(self, period: int, minutes: int) -> int:
         """Return the price of a settlement period of ``minutes``, counted from 0, in fen/MWh: the mean of what it spans."""
@@ -70,7 +69,7 @@ class Beside:
 def credible_day(day_start_ns: int, price_cny_per_mwh: tuple[float, ...], version: int, rules: MarketRules) -> DayAheadPrices | None:
     """Return the prices of a result, or None where it is not valid: not one price a period, not finite, outside cap and floor."""
     floor, cap = rules.price_floor_cny_per_mwh, rules.price_cap_cny_per_mwh
-    credible = all(isfinite(price) and floor <= price <= cap for price in price_cny_per_mwh)
+    credible = all(floor <= price <= cap for price in price_cny_per_mwh)  # NaN and infinity are not between them
     if len(price_cny_per_mwh) not in PERIODS or not credible:
         return None
     period_min = 24 * 60 // len(price_cny_per_mwh)

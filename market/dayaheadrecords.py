@@ -91,7 +91,7 @@ def _substitute(kept: Beside, now_ns: int, rules: MarketRules) -> PriceInForce:
         rule = Regime.ART28
     elif set(kept.rules) == {Regime.ART27_3}:
         rule = Regime.ART27_3
-    priced = len(known) == len(kept.fen) and rule is not Regime.ART28
+    priced = len(known) == len(kept.fen)  # under Art. 28 no interval is
     return PriceInForce(
         ts_event_ns=now_ns,
         segment=Segment.DA,

@@ -123,16 +123,17 @@ class Announcement:
     """A notice to the participants, in both languages.
 
     Attributes:
-        number: ``RT-2020-01-01-01``: segment, civil day, count on that day.
+        number: ``RT-2020-01-01-01``: segment (``AN`` for an anomaly of a trading session), civil day, count on that day.
         announcement_kind: name of its template (:data:`market.announcements.TEMPLATES`): TRIP, UPDATE, CORRECTION, RECOVERY, SUSPENSION,
             EXTENSION, REGIME28, RESUMPTION, …
+        segment: that it is about; None for an anomaly of a trading session.
         subject: at most one announcement per segment and subject is active.
         supersedes: the number of the notice this one replaces, or empty.
     """
 
     number: str
     announcement_kind: str
-    segment: Segment
+    segment: Segment | None
     subject: str
     supersedes: str
     published_at_ns: int

@@ -22,6 +22,7 @@ from market.handling import (
     ApprovalRecorded,
     ApprovalRequested,
     ApprovalVoided,
+    CaseNoted,
     CaseOpened,
     DutyReceived,
     DutyReminded,
@@ -47,7 +48,6 @@ __all__ = [
 _SUSPENDED: Final = (Phase.SUSPENDED, Phase.SUSPENDED_LONG)
 
 _OVER_WITH_SUSPENSION: Final = ("apply", "confirm_regime28")
-_NEVER_NS: Final = 2**63
 
 _OVER_WITH_BREAKER: Final = ("assess", "measures", "decide", *_OVER_WITH_SUSPENSION)
 """What nobody has to do any more once the market is back. The reports and the explanation stay due."""
@@ -86,7 +86,11 @@ def followed(ledger: DutyLedger, body: DecisionBody, now_ns: int, rules: MarketR
         case RegimeProposed():
             page.open_once("confirm_regime28", body.segment, article=body.article)
         case CaseOpened(segment=None):
-            _anomaly(page, body)
+            _anomaly(page, body.case, body.discovered_ns)
+        case CaseNoted(entry="DISCOVERED"):
+            for duty in page.about("announce_anomaly", body.case):
+                page.withdraw(duty)
+                _anomaly(page, body.case, instant_ns(body.text))
         case ApprovalRequested():
             for owner in BOTH:
                 page.open("approval", _segment_of(body.measure), about=f"{body.measure}/{owner}", owner=owner, article=body.article)
@@ -113,8 +117,7 @@ def _moved(page: Page, body: Transition, segment: BreakerSeen) -> None:
         return
     if body.before is Phase.TRIPPED and body.after is Phase.OVERDUE:
         # A report of an earlier breaker that is owed still says nothing of this one.
-        since_ns = -1 if segment.ended_ns is None else segment.ended_ns
-        if not any(report.opened_ns > since_ns for report in page.of("report", name)):
+        if not any(segment.ended_ns is None or report.opened_ns > segment.ended_ns for report in page.of("report", name)):
             page.open("report", name)
         for kind in ("assess", "measures", "decide"):
             page.open_once(kind, name)
@@ -177,16 +180,19 @@ def _announced(page: Page, body: Announcement) -> None:
             pass
 
 
-def _anomaly(page: Page, body: CaseOpened) -> None:
-    """An anomaly of a trading session: participants are told of it within the time of Art. 11, from its discovery."""
+def _anomaly(page: Page, case: str, discovered_ns: int) -> None:
+    """An anomaly of a trading session: participants are told of it within the time of Art. 11, from its discovery.
+
+    Where staff record later that it was found earlier, its time counts from there: the earliest of both counts.
+    """
     clocks = page.rules.duty_clocks
     page.open(
         "announce_anomaly",
         None,
-        began_ns=body.discovered_ns,
+        began_ns=discovered_ns,
         for_ns=clocks.anomaly_announce_min * NS_PER_MIN,
         marks_ns=(minutes * NS_PER_MIN for minutes in clocks.anomaly_reminders_min),
-        about=body.case,
+        about=case,
     )
 
 
@@ -348,9 +354,8 @@ def open_for(ledger: DutyLedger, segment: Segment | None, since_ns: int, until_n
     def theirs(duty: Duty) -> bool:
         if case and duty.about == case:
             return True
-        return (
-            segment is not None and duty.segment == segment and since_ns <= duty.opened_ns < (_NEVER_NS if until_ns is None else until_ns)
-        )
+        theirs = segment is not None and duty.segment == segment and since_ns <= duty.opened_ns
+        return theirs and (until_ns is None or duty.opened_ns < until_ns)
 
     found = [duty for duty in ledger.duties if theirs(duty)]
     return tuple(f"{duty.key} ({', '.join(duty.missing)} missing)" if duty.missing else duty.key for duty in found)

@@ -202,6 +202,12 @@ class Page:
         if not self.of(kind, segment):
             self.open(kind, segment, began_ns=began_ns, for_ns=for_ns, marks_ns=marks_ns, article=article)
 
+    def withdraw(self, duty: Duty) -> None:
+        """Take a duty back whose time was counted from the wrong instant, to be opened from the right one; it is neither met nor late."""
+        margin_ns = 0 if duty.due_ns is None else duty.due_ns - self.now_ns
+        self.duties.remove(duty)
+        self.said.append(DutySettled(duty=duty.duty, segment=duty.segment, outcome="lifted", margin_s=margin_ns / NS_PER_S, key=duty.key))
+
     def settle(self, duties: Iterable[Duty], at_ns: int, outcome: str = "met") -> None:
         """Settle duties by what happened at an instant; what happened after its due instant is late."""
         for duty in duties:

@@ -18,6 +18,7 @@ from market.commands import ORDERS, refused
 from market.decisions import Announcement, DecisionBody, FindingNoted, Phase, Transition
 from market.errors import UnitError
 from market.facts import CommandGiven, Segment
+from market.handling import CaseClosed
 from market.operatingdays import days_after
 from market.rules import MarketRules
 from market.units import NS_PER_MIN, civil_day, clock_text, day_start_ns, instant_ns, instant_text
@@ -30,6 +31,7 @@ __all__ = [
     "NoticeBoard",
     "SegmentSeen",
     "active",
+    "anomaly_subject",
     "followed",
     "issued",
     "next_deadline_ns",
@@ -41,6 +43,9 @@ __all__ = [
 
 BREAKER: Final = "breaker"
 """Subject of every notice about the state of a segment."""
+
+_ANOMALY: Final = "AN"
+"""What numbers of notices on trading sessions begin with, where others name their segment."""
 
 _BREAKING: Final = (Phase.TRIPPED, Phase.OVERDUE)
 _SUSPENDED: Final = (Phase.SUSPENDED, Phase.SUSPENDED_LONG)
@@ -95,7 +100,7 @@ class Notice:
 
     number: str
     kind: str
-    segment: Segment
+    segment: Segment | None
     subject: str
     base: str
     next_update_ns: int | None = None
@@ -136,7 +141,7 @@ def view(board: NoticeBoard) -> tuple[NoticeView, ...]:
 def issued(
     board: NoticeBoard,
     kind: str,
-    segment: Segment,
+    segment: Segment | None,
     facts: Mapping[str, str],
     now_ns: int,
     rules: MarketRules,
@@ -148,6 +153,7 @@ def issued(
 
     Args:
         kind: of :data:`market.announcements.TEMPLATES`.
+        segment: that it is about; None for an anomaly of a trading session.
         facts: those of the template besides number, template and what it supersedes.
         subject: what it is about: the breaker, or what another part of the market announces, as ``boundary/2026-06-11``.
         basis: of a trip.
@@ -182,17 +188,18 @@ def issued(
         until_ns=day_start_ns(days_after(day, 1), rules.zone) if day else None,
     )
     others = tuple(each for each in board.notices if each is not before)
-    return NoticeBoard(notices=(*others, notice), last={**board.last, segment: number}), announcement
+    return NoticeBoard(notices=(*others, notice), last={**board.last, segment or _ANOMALY: number}), announcement
 
 
-def _in_force(board: NoticeBoard, segment: Segment, subject: str) -> Notice | None:
+def _in_force(board: NoticeBoard, segment: Segment | None, subject: str) -> Notice | None:
     return next((each for each in board.notices if each.segment == segment and each.subject == subject), None)
 
 
-def _numbered(board: NoticeBoard, segment: Segment, now_ns: int, rules: MarketRules) -> str:
+def _numbered(board: NoticeBoard, segment: Segment | None, now_ns: int, rules: MarketRules) -> str:
     """Return the next number of a segment on this civil day, as ``RT-2026-06-10-01``."""
-    prefix = f"{segment}-{civil_day(now_ns, rules.zone)}-"
-    last = board.last.get(segment, "")
+    row = segment or _ANOMALY
+    prefix = f"{row}-{civil_day(now_ns, rules.zone)}-"
+    last = board.last.get(row, "")
     count = int(last.removeprefix(prefix)) + 1 if last.startswith(prefix) else 1
     return f"{prefix}{count:02d}"
 
@@ -210,11 +217,13 @@ def followed(
     """Announce what a decision changed, where participants must know of it.
 
     Args:
-        body: any decision; only transitions are announced.
+        body: any decision; only transitions are announced. The notice of a session's anomaly ends with its case.
         segment: the state after the transition; None where the body is about no segment.
         day_ahead: whether the day-ahead market has a price for the first period that is out.
         real_time: whether the real-time market clears; asked where day-ahead is out.
     """
+    if isinstance(body, CaseClosed):
+        return withdrawn(board, None, anomaly_subject(body.case)), ()
     if not isinstance(body, Transition) or segment is None:
         return board, ()
     if body.basis == "EFFECTIVE":
@@ -249,8 +258,15 @@ def followed(
     return replace(board, notices=(*board.notices[:-1], told)), (announcement,)
 
 
-def withdrawn(board: NoticeBoard, segment: Segment, subject: str) -> NoticeBoard:
+def anomaly_subject(case: str) -> str:
+    """Return the subject of notices on the anomaly of a trading session."""
+    return f"anomaly/{case}"
+
+
+def withdrawn(board: NoticeBoard, segment: Segment | None, subject: str) -> NoticeBoard:
     """Take down the notice of a subject that is over; where there is none, nothing changes."""
+    if _in_force(board, segment, subject) is None:
+        return board
     return replace(board, notices=tuple(each for each in board.notices if each.segment != segment or each.subject != subject))
 
 
@@ -330,6 +346,9 @@ def ordered(board: NoticeBoard, command: CommandGiven, now_ns: int, rules: Marke
         if before is None:
             why = f"{said['number']} is not in force; in force: {', '.join(active(board)) or 'none'}"
             return board, (refused(command, article, why),)
+        if before.segment is None:
+            why = f"{before.number} is about no segment; publish it anew, which supersedes it (ANNOUNCE_ANOMALY)"
+            return board, (refused(command, article, why),)
         kind, promised = "CORRECTION", before.next_update_ns
         facts = {"reason": said["reason"].strip()}
     else:
@@ -346,6 +365,7 @@ def ordered(board: NoticeBoard, command: CommandGiven, now_ns: int, rules: Marke
             why = f"next_update {instant_text(promised, rules.zone)} is not ahead; it is {instant_text(now_ns, rules.zone)} now"
             return board, (refused(command, "policy", why),)
         kind, facts = "UPDATE", {}
+    assert before.segment is not None, "updates are of the breaker's notices"
     segment = segments[before.segment]
     facts |= {
         "article": article,

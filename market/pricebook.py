@@ -266,7 +266,8 @@ def _give(
         unpriced = (*unpriced, (start_ns, rev))
     current = record if book.current is None or start_ns >= book.current.interval_start_ns else book.current
     last_valid = book.last_valid
-    if price.rule in OWN and price.cny_per_mwh is not None and (last_valid is None or start_ns >= last_valid[0]):
+    if price.rule in OWN and (last_valid is None or start_ns >= last_valid[0]):
+        assert price.cny_per_mwh is not None, "a clearing has a price"
         last_valid = (start_ns, price.cny_per_mwh)
     return structs.replace(book, given=given, settled=settled, current=current, last_valid=last_valid, unpriced=unpriced)
 
@@ -275,15 +276,10 @@ def _forgotten(book: PriceBook, now_ns: int) -> PriceBook:
     """Drop what can change no price any more."""
     since_ns = now_ns - REVISED_NS
     given = tuple(entry for entry in book.given if entry[0] > since_ns)
-    open_starts = {start_ns for start_ns, _, _ in given}
-    results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns or entry[0] in open_starts)
-    starts = {start_ns for start_ns, _, _ in results}
     settled = tuple(entry for entry in book.settled if entry[0] > since_ns)
     unpriced = tuple(entry for entry in book.unpriced if entry[0] > since_ns)
-    doubted = tuple(start_ns for start_ns in book.doubted if start_ns in starts)
-    before = (book.given, book.results, book.settled, book.unpriced, book.doubted)
-    if all(len(kept) == len(known) for kept, known in zip((given, results, settled, unpriced, doubted), before, strict=True)):
-        return book
+    results = tuple(entry for entry in book.results if entry[0] >= book.next_start_ns)
+    doubted = tuple(start_ns for start_ns in book.doubted if start_ns >= book.next_start_ns)
     return structs.replace(book, given=given, settled=settled, results=results, doubted=doubted, unpriced=unpriced)
 
 
@@ -333,8 +329,7 @@ def _mean_price(book: PriceBook, start_ns: int, rules: MarketRules, interruption
 def _first_day(start_ns: int, rules: MarketRules, interruptions: Interruptions) -> str:
     """Return the civil day on which the interruption began that prices an interval; it fixes the reference days."""
     began = [from_ns for from_ns, to_ns in interruptions.rt if covers([(from_ns, to_ns)], start_ns)]
-    if interruptions.began_ns is not None:
-        began.append(interruptions.began_ns)
+    began += (at_ns for at_ns in (interruptions.began_ns, interruptions.ended_from_ns) if at_ns is not None)
     return civil_day(min(began, default=start_ns), rules.zone)
 
 
@@ -369,8 +364,9 @@ def _noted_rt(known: ReferenceBook, start_ns: int, price: _Price, rules: MarketR
     """Likewise where the real-time price is the reference: the mean of the intervals of a settlement period, if all are the market's."""
     day, period = reference.period_of(start_ns, rules)
     period_ns = day_start_ns(day, rules.zone) + period * rules.reference.period_min * NS_PER_MIN
-    if price.rule is not Regime.MARKET or price.cny_per_mwh is None:
-        return reference.noted(known, day, period, _NOT_OWN.get(price.rule, LeftOut.NO_RESULT), rules)
+    if price.rule is not Regime.MARKET:
+        return reference.noted(known, day, period, _NOT_OWN[price.rule], rules)
+    assert price.cny_per_mwh is not None, "a clearing has a price"
     part = (*(known.part if known.part_start_ns == period_ns else ()), fen_of(price.cny_per_mwh))
     return reference.noted(replace(known, part=part, part_start_ns=period_ns), day, period, mean_fen(part), rules)
 

@@ -39,7 +39,7 @@ def mean_fen(prices_fen: Sequence[int]) -> int:
     >>> mean_fen([40550, 40551])
     40551
     """
-    return int((Decimal(sum(prices_fen)) / len(prices_fen)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return int((Decimal(sum(prices_fen)) / len(prices_fen)).to_integral_value(ROUND_HALF_UP))
 
 
 class Regime(StrEnum):

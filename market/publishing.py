@@ -62,10 +62,10 @@ def published(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: I
         bodies.append(_short(profile(known, known.short, known.short, rules), rules))
     if known is not book.reference:
         book = structs.replace(book, reference=known)
-    waiting = tuple(_name(day, rules) for day in book.waiting)
-    if waiting != book.waiting_told:
-        bodies.extend(_waits(day, book, rules) for day, name in zip(book.waiting, waiting, strict=True) if name not in book.waiting_told)
-        book = structs.replace(book, waiting_told=waiting)
+    waiting = {_name(day, rules): day for day in book.waiting}
+    if tuple(waiting) != book.waiting_told:
+        bodies.extend(_waits(day, book, rules) for name, day in waiting.items() if name not in book.waiting_told)
+        book = structs.replace(book, waiting_told=tuple(waiting))
     return book, tuple(bodies)
 
 
@@ -171,8 +171,8 @@ def _waits(day: DayAheadPrices, book: PriceBook, rules: MarketRules) -> FindingN
 
 def _short(said: ProfilePublished, rules: MarketRules) -> FindingNoted:
     few = [
-        f"{period * said.period_min // 60:02d}:{period * said.period_min % 60:02d}: {sample}"
-        for period, (price, sample) in enumerate(zip(said.price_cny_per_mwh, said.sample, strict=True))
+        f"{period * said.period_min // 60:02d}:{period * said.period_min % 60:02d}: {said.sample[period]}"
+        for period, price in enumerate(said.price_cny_per_mwh)
         if price is None
     ]
     needs = f"fewer than {rules.reference.sample_min} values in {said.window[0]}..{said.window[1]}"
@@ -181,12 +181,12 @@ def _short(said: ProfilePublished, rules: MarketRules) -> FindingNoted:
 
 
 def _content(day: DayAheadPrices, rules: MarketRules) -> str:
-    said = {
+    said = {  # by name: whoever writes it down anew comes to the same digest
         "operating_day": civil_day(day.day_start_ns, rules.zone),
         "price_cny_per_mwh": day.price_cny_per_mwh,
         "version": day.version,
     }
-    return json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return json.dumps(said, separators=(",", ":"))
 
 
 def _digest(day: DayAheadPrices, rules: MarketRules) -> str:

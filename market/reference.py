@@ -62,6 +62,7 @@ class LeftOut(StrEnum):
 _WHY: Final = tuple(LeftOut)
 _LEAST: Final = -(2 ** (8 * _BYTES - 1))
 """The codes of :data:`_WHY` are the lowest numbers there are, in their order; no price is as low."""
+_WHY_OF: Final = {_LEAST + place: why for place, why in enumerate(_WHY)}
 
 Entry = int | LeftOut
 """Price of a settlement period in fen/MWh, or why there is none that counts."""
@@ -161,8 +162,10 @@ def with_day(book: ReferenceBook, day: str, price_fen: Sequence[int], rules: Mar
 
 def trimmed(book: ReferenceBook, first_day: str, rules: MarketRules) -> ReferenceBook:
     """Forget the days that no window before ``first_day`` can reach."""
+    if not book.packed:
+        return book
     spare = _row(book, first_day) - rules.reference.window_days * KEPT_WINDOWS
-    if not book.packed or spare <= 0:
+    if spare <= 0:
         return book
     first = _day(date.fromisoformat(book.first_day).toordinal() + spare)
     return replace(book, first_day=first, packed=book.packed[spare * _width(book) :])
@@ -218,8 +221,8 @@ def _left_out(book: ReferenceBook, days: range, rules: MarketRules) -> Iterator[
     whole: tuple[LeftOut, int, int] | None = None
     for ordinal in days:
         entries = [entry_at(book, _day(ordinal), period) for period in range(_DAY_MIN // minutes)]
-        why = entries[0]
-        if isinstance(why, LeftOut) and len(set(entries)) == 1:
+        why, *others = dict.fromkeys(entries)
+        if isinstance(why, LeftOut) and not others:
             if whole is not None and whole[0] is why:
                 whole = (why, whole[1], ordinal)
                 continue
@@ -251,8 +254,9 @@ def _day(ordinal: int) -> str:
 
 
 def _mean(book: ReferenceBook, first_day: str, period: int, days: int, least: int) -> Mean:
-    row = _row(book, first_day)
-    kept = len(book.packed) // _width(book) if book.packed else 0
+    if not book.packed:
+        return Mean(None, 0, days)
+    row, kept = _row(book, first_day), len(book.packed) // _width(book)
     entries = (_entry(book, at, period) for at in range(max(0, row - days), min(row, kept)))
     fen = [entry for entry in entries if isinstance(entry, int)]
     if len(fen) < least:
@@ -262,7 +266,7 @@ def _mean(book: ReferenceBook, first_day: str, period: int, days: int, least: in
 
 def _row(book: ReferenceBook, day: str) -> int:
     """Return the place of a day's row, which may be none that is kept."""
-    return date.fromisoformat(day).toordinal() - date.fromisoformat(book.first_day).toordinal() if book.first_day else 0
+    return date.fromisoformat(day).toordinal() - date.fromisoformat(book.first_day).toordinal()
 
 
 def _has(book: ReferenceBook, day: str) -> bool:
@@ -277,7 +281,7 @@ def _width(book: ReferenceBook) -> int:
 def _entry(book: ReferenceBook, row: int, period: int) -> Entry:
     at = row * _width(book) + period * _BYTES
     value = int.from_bytes(book.packed[at : at + _BYTES], "big", signed=True)
-    return _WHY[value - _LEAST] if value - _LEAST < len(_WHY) else value
+    return _WHY_OF.get(value, value)
 
 
 def _written(book: ReferenceBook, day: str, entries: dict[int, Entry]) -> ReferenceBook:
@@ -296,12 +300,10 @@ def _with_row(book: ReferenceBook, day: str, rules: MarketRules) -> ReferenceBoo
     if not book.packed:
         return replace(book, first_day=day, packed=_blank(book, 1))
     row, kept = _row(book, day), len(book.packed) // _width(book)
-    if 0 <= row < kept:
-        return book
     if row < 0:
         spare = rules.reference.window_days * KEPT_WINDOWS - kept
         return book if -row > spare else replace(book, first_day=day, packed=_blank(book, -row) + book.packed)
-    return replace(book, packed=book.packed + _blank(book, row + 1 - kept))
+    return book if row < kept else replace(book, packed=book.packed + _blank(book, row + 1 - kept))
 
 
 def _blank(book: ReferenceBook, days: int) -> bytes:

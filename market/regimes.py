@@ -43,7 +43,9 @@ class Interruptions:
         da: likewise for the day-ahead market: from midnight of an operating day to midnight of another.
         suspended: when what is out is suspended.
         art28: when it is handled by Art. 28, as confirmed; never before the day of the confirmation.
-        began_ns: start of the interruption that runs; its first day fixes the reference days of Art. 27(3). None while none runs.
+        began_ns: start of the interruption that runs, from when on one market or the other was out; its first day fixes the reference
+            days of Art. 27(3). None while none runs.
+        ended_from_ns: likewise of the interruption that ended in this very step; None where none did.
     """
 
     rt: tuple[Range, ...] = ()
@@ -51,6 +53,7 @@ class Interruptions:
     suspended: tuple[Range, ...] = ()
     art28: tuple[Range, ...] = ()
     began_ns: int | None = None
+    ended_from_ns: int | None = None
 
     def rt_kind(self, ts_ns: int) -> Handling | None:
         """Return how the real-time market is handled at an instant; None where it is not out."""

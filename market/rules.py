@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 from market.errors import ConfigError, Problem, UnitError
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day
@@ -388,11 +388,11 @@ def _checked(overrides: Mapping[str, Any], base: Any, where: str, problems: list
             problems.append(Problem(where, f"unknown rule {name!r}; known: {', '.join(sorted(known))}"))
             continue
         current = known[name]
-        if is_dataclass(current) and not isinstance(current, type):
+        if is_dataclass(current):
             if not isinstance(value, Mapping):
                 problems.append(Problem(where, f"{name}: expected names and values, got {value!r}"))
             else:
-                values[name] = replace(current, **_checked(value, current, f"{where}: {name}", problems))
+                values[name] = replace(cast("Any", current), **_checked(value, current, f"{where}: {name}", problems))
         elif isinstance(current, StrEnum):
             kind = type(current)
             if value not in tuple(kind):
@@ -400,7 +400,7 @@ def _checked(overrides: Mapping[str, Any], base: Any, where: str, problems: list
             else:
                 values[name] = kind(value)
         elif isinstance(current, tuple):
-            if not isinstance(value, list | tuple) or not all(isinstance(v, int) and v > 0 for v in value):
+            if not isinstance(value, list | tuple) or not all(type(v) is int and v > 0 for v in value):
                 problems.append(Problem(where, f"{name}: expected a list of positive whole numbers, got {value!r}"))
             else:
                 values[name] = tuple(sorted(value))

@@ -112,15 +112,17 @@ def settled(
     """
     _checked(prices, start_ns, rules)
     found = tuple(dict.fromkeys(price.regime for price in prices))
-    executed = day_ahead_cny_per_mwh is None or volumes.day_ahead_mwh is None or any(rule in _EXECUTED for rule in found)
-    day_ahead_mwh = volumes.actual_mwh if executed or volumes.day_ahead_mwh is None else volumes.day_ahead_mwh
     real_time_fen = _real_time_fen(prices)
-    day_ahead_fen = real_time_fen if executed or day_ahead_cny_per_mwh is None else fen_of(day_ahead_cny_per_mwh)
+    day_ahead_mwh, day_ahead_fen = volumes.actual_mwh, real_time_fen
+    if volumes.day_ahead_mwh is not None and day_ahead_cny_per_mwh is not None and not any(rule in _EXECUTED for rule in found):
+        day_ahead_mwh, day_ahead_fen = volumes.day_ahead_mwh, fen_of(day_ahead_cny_per_mwh)
     if Regime.ART28 in found:
         real_time_fen = day_ahead_fen = None
     contract = _amount(Decimal(repr(volumes.contract_mwh)), fen_of(volumes.contract_cny_per_mwh))
     day_ahead = _deviation(day_ahead_mwh, volumes.contract_mwh, day_ahead_fen)
     real_time = _deviation(volumes.actual_mwh, day_ahead_mwh, real_time_fen)
+    amounts = (contract, day_ahead, real_time)
+    known = [amount for amount in amounts if amount is not None]
     return Settlement(
         start_ns=start_ns,
         rules=found,
@@ -130,7 +132,7 @@ def settled(
         contract_cny=float(contract),
         day_ahead_cny=None if day_ahead is None else float(day_ahead),
         real_time_cny=None if real_time is None else float(real_time),
-        total_cny=None if day_ahead is None or real_time is None else float(contract + day_ahead + real_time),
+        total_cny=float(sum(known)) if len(known) == len(amounts) else None,
         provisional=any(price.provisional for price in prices),
         by_analogy=any(price.by_analogy for price in prices),
         because=tuple(_because(prices, rules)),

@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, Final
 
 from market.commands import ORDERS, refused
@@ -196,7 +195,7 @@ def _values(content: str) -> dict[str, str] | str:
         return f'content is not JSON: {exc}; give an object such as {{"load_mw": [1, 2]}}'
     if not isinstance(data, dict) or not data:
         return 'content is not a JSON object with names and values; give one such as {"load_mw": [1, 2]}'
-    values = dict(islice(_laid_out("", data), _VALUES_MAX + 1))
+    values = dict(_laid_out("", data))
     if len(values) > _VALUES_MAX:
         return f"content has more than {_VALUES_MAX} values; publish it elsewhere and name it here with its digest"
     return values

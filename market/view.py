@@ -99,7 +99,7 @@ class NoticeView:
 
     number: str
     kind: str
-    segment: Segment
+    segment: Segment | None
     subject: str
     next_update_ns: int | None = None
 

@@ -54,6 +54,7 @@ MACHINES: Final[dict[str, tuple[str, ...]]] = {
     "market/dutyledger.py": ("tests/unit/market/test_duties*.py",),
     "market/approvals.py": ("tests/unit/market/test_approvals*.py",),
     "market/notices.py": ("tests/unit/market/test_notices*.py",),
+    "market/anomalynotices.py": ("tests/unit/market/test_anomalynotices*.py",),
     "market/announcements.py": ("tests/unit/market/test_announcements*.py", "tests/unit/market/test_notices*.py"),
     "market/casebook.py": ("tests/unit/market/test_casebook*.py",),
     "market/caseorders.py": ("tests/unit/market/test_casebook*.py",),
@@ -67,7 +68,9 @@ MACHINES: Final[dict[str, tuple[str, ...]]] = {
     "market/pricebook.py": ("tests/unit/market/test_pricebook*.py", "tests/unit/market/test_publishing*.py"),
     "market/publishing.py": ("tests/unit/market/test_publishing*.py",),
     "market/reference.py": ("tests/unit/market/test_reference*.py", "tests/unit/market/test_publishing*.py"),
-    "market/dayaheadprices.py": ("tests/unit/market/test_pricebook*.py", "tests/unit/market/test_publishing*.py"),
+    "market/dayaheadprices.py": (
+        *("tests/unit/market/test_dayaheadrecords*.py", "tests/unit/market/test_pricebook*.py", "tests/unit/market/test_publishing*.py"),
+    ),
     "market/dayaheadrecords.py": ("tests/unit/market/test_dayaheadrecords*.py",),
     "market/settlement.py": ("tests/unit/market/test_settlement*.py",),
     "detectors/failed_clearing.py": ("tests/unit/detectors/test_failed_clearing*.py",),

@@ -7,7 +7,9 @@
 #   kafka     Apache Kafka, as Maven artefacts              needs java 17 or newer, mvn
 #   influxdb  InfluxDB 1.x, built from its Go module        needs go, cargo, a C compiler; some five minutes the first time
 #   nodeopcua node-opcua, an OPC UA server, from npm        needs node 20 or newer, npm
-#   peers     field-bus peers, a browser and a CJK font     Debian packages; installs them when it is run as root
+#   grafana   grafana-api and grafana-client, from PyPI     needs python 3 with pip; each in a folder of its own
+#   peers     field-bus peers, a browser and a CJK font,    Debian packages; installs them when it is run as root
+#             PostgreSQL, Alertmanager
 #
 # What is there already is left alone, so it can be run again at any time. It ends with an error if anything asked for is missing.
 set -uo pipefail
@@ -16,7 +18,9 @@ readonly KAFKA_VERSION=4.1.2
 readonly INFLUXDB_VERSION=v1.13.2
 readonly INFLUXDB_PKG_CONFIG_VERSION=v0.3.0
 readonly NODE_OPCUA_VERSION=2.186.4
-readonly PEERS="mbpoll libmodbus-dev socat chromium fonts-noto-cjk"
+readonly GRAFANA_API_VERSION=1.0.3
+readonly GRAFANA_CLIENT_VERSION=5.1.4
+readonly PEERS="mbpoll libmodbus-dev socat chromium fonts-noto-cjk postgresql prometheus-alertmanager"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 servers=$root/.servers
@@ -104,6 +108,26 @@ nodeopcua() {
     say nodeopcua "$NODE_OPCUA_VERSION is in $home"
 }
 
+# Never into an environment that anything else uses: grafana-client replaces urllib3 there, grafana-api brings a package named `test`.
+grafana() {
+    local python=$root/.venv/bin/python package
+    [[ -x $python ]] || python=$(command -v python3) || { lack grafana "python3 is not here; install Python 3.11 or newer"; return; }
+    for package in "grafana-api==$GRAFANA_API_VERSION" "grafana-client==$GRAFANA_CLIENT_VERSION"; do
+        local home=$servers/${package%%=*}
+        if [[ -e $home/.complete && $(<"$home/.complete") == "$package" ]]; then
+            say grafana "$package is in $home"
+            continue
+        fi
+        rm -rf "$home"
+        if ! "$python" -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --target "$home" "$package"; then
+            lack grafana "pip could not install $package; see its message above"
+            return
+        fi
+        printf '%s' "$package" >"$home/.complete"
+        say grafana "$package: $home"
+    done
+}
+
 peers() {
     local package wanted=()
     have dpkg-query || { lack peers "this is no Debian; install by hand: $PEERS"; return; }
@@ -123,12 +147,12 @@ peers() {
     say peers "$PEERS"
 }
 
-(($# > 0)) || set -- kafka influxdb nodeopcua peers
+(($# > 0)) || set -- kafka influxdb nodeopcua grafana peers
 for server in "$@"; do
     case $server in
-        kafka | influxdb | nodeopcua | peers) "$server" ;;
+        kafka | influxdb | nodeopcua | grafana | peers) "$server" ;;
         *)
-            echo "servers.sh: unknown server '$server'; know kafka, influxdb, nodeopcua and peers" >&2
+            echo "servers.sh: unknown server '$server'; know kafka, influxdb, nodeopcua, grafana and peers" >&2
             exit 2
             ;;
     esac

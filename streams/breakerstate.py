@@ -31,6 +31,7 @@ class BreakerState(msgspec.Struct, frozen=True, kw_only=True):
         expected: what a machine last said of the day-ahead run that goes on; shown, and moves nothing by itself.
         clock_suspect: the machine's clocks disagree; nothing acts by itself.
         warnings: active warnings of the grid, sorted.
+        interrupted_from_ns: start of the interruption that runs (Art. 27(3)); None while both markets are in force.
     """
 
     v: int = 3
@@ -56,6 +57,7 @@ class BreakerState(msgspec.Struct, frozen=True, kw_only=True):
     answered: tuple[str, ...] = ()
     expected: DayAheadExpected | None = None
     warnings: tuple[str, ...] = ()
+    interrupted_from_ns: int | None = None
 
 
 _FOR_EVER_NS: Final = 2**62

@@ -9,8 +9,9 @@ acknowledged when every lane is done with it, so after a crash it is shown again
 * **everything else**: whoever fills the lane waits. Then the topic's buffer in front of it fills, then its partition is not read any
   further: what waits, waits on disk. No processor that decides reads these topics.
 
-An observer may have two attributes beside :meth:`Observer.see`: ``topics``, those it wants (all by default), and ``see_all``, which
-takes all records that wait at once, in order.
+An observer may have attributes beside :meth:`Observer.see`: ``topics``, those it wants (all by default); ``see_all``, which takes all
+records that wait at once, in order; and ``leaves``, topics of which it takes again by itself what a full lane gave up for it, so that
+nobody waits for it there. Of these it is told with ``left``, before anything is acknowledged.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class Lane:
         self.sink = type(observer).__name__
         self.skipped = 0
         self.records_max = records_max
-        self._observer = observer
+        self.leaves = topic in getattr(observer, "leaves", ())
+        self._observer: Any = observer
         self._queue: deque[tuple[Any, _Shown]] = deque()
         self._in_hand: deque[_Shown] = deque()
         self._work, self._room = asyncio.Event(), asyncio.Event()
@@ -110,7 +112,11 @@ class Lane:
             what = "%s is behind on %s: %d records not shown to it so far; they stay on the topic"
             where = {"sink": self.sink, "topic": self.topic.name, "records": self.skipped}
             _log.error(what, self.sink, self.topic.name, self.skipped, extra=where)
-        return self._in_hand.popleft() if self._in_hand else self._queue.popleft()[1]
+        shown = self._in_hand.popleft() if self._in_hand else self._queue.popleft()[1]
+        if self.leaves:
+            message = shown.event.message
+            self._observer.left(self.topic, message.partition, message.offset)
+        return shown
 
     def forget(self) -> None:
         """Drop what waits: another worker shows it."""
@@ -184,7 +190,7 @@ class Lanes:
             if not lane.full:
                 lane.put(record, shown)
         for lane in behind:
-            if topic is not topics.FRAMES:
+            if topic is not topics.FRAMES and not lane.leaves:
                 await lane.room()
             elif lane.full:
                 await self._done([lane.skip()])

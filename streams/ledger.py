@@ -32,7 +32,7 @@ from market.outcomes import Cleared, Outcome
 from market.prices import PriceInForce, Regime
 from streams.errors import SinkError, SinkRejected, SinkUnavailable
 
-__all__ = ["AsyncLedger", "Ledger", "open_engine", "sink_errors", "sqlite_url"]
+__all__ = ["AsyncLedger", "Ledger", "insert_once", "open_engine", "sink_errors", "sqlite_url"]
 
 _meta = sa.MetaData()
 
@@ -136,7 +136,8 @@ def open_engine(url: str | sa.URL) -> sa.Engine:
         engine = sa.create_engine(url)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as exc:
         # The rest of the URL may hold a password.
-        what = f"'{str(url).partition(':')[0]}:…' cannot be used ({type(exc).__name__}); write sqlite:///path or postgresql+driver://user@host/db"
+        how = "write sqlite:///path or postgresql+psycopg://user@host/db, whose driver is the extra [postgres]"
+        what = f"'{str(url).partition(':')[0]}:…' cannot be used ({type(exc).__name__}); {how}"
         raise ConfigError([Problem("ledger URL", what)]) from exc
     if engine.dialect.name not in {"sqlite", "postgresql"}:
         raise ConfigError([Problem("ledger URL", f"{engine.dialect.name} is not supported; use sqlite or postgresql")])
@@ -167,6 +168,13 @@ def _read_anything(connection: Any, _: Any) -> None:
     connection.text_factory = lambda raw: raw.decode(errors="replace")
 
 
+def insert_once(table: sa.Table, engine: sa.Engine) -> sa.Insert:
+    """Return the statement that inserts a row unless one of its key is there; its ``rowcount`` says which, 1 or 0."""
+    insert = (sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert)(table).on_conflict_do_nothing()
+    # Otherwise SQLAlchemy tells -1 of PostgreSQL, which is as true as 1: what is there already would pass for new.
+    return insert.execution_options(preserve_rowcount=True)
+
+
 def sink_errors(exc: SQLAlchemyError, engine: sa.Engine) -> SinkError:
     """Say of a database's error whether it is worth trying again."""
     where = engine.url.render_as_string(hide_password=True)
@@ -193,11 +201,14 @@ class Ledger:
         self._try(_with_new_columns)
 
     @classmethod
-    def to_read(cls, path: Path) -> Ledger:
-        """Open the ledger in an SQLite file for reading only; nothing is made or changed, whether or not a service writes it."""
+    def to_read(cls, at: Path | sa.URL) -> Ledger:
+        """Open the ledger in an SQLite file, or in a database, for reading only, whether or not a service writes it."""
         ledger = cls.__new__(cls)
+        if isinstance(at, sa.URL):
+            ledger.engine = open_engine(at).execution_options(postgresql_readonly=True)
+            return ledger
         ledger.engine = open_engine(
-            sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"})
+            sa.URL.create("sqlite", database=f"file:{quote(str(at.absolute()))}", query={"mode": "ro", "uri": "true"})
         )
         sa.event.listen(ledger.engine, "connect", _read_anything)
         return ledger
@@ -221,7 +232,9 @@ class Ledger:
             rows.append(asdict(decision) | {"body": _text(decision.body)})
             if decision.kind == Announcement.__name__:
                 body = decision.body
-                notices.append({name: body[name] for name in _NOTICE} | {"seq": decision.seq, "facts": _text(body["facts"])})
+                # Empty for "none": the notice of an anomaly of a trading session is about no segment.
+                about = {name: body[name] for name in _NOTICE} | {"segment": body["segment"] or ""}
+                notices.append(about | {"seq": decision.seq, "facts": _text(body["facts"])})
 
         def write(connection: sa.Connection) -> int:
             new = self._add(connection, _decisions, rows)
@@ -277,7 +290,10 @@ class Ledger:
         """Return the last announcements, the newest first."""
         query = sa.select(*(_announcements.c[name] for name in (*_NOTICE, "facts"))).order_by(_announcements.c.seq.desc()).limit(last)
         rows = self._rows(query)
-        return [Announcement(**(row | {"segment": Segment(row["segment"]), "facts": json.loads(row["facts"])})) for row in rows]
+        return [
+            Announcement(**(row | {"segment": Segment(row["segment"]) if row["segment"] else None, "facts": json.loads(row["facts"])}))
+            for row in rows
+        ]
 
     def prices(self, segment: Segment, from_ns: int, to_ns: int) -> list[PriceInForce]:
         """Return the last price of each interval that starts in ``[from_ns, to_ns)``, by interval."""
@@ -303,8 +319,8 @@ class Ledger:
         """Insert the rows that are not there yet; a row that is there must be the same."""
         if not rows:
             return 0
-        insert = (sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert)(table).on_conflict_do_nothing()
         new = 0
+        insert = insert_once(table, self.engine)
         for row in rows:
             if connection.execute(insert, row).rowcount:
                 new += 1

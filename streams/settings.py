@@ -9,13 +9,14 @@ problems starts nothing and names all of them, each with its line::
     network: {rts_gmlc: shipped}       # or a folder in RTS-GMLC form, or {matpower: case.m}; also stations: {north: ["101", "102"]}
     broker: embedded                   # or kafka://host:9092
     log: {sync_every: 50ms}            # embedded: spare the disk; how long a failing one may take to mend (mend_within)
-    field_spool: {size_mb: 1024}       # what was read and the broker does not take; also keep: 72h, replay: 10000, away_after: 5s, dir
+    field_spool: {size_mb: 1024}       # what was read, until the broker takes it; also keep: 72h, replay: 10000, away_after, gather, dir
     rules: southern-2025               # a shipped rule set, or a file of rules that change: how it is written: streams/rulesfile.py
     market: {rt_interval_min: 5}       # overrides of the shipped rule set
     clearing: clearing.yaml            # reserves, storages, sections, outages, look-ahead; how it is written: streams/clearingfile.py
     solver: {retry_after: 5s, hard_stop_pct: 10, memory_mb: 4096}   # the process that clears: when it is tried again, and given up
     http: {port: 8080}
-    influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}
+    influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}   # all of it: streams/influxfile.py
+    ledger: {url: "postgresql+psycopg://gridfuse@db/gridfuse", password_file: /run/secrets/db}  # in SQLite beside the log without it
     webhook: {url: "https://example.org/hook"}
     logs: {format: json, level: info}  # text on a terminal and JSON elsewhere, where it says nothing
 """
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import sqlalchemy as sa
 from pydantic import BeforeValidator, Field, model_validator
 
 from ingest.framespool import FrameSpoolLimits
@@ -38,7 +40,10 @@ from market.rulebook import Rulebook, RulesInForce
 from market.rules import GUANGDONG_2023, MarketRules
 from market.units import NS_PER_H, NS_PER_S
 from streams.clearingfile import ClearingSetup, read_clearing
-from streams.influx import InfluxTarget
+from streams.influxapi import InfluxTarget
+from streams.influxfile import InfluxModel, Sinking, check_influx_model, influx_of
+from streams.ledger import sqlite_url
+from streams.ledgerfile import LedgerModel, ledger_url
 from streams.notify import WebhookChannel
 from streams.rulesfile import read_rulebook
 from streams.solverprocess import SolverLimits
@@ -112,6 +117,8 @@ class FieldSpoolModel(Strict):
         keep: how long samples are kept.
         replay: samples of the backlog that are sent per second, beside those that are read.
         away_after: how long an answer may take before the broker counts as away.
+        gather: how long frames of devices that are read several times in it may wait for each other; ``0ms``: not at all. Devices with
+            positions of switches never wait.
     """
 
     dir: str | None = None
@@ -119,6 +126,7 @@ class FieldSpoolModel(Strict):
     keep: DurationNs = 72 * NS_PER_H
     replay: Annotated[int, Field(ge=1)] = 10_000
     away_after: DurationNs = 5 * NS_PER_S
+    gather: Annotated[int, BeforeValidator(_pause_ns), Field(le=NS_PER_S)] = NS_PER_S // 4
 
 
 class SolverModel(Strict):
@@ -150,16 +158,6 @@ class HttpModel(Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     allowed_hosts: list[str] = Field(default_factory=list)
-
-
-class InfluxModel(Strict):
-    """Where telemetry and results are written; without it they stay in the spool."""
-
-    url: str
-    org: str = ""
-    bucket: str
-    token_file: str | None = None
-    token_env: str = ""
 
 
 class WebhookModel(Strict):
@@ -194,6 +192,7 @@ class _FileModel(Strict):
     solver: SolverModel = Field(default_factory=SolverModel)
     http: HttpModel = Field(default_factory=HttpModel)
     influx: InfluxModel | None = None
+    ledger: LedgerModel | None = None
     webhook: WebhookModel | None = None
     logs: LogsModel = Field(default_factory=LogsModel)
 
@@ -210,7 +209,7 @@ class FieldSpool:
 
     directory: Path | None = None
     limits: FrameSpoolLimits = FrameSpoolLimits()
-    pace: Pace = Pace()
+    pace: Pace = Pace(gather_s=0.25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,8 +229,10 @@ class Settings:
         setpoints: whether base points are written to the devices.
         tick_ns: event time between two ticks.
         solver: how long the solver's process may take, and how much memory.
+        sinking: how lines go to InfluxDB, beside where.
         clearing: what is cleared besides energy, how far ahead, and against which outages.
         rulebook: which rules hold when; None for ``rules``, always.
+        database: where the ledger is, with its password; None for a file of the data directory.
     """
 
     data: Path
@@ -252,8 +253,15 @@ class Settings:
     points_path: Path | None = None
     watch_points: bool = False
     solver: SolverModel = field(default_factory=SolverModel)
+    sinking: Sinking = Sinking()
     clearing: ClearingSetup = ClearingSetup()
     rulebook: Rulebook | None = None
+    database: sa.URL | None = None
+
+    @property
+    def ledger_url(self) -> sa.URL:
+        """Where the ledger is."""
+        return sqlite_url(self.data / "ledger.sqlite") if self.database is None else self.database
 
     @property
     def log_directory(self) -> Path:
@@ -295,7 +303,10 @@ def read_settings(path: str | Path) -> Settings:
     problems.extend(located.problem(what, *place) for place, what in _log_problems(model, broker))
     points = attempt(lambda: read_point_list(beside / model.points), "points")
     book = attempt(lambda: read_rulebook(model.rules, beside, model.market, located.where("market")), "rules")
-    influx = attempt(lambda: _influx(model.influx, beside), "influx")
+    if model.influx is not None:
+        attempt(lambda: check_influx_model(model.influx, located), "influx")
+    influx = None if model.influx is None else attempt(lambda: influx_of(model.influx, beside), "influx")
+    database = None if model.ledger is None else attempt(lambda: ledger_url(model.ledger, beside), "ledger")
     if model.webhook is not None:
         url = model.webhook.url
         attempt(lambda: WebhookChannel(url), "webhook", "url")
@@ -322,7 +333,9 @@ def read_settings(path: str | Path) -> Settings:
         setpoints=model.setpoints,
         tick_ns=model.tick,
         http=model.http,
-        influx=influx,
+        influx=None if influx is None else influx[0],
+        sinking=Sinking() if influx is None else influx[1],
+        database=database,
         webhook=model.webhook,
         logs=model.logs,
         points_path=beside / model.points,
@@ -337,7 +350,7 @@ def _field_spool(model: FieldSpoolModel, beside: Path) -> FieldSpool:
     return FieldSpool(
         directory=None if model.dir is None else beside / model.dir,
         limits=FrameSpoolLimits(bytes_max=model.size_mb << 20, age_max_s=max(1, model.keep // NS_PER_S)),
-        pace=Pace(away_after_s=model.away_after / NS_PER_S, replay_per_s=model.replay),
+        pace=Pace(away_after_s=model.away_after / NS_PER_S, replay_per_s=model.replay, gather_s=model.gather / NS_PER_S),
     )
 
 
@@ -366,15 +379,6 @@ def _place(problem: Problem) -> tuple[str, int]:
 def _named(problem: Problem, place: tuple[str, ...]) -> str:
     """Say a problem at its place in the settings: what it was found in is named, unless that is the place itself."""
     return problem.what if problem.where == place[-1] else f"{problem.where}: {problem.what}"
-
-
-def _influx(model: InfluxModel | None, beside: Path) -> InfluxTarget | None:
-    if model is None:
-        return None
-    token_file = None if model.token_file is None else beside / model.token_file
-    target = InfluxTarget(url=model.url, org=model.org, bucket=model.bucket, token_file=token_file, token_env=model.token_env)
-    target.token()
-    return target
 
 
 def _network(located: Located, model: NetworkModel, beside: Path, problems: list[Problem]) -> NetworkModel:

@@ -29,7 +29,10 @@ REQUESTS_MAX: Final = 200
 """Refusals of one body. One bad line among 5,000 that nobody names takes 13, eight of them about 100."""
 
 _DROPPED: Final = re.compile(r"dropped=(\d+)")
-_FIELD: Final = re.compile(r'input field "(.+?)" on measurement "(.+?)"')
+_FIELD: Final = re.compile(r'input field "(.+?)" on measurement "(.+?)"(?: is type (\w+))?')
+_VALUES: Final = {"integer": rb"-?\d+i", "float": rb"[-+.\d][^i, ]*[ ,\n]", "string": rb'"', "boolean": rb"[tTfF]"}
+"""What the value of a field of each type looks like, by the name that servers have for it."""
+
 _QUOTED: Final = "unable to parse '"
 
 
@@ -155,9 +158,11 @@ def _named(lines: list[bytes], refusal: Refusal) -> set[bytes]:
 
 
 def _suspects(lines: list[bytes], said: str) -> set[bytes]:
-    """Return the lines of the measurement and with the field that a refusal names."""
+    """Return the lines of the measurement, and with a value of the type in the field, that a refusal names."""
     found = _FIELD.search(said)
     if found is None:
         return set()
-    field, measurement = found[1].encode() + b"=", found[2].encode()
-    return {line for line in lines if line.startswith((measurement + b",", measurement + b" ")) and field in line}
+    measurement = re.escape(found[2].encode())
+    field, value = re.escape(found[1].encode()), _VALUES.get(found[3] or "", b"")
+    suspect = re.compile(rb"%b[ ,](?:.*[ ,])?%b=%b" % (measurement, field, value))
+    return {line for line in lines if suspect.match(line)}

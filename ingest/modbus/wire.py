@@ -58,7 +58,8 @@ class Wire(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_expect", "_expected", "_last_asker", "_link", "_reader", "_splitter", "_transaction", "_transport", "_why", "heard_ns", "is_open", "owed", "was_answered",
+        "_expect", "_expected", "_last_asker", "_link", "_reader", "_splitter", "_transaction", "_transport", "_why",
+        "heard_ns", "is_open", "owed", "was_answered",
     )  # fmt: skip
 
     def __init__(self, link: Owner, noise: Skipped | None = None) -> None:

@@ -184,27 +184,21 @@ def child(stage: str, config: Path) -> None:
 
 @dataclass
 class Spent:
-    """CPU of a process, s: user, system, and that of its children."""
+    """CPU of a process, s: its own, how much of that the system spent for it, and that of its children."""
 
-    user_s: float
+    own_s: float
     system_s: float
     children_s: float
 
-    @property
-    def own_s(self) -> float:
-        """User and system."""
-        return self.user_s + self.system_s
-
 
 def spent(pid: int) -> Spent:
-    """Return what a process has spent so far, threads that have ended included."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    children = 0.0
+    """Return what the threads of a process have spent so far."""
+    own_ns, children_s = 0, 0.0
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for each in (task / "children").read_text().split():
-            children += spent(int(each)).own_s
-    return Spent(int(user) / ticks, int(system) / ticks, children)
+        own_ns += int((task / "schedstat").read_text().split()[0])
+        children_s += sum(spent(int(child)).own_s for child in (task / "children").read_text().split())
+    system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[12]
+    return Spent(own_ns / NS_PER_S, int(system) / os.sysconf("SC_CLK_TCK"), children_s)
 
 
 @contextlib.contextmanager
@@ -254,7 +248,7 @@ def measure(stage: str, config: Path, seconds: float, server: Influxd) -> tuple[
             values = arrived(server, began_ns, ended_ns)
         elif stage != "idle":
             values = round((ended_ns - began_ns) / NS_PER_S * POLLS_PER_S) * REGISTERS
-    took = Spent(after.user_s - before.user_s, after.system_s - before.system_s, after.children_s - before.children_s)
+    took = Spent(after.own_s - before.own_s, after.system_s - before.system_s, after.children_s - before.children_s)
     return took, values
 
 
@@ -279,7 +273,7 @@ def main() -> None:
             config = settings_file(Path(name) / stage, modbus, url, every=every, fields=options.fields)
             took, values = measure(stage, config, options.seconds, server)
             load = os.getloadavg()[0]
-            share = f"{took.own_s / options.seconds:.2%} of a core ({took.user_s:.2f} s user, {took.system_s:.2f} s system, load {load:.1f})"
+            share = f"{took.own_s / options.seconds:.2%} of a core ({took.system_s:.2f} s of it system, load {load:.1f})"
             if stage == "idle":
                 print(f"{stage:<8}{'':>28}  {share}; its solver {took.children_s:.2f} s", flush=True)
                 continue

@@ -7,6 +7,7 @@ at all is "no data", and what that means the rule says. A series that is there i
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from market.units import NS_PER_S
@@ -19,8 +20,10 @@ NO_DATA = "no data"
 
 
 def seconds(duration: str) -> int:
-    """Read a duration as Grafana writes it: ``90s``, ``15m``, ``4h``."""
-    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
+    """Read a duration as Grafana writes it: ``30s``, ``1m30s``, ``4h``."""
+    parts = re.findall(r"(\d+)([hms])", duration)
+    assert "".join(number + unit for number, unit in parts) == duration
+    return sum(int(number) * {"s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
 
 
 def firing(server: Influxd, rule: dict[str, Any], now_ns: int, database: str = "grid") -> dict[str, float | None]:

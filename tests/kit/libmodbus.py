@@ -59,7 +59,7 @@ def _until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def libmodbus_registers(folder: Path) -> Iterator[int]:
-    """Run a device by libmodbus with a thousand holding registers that move at each poll; yield its port. It serves one client at a time."""
+    """Run a device by libmodbus, with a thousand holding registers that move at each poll and one client at a time; yield its port."""
     program, port = folder / "registers", free_port()
     _build(Path(__file__).with_name("registers.c"), program)
     process = subprocess.Popen([program, str(port)], stdout=subprocess.PIPE, text=True)

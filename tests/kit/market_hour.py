@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from ingest.account import DeviceAccount, LostReason
-from ingest.frame import TelemetryFrame, frame_of, point_id
+from ingest.frame import TelemetryFrame, frame_of, heartbeat, point_id
 from ingest.points import PointSpec, PointTable
 from market.causes import AnomalyClass
 from market.certificate import TOLERANCES
@@ -41,10 +41,12 @@ from streams.accounts import AreaAccounts
 from streams.alerts import Alert, AlertState, Priority
 from streams.gridpicture import BranchColumns, BusColumns, GridPicture
 from streams.indicative import Places
+from streams.intake import CLOCK_SOURCE
 from streams.kpis import KPIS, KpiFrame, LineLoading, SourceHealth
 from streams.outbox import Attempt, Claim, DeliveryState
 from streams.processreport import ProcessReport, StageReport
 from streams.recordlines import RecordLines
+from streams.rollups import Rollups
 from streams.servicelines import encode_attempt
 from streams.telemetrylines import TelemetryEncoder
 
@@ -406,6 +408,18 @@ def records() -> Iterator[Any]:
 def hour() -> bytes:
     """Return the hour as the encoders write it."""
     area_of_bus = dict(zip(BUSES, "112", strict=True))
-    lines = RecordLines(TelemetryEncoder(TABLE), "Asia/Shanghai", area_of_bus=area_of_bus, places=PLACES, interval_ns=5 * NS_PER_MIN)
+    rollups = Rollups(TABLE)
+    rollups.begin_anew()
+    lines = RecordLines(
+        TelemetryEncoder(TABLE),
+        "Asia/Shanghai",
+        area_of_bus=area_of_bus,
+        places=PLACES,
+        interval_ns=5 * NS_PER_MIN,
+        rollups=rollups,
+    )
     attempts = (encode_attempt(attempt, channel) for channel, attempt in _attempts())
-    return b"".join([*map(lines.of_record, records()), *attempts])
+    later = heartbeat(CLOCK_SOURCE, "1", 0, END_NS + NS_PER_MIN)
+    told = list(records())
+    rolled_up = (lines.rolled_up(record) for record in [*told, later] if isinstance(record, TelemetryFrame))
+    return b"".join([*map(lines.of_record, told), *rolled_up, *attempts])

@@ -40,11 +40,12 @@ from streams import topics
 from streams.alerts import Alert, AlertState, Priority
 from streams.errors import SinkUnavailable
 from streams.influx import FlushState, FlushStatus
+from streams.influxfile import Sinking
 from streams.ledger import open_engine
 from streams.notify import Dispatcher, LogChannel
 from streams.outbox import Outbox
+from streams.sink import Sink
 from streams.solverprocess import SolverHealth
-from streams.spool import Spool
 from streams.transport.log import Log
 from tests.kit.board_feed import SCENES
 from tests.kit.eventually import eventually, eventually_async
@@ -103,13 +104,13 @@ def shell(**app: Any) -> Any:
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
-    spool = Spool(tmp_path / "spool")
+    sink = Sink(tmp_path, None, Sinking())
     engine = open_engine(f"sqlite:///{tmp_path / 'outbox.db'}")
     outbox = Outbox(engine)
     yield Watched(
         shell=shell(),
         gateway=cast("Any", Devices(RTU)),
-        spool=spool,
+        spool=sink,
         recorder=cast("Any", SimpleNamespace(not_spooled=6)),
         flusher=None,
         outbox=outbox,
@@ -120,7 +121,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         last_tick_ns=lambda: T0,
     )
     engine.dispose()
-    spool.close()
+    sink.close()
 
 
 async def get(metrics: Metrics, **headers: str) -> httpx.Response:
@@ -273,7 +274,9 @@ def test_names_are_escaped_and_reasons_are_bounded(watched: Watched) -> None:
 
 
 def test_sinks_tell_what_waits_and_what_was_lost(watched: Watched) -> None:
-    watched.spool.append(b"kpi load_mw=1.0 1\n")
+    watched.spool.spool.append(b"kpi load_mw=1.0 1\n")
+    for offset in (7, 8):
+        watched.spool.gaps.add(topics.KPI.name, 0, offset)
     status = FlushStatus(state=FlushState.REFUSED, requests=8, lines_sent=100, bytes_sent=2_000, retries=3, lines_rejected=1)
     watched.outbox.put(
         Alert(
@@ -289,10 +292,14 @@ def test_sinks_tell_what_waits_and_what_was_lost(watched: Watched) -> None:
         ("log", "webhook"),
         1,
     )
-    page = scraped(replace(watched, flusher=cast("Any", SimpleNamespace(status=status))))
-    assert at(page, "spool_waiting_bytes") == watched.spool.end
+    page = scraped(replace(watched, flusher=cast("Any", SimpleNamespace(status=status, lag_s=lambda now_ns: 2.5))))
+    assert at(page, "spool_waiting_bytes") == watched.spool.spool.end
     assert at(page, "spool_not_spooled_records_total") == 6
     assert at(page, "spool_dropped_lines_total") == 0
+    assert at(page, "spool_missing_records") == 2
+    assert at(page, "spool_lost_records_total") == 0
+    assert 0 < at(page, "spool_waiting_seconds") < 60
+    assert at(page, "influx_lag_seconds") == 2.5
     assert named(page, "influx_state") == {("ok",): 0, ("waiting",): 0, ("refused",): 1}
     assert at(page, "influx_sent_lines_total") == 100
     assert at(page, "influx_requests_total") == 8
@@ -420,7 +427,7 @@ THINGS = (
 def test_every_metric_is_named_and_explained_as_prometheus_asks(watched: Watched, tmp_path: Path) -> None:
     """Base units as a suffix, ``_total`` on counters and on nothing else, and a sentence of help on each."""
     log = Log(tmp_path / "log")
-    flusher = cast("Any", SimpleNamespace(status=FlushStatus()))
+    flusher = cast("Any", SimpleNamespace(status=FlushStatus(), lag_s=lambda now_ns: 0.0))
     stream = cast("Any", SimpleNamespace(clients=0, dropped=0, refused=0))
     whole = replace(
         watched, shell=shell(transport=SimpleNamespace(opened=SimpleNamespace(log=log))), flusher=flusher, stream=lambda: stream

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from ingest.frame import frame_of
 from market.units import NS_PER_S
 from streams import topics
 from streams.errors import SinkUnavailable
+from streams.gaps import Gap, Gaps
 from streams.lanes import LANE_RECORDS_MAX, SHOWN, Lanes
 from streams.recordlines import RecordLines
 from tests.kit.board_feed import SCENES, kpi_at
@@ -30,13 +32,13 @@ class SlowSpool:
         self.go_on = threading.Event()
         self.appended: list[bytes] = []
         self.threads: set[str] = set()
-        self._error = error
+        self.refuses = error
 
     def append(self, lines: bytes) -> int:
         self.threads.add(threading.current_thread().name)
         self.go_on.wait(20)
-        if self._error is not None:
-            raise self._error
+        if self.refuses is not None:
+            raise self.refuses
         self.appended.append(lines)
         return 0
 
@@ -73,17 +75,49 @@ def test_a_disk_that_is_slow_holds_up_neither_the_event_loop_nor_other_sinks() -
     asyncio.run(story())
 
 
-def test_what_the_disk_does_not_take_is_counted_by_records() -> None:
+def test_what_the_disk_does_not_take_waits_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.observers._RETRY_S", (0.001,) * 6)
+
     async def story() -> None:
         spool = SlowSpool(SinkUnavailable("the disk is full; free space"))
         spool.go_on.set()
         sink = recorder(spool)
-        await sink.see_all(topics.KPI, [kpi_at(T0), kpi_at(T0 + NS_PER_S)])
-        await sink.see(topics.KPI, kpi_at(T0))
-        assert sink.not_spooled == 3
+        task = asyncio.create_task(sink.see_all(topics.KPI, [kpi_at(T0), kpi_at(T0 + NS_PER_S)]))
+        await eventually_async("several attempts", lambda: sink._refusals > 2)
+        with pytest.raises(SinkUnavailable, match="takes no lines at present"):
+            await sink.take_again(topics.KPI, [kpi_at(T0)], RecordLines(SimpleNamespace(), "Asia/Shanghai"))  # type: ignore[arg-type]
+        spool.refuses = None
+        await task
+        assert len(spool.appended) == 1
+        assert await sink.take_again(topics.KPI, [kpi_at(T0)], RecordLines(SimpleNamespace(), "Asia/Shanghai")) > 0  # type: ignore[arg-type]
+        assert (sink.not_spooled, len(spool.appended)) == (0, 2)
         sink.close()
 
     asyncio.run(story())
+
+
+def test_raw_telemetry_goes_to_a_spool_of_its_own_by_the_kind_of_its_record() -> None:
+    async def story() -> None:
+        spool, raw = SlowSpool(), SlowSpool()
+        spool.go_on.set()
+        raw.go_on.set()
+        encoder: Any = SimpleNamespace(encode=lambda frame: SimpleNamespace(data=b"raw\n"))
+        sink = Recorder(spool, RecordLines(encoder, "Asia/Shanghai"), raw)  # type: ignore[arg-type]
+        await sink.see(topics.FRAMES, frame_of("meter", "1", 1, T0, [(1, T0, 1.0, 0, 0)]))
+        await sink.see(topics.KPI, kpi_at(T0))
+        assert raw.appended == [b"raw\n"]
+        assert len(spool.appended) == 1
+        sink.close()
+
+    asyncio.run(story())
+
+
+def test_what_is_left_on_its_topic_is_noted_at_once(tmp_path: Path) -> None:
+    gaps = Gaps(tmp_path / "missing")
+    sink = Recorder(SlowSpool(), RecordLines(SimpleNamespace(), "Asia/Shanghai"), gaps=gaps)  # type: ignore[arg-type]
+    sink.left(topics.FRAMES, 3, 70)
+    assert (list(Gaps(tmp_path / "missing")), sink.not_spooled) == ([Gap(topics.FRAMES.name, 3, 70, 70)], 1)
+    sink.close()
 
 
 def test_sinks_that_wait_for_their_store_want_no_telemetry() -> None:

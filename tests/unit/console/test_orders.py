@@ -162,6 +162,12 @@ def test_what_an_order_needs_is_asked_for_before_anything_is_sent(decider: tuple
             "DISPATCH",
             {"element": "B33", "from": "2020-07-11T08:00:00+08:00", "to": "2020-07-11T17:00:00+08:00"},
         ),
+        (
+            "notice anomaly 2020-07-10-01 --text-zh 抢修中 --text-en mending",
+            "ANNOUNCE_ANOMALY",
+            "TRADING",
+            {"case": "2020-07-10-01", "text_zh": "抢修中", "text_en": "mending"},
+        ),
         ("warning set typhoon --text red", "SET_WARNING", "DISPATCH", {"warning": "typhoon", "active": "yes", "text": "red"}),
         ("warning lift typhoon", "SET_WARNING", "DISPATCH", {"warning": "typhoon", "active": "no"}),
         ("approve give RESUME --role gov --form oral", "APPROVE", "GOV", {"measure": "RESUME", "form": "oral"}),

@@ -37,7 +37,7 @@ def test_the_watchdog_is_rendered_with_the_dashboards_and_held_by_the_same_check
     assert provisioning_files().items() <= build.files().items()
     assert build.main([], tmp_path) == 0
     edited = tmp_path / "dashboards/grafana/provisioning/alerting/rules.yaml"
-    edited.write_text(edited.read_text(encoding="utf-8").replace("for: 60s", "for: 1h"), encoding="utf-8")
+    edited.write_text(edited.read_text(encoding="utf-8").replace("for: 1m\n", "for: 1h\n"), encoding="utf-8")
     assert build.check(tmp_path) == [edited]
 
 

@@ -639,3 +639,50 @@ def test_a_tick_at_which_nothing_is_due_leaves_the_watch_as_it_is() -> None:
     watch = Watch()
     before = watch.state
     assert watch.tick("10:00").state is before
+
+
+# ── what is remembered, and for how long ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_watch_begins_with_nothing_to_wait_for() -> None:
+    assert Watch().state.judge_after_ns == 0
+    assert Watch().sight("12:00", up=False).state.judge_after_ns == 0, "going blind puts nothing off"
+
+
+def test_a_day_without_a_result_is_remembered_until_the_third_day_after_it_is_watched() -> None:
+    watch = Watch("22:00").tick("23:00:30")
+    assert watch.state.missed_ns == DAY_START
+    watch.tick("11 23:00:30")
+    assert (watch.state.day, watch.state.missed_ns) == ("2026-06-13", DAY_START + NS_PER_DAY)
+    later = Watch("22:00").tick("23:00:30")
+    for day in (2, 3):
+        later.result(f"1{day - 1} 17:00", day_ns=DAY_START + (day - 1) * NS_PER_DAY).tick(f"1{day - 1} 23:00:30")
+        assert later.state.missed_ns == (DAY_START if day < 3 else None), later.state.day
+
+
+def test_a_result_that_came_after_the_deadline_and_before_the_judgement_leaves_no_day_missed() -> None:
+    watch = Watch("22:00").result("23:00:20").tick("23:00:30")
+    assert "+DA_MISSED -DA_MISSED" in watch.words
+    assert watch.state.missed_ns is None
+
+
+def test_a_closure_is_forgotten_once_the_day_it_ends_with_is_watched() -> None:
+    watch = Watch().closed("11 00:00", "12 00:00").tick("23:00:30")
+    assert (watch.state.day, watch.state.closed) == ("2026-06-12", ())
+    watch = Watch().closed("11 00:00", "12 00:00:00.001").tick("23:00:30")
+    assert watch.state.closed == ((DAY_START, ns("12 00:00:00.001")),)
+
+
+def test_what_is_estimated_names_the_estimates_there_are() -> None:
+    watch = Watch().said("20:00", "23:30", "23:50")
+    (both,) = of(watch, ConditionMet)
+    assert both.evidence == (
+        "operating day 2026-06-11: the result is estimated at P50 2026-06-10T23:30:00+08:00, P90 2026-06-10T23:50:00+08:00",
+        "deadline 2026-06-10T23:00:00+08:00",
+    )
+    alone = Watch()
+    alone.take(
+        DayAheadExpected(ts_event_ns=ns("20:00"), interval_start_ns=DAY_START, source=EstimateSource.STATISTICAL, p50_ns=ns("23:30"))
+    )
+    (only,) = of(alone, ConditionMet)
+    assert only.evidence[0] == "operating day 2026-06-11: the result is estimated at P50 2026-06-10T23:30:00+08:00"

@@ -130,3 +130,29 @@ def test_past_exercises_are_forgotten() -> None:
     later = ExercisePlanned(ts_event_ns=next_day_ns, from_ns=next_day_ns, to_ns=next_day_ns + NS_PER_H)
     watch, _ = observe(watch, later, GUANGDONG_2023)
     assert watch.exercises == ((next_day_ns, next_day_ns + NS_PER_H),)
+
+
+def test_who_is_presumed_to_be_in_charge_is_judged_by_nobody() -> None:
+    assert (ControlWatch().since_ns, ControlWatch().judged, ControlWatch().presumed) == (0, True, True)
+    assert run("14:00 tick") == (ControlWatch(), [])
+    assert next_deadline_ns(ControlWatch(), -1, GUANGDONG_2023) is None
+
+
+def test_while_automatic_action_is_held_a_change_waits_to_be_judged() -> None:
+    watch, _ = run(OVER)
+    assert observe(watch, Ticked(ts_event_ns=at_ns("14:05")), GUANGDONG_2023, held=True) == (watch, ())
+    _, found = observe(watch, Ticked(ts_event_ns=at_ns("14:05")), GUANGDONG_2023)
+    assert [f.met_at_ns for f in found if isinstance(f, ConditionMet)] == [at_ns("14:00:05")] * 2
+
+
+def test_what_is_to_be_judged_is_asked_for_until_its_instant_and_not_after_it() -> None:
+    watch, _ = run(OVER)
+    assert next_deadline_ns(watch, at_ns("14:01:05") - 1, GUANGDONG_2023) == at_ns("14:01:05")
+    assert next_deadline_ns(watch, at_ns("14:01:05"), GUANGDONG_2023) is None
+
+
+def test_an_exercise_of_less_than_a_day_ago_may_still_excuse_a_change_that_is_told_late() -> None:
+    watch, _ = run("13:00 exercise 13:30 16:00")
+    later_ns = at_ns("16:00") + 24 * NS_PER_H - 1
+    watch, _ = observe(watch, ExercisePlanned(ts_event_ns=later_ns, from_ns=later_ns, to_ns=later_ns + 1), GUANGDONG_2023)
+    assert watch.exercises[0] == (at_ns("13:30"), at_ns("16:00"))

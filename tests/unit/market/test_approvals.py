@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.approvals import MEASURES, Approvals, changed, digest_of, missing, ordered, references, requested, spent, view
+from market.approvals import MEASURES, Approvals, changed, digest_of, missing, ordered, references, requested, spent, view, withdrawn
 from market.decisions import DecisionBody, Refused
 from market.facts import CommandGiven
 from market.handling import ApprovalRecorded, ApprovalRequested, ApprovalVoided
@@ -211,6 +211,16 @@ def test_a_measure_that_was_carried_out_is_forgotten_and_the_next_needs_its_own(
     left = spent(register.register, "RESUME/RT")
     assert [each.measure for each in left.requests] == ["RESUME/DA"]
     assert len(missing(left, "RESUME/RT")) == 2
+
+
+def test_a_measure_that_nobody_can_carry_out_any_more_is_asked_for_no_longer_and_that_is_said() -> None:
+    register, _ = requested(Approvals(), "PUBLISH_RESULT/2026-06-11", {"version": "2"}, "gridfuse")
+    register, _ = requested(register, "RESUME/RT", {"segment": "RT"}, "wang")
+    left, said = withdrawn(register, "PUBLISH_RESULT/2026-06-11", "no result of the day waits any more")
+    assert [request.measure for request in left.requests] == ["RESUME/RT"]
+    why = "no result of the day waits any more"
+    assert said == (ApprovalVoided(measure="PUBLISH_RESULT/2026-06-11", why=why, digest=digest_of({"version": "2"})),)
+    assert withdrawn(left, "PUBLISH_RESULT/2026-06-11", "x") == (left, ()), "what was not asked for is not taken back"
 
 
 def test_a_program_may_ask_as_a_person_does() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from market import casebook
 from market.casebook import followed, found, ordered
 from market.caserecord import Case, CaseBook, Situation, Standing, item_of
-from market.causes import AnomalyClass
+from market.causes import CAUSE_OF_BASIS, AnomalyClass
 from market.commands import ORDERS, refusal
 from market.decisions import AnomalyNoted, DecisionBody, FindingNoted, OutageEnded, Phase, Refused, Reminded, Transition
 from market.facts import CommandGiven, Segment
@@ -30,7 +30,9 @@ def no_duties(segment: Segment | None, since_ns: int, until_ns: int | None, case
 
 
 def moved(before: Phase, after: Phase, basis: str = "RT_120", segment: Segment = Segment.RT, **more: Any) -> Transition:
-    return Transition(segment=segment, before=before, after=after, basis=basis, article="Art. 23(1)", **more)
+    # As the machine writes it: with what its condition is taken to be caused by, where nobody said another cause.
+    said = {"cause": CAUSE_OF_BASIS.get(basis, ""), **more}
+    return Transition(segment=segment, before=before, after=after, basis=basis, article="Art. 23(1)", **said)
 
 
 def missed(clock: str = "10:00", segment: Segment = Segment.RT) -> AnomalyNoted:
@@ -595,3 +597,92 @@ def test_whatever_happens_a_segment_has_at_most_one_case_that_runs(story: list[A
         assert len(made) <= 3
         if isinstance(body, Transition) and body.after is Phase.NORMAL:
             assert body.segment not in keys
+
+
+# ---- who says what of a cause, and what is said of the end
+
+
+def test_an_outage_that_ends_while_its_breaker_is_out_says_nothing_of_the_breakers_case() -> None:
+    book, _ = follow(DEGRADED, TRIPPED)
+    assert follow(ENDED, book=book) == (book, [])
+
+
+def test_a_major_case_is_not_said_to_close_by_itself() -> None:
+    _, made = follow(TRIPPED, RESUMING, EFFECTIVE)
+    assert isinstance(made[-1], CaseNoted)
+    assert made[-1].text == "over: RESUMING → NORMAL: EFFECTIVE (Art. 23(1))"
+
+
+def test_a_minor_case_whose_cause_nobody_knows_closes_and_says_so() -> None:
+    book, made = follow(moved(Phase.NORMAL, Phase.PROPOSED, "OTHER"), moved(Phase.PROPOSED, Phase.NORMAL, "REJECTED", by="li"))
+    assert book.cases == ()
+    assert isinstance(made[-2], CaseNoted)
+    assert made[-2].text.endswith("minor, so it closes by itself (policy); cause not known")
+
+
+def test_a_person_who_recovers_a_market_says_nothing_of_the_cause_that_was_determined() -> None:
+    book, _ = follow(TRIPPED)
+    book, _ = give(book, "SET_CAUSE", case="2026-06-10-01", cause="HUMAN_ERROR")
+    book, made = follow(moved(Phase.TRIPPED, Phase.RESUMING, "RECOVERED", by="chen", cause="TECHNICAL"), book=book)
+    assert (entries(made), book.cases[0].cause) == (["STATUS"], "HUMAN_ERROR")
+
+
+def test_a_person_who_trips_may_say_another_cause_than_was_said_before() -> None:
+    book, _ = follow(moved(Phase.NORMAL, Phase.PROPOSED))
+    book, _ = give(book, "SET_CAUSE", case="2026-06-10-01", cause="HUMAN_ERROR")
+    book, made = follow(moved(Phase.PROPOSED, Phase.TRIPPED, by="li", cause="SITE_ACCIDENT"), book=book)
+    assert entries(made) == ["MAJOR", "CAUSE"]
+    assert (book.cases[0].cause, book.cases[0].presumed) == ("SITE_ACCIDENT", False)
+
+
+def test_what_a_breaker_rests_on_is_presumed_of_a_case_whose_cause_no_person_said() -> None:
+    book, _ = give(CaseBook(), "OPEN_CASE", kind="CANNOT_CONTINUE", item="8(1)", subject="telephones", segment="RT", reference="M-7")
+    assert (book.cases[0].segment, book.cases[0].cause, book.cases[0].reference) == (Segment.RT, "", ""), "a paper shows a cause or nothing"
+    book, made = follow(TRIPPED, book=book)
+    assert entries(made) == ["MAJOR", "CAUSE"]
+    assert (book.cases[0].cause, book.cases[0].presumed) == ("TECHNICAL", True)
+
+
+def test_a_cause_that_is_said_as_a_case_is_opened_keeps_its_paper() -> None:
+    said = {"kind": "CANNOT_START", "item": "7(1)", "subject": "x", "cause": "FORCE_MAJEURE", "reference": "W-1"}
+    book, made = give(CaseBook(), "OPEN_CASE", **said)
+    assert book.cases[0].reference == "W-1"
+    assert isinstance(made[1], CaseNoted)
+    assert made[1].text == "FORCE_MAJEURE (Art. 5(1)), W-1"
+
+
+def test_what_is_more_of_a_situation_does_not_end_the_watch_over_it() -> None:
+    book, _ = found(CaseBook(), situation(), NOW, RULES)
+    book, _ = found(book, situation(Standing.MORE), NOW, RULES)
+    assert why(give(book, "CLOSE_CASE", case="2026-06-10-01")[1]).endswith("waits for the end of the anomaly")
+
+
+def test_of_several_closed_cases_the_one_that_was_asked_for_is_named() -> None:
+    book, _ = follow(DEGRADED, ENDED, now_ns=at_ns("10:00"))
+    book, _ = follow(moved(Phase.DEGRADED, Phase.NORMAL, "RESULT_OK"), DEGRADED, ENDED, book=book, now_ns=at_ns("11:00"))
+    told = why(give(book, "NOTE_ACTION", case="2026-06-10-02", text="x")[1])
+    assert "case 2026-06-10-02 was closed at 2026-06-10T11:00:00+08:00" in told
+    assert "no case '2026-06-10-09' is open; open: none" in why(give(book, "NOTE_ACTION", case="2026-06-10-09", text="x")[1])
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ({}, "disk: replace it"),
+        ({"due": "2026-06-20"}, "disk: replace it; due 2026-06-20"),
+        ({"owner": "IT"}, "disk: replace it; owner IT"),
+        ({"due": "2026-06-20", "owner": "IT"}, "disk: replace it; due 2026-06-20; owner IT"),
+    ],
+)
+def test_an_item_to_rectify_says_by_when_and_by_whom_where_that_is_known(args: dict[str, str], text: str) -> None:
+    book, _ = follow(TRIPPED)
+    _, made = give(book, "RECTIFY", case="2026-06-10-01", item="disk", text="replace it", **args)
+    assert made == [CaseNoted(case="2026-06-10-01", entry="RECTIFICATION", text=text, by="chen")]
+
+
+def test_a_record_from_before_a_field_was_kept_reads_as_if_nothing_had_been_said() -> None:
+    known = {"case": "c", "key": "RT", "segment": "RT", "anomaly": "RESULT", "item": "Art. 9(2)", "subject": "x", "discovered_ns": 7}
+    case = msgspec.convert(known, Case)
+    assert {name: value for name, value in msgspec.to_builtins(case).items() if value} == {**known, "version": 1, "watched": True}
+    assert case.opened_ns == 0
+    assert CaseBook().numbered == 0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from market.dayaheadprices import Beside, DayAheadPrices
 from market.dayaheadrecords import beside
 from market.facts import CommandGiven, Segment
 from market.pricebook import PriceBook, book_from, cleared_again, priced, with_day_ahead, with_result
@@ -220,3 +224,85 @@ def test_a_period_that_began_before_its_day_had_a_result_has_its_first_record_by
     book, records = priced(book, at_ns("02:10"), RULES, NONE)
     _, anew = beside(book, records, at_ns("02:10"), RULES, NONE)
     assert [((r.interval_start_ns - DAY_NS) // NS_PER_H, r.rev) for r in anew] == [(0, 0), (1, 0), (2, 1)]
+
+
+def test_where_nothing_is_new_the_book_is_the_one_it_was() -> None:
+    book = with_prices(book_from(DAY_NS, RULES), 400.0)
+    assert beside(book, (), DAY_NS, RULES, NONE) == (book, ())
+    assert beside(book, (), DAY_NS, RULES, NONE)[0] is book
+
+
+def test_the_record_of_a_day_is_by_the_result_of_that_day() -> None:
+    book = with_prices(book_from(DAY_NS, RULES), 400.0)
+    book = with_day_ahead(book, DAY_NS + NS_PER_DAY, (500.0,), 1, RULES, DAY_NS)
+    _, made = run(book, [DAY_NS + NS_PER_DAY - QUARTER, DAY_NS + NS_PER_DAY])
+    assert told(made)[-1] == (24, "MARKET", 500.0, "clearing:1")
+
+
+def test_a_period_is_provisional_and_by_analogy_as_soon_as_one_of_its_intervals_is() -> None:
+    book, _ = run(book_from(DAY_NS, RULES), [DAY_NS], replace(DA_OUT, rt=((DAY_NS, DAY_NS + QUARTER),)), price=None)
+    _, (record,) = run(book, [DAY_NS + n * QUARTER for n in (1, 2, 3)], DA_OUT)
+    assert (record.provisional, record.by_analogy, record.price_cny_per_mwh) == (True, True, None)
+
+
+@pytest.mark.parametrize("count", [1, 24, 48, 96, 288])
+def test_a_day_may_be_told_in_so_many_periods(count: int) -> None:
+    assert len(with_prices(book_from(DAY_NS, RULES), *(400.0,) * count).day_ahead) == 1
+    assert not with_prices(book_from(DAY_NS, RULES), *(400.0,) * (count + 1)).day_ahead
+
+
+@pytest.mark.parametrize(("price", "taken"), [(0.0, True), (1500.0, True), (-0.01, False), (1500.01, False), (float("inf"), False)])
+def test_a_price_at_the_floor_and_at_the_cap_is_one(price: float, taken: bool) -> None:
+    assert bool(with_prices(book_from(DAY_NS, RULES), price).day_ahead) is taken
+    assert not with_prices(book_from(DAY_NS, RULES), float("nan")).day_ahead
+
+
+def test_what_a_result_does_not_say_is_that_it_is_the_first_of_its_day_and_of_the_whole_of_it() -> None:
+    day = DayAheadPrices(day_start_ns=1, period_min=60, price_cny_per_mwh=(1.0,))
+    assert (day.version, day.anew, day.since_ns) == (1, 0, 0)
+    assert msgspec.to_builtins(Beside()) == {
+        "start_ns": 0,
+        "fen": (),
+        "rules": (),
+        "provisional": False,
+        "by_analogy": False,
+        "anew_ns": None,
+        "own_ns": None,
+    }
+
+
+def publish_again(book: PriceBook, clock_ns: int) -> list[PriceInForce]:
+    """Publish version 2 of the day anew; the records that follow."""
+    command = CommandGiven(
+        ts_event_ns=0, command_id="c", by="wang", role="MO", action="PUBLISH_RESULT",
+        args={"operating_day": "2026-06-10", "result_version": "2"},
+    )  # fmt: skip
+    book, _ = ordered(book, command, clock_ns, RULES, ())
+    return list(beside(book, (), clock_ns, RULES, NONE)[1])
+
+
+def test_a_result_published_anew_revises_no_other_day() -> None:
+    book, _ = run(with_prices(book_from(DAY_NS + 23 * NS_PER_H, RULES), *(400.0,) * 24), quarters("23:00", "24:00"))
+    book = with_day_ahead(book, DAY_NS + NS_PER_DAY, (450.0,), 1, RULES, DAY_NS)
+    book, _ = run(book, [DAY_NS + NS_PER_DAY])
+    book = with_day_ahead(book, DAY_NS, (500.0,) * 24, 2, RULES, DAY_NS + NS_PER_DAY)
+    assert told(publish_again(book, DAY_NS + NS_PER_DAY + NS_PER_H)) == [(23, "MARKET", 500.0, "clearing:2")]
+
+
+def test_a_result_published_anew_revises_all_of_its_day_where_nobody_knows_since_when_records_are_whole() -> None:
+    book, _ = run(with_prices(book_from(DAY_NS, RULES), *(400.0,) * 24), quarters("00:00", "01:15"))
+    book = with_day_ahead(book, DAY_NS, (500.0,) * 24, 2, RULES, at_ns("01:20"))
+    old = structs.replace(book, whole_from_ns=None)
+    assert [record.rev for record in publish_again(old, at_ns("01:20"))] == [1, 1]
+
+
+def test_the_first_period_that_the_first_result_of_a_day_priced_is_revised_and_those_before_it_begin() -> None:
+    book, _ = run(book_from(DAY_NS, RULES), quarters("00:00", "01:00"))
+    book = with_prices(book, *(400.0,) * 24)
+    book, made = run(book, quarters("01:00", "01:15"))
+    assert told(made) == [(1, "MARKET", 400.0, "clearing:1")]
+    book = with_day_ahead(book, DAY_NS, (500.0,) * 24, 2, RULES, at_ns("01:20"))
+    assert [(record.interval_start_ns, record.rev) for record in publish_again(book, at_ns("01:20"))] == [
+        (at_ns("00:00"), 0),
+        (at_ns("01:00"), 1),
+    ]

@@ -18,6 +18,7 @@ from market.handling import (
     ApprovalRecorded,
     ApprovalRequested,
     ApprovalVoided,
+    CaseNoted,
     CaseOpened,
     DutyReceived,
     DutyReminded,
@@ -403,6 +404,15 @@ def test_what_is_unreported_shrinks_with_each_step_and_is_empty_when_all_is_done
     assert ledger.still_open == "explain limit decide"
 
 
+@pytest.mark.parametrize(("ended_after_ns", "reports"), [(-1, 1), (0, 2), (H, 2)])
+def test_the_report_that_is_owed_of_an_earlier_breaker_says_nothing_of_the_next(ended_after_ns: int, reports: int) -> None:
+    ledger = overdue()
+    ended_ns = ledger.ledger.duties[-1].opened_ns + ended_after_ns
+    ledger.told(tripped(), FROM, replace(OUT, ended_ns=ended_ns))
+    ledger.told(LATE, FROM + 72 * H, replace(OVERDUE, ended_ns=ended_ns))
+    assert ledger.still_open.split().count("report") == reports
+
+
 def test_another_transition_of_an_overdue_segment_opens_no_tasks_and_decides_nothing() -> None:
     assert out().told(moved(Phase.OVERDUE, Phase.OVERDUE), NOON, OVERDUE).opened == "announce explain limit"
     assert "decide" in overdue().told(moved(Phase.OVERDUE, Phase.OVERDUE), FROM, OVERDUE).still_open
@@ -525,6 +535,39 @@ def test_an_anomaly_that_was_discovered_earlier_has_less_time_and_no_reminder_of
     assert Ledger().told(CASE, at_ns("09:45")).next_ns(at_ns("09:45")) == at_ns("09:45") + 1, "its time was over before it was known"
     assert ledger.tick(at_ns("09:20")).of(DutyReminded) == []
     assert ledger.next_ns(at_ns("09:20")) == at_ns("09:27")
+
+
+def discovered(at: str, case: str = "2026-06-10-01") -> CaseNoted:
+    return CaseNoted(case=case, entry="DISCOVERED", text=instant_text(at_ns(at), "Asia/Shanghai"), by="zhou")
+
+
+def test_what_staff_discovered_earlier_brings_the_announcement_forward() -> None:
+    """GD-11-3: the earliest of machine detection and staff record counts."""
+    ledger = Ledger().told(CASE, at_ns("09:00")).tick(at_ns("09:20"))
+    ledger.told(discovered("08:55:30.5"), at_ns("09:21"))
+    (duty,) = ledger.ledger.duties
+    assert (duty.key, duty.due_ns, duty.opened_ns) == ("announce_anomaly/2026-06-10-01", at_ns("09:25:30.5"), at_ns("09:21"))
+    assert ledger.settled == "announce_anomaly=lifted(540)", "what was counted from the wrong instant is taken back"
+    assert ledger.of(DutyOpened)[-1].due_ns == at_ns("09:25:30.5")
+    assert ledger.next_ns(at_ns("09:21")) == at_ns("09:22:30.5"), "27 minutes after it was discovered"
+    ledger.tick(at_ns("09:25:30.5")).tick(at_ns("09:25:30.501"))
+    assert [body.overdue for body in ledger.of(DutyReminded)] == [False, False, True]
+
+
+def test_a_discovery_so_early_that_the_time_is_over_makes_the_announcement_overdue_at_once() -> None:
+    ledger = Ledger().told(CASE, at_ns("09:00")).told(discovered("08:00"), at_ns("09:40"))
+    assert ledger.settled == "announce_anomaly=lifted(-600)"
+    assert ledger.tick(at_ns("09:40")).of(DutyReminded)[-1].overdue
+    assert ledger.told(notice("ANOMALY", at_ns("09:41"), case="2026-06-10-01"), at_ns("09:41")).settled.endswith("=late(-4260)")
+
+
+def test_what_is_entered_in_a_case_otherwise_moves_no_clock() -> None:
+    ledger = Ledger().told(CASE, at_ns("09:00"))
+    before = ledger.ledger
+    for other in (discovered("08:55", case="2026-06-10-02"), replace(discovered("08:55"), entry="LINKED")):
+        assert ledger.told(other, at_ns("09:05")).ledger == before
+    settled = ledger.told(notice("ANOMALY", at_ns("09:06"), case="2026-06-10-01"), at_ns("09:06"))
+    assert settled.told(discovered("08:55"), at_ns("09:07")).still_open == "", "what was announced is announced"
 
 
 def test_an_anomaly_of_the_spot_market_has_no_such_clock_and_another_case_settles_nothing() -> None:

@@ -421,6 +421,7 @@ def test_a_notice_about_something_else_is_not_updated_in_the_place_of_the_breake
     board.segments[Segment.RT] = SeenSegment(phase=Phase.PROPOSED)
     board.correct("RT-2026-06-10-01")
     assert (board.last.subject, board.last.supersedes) == ("boundary/2026-06-11", "RT-2026-06-10-01")
+    assert board.last.facts["operating_day"] == "2026-06-11", "the day it is about, not that of a breaker"
     assert "Now: in normal operation." in board.last.text_en
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from market.decisions import DecisionBody, FindingNoted, Refused, ResultRevised
 from market.facts import CommandGiven, Segment
@@ -13,7 +15,7 @@ from market.handling import ProfilePublished
 from market.pricebook import PriceBook, book_from, day_ahead_at, next_deadline_ns, priced, with_day_ahead, with_result
 from market.prices import PriceInForce
 from market.publishing import content, ordered, published
-from market.reference import LeftOut, entry_at
+from market.reference import LeftOut, entry_at, noted
 from market.regimes import Interruptions
 from market.rules import MarketRules, rules_from
 from market.units import NS_PER_DAY, NS_PER_H, NS_PER_MIN
@@ -250,7 +252,12 @@ def test_a_result_that_waits_is_told_once_with_what_stands() -> None:
     book, (told,) = published(second_version(PUBLICATION_NS), PUBLICATION_NS, RULES, NONE)
     assert isinstance(told, FindingNoted)
     assert told.evidence[0] == ("2026-06-10 version 2 was made after publication; version 1 stays the basis of execution and settlement")
-    assert published(book, PUBLICATION_NS + 1, RULES, NONE) == (book, ())
+    again, said = published(book, PUBLICATION_NS + 1, RULES, NONE)
+    assert (again is book, said) == (True, ()), "asked at every fact, and nothing is made anew"
+    third = with_day_ahead(book, DAY_NS, (480.0,) * 24, 3, RULES, PUBLICATION_NS)
+    _, (of_third,) = published(third, PUBLICATION_NS + 2, RULES, NONE)
+    assert isinstance(of_third, FindingNoted)
+    assert of_third.evidence[0].startswith("2026-06-10 version 3 "), "of version 2 people know"
 
 
 def test_a_result_is_not_published_without_both_approvals() -> None:
@@ -344,3 +351,49 @@ def test_what_both_bodies_approve_is_the_day_the_version_and_every_price() -> No
     assert said is not None
     assert json.loads(said) == {"operating_day": "2026-06-10", "version": 2, "price_cny_per_mwh": [450.0] * 24}
     assert content(book, "2026-06-10", 1, RULES) is None
+
+
+def test_where_nothing_waits_that_is_said() -> None:
+    why = refusal(ordered(days(1), publish(), PUBLICATION_NS, RULES, ())[1])
+    assert why == "Art. 22: no version 2 of 2026-06-10 waits to be published; waiting: none"
+
+
+def test_a_result_published_anew_is_held_against_the_one_of_its_own_day() -> None:
+    book = with_day_ahead(second_version(PUBLICATION_NS), DAY_NS - NS_PER_DAY, (300.0,) * 24, 1, RULES, DAY_NS - 2 * NS_PER_DAY)
+    assert len(book.day_ahead) == 2
+    _, (revised,) = ordered(book, publish(), PUBLICATION_NS + 1, RULES, ())
+    assert isinstance(revised, ResultRevised)
+    assert revised.price_before_cny_per_mwh == 420.0
+
+
+def untold(book: PriceBook) -> PriceBook:
+    return structs.replace(book, reference=replace(book.reference, told=""))
+
+
+def test_a_sample_that_is_too_small_is_told_period_by_period() -> None:
+    book = untold(longer())
+    known = with_day_ahead(book, DAY_NS - 10 * NS_PER_DAY, (400.0,), 1, RULES, DAY_NS)
+    _, (told,) = published(known, at_ns("12:05"), RULES, BOTH_OUT)
+    assert isinstance(told, FindingNoted)
+    periods = ", ".join(f"{hour:02d}:00: 5" for hour in range(24))
+    assert told.evidence == (f"fewer than 7 values in 2026-05-11..2026-06-09: {periods}", "EXTEND_WINDOW looks further back")
+    enough = known
+    for back in (11, 12):
+        enough = with_day_ahead(enough, DAY_NS - back * NS_PER_DAY, (400.0,) * 24, 1, RULES, DAY_NS)
+    reference = noted(enough.reference, "2026-05-31", 12, LeftOut.GAP, RULES)
+    _, (told,) = published(structs.replace(enough, reference=reference), at_ns("12:05"), RULES, BOTH_OUT)
+    assert isinstance(told, FindingNoted)
+    assert told.evidence[0].endswith("in 2026-05-11..2026-06-09: 12:00: 6"), "the other periods have values enough"
+
+
+def test_the_extension_of_one_interruption_is_not_that_of_the_next() -> None:
+    book, _ = ordered(longer(), command("EXTEND_WINDOW", days="36", reason="too few days"), at_ns("12:10"), RULES, ())
+    after = structs.replace(book, reference=replace(book.reference, short="2026-06-11"))
+    assert profiles(ordered(after, command("EXTEND_WINDOW", days="33", reason="another one"), at_ns("12:10"), RULES, ())[1])
+
+
+def test_what_both_bodies_approve_is_written_in_one_order() -> None:
+    day = second_version(PUBLICATION_NS).waiting[0]
+    assert content(second_version(PUBLICATION_NS), "2026-06-10", day.version, RULES) == json.dumps(
+        {"operating_day": "2026-06-10", "price_cny_per_mwh": day.price_cny_per_mwh, "version": 2}, sort_keys=True, separators=(",", ":")
+    )

@@ -204,3 +204,55 @@ def test_a_mean_uses_market_values_of_its_window_and_none_else(entries: list[tup
         assert mean.sample == len(counted)
         if mean.cny_per_mwh is not None:
             assert abs(mean.cny_per_mwh - sum(counted) / len(counted) / 100) <= 0.005 + 1e-9
+
+
+def test_what_says_nothing_new_leaves_the_book_as_it_is() -> None:
+    book = book_of([40_000, 41_000, 42_000])
+    for number, fen in enumerate((40_000, 41_000, 42_000)):
+        assert noted(book, day(number), 12, fen, RULES) is book
+        assert noted(book, day(number), 12, LeftOut.NO_RESULT, RULES) is book, "an interval without a price takes none from its period"
+    assert entry_at(book, day(0), 12) == 40_000
+
+
+def test_a_day_too_old_to_count_is_not_written_anywhere() -> None:
+    book = book_of([40_000])
+    old = (FIRST - timedelta(days=60)).isoformat()
+    assert with_day(book, old, [1] * 24, RULES) is book
+
+
+def test_days_are_forgotten_from_the_first_one_that_no_window_reaches() -> None:
+    book = book_of([40_000] * 3)
+    assert trimmed(ReferenceBook(), BROKEN, RULES) == ReferenceBook()
+    edge = (FIRST + timedelta(days=60)).isoformat()
+    assert trimmed(book, edge, RULES) is book
+    after = trimmed(book, (FIRST + timedelta(days=61)).isoformat(), RULES)
+    assert (after.first_day, len(after.packed)) == (day(1), 2 * 24 * 4)
+
+
+def test_a_row_that_says_nothing_is_kept_as_it_always_was_and_so_are_its_reasons() -> None:
+    """The bytes are those of every state that was ever kept."""
+    book = noted(ReferenceBook(), day(0), 1, LeftOut.ART27_1, RULES)
+    assert book.packed.hex(" ", 4).split()[:3] == ["80000000", "80000001", "80000000"]
+    for reason in LeftOut:
+        assert entry_at(noted(ReferenceBook(), day(0), 5, reason, RULES), day(0), 5) is reason
+
+
+def test_a_profile_has_each_settlement_period_of_the_day() -> None:
+    rules = rules_from({"reference": {"period_min": 15}})
+    assert len(profile(ReferenceBook(), BROKEN, BROKEN, rules).price_cny_per_mwh) == 96
+    assert mean_at(ReferenceBook(), BROKEN, 12, RULES).sample == 0
+
+
+def test_a_book_begins_with_nothing_known_and_nothing_to_tell() -> None:
+    assert msgspec.to_builtins(ReferenceBook()) == {
+        "first_day": "",
+        "period_min": 0,
+        "packed": "",
+        "part": (),
+        "part_start_ns": 0,
+        "due_ns": None,
+        "extended": None,
+        "short": "",
+        "told": "",
+        "looks_further": False,
+    }

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from market.prices import Regime
-from market.regimes import Handling, Interruptions, by_analogy, covers, regime
+from market.regimes import Handling, Interruptions, by_analogy, covers, guidance, regime
 
 TABLE = {
     # (day-ahead ok, real-time ok, handling of real-time): rule
@@ -52,3 +52,9 @@ def test_real_time_is_handled_as_a_breaker_until_it_is_suspended() -> None:
         Handling.SUSPENSION,
         None,
     ]
+
+
+def test_dispatch_follows_the_market_except_while_real_time_is_out_and_art_28_takes_the_place_of_art_27() -> None:
+    interruptions = Interruptions(rt=((10, 40),), da=((0, None),), art28=((30, 40),))
+    told = [guidance(interruptions, at) for at in (9, 10, 29, 30, 39, 40)]
+    assert told == ["", "Art. 27", "Art. 27", "Art. 28", "Art. 28", ""], "a day-ahead market that is out leaves dispatch on real time"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.errors import ConfigError
-from market.rulebook import Rulebook, Version
+from market.rulebook import ALWAYS_NS, Rulebook, Version, cited
 from market.rules import GUANGDONG_2023
 from market.units import NS_PER_H, instant_ns
 
@@ -64,3 +64,34 @@ def test_each_instant_has_the_latest_rules_that_came_before_it(hours: list[int],
     book = Rulebook(Version(from_ns=h * NS_PER_H, rules=replace(GUANGDONG_2023, revision=f"r{h}")) for h in hours)
     came = [h for h in hours if h * NS_PER_H <= ts_ns]
     assert book.at(ts_ns).revision == f"r{max(came, default=min(hours))}"
+
+
+def problems(*versions: Version) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        Rulebook(versions)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_a_problem_names_the_file_where_there_is_one_and_the_rule_set_where_there_is_none() -> None:
+    r3 = Version(from_ns=JULY, rules=replace(R2.rules, revision="r3"), source="other.yaml")
+    bare = replace(r3, source="")
+    both = "both hold from 2026-07-01T00:00:00+08:00; one instant has one rule set, so remove one"
+    assert problems(R2, r3) == [f"other.yaml: gd-2023-draft/r2 (rules.yaml:3) and gd-2023-draft/r3 (other.yaml) {both}"]
+    assert problems(R2, bare) == [f"gd-2023-draft/r3: gd-2023-draft/r2 (rules.yaml:3) and gd-2023-draft/r3 {both}"]
+    twin = replace(R2, rules=replace(R2.rules, revision="r1"))
+    differ = "differ and have one name; give the later one a revision of its own"
+    assert problems(R1, twin) == [f"rules.yaml:3: gd-2023-draft/r1 (rules.yaml:2) and gd-2023-draft/r1 (rules.yaml:3) {differ}"]
+    assert problems(R1, replace(twin, source="")) == [f"gd-2023-draft/r1: gd-2023-draft/r1 (rules.yaml:2) and gd-2023-draft/r1 {differ}"]
+
+
+def test_what_always_holds_does_so_from_the_beginning_of_time_as_it_is_counted() -> None:
+    assert ALWAYS_NS == 0
+
+
+def test_each_rule_is_told_with_its_place_its_value_and_where_it_is_from() -> None:
+    told = {name: (value, cite) for name, value, cite in cited(GUANGDONG_2023)}
+    assert told["explain_h"] == (48, "Art. 24: within 48 hours, inclusive")
+    assert told["modes.RT_120"] == ("auto", "Art. 23(1); shipped profile")
+    assert "modes" not in told
+    elsewhere = {name: cite for name, _, cite in cited(GUANGDONG_2023, {"modes.RT_120": "notice 7 of 2026"})}
+    assert (elsewhere["modes.RT_120"], elsewhere["explain_h"]) == ("notice 7 of 2026", told["explain_h"][1])

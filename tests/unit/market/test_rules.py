@@ -78,3 +78,45 @@ def test_durations_in_the_unit_machines_count_in() -> None:
     assert r.resume_notice_ns == 30 * 60 * 10**9
     assert r.gate_lead_ns == 60 * 10**9
     assert r.due_offset_ns == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        ({"reminders_min": 15}, "reminders_min: expected a list of positive whole numbers, got 15"),
+        ({"reminders_min": ["15"]}, "expected a list of positive whole numbers, got ['15']"),
+        ({"reminders_min": [15, True]}, "expected a list of positive whole numbers, got [15, True]"),
+        ({"rule_set": ""}, "rule_set: expected text, got ''"),
+        ({"day_ahead": {"expected": 1}}, "expected: expected true or false, got 1"),
+        ({"grace_s": "10"}, "grace_s: expected a number, got '10'"),
+        ({"grace_s": -0.5}, "grace_s: expected a whole number, got -0.5"),
+        ({"grace_s": -1}, "grace_s: -1 is too small"),
+        ({"rt_interval_min": 0}, "rt_interval_min: 0 is too small"),
+        ({"rt_limit_min": 0}, "rt_limit_min: 0 is too small"),
+        ({"shadow_ok": 0}, "shadow_ok: 0 is too small"),
+        ({"price_floor_cny_per_mwh": 1500.0}, "price_floor_cny_per_mwh must lie below price_cap_cny_per_mwh"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_what_is_expected(overrides: dict[str, object], why: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        rules_from(overrides)
+    assert why in str(refused.value)
+
+
+def test_values_of_every_kind_are_taken_down_to_the_least_that_is_allowed() -> None:
+    rules = rules_from(
+        {
+            "reminders_min": [105, 1],
+            "rule_set": "sx",
+            "day_ahead": {"expected": False},
+            "grace_s": 0,
+            "rt_interval_min": 5,
+            "rt_limit_min": 1,
+            "shadow_ok": 1,
+            "clock_jump_s": 0.5,
+            "price_floor_cny_per_mwh": 1499.99,
+        }
+    )
+    assert rules.reminders_min == (1, 105)
+    assert (rules.rule_set, rules.day_ahead.expected, rules.grace_s, rules.rt_interval_min) == ("sx", False, 0, 5)
+    assert (rules.rt_limit_min, rules.shadow_ok, rules.clock_jump_s, rules.price_floor_cny_per_mwh) == (1, 1, 0.5, 1499.99)

@@ -13,6 +13,28 @@ from market.units import NS_PER_H, NS_PER_MIN
 from tests.kit.machine import AUTO, CONFIRM, CONFIRM_SWITCH, Machine, ns, overdue, resuming, suspended, tripped
 from tests.kit.table import at_ns
 
+# ── the beginning ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("which", Segment)
+def test_a_segment_begins_in_the_market_with_nothing_proposed_nothing_counted_and_nothing_to_name(which: Segment) -> None:
+    state = SegmentState(segment=which)
+    known = {name: value for name, value in msgspec.to_builtins(state).items() if value is not None}
+    assert known == {
+        "segment": which,
+        "phase": "NORMAL",
+        "version": 0,
+        "waiting": (),
+        "escalated": False,
+        "shadow_ok": 0,
+        "shadow_start_ns": 0,
+        "long_proposed": False,
+        "applied_scope": (),
+        "applied_reference": "",
+    }
+    assert (state.basis, state.operating_day, state.cause, state.reference, state.proposed_by) == ("", "", "", "", "")
+
+
 # ── outages ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

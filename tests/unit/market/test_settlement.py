@@ -162,6 +162,7 @@ def test_a_corrected_meter_gives_the_difference_and_no_more() -> None:
     assert difference(before, before) == {}
     nothing = settled(NO_RESULT, prices((Regime.ART28, None)), None, NOON, RULES)
     assert difference(before, nothing) == {}
+    assert difference(nothing, before) == {}
 
 
 @pytest.mark.parametrize(

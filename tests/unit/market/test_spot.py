@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -271,3 +272,20 @@ def test_a_day_that_has_begun_is_over_for_orders_and_forgotten() -> None:
     assert [known.day for known in book.days] == ["2026-06-11", "2026-06-12"]
     book, _, _ = give(book, "PUBLISH_BOUNDARY", next_day_ns, operating_day="2026-06-12", content={"x": 2})
     assert [known.day for known in book.days] == ["2026-06-12"]
+
+
+def test_what_is_written_in_chinese_is_shown_and_digested_as_it_is_written() -> None:
+    book, _, _ = give(SpotBook(), "PUBLISH_BOUNDARY", "09:30", content='{"检修": "无"}')
+    assert book.days[0].values == {"检修": '"无"'}
+    canonical = json.dumps({"检修": '"无"'}, sort_keys=True, ensure_ascii=False).encode()
+    assert book.days[0].digest == hashlib.sha256(canonical).hexdigest()
+
+
+def test_what_holds_nothing_is_a_value_wherever_it_stands() -> None:
+    book, _, _ = give(SpotBook(), "PUBLISH_BOUNDARY", "09:30", content={"lines": {"out": {}}, "units": []})
+    assert book.days[0].values == {"lines.out": "{}", "units": "[]"}
+
+
+def test_the_same_data_are_no_new_version_on_a_day_without_a_deadline_either() -> None:
+    book, _, _ = give(SpotBook(), "PUBLISH_BOUNDARY", "09:30", content={"load_mw": 1})
+    assert "already" in why(give(book, "PUBLISH_BOUNDARY", "09:31", content={"load_mw": 1}))

@@ -210,3 +210,39 @@ def test_the_end_waits_for_nobody() -> None:
         assert (rig.acked, rig.died) == ([], [])
 
     play(story)
+
+
+class Leaver(Sink):
+    """Takes again by itself what a full lane of key figures gave up."""
+
+    leaves = (topics.KPI,)
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self.later: list[tuple[int, int, bool]] = []
+
+    def left(self, topic: Topic, partition: int, offset: int) -> None:
+        self.later.append((partition, offset, offset in self.rig.acked))
+
+    rig: Rig
+
+
+def test_a_full_lane_of_a_sink_that_takes_records_again_holds_up_nobody() -> None:
+    async def story() -> None:
+        slow, board = Leaver(opened=False), Sink()
+        rig = Rig(slow, board)
+        slow.rig = rig
+        for offset in range(10):
+            event = SimpleNamespace(message=SimpleNamespace(offset=offset, partition=2), ack=lambda offset=offset: rig.acked.append(offset))
+            await asyncio.wait_for(rig.lanes.show(topics.KPI, offset, event), 1)
+        await eventually_async("the other has seen all", lambda: board.seen == list(range(10)))
+        left = [offset for _, offset, _ in slow.later]
+        assert left == sorted(left), "the oldest go first"
+        assert rig.acked == left
+        assert len(left) == 6
+        assert all(partition == 2 and not acked for partition, _, acked in slow.later), "it is noted before it is acknowledged"
+        slow.open.set()
+        await eventually_async("all are done", lambda: sorted(rig.acked) == list(range(10)))
+        await rig.end()
+
+    asyncio.run(story())

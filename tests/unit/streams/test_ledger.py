@@ -119,6 +119,13 @@ def test_a_record_that_was_altered_in_the_database_breaks_the_chain(ledger: Ledg
     assert broken.seq == 3
 
 
+def test_the_notice_of_a_trading_session_is_about_no_segment_and_comes_back_so(ledger: Ledger) -> None:
+    told = replace(notice(1), number="AN-2026-06-10-01", announcement_kind="ANOMALY", segment=None)
+    ledger.record_decisions([chained(told, seq=1, ts_event_ns=NOON, rule_set="x", prev_hash=GENESIS)])
+    assert ledger.announcements() == [told]
+    assert ledger.broken_at() is None
+
+
 def test_announcements_are_listed_newest_first(ledger: Ledger) -> None:
     ledger.record_decisions(CHAIN)
     assert ledger.announcements() == [notice(2), notice(1)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from ingest.frame import heartbeat
+from ingest.frame import heartbeat, point_id
+from ingest.quality import BAD_NO_COMMUNICATION, Flag
 from market.rules import rules_from
 from market.units import NS_PER_S, instant_ns
 from streams.intake import CLOCK_SOURCE
@@ -63,3 +66,25 @@ def test_heartbeats_and_foreign_areas_are_no_news(model: MarketModel) -> None:
     preview.take(heartbeat(CLOCK_SOURCE, "1", 1, NINE))
     preview.take(heartbeat("device", "nowhere", 1, NINE))
     assert preview.figures(NINE, None) is None
+
+
+def test_of_frames_that_waited_all_is_known_that_is_known_of_them_taken_one_by_one(model: MarketModel) -> None:
+    load = next(name for name in values_at(PERIOD, ()) if name.startswith("load/") and name.endswith("/mw"))
+    last = []
+    for asks_each_time in (False, True):
+        preview = Preview(model)
+        for second in range(5):
+            for told in frames_at(NINE + second * NS_PER_S, second, values_at(PERIOD, ()) | {load: 100.0 + second}):
+                frame = replace(told, flags=np.full(len(told), int(Flag.TS_ESTIMATED), dtype=np.uint16))
+                if second == 2:
+                    frame = replace(frame, quality=np.full(len(frame), BAD_NO_COMMUNICATION, dtype=np.uint32))
+                if second == 4:
+                    frame = frame.only(frame.point != np.uint64(point_id(load)))
+                preview.take(frame)
+            if asks_each_time:
+                preview.figures(NINE + second * NS_PER_S, None)
+        preview.figures(NINE + 5 * NS_PER_S, None)
+        last.append([intake.last for intake in preview._areas.values()])
+    for waited, taken in zip(*last, strict=True):
+        for column in ("value", "ts_value_ns", "ts_seen_ns", "quality", "flags"):
+            np.testing.assert_array_equal(getattr(waited, column), getattr(taken, column))

@@ -155,6 +155,8 @@ def test_how_telemetry_waits_that_nobody_takes(tmp_path: Path) -> None:
     assert said.directory == tmp_path / "other"
     assert (said.limits.bytes_max, said.limits.age_max_s) == (5 << 20, 7_200)
     assert (said.pace.replay_per_s, said.pace.away_after_s) == (70, 1.5)
+    assert said.pace.gather_s == 0.25
+    assert read(tmp_path, WHOLE + "field_spool: {gather: 0ms}\n").field_spool.pace.gather_s == 0
     [complaint] = complaints(tmp_path, WHOLE + "field_spool:\n  size_mb: 0\n")
     assert complaint.startswith("gridfuse.yaml:5: ")
 

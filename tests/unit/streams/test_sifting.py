@@ -99,15 +99,16 @@ def test_good_lines_get_through_and_bad_ones_are_put_aside_once(kinds: list[Call
     assert sorted(letter.line for letter in sifting.letters) == sorted(set(lines) - stored)
 
 
+@pytest.mark.parametrize("bad", [unparsable, conflicting])
 @pytest.mark.parametrize("server", [of_1x, of_2x, of_3])
-def test_a_server_that_names_lines_is_asked_a_few_times_however_many_are_bad(server: Server) -> None:
-    lines = [(unparsable if number % 3 else good)(number) for number in range(3_000)]
+def test_a_server_that_names_lines_is_asked_a_few_times_however_many_are_bad(server: Server, bad: Callable[[int], bytes]) -> None:
+    lines = [(bad if number % 3 else good)(number) for number in range(3_000)]
     stored, sifting, requests = sifted(b"".join(lines), server)
     assert (len(stored), len(sifting.letters)) == (1_000, 2_000)
     assert requests <= 3
 
 
-def test_a_measurement_of_the_wrong_type_is_found_in_three_requests() -> None:
+def test_a_measurement_of_the_wrong_type_is_found_at_once() -> None:
     lines = [(conflicting if number % 2 else lambda n: b"q,dev=d v=1.0 %d\n" % n)(number) for number in range(2_000)]
     stored, sifting, requests = sifted(b"".join(lines), of_1x)
     assert (len(stored), len(sifting.letters), requests) == (1_000, 1_000, 2)
