@@ -13,11 +13,14 @@ Deliberately absent: which intervals the mean prices (:mod:`market.pricebook`); 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from itertools import groupby
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from market.handling import ProfilePublished
 from market.prices import mean_fen
@@ -68,8 +71,7 @@ Entry = int | LeftOut
 """Price of a settlement period in fen/MWh, or why there is none that counts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceBook:
+class ReferenceBook(Struct, frozen=True, kw_only=True):
     """What is known of the days past.
 
     Attributes:
