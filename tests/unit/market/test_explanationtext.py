@@ -175,9 +175,13 @@ def everything() -> Explanation:
     recorded.add(
         at_ns("10:06"),
         moved(
-            *(Phase.DEGRADED, Phase.TRIPPED),
-            tripped_at_ns=at_ns("10:06"), by="li", condition_met_at_ns=at_ns("10:06"), cause="TECHNICAL",
-        ),  # fmt: skip
+            Phase.DEGRADED,
+            Phase.TRIPPED,
+            tripped_at_ns=at_ns("10:06"),
+            by="li",
+            condition_met_at_ns=at_ns("10:06"),
+            cause="TECHNICAL",
+        ),
     )
     recorded.add(at_ns("10:07"), FindingNoted(finding="UPDATE_OVERDUE", article="policy", evidence=("no answer for 10 min",)))
     recorded.add(
