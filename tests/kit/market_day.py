@@ -137,9 +137,9 @@ class MarketDay:
 
     @cached_property
     def intervals_ns(self) -> list[int]:
-        """Beginnings of the real-time intervals that were cleared."""
+        """Beginnings of the real-time intervals before those of the story."""
         first = -(-self.start_ns // _INTERVAL_NS) * _INTERVAL_NS
-        return list(range(first, market_hour.OUT_NS, _INTERVAL_NS))
+        return list(range(first, market_hour.START_NS, _INTERVAL_NS))
 
     def lmp_cny_per_mwh(self, start_ns: int) -> _Floats:
         """Return (buses,) the price at each bus in an interval: follows the load, and fans out where a limit binds."""
