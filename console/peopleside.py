@@ -24,7 +24,7 @@ from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
-from streams.outbox import Outbox
+from streams.outbox import Attempt, Outbox
 from streams.preview import Preview
 from streams.recordlines import RecordLines
 from streams.refill import Refill
@@ -37,7 +37,7 @@ from streams.transport.patience import Stalled
 
 __all__ = ["PeopleSide"]
 
-_BOARD_RECORDS: Final = {topics.KPI: 20_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
+_BOARD_RECORDS: Final = {topics.KPI: 38_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
 """Most records of each topic the board reads back at a start: what it keeps, about a day."""
 
 _TICK_WALL_S: Final = 0.5
@@ -70,7 +70,9 @@ class PeopleSide:
         self.async_ledger = AsyncLedger(self.ledger)
         self.outbox = Outbox(self.ledger.engine)
         self._channels = self._made_channels()
-        self.dispatcher = Dispatcher(self.outbox, self._channels)
+        self.dispatcher = Dispatcher(
+            self.outbox, self._channels, attempted=lambda channel, attempt: self.recorder.attempted(channel, attempt)
+        )
         panels, points = PanelBook.shipped(), PointBook(model.grid.table)
         self.pages: Mapping[str, PageSource] = {**panels.pages, "points": points}
         """What single pages of the board show, by name."""
@@ -98,6 +100,9 @@ class PeopleSide:
         if self._settings.webhook is not None:
             channels.append(WebhookChannel(self._settings.webhook.url, timeout_s=self._settings.webhook.timeout / NS_PER_S))
         return channels
+
+    def _attempted(self, channel: str, attempt: Attempt) -> None:
+        self.recorder.attempted(channel, attempt)
 
     def relist(self, model: MarketModel, telemetry: TelemetryEncoder) -> None:
         """Show and record other points from now on."""
@@ -134,6 +139,7 @@ class PeopleSide:
         yield "dispatcher", self.dispatcher.run()
         yield from self.sink.work()
         yield "refill", self._refill.run()
+        yield "recorder", self.recorder.run()
 
     async def refresh(self, now_ns: Callable[[], int], watched: Callable[[], bool]) -> None:
         """Keep the board fresh between ticks until cancelled; at leisure while nobody watches."""

@@ -22,6 +22,7 @@ from console.livelist import LiveList
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
+from console.pipeline import Pipeline
 from console.readiness import Readiness
 from console.recordapi import LedgerRecord
 from console.takeover import Takeover
@@ -129,7 +130,8 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._stream: BoardStream | None = None
         self._readiness = Readiness(self.shell, self.hooks.progress, self.clock, settings.tick_ns, self._last_tick_ns, self._loop_delay)
-        self._metrics = Metrics(self._watched())
+        watched = self._watched()
+        self._metrics, self._pipeline = Metrics(watched), Pipeline(watched, instance, role.value)
 
     def _watched(self) -> Watched:
         people = self.people
@@ -213,6 +215,7 @@ class Service:
             if self.role is not Role.INGEST:
                 await self._start_field(self.field)
         self._run("point list", self.live_list.run())
+        self._run("pipeline", self._pipeline.run())
         if self.people is not None:
             for name, work in self.people.work():
                 self._run(name, work)

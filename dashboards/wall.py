@@ -88,6 +88,7 @@ _STATE: Final = (
             course_over(LMP, "price_cny_per_mwh", "bus", how="min", where=RT, label=Text("Lowest bus", "最低节点")),
         ),
         decimals=1,
+        span="1h",
         least_step=INTERVAL,
         drill=Drill("gridfuse-prices"),
     ),
