@@ -230,6 +230,10 @@ def test_chinese_may_be_an_abbreviation_and_nothing_else_that_is_english() -> No
         ('SELECT "x" FROM "m" JOIN "n" ON "a"', "JOIN is neither quoted nor a keyword of every server"),
         ('SELECT mean("x") FROM "m" GROUP BY time(1m) fill(linear)', "LINEAR is neither quoted nor a keyword of every server"),
         ('SELECT "x" FROM "m"; DROP', "not understood: ;"),
+        (
+            'SELECT "d" FROM (SELECT difference("x") AS "d" FROM "m") ORDER BY time DESC LIMIT 5',
+            "difference() under ORDER BY time DESC is taken backwards by the server; sort the panel instead",
+        ),
     ],
 )
 def test_what_not_every_server_has_is_found(influxql: str, fault: str) -> None:
