@@ -1,7 +1,7 @@
 """What do people call the codes that stand in the data? ``coal`` is 煤电 on a Chinese board and "Coal" on an English one.
 
 A code without a name here is shown as it is: nothing falls silent because a release knows more than this table. States that are good or
-bad are not here; they have marks (:mod:`dashboards.marks`).
+bad are not here; they have marks (:mod:`dashboards.marks`). Names are those of the live board, which a test holds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEGMENTS: Final[Names] = {"RT": Text("Real-time", "实时"), "DA": Text("Day-ahe
 FUELS: Final[Names] = {
     "coal": Text("Coal", "煤电"),
     "gas": Text("Gas", "气电"),
-    "oil": Text("Oil", "油电"),
+    "oil": Text("Oil", "燃油"),
     "nuclear": Text("Nuclear", "核电"),
     "hydro": Text("Hydro", "水电"),
     "wind": Text("Wind", "风电"),
@@ -35,15 +35,15 @@ CLASSES: Final[Names] = {
 }
 
 FAILURES: Final[Names] = {
-    "INPUT_MISSING": Text("Inputs missing", "输入缺失"),
-    "INPUT_STALE": Text("Inputs too old", "输入过旧"),
-    "INPUT_INVALID": Text("Inputs not valid", "输入无效"),
-    "TOPOLOGY_CHANGED": Text("The grid changed meanwhile", "拓扑已变化"),
-    "SOLVER_TIMEOUT": Text("No answer in time", "求解超时"),
-    "SOLVER_STATUS": Text("No optimum found", "求解未得最优"),
-    "KKT_FAILED": Text("Proof failed", "校核未通过"),
-    "PRICE_NOT_CREDIBLE": Text("Price not credible", "价格不可信"),
-    "SUSPENDED": Text("Suspended", "市场已中止"),
+    "INPUT_MISSING": Text("input missing", "输入缺失"),
+    "INPUT_STALE": Text("input stale", "输入过期"),
+    "INPUT_INVALID": Text("input invalid", "输入无效"),
+    "TOPOLOGY_CHANGED": Text("topology changed", "拓扑变化"),
+    "SOLVER_TIMEOUT": Text("solver out of time", "求解超时"),
+    "SOLVER_STATUS": Text("solver found no solution", "求解无解"),
+    "KKT_FAILED": Text("optimality not proven", "最优性校验未通过"),
+    "PRICE_NOT_CREDIBLE": Text("price not credible", "价格不可信"),
+    "SUSPENDED": Text("market suspended", "市场中止"),
 }
 
 LIMITS: Final[Names] = {
@@ -68,32 +68,44 @@ CASE_CLASSES: Final[Names] = {
 }
 
 NOTICES: Final[Names] = {
-    "TRIP": Text("Trip", "熔断公告"),
+    "TRIP": Text("Trip", "熔断"),
     "UPDATE": Text("Update", "情况通报"),
-    "CORRECTION": Text("Correction", "公告更正"),
-    "RECOVERY": Text("Recovery", "熔断恢复公告"),
-    "SUSPENSION": Text("Suspension", "中止公告"),
-    "EXTENSION": Text("Suspension extended", "中止延期公告"),
-    "REGIME28": Text("Long suspension", "长期中止处理公告"),
-    "RESUMPTION": Text("Resumption", "恢复运行公告"),
-    "BOUNDARY": Text("Boundary data", "边界条件公告"),
-    "DEADLINE": Text("Later deadline", "申报截止推迟公告"),
-    "ANOMALY": Text("Anomaly", "市场异常公告"),
+    "CORRECTION": Text("Correction", "更正"),
+    "RECOVERY": Text("Recovery", "恢复"),
+    "SUSPENSION": Text("Suspension", "中止"),
+    "EXTENSION": Text("Extension", "延期"),
+    "REGIME28": Text("Art. 28", "第28条"),
+    "RESUMPTION": Text("Resumption", "恢复市场"),
+    "BOUNDARY": Text("Boundary data", "边界数据"),
+    "DEADLINE": Text("Deadline", "申报截止"),
+    "ANOMALY": Text("Anomaly", "异常"),
 }
 
 BASES: Final[Names] = {
-    "RT_120": Text("Out for 120 min", "出清中断满 120 分钟"),
-    "RESULT_MISSING": Text("No valid result", "无有效结果"),
-    "RESULT_OK": Text("Valid result", "有效结果"),
-    "DA_EXPECTED": Text("Day-ahead expected late", "预计日前不能按时出清"),
-    "DA_MISSED": Text("Day-ahead missed", "日前未按时出清"),
-    "TOPOLOGY_HARD": Text("Major change of the grid", "拓扑重大变化"),
-    "TOPOLOGY_SOFT": Text("Change of the grid", "拓扑变化"),
-    "SWITCHOVER": Text("Backup dispatch centre", "主备调切换"),
-    "OVER_72_H": Text("Over 72 h", "超过 72 小时"),
-    "EFFECTIVE": Text("In effect", "已生效"),
+    "RT_120": Text("120 min without a valid result", "连续 120 分钟未出清"),
+    "TOPOLOGY_HARD": Text("Major topology change", "电网拓扑重大变化"),
+    "TOPOLOGY_SOFT": Text("Possible topology change", "电网拓扑疑似重大变化"),
+    "DA_EXPECTED": Text("Day-ahead result expected late", "预计日前结果逾期"),
+    "OTHER": Text("Another cause, entered by a person", "其他原因（人工提出）"),
+    "PROPOSE_TRIP": Text("Proposed by the dispatcher", "调度人员提出熔断"),
+    "CONFIRM_TRIP": Text("Confirmed by the dispatcher", "调度人员确认熔断"),
+    "SUSPENSION_DECIDED": Text("Suspension decided", "已决定中止市场"),
+    "SUSPENSION_BEGAN": Text("Suspension took effect", "中止已生效"),
+    "SUSPENSION_EXTENDED": Text("Suspension extended", "中止已延期"),
+    "REGIME28_CONFIRMED": Text("Art. 28 confirmed", "已确认适用第28条"),
+    "RESUME_APPLIED": Text("Resumption applied for", "已申请恢复"),
+    "RESUMED": Text("Resumption announced", "已公告恢复市场"),
+    "SWITCHOVER": Text("Switchover to backup control", "主备调切换"),
+    "DA_MISSED": Text("No day-ahead result in time", "日前结果未按时出清"),
+    "OUTAGE": Text("No valid result when due", "到期无有效出清结果"),
+    "RESULT_OK": Text("Valid result received", "已有有效出清结果"),
+    "EVIDENCE_WITHDRAWN": Text("Evidence withdrawn", "熔断依据已消失"),
+    "REJECTED": Text("Proposal rejected by the dispatcher", "调度人员否决熔断"),
+    "RECOVERED": Text("Recovery ordered by the dispatcher", "调度人员决定恢复"),
+    "EFFECTIVE": Text("Recovery took effect", "恢复已生效"),
+    "OVER_72_H": Text("More than 72 h in the breaker", "熔断超过 72 小时"),
 }
-"""What a phase rests on, as far as it has a name."""
+"""What a phase rests on."""
 
 _STATES: Final[Names] = {"RAISED": Text("Raised", "触发"), "CLEARED": Text("Over", "恢复")}
 

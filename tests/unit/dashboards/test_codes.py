@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from console.board.messages import MESSAGES
 from dashboards.board import Board, Level
 from dashboards.classic import render
-from dashboards.codes import CASE_CLASSES, CLASSES, FAILURES, FUELS, LIMITS, NOTICES, OWNERS, SEGMENTS, codes_of
-from dashboards.elements import Panel, PanelKind, Text, course, headings, rows
-from dashboards.marks import CASES
+from dashboards.codes import BASES, CASE_CLASSES, CLASSES, FAILURES, FUELS, LIMITS, NOTICES, OWNERS, SEGMENTS, codes_of
+from dashboards.elements import Mark, Panel, PanelKind, Text, course, headings, rows
+from dashboards.marks import CASES, PHASES, REGIMES
 from market.announcements import TEMPLATES
 from market.causes import AnomalyClass
 from market.dutyledger import KINDS
@@ -44,6 +45,21 @@ def test_names_are_of_columns_that_are_written() -> None:
     named = {(m.name, item.name) for m in MEASUREMENTS for item in (*m.tags, *m.fields) if codes_of(m.name, item.name)}
     assert {("fuel", "fuel"), ("settlement", "class"), ("clearing", "reason"), ("binding", "kind"), ("duty", "owner")} <= named
     assert {("case", "class"), ("market", "basis"), ("alert", "state"), ("price", "segment")} <= named
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("fuel", FUELS), ("reason", FAILURES), ("announcement", NOTICES), ("basis", BASES)], ids=lambda item: str(item)[:12]
+)
+def test_a_code_has_the_name_it_has_on_the_live_board(kind: str, names: Mapping[str, Text]) -> None:
+    for code, text in names.items():
+        english, chinese = (words.replace("{limit}", "120") for words in MESSAGES[f"{kind}.{code}"])
+        assert (text.en, text.zh) == (english, chinese)
+
+
+@pytest.mark.parametrize(("kind", "marks"), [("phase", PHASES), ("regime", REGIMES)], ids=["phase", "regime"])
+def test_a_state_has_the_words_it_has_on_the_live_board_behind_its_mark(kind: str, marks: tuple[Mark, ...]) -> None:
+    for mark in marks:
+        assert tuple(words.split(" ", 1)[1] for words in (mark.text.en, mark.text.zh)) == MESSAGES[f"{kind}.{mark.state}"]
 
 
 def overrides(panel: Panel, language: str) -> dict[str, dict[str, Any]]:
