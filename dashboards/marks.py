@@ -10,7 +10,7 @@ from typing import Final
 
 from dashboards.elements import GREY, P1, P2, P3, P4, Mark, Text
 
-__all__ = ["ACTIVE", "CASES", "DELIVERIES", "HEALTH", "PASSED", "PHASES", "PRIORITIES", "REGIMES", "SEGMENTS", "STATUSES", "SWITCHES"]
+__all__ = ["CASES", "DELIVERIES", "HEALTH", "PASSED", "PHASES", "PRIORITIES", "REGIMES", "STATUSES"]
 
 PHASES: Final = (
     Mark("NORMAL", Text("○ normal", "○ 正常"), GREY),
@@ -18,8 +18,8 @@ PHASES: Final = (
     Mark("PROPOSED", Text("◇ trip proposed", "◇ 拟熔断"), P2),
     Mark("TRIPPED", Text("■ TRIPPED", "■ 熔断"), P1),
     Mark("OVERDUE", Text("■■ OVER 72 h", "■■ 熔断超过 72 小时"), P1),
-    Mark("SUSPENDED", Text("■ SUSPENDED", "■ 暂停交易"), P1),
-    Mark("SUSPENDED_LONG", Text("■■ SUSPENDED OVER 7 d", "■■ 长期暂停（超过 7 日）"), P1),
+    Mark("SUSPENDED", Text("■ SUSPENDED", "■ 中止交易"), P1),
+    Mark("SUSPENDED_LONG", Text("■■ SUSPENDED OVER 7 d", "■■ 长期中止（超过 7 日）"), P1),
     Mark("RESUMING", Text("▷ resuming", "▷ 恢复中"), P4),
 )
 """Of :class:`market.decisions.Phase`."""
@@ -76,17 +76,3 @@ PASSED: Final = (
     Mark("0", Text("■ FAILED", "■ 未通过"), P1),
 )
 """Of a proof."""
-
-SWITCHES: Final = (
-    Mark("1", Text("○ in service", "○ 投运"), GREY),
-    Mark("0", Text("△ open", "△ 断开"), P3),
-)
-"""Of a branch."""
-
-ACTIVE: Final = (
-    Mark("1", Text("◆ in force", "◆ 生效"), P2),
-    Mark("0", Text("○ over", "○ 已失效"), GREY),
-)
-"""Of an announcement."""
-
-SEGMENTS: Final = {"RT": Text("Real-time", "实时"), "DA": Text("Day-ahead", "日前")}

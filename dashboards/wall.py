@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.board import DA, INTERVAL, RT, Board, Level
+from dashboards.codes import SEGMENTS
 from dashboards.elements import (
     GREY,
     P1,
@@ -26,7 +27,7 @@ from dashboards.elements import (
     rows,
     title_of,
 )
-from dashboards.marks import PHASES, PRIORITIES, REGIMES, SEGMENTS, STATUSES
+from dashboards.marks import PHASES, PRIORITIES, REGIMES, STATUSES
 from streams.measurements import ALERT, CLEARING, KPI, LINE_LOADING, LMP, MARKET, TOPOLOGY
 
 __all__ = ["BOARD"]
