@@ -62,14 +62,15 @@ _BAR_PX: Final = 13.0
 _LEVEL_PX: Final = 36.0
 _LETTER_PX: Final = 5.6
 _NUMBER_PX: Final = (40.0, 12.0)
+_STRUCK_PX2: Final = 100.0
 _MARK_PX: Final = 12.0
 _FOOT_PX: Final = 22.0
 _LEGEND: Final = Text(
-    "grey: in service, % of rating    yellow: from 90 %    wide red: over 100 %    dashed, ×: open    red bar, ■: dead",
-    "灰：运行，数字为负载率    黄：90% 起    红粗线：超过 100%    虚线加 ×：断开    红条加 ■：失电",
+    "grey: in service, % of rating    yellow: from 90 % · wide red: over 100 % · dashed, ×: open · red bar, ■: dead",
+    "灰：运行，数字为负载率 · 黄：90% 起 · 红粗线：超过 100% · 虚线加 ×：断开 · 红条加 ■：失电",
 )
-_LEGEND_SILENT: Final = Text("    ?: no data", "    ?：无数据")
-_LEGEND_IN_PART: Final = Text("    no number: not among the most loaded", "    无数字：非重载支路")
+_LEGEND_SILENT: Final = Text(" · ?: no data", " · ?：无数据")
+_LEGEND_IN_PART: Final = Text(" · no number: not among the most loaded", " · 无数字：非重载支路")
 
 
 def branch_series(name: str) -> str:
@@ -128,7 +129,7 @@ def drawn(plan: GridPlan, layout: Layout, language: str, *, in_part: bool = Fals
     silent = _Silent("", GREY) if in_part else _Silent("?", _NO_DATA)
     bars = _bars(plan, layout)
     lines = _lines(plan, bars)
-    free = _Free(bars.values())
+    free = _Free(bars.values(), lines.values())
     elements = [_bar(plan.bus[name], box, [*_connections(plan, lines, name, silent)], silent) for name, box in bars.items()]
     elements += [_dead_mark(name, box, silent) for name, box in bars.items()]
     elements += [_number(branch.name, free.beside(lines[branch.name]), silent) for branch in plan.branches]
@@ -240,8 +241,10 @@ def _line(branch: Branch, at: dict[tuple[str, str], tuple[float, float]], bars: 
 class _Free:
     """Where a number can stand without covering another one or a bar."""
 
-    def __init__(self, taken: Iterable[_Box]) -> None:
+    def __init__(self, taken: Iterable[_Box], lines: Iterable[_Line]) -> None:
         self._taken = [(box.x, box.y, box.width, box.height) for box in taken]
+        ends = np.array([(*line.start, *line.end) for line in lines], dtype=np.float64).reshape(-1, 4)
+        self._starts, self._along = ends[:, :2], ends[:, 2:] - ends[:, :2]
 
     def beside(self, line: _Line) -> _Box:
         """Return a place beside a line, as near to its middle as is free."""
@@ -259,10 +262,14 @@ class _Free:
         return _Box(*best, *_NUMBER_PX)
 
     def _covered(self, places: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
-        """Return (n,) how much a number at each place would cover, square pixels."""
+        """Return (n,) how much a number at each place would cover, square pixels; a line through it counts as a part of it."""
         at, taken = np.array(places)[:, None, :], np.array(self._taken)[None]
         over = (np.array(_NUMBER_PX) + taken[..., 2:]) / 2 - np.abs(at - taken[..., :2])
-        covered: NDArray[np.float64] = np.maximum(over, 0.0).prod(axis=2).sum(axis=1)
+        share = ((at - self._starts) * self._along).sum(axis=2) / np.maximum((self._along**2).sum(axis=1), 1e-9)
+        apart = np.abs(at - self._starts - np.clip(share, 0.0, 1.0)[..., None] * self._along)
+        # A number is three letters in a wider box: what passes beyond them does not strike it through.
+        struck = (apart[..., 0] < _NUMBER_PX[0] / 4) & (apart[..., 1] < _NUMBER_PX[1] / 2)
+        covered: NDArray[np.float64] = np.maximum(over, 0.0).prod(axis=2).sum(axis=1) + _STRUCK_PX2 * struck.sum(axis=1)
         return covered
 
 
