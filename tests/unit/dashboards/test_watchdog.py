@@ -41,16 +41,20 @@ def test_the_watchdog_is_rendered_with_the_dashboards_and_held_by_the_same_check
     assert build.check(tmp_path) == [edited]
 
 
-def test_every_rule_leads_to_a_panel_that_exists() -> None:
-    boards = {f"{board.uid}-zh": {panel.number for panel in board.panels} for board in BOARDS}
-    assert [rule.uid for rule in RULES if rule.link.panel not in boards[rule.link.dashboard]] == []
+def test_every_rule_leads_to_a_panel_that_shows_what_it_judges() -> None:
+    panels = {(f"{board.uid}-zh", panel.number): panel for board in BOARDS for panel in board.panels}
+    for rule in RULES:
+        panel = panels[rule.link.dashboard, rule.link.panel]
+        (mine,) = re.findall(r'FROM "(\w+)"', rule.query.influxql)
+        shown = {name for query in panel.queries for name in re.findall(r'FROM "(\w+)"', query.influxql)}
+        assert mine in shown, f"{rule.uid} leads to {panel.title.en}, which shows {sorted(shown)}"
 
 
 def test_every_rule_is_written_as_three_steps_from_the_provisioned_source() -> None:
     sources = yaml.safe_load((ROOT / "dashboards/grafana/provisioning/datasources/gridfuse.yaml").read_text(encoding="utf-8"))
     assert sources["datasources"][0]["uid"] == DATASOURCE_UID
     (group,) = rendered("rules")["groups"]
-    assert len(group["rules"]) == len(RULES) == 5
+    assert len(group["rules"]) == len(RULES) == 6
     for rule in group["rules"]:
         ask, reduce, threshold = rule["data"]
         assert [step["refId"] for step in rule["data"]] == ["A", "B", "C"]
@@ -81,7 +85,7 @@ def test_silence_and_failure_mean_something_for_every_rule() -> None:
         "gridfuse-heartbeat",
         "gridfuse-breaker-silent",
     }
-    # An InfluxDB that does not answer is one call, not five.
+    # An InfluxDB that does not answer is one call, not six.
     assert [uid for uid, (_, on_error) in meant.items() if on_error is OnError.FIRE] == ["gridfuse-heartbeat"]
 
 
@@ -113,6 +117,7 @@ def test_names_of_rules_last() -> None:
         "gridfuse-no-clearing",
         "gridfuse-sink-lag",
         "gridfuse-heartbeat",
+        "gridfuse-process-gone",
         "gridfuse-breaker-silent",
         "gridfuse-tripped",
     ]
