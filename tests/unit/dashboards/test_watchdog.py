@@ -130,6 +130,13 @@ def test_three_intervals_are_as_long_as_the_market_has_them() -> None:
     assert "of 5 min" in rule_group(5)["rules"][0]["annotations"]["description_en"]
 
 
+def test_files_are_written_for_the_intervals_of_ones_own_market(tmp_path: Path) -> None:
+    assert build.main(["--rt-interval-min", "5"], tmp_path) == 0
+    assert build.main(["--rt-interval-min", "5", "--check"], tmp_path) == 0
+    differing = {"dashboards/grafana/provisioning/alerting/rules.yaml", "console/board/static/watchdog.html"}
+    assert {str(path.relative_to(tmp_path)) for path in build.check(tmp_path)} == differing
+
+
 def test_there_is_one_policy_tree_and_it_leads_to_the_one_contact_point() -> None:
     (tree,) = rendered("policies")["policies"]
     assert tree == policy()
