@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from sqlalchemy import URL
 
 from console.complaints import UNUSABLE, complaints
 from market.decisions import Announcement, Decision, first_broken
@@ -157,8 +158,8 @@ def ledger_of(file: Path | None, data: Path | None, config: Path | None) -> Iter
         ledger.close()
 
 
-def ledger_at(data: Path | None, config: Path | None) -> Path:
-    """Return where the ledger is.
+def ledger_at(data: Path | None, config: Path | None) -> Path | URL:
+    """Return where the ledger is: a file, or a database that the settings name.
 
     Raises:
         ConfigError: it is not there, or nothing says where.
@@ -168,7 +169,10 @@ def ledger_at(data: Path | None, config: Path | None) -> Path:
     if data is not None and (data / "ledger.sqlite").is_file():
         return data / "ledger.sqlite"
     settings = config if config is not None else _settings_in(data)
-    path = Path(read_settings(settings).data) / "ledger.sqlite"
+    told = read_settings(settings)
+    if told.database is not None:
+        return told.database
+    path = told.data / "ledger.sqlite"
     if not path.is_file():
         raise ConfigError([Problem(str(path), "no ledger is there yet; has the service run?")])
     return path

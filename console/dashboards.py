@@ -5,11 +5,17 @@ Each runs as a process of its own, because this room imports nothing of the dash
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+
+from console.complaints import UNUSABLE, complaints
+from console.gridplan import grid_plan, network_named
 
 __all__ = ["register"]
 
@@ -24,14 +30,30 @@ def register(app: typer.Typer) -> None:
     app.add_typer(dashboards, name="dashboards")
 
 
-def _build(check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a file is not current.")] = False) -> None:
-    """Write the dashboards of both languages to dashboards/grafana/json."""
-    command = [sys.executable, "-m", "dashboards.build", *(["--check"] if check else [])]
-    done = subprocess.run(command, check=False)  # noqa: S603 (our own interpreter and module)
-    raise typer.Exit(done.returncode)
-
-
 def _push(context: typer.Context) -> None:
     """Bring dashboards, data source and alert rules to a Grafana through its API; `--help` lists the options."""
-    done = subprocess.run([sys.executable, "-m", "dashboards.push", *context.args], check=False)  # noqa: S603 (likewise)
-    raise typer.Exit(done.returncode)
+    raise typer.Exit(_run("dashboards.push", *context.args))
+
+
+def _build(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a file is not current.")] = False,
+    network: Annotated[
+        str,
+        typer.Option(help="Draw this grid instead of the demonstration's: settings (.yaml), MATPOWER case (.m, .m.gz) or RTS folder."),
+    ] = "",
+    output: Annotated[Path | None, typer.Option(help="Where the dashboards of --network go.")] = None,
+) -> None:
+    """Write the dashboards of both languages to dashboards/grafana/json, or those of a grid of your own to --output."""
+    options = ["--check"] if check else []
+    if not network and output is None:
+        raise typer.Exit(_run("dashboards.build", *options))
+    if not network or output is None:
+        raise typer.BadParameter("--network and --output go together")
+    with TemporaryDirectory() as place, complaints(UNUSABLE):
+        plan = Path(place, "plan.json")
+        plan.write_text(json.dumps(grid_plan(network_named(network))), encoding="utf-8")
+        raise typer.Exit(_run("dashboards.ownnetwork", str(plan), str(output), *options))
+
+
+def _run(module: str, *arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode  # noqa: S603 (our own interpreter and module)

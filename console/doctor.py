@@ -78,7 +78,7 @@ def examine(settings: Settings, config: Path, *, whole: bool = False) -> Iterato
         yield from looked("log", lambda: check_log(log, owner, whole=whole))
     else:
         yield from looked("kafka", lambda: check_kafka(settings.broker))
-    yield from looked("ledger", lambda: check_ledger(settings.data / "ledger.sqlite"))
+    yield from looked("ledger", lambda: check_ledger(settings.database or settings.data / "ledger.sqlite"))
     to_influx = settings.influx is not None
     for name in (SPOOL, RAW_SPOOL):
         if name == SPOOL or (settings.data / name).exists():

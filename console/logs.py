@@ -82,8 +82,10 @@ class Redactor:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Return what of the settings must stand in no log: InfluxDB's token, and the path of a webhook, which often is one."""
+    """Return what of the settings must stand in no log: InfluxDB's token, the ledger's password, and the path of a webhook."""
     secrets = []
+    if settings.database is not None:
+        secrets.append(settings.database.password or "")
     if settings.influx is not None:
         with contextlib.suppress(ConfigError):  # whoever needs it says so
             secrets.append(settings.influx.token())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -16,6 +17,7 @@ from console.board.points import PointBook
 from console.board.state import BoardState
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
+from ingest.points import PointTable
 from market.decisions import Decision
 from market.outcomes import Cleared, ClearingFailed
 from market.prices import PriceInForce
@@ -28,9 +30,11 @@ from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger
 from streams.marketmodel import MarketModel
 from streams.notify import Dispatcher
+from streams.outbox import Attempt
 from streams.preview import Preview
 from streams.recordlines import RecordLines
 from streams.refill import Lines
+from streams.servicelines import encode_attempt
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -47,6 +51,9 @@ _RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 _SPOOL_RETRIES: Final = 4
 """Of these the ones between attempts at the spool: a disk has room again from one moment to the next."""
+
+_NOTED_MAX: Final = 10_000
+"""Lines of what is on no topic that wait for the spool; beyond them the oldest go, and the outbox still has what they say."""
 
 _TOLD_EVERY: Final = 60
 
@@ -140,12 +147,16 @@ class Recorder:
         self.not_spooled = 0
         """Records that were left on their topics so far, because the spool took none for too long."""
         self._refusals = 0
+        self._owed = b""
+        """Roll-ups of what was taken again, until the spool has them."""
+        self._noted: deque[bytes] = deque(maxlen=_NOTED_MAX)
+        self._noting = asyncio.Event()
         # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
-    def relist(self, telemetry: TelemetryEncoder) -> None:
+    def relist(self, telemetry: TelemetryEncoder, table: PointTable) -> None:
         """Encode frames by other points from now on."""
-        self._lines.relist(telemetry)
+        self._lines.relist(telemetry, table)
 
     def recall(self, record: Any, *, show: bool = True) -> None:
         """Remember what later records depend on, of one that was spooled before, and have it shown."""
@@ -164,12 +175,14 @@ class Recorder:
             lines = b"".join(map(self._lines.of_record, part))
             if self._shown is not None and topic is not topics.FRAMES and lines:
                 self._shown(lines)
-            while not await self._taken(topic, lines):
-                await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
+            rolled_up = b"".join(map(self._lines.rolled_up, part)) if topic is topics.FRAMES else b""
+            for spool, data in ((self._raw if topic is topics.FRAMES else self._spool, lines), (self._spool, rolled_up)):
+                while data and not await self._taken(topic, spool, data):
+                    await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
 
-    async def _taken(self, topic: Topic, lines: bytes) -> bool:
+    async def _taken(self, topic: Topic, spool: Spool, lines: bytes) -> bool:
         try:
-            await self._append(topic, lines)
+            await self._append(spool, lines)
         except (SinkUnavailable, StoreError) as exc:
             self._refusals += 1
             if self._refusals == 1 or self._refusals % _TOLD_EVERY == 0:
@@ -181,10 +194,8 @@ class Recorder:
         self._refusals = 0
         return True
 
-    async def _append(self, topic: Topic, lines: bytes) -> None:
-        if lines:
-            spool = self._raw if topic is topics.FRAMES else self._spool
-            await asyncio.get_running_loop().run_in_executor(self._thread, spool.append, lines)
+    async def _append(self, spool: Spool, lines: bytes) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, spool.append, lines)
 
     def left(self, topic: Topic, partition: int, offset: int) -> None:
         """Note that a record stays on its topic; it is taken again also if the process is killed as soon as this returns."""
@@ -205,8 +216,30 @@ class Recorder:
                 raise SinkUnavailable("the spool takes no lines at present")
             data = b"".join(map(lines.of_record, part))
             count += data.count(b"\n")
-            await self._append(topic, data)
+            await self._append(self._raw if topic is topics.FRAMES else self._spool, data)
+            if topic is topics.FRAMES:
+                # They come late to the minutes they are of. Nobody has added them up yet, and nobody will again.
+                owed = self._owed = self._owed + b"".join(map(self._lines.rolled_up, part))
+                await self._append(self._spool, owed)
+                self._owed = self._owed.removeprefix(owed)
         return count
+
+    def attempted(self, channel: str, attempt: Attempt) -> None:
+        """Have an attempt at a delivery written, which is on no topic, when the spool takes it; nobody waits for that."""
+        self._noted.append(encode_attempt(attempt, channel))
+        self._noting.set()
+
+    async def run(self) -> None:
+        """Append what is on no topic, until cancelled."""
+        while True:
+            await self._noting.wait()
+            self._noting.clear()
+            lines = b"".join(self._noted)
+            self._noted.clear()
+            if self._shown is not None:
+                self._shown(lines)
+            while not await self._taken(topics.ALERTS, self._spool, lines):
+                await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
 
     def close(self) -> None:
         """Finish the append under way; nothing can be recorded any more."""

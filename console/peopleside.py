@@ -7,7 +7,6 @@ directory: there is one of it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,31 +15,30 @@ from console.board.points import PointBook
 from console.board.state import BoardState
 from console.board.stream import PageSource
 from console.observers import BoardObserver, LedgerObserver, Notifier, Recorder
+from console.readback import last_records, recall_telemetry
 from market.units import NS_PER_MIN, NS_PER_S
 from market.view import MarketView
-from streams import topics, wire
+from streams import topics
 from streams.agents import Observer
-from streams.errors import DecodeError
+from streams.alerts import Alert
 from streams.kpis import KpiFrame
-from streams.ledger import AsyncLedger, Ledger, sqlite_url
+from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
-from streams.outbox import Outbox
+from streams.outbox import Attempt, Outbox
 from streams.preview import Preview
-from streams.recordings import open_recording
 from streams.recordlines import RecordLines
 from streams.refill import Refill
+from streams.rollups import Rollups
 from streams.settings import Settings
 from streams.sink import Sink
 from streams.stallalarm import StallAlarm
 from streams.telemetrylines import TelemetryEncoder
-from streams.topics import Topic
-from streams.transport import log_directory
 from streams.transport.patience import Stalled
 
-__all__ = ["PeopleSide", "last_event_ns"]
+__all__ = ["PeopleSide"]
 
-_BOARD_RECORDS: Final = {topics.KPI: 20_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
+_BOARD_RECORDS: Final = {topics.KPI: 38_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
 """Most records of each topic the board reads back at a start: what it keeps, about a day."""
 
 _TICK_WALL_S: Final = 0.5
@@ -49,32 +47,6 @@ _TICK_WALL_S: Final = 0.5
 _REFRESH_S: Final = 0.1
 _LOOK_S: Final = 1.0
 """How often it is refreshed while somebody watches; and how often it is looked whether somebody does. Who comes sees the newest at once."""
-
-
-def last_event_ns(broker: str) -> int | None:
-    """Return the event time the last run had reached by what it recorded, or None where there was none.
-
-    Raises:
-        StoreError: there is a log, and it cannot be read.
-    """
-    newest = _last_records(broker, {topics.FACTS: 50, topics.SNAPSHOTS: 50})
-    return max((record.ts_event_ns for records in newest.values() for record in records), default=None)
-
-
-def _last_records(broker: str, most: Mapping[Topic, int]) -> dict[Topic, list[Any]]:
-    """Read back the newest records of topics of one partition; none where nothing was recorded yet."""
-    directory = log_directory(broker)
-    if directory is not None and not any(directory.glob("*")):
-        return {}
-    found: dict[Topic, list[Any]] = {}
-    with open_recording(broker) as recording:
-        for topic, count in most.items():
-            if recording.partitions(topic.name):
-                records = found.setdefault(topic, [])
-                for record in recording.newest(topic.name, 0, count):
-                    with contextlib.suppress(DecodeError):
-                        records.append(wire.decode(topic, record.value or b""))
-    return found
 
 
 class PeopleSide:
@@ -95,15 +67,19 @@ class PeopleSide:
         self.board = BoardState(settings.rules, simulated=simulated)
         self.sink = Sink(settings.data, settings.influx, settings.sinking)
         self._model = model
-        self.ledger = Ledger(sqlite_url(settings.data / "ledger.sqlite"))
+        self.ledger = Ledger(settings.ledger_url)
         self.async_ledger = AsyncLedger(self.ledger)
         self.outbox = Outbox(self.ledger.engine)
         self._channels = self._made_channels()
-        self.dispatcher = Dispatcher(self.outbox, self._channels)
+        self.dispatcher = Dispatcher(
+            self.outbox, self._channels, attempted=lambda channel, attempt: self.recorder.attempted(channel, attempt)
+        )
         panels, points = PanelBook.shipped(), PointBook(model.grid.table)
         self.pages: Mapping[str, PageSource] = {**panels.pages, "points": points}
         """What single pages of the board show, by name."""
-        self.recorder = Recorder(self.sink.spool, RecordLines.of(model), self.sink.raw, self.sink.gaps, panels.take)
+        self._rollups = Rollups(model.grid.table)
+        lines = RecordLines.of(model, self._rollups)
+        self.recorder = Recorder(self.sink.spool, lines, self.sink.raw, self.sink.gaps, panels.take)
         self._refill = Refill(
             self.sink.gaps,
             settings.broker,
@@ -126,11 +102,14 @@ class PeopleSide:
             channels.append(WebhookChannel(self._settings.webhook.url, timeout_s=self._settings.webhook.timeout / NS_PER_S))
         return channels
 
+    def _attempted(self, channel: str, attempt: Attempt) -> None:
+        self.recorder.attempted(channel, attempt)
+
     def relist(self, model: MarketModel, telemetry: TelemetryEncoder) -> None:
         """Show and record other points from now on."""
         self._model = model
         self._on_board.relist(model)
-        self.recorder.relist(telemetry)
+        self.recorder.relist(telemetry, model.grid.table)
 
     async def recall(self) -> None:
         """Show what is recorded already.
@@ -138,25 +117,40 @@ class PeopleSide:
         Raises:
             StoreError: there is a recording, and it cannot be read.
         """
-        for topic, records in (await asyncio.to_thread(_last_records, self._settings.broker, _BOARD_RECORDS)).items():
+        broker = self._settings.broker
+        for topic, records in (await asyncio.to_thread(last_records, broker, _BOARD_RECORDS)).items():
             minutes: set[tuple[type, int]] = set()
-            for record in records:
+            for record, done, _ in records:
                 await self._on_board.see(topic, record)
+                if not done:
+                    continue  # the recorder will see it yet
                 # Panels draw minutes: of what comes every second one a minute is enough to begin with.
                 minute = (type(record), record.ts_event_ns // NS_PER_MIN) if isinstance(record, KpiFrame | MarketView) else None
                 self.recorder.recall(record, show=minute is None or minute not in minutes)
                 if minute is not None:
                     minutes.add(minute)
+        await asyncio.to_thread(recall_telemetry, broker, self._rollups, tuple(self.sink.gaps))
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""
         return StallAlarm(stalled, self._channels, now_ns, self._settings.rules.zone, self.board.apply)
+
+    async def tell(self, alert: Alert) -> None:
+        """Have an alert that is on no topic delivered, shown and recorded, once; it will be delivered when this returns.
+
+        Raises:
+            SinkUnavailable: it cannot be kept now.
+        """
+        if await self.dispatcher.put(alert):
+            self.board.apply(alert)
+            await self.recorder.see(topics.ALERTS, alert)
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Return what runs for as long as the service does, by name."""
         yield "dispatcher", self.dispatcher.run()
         yield from self.sink.work()
         yield "refill", self._refill.run()
+        yield "recorder", self.recorder.run()
 
     async def refresh(self, now_ns: Callable[[], int], watched: Callable[[], bool]) -> None:
         """Keep the board fresh between ticks until cancelled: while somebody watches, and when somebody looks."""

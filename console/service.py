@@ -22,6 +22,7 @@ from console.livelist import LiveList
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
+from console.pipeline import Pipeline
 from console.readiness import Readiness
 from console.recordapi import LedgerRecord
 from console.takeover import Takeover
@@ -36,6 +37,7 @@ from streams import topics, wire
 from streams.agents import Hooks, Observer
 from streams.alerts import damage_alert
 from streams.app import build_app
+from streams.breaker import told_first
 from streams.errors import SinkUnavailable, StoreError, StoreLocked
 from streams.marketmodel import MarketModel
 from streams.model import model_of
@@ -131,7 +133,8 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._stream: BoardStream | None = None
         self._readiness = Readiness(self.shell, self.hooks.progress, self.clock, settings.tick_ns, self._last_tick_ns, self._loop_delay)
-        self._metrics = Metrics(self._watched())
+        watched = self._watched()
+        self._metrics, self._pipeline = Metrics(watched), Pipeline(watched, instance, role.value)
 
     def _watched(self) -> Watched:
         people = self.people
@@ -207,11 +210,15 @@ class Service:
         self._raise_if_crashed()
         self._readiness.recovered = True
         await self._report_damage()
+        if self.shell.owns(topics.FACTS):
+            # Before devices are read again: what they say after a long stop is of now, and no news from the future.
+            await self.shell.emit(told_first(self.hooks.known_ns(), self.clock.now_ns()))
         if self.field is not None:
             self.field.connected()
             if self.role is not Role.INGEST:
                 await self._start_field(self.field)
         self._run("point list", self.live_list.run())
+        self._run("pipeline", self._pipeline.run())
         if self.people is not None:
             for name, work in self.people.work():
                 self._run(name, work)
@@ -275,6 +282,7 @@ class Service:
                 points=self.live_list,
                 record=LedgerRecord(self.people.async_ledger),
                 pages=self.people.pages,
+                tell=self.people.tell,
             )
             self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)

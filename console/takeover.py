@@ -25,6 +25,7 @@ from ingest.relisting import Relisting, relisting
 from market.errors import ConfigError, GridfuseError, Problem
 from streams.agents import Hooks
 from streams.marketmodel import MarketModel
+from streams.rollups import check_names
 from streams.settings import Settings, too_many
 from streams.telemetrylines import TelemetryEncoder
 
@@ -107,6 +108,7 @@ class Takeover:
         if table.specs == self._model.grid.table.specs:
             return
         telemetry = TelemetryEncoder(table)
+        check_names(table)
         self._model = self._model.relisted(table)
         self._hooks.relist(self._model)
         if self._people is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.board import AREA, AREAS, DA, RT, Board, Level
+from dashboards.board import AREA, AREAS, DA, INTERVAL, RT, Board, Level
 from dashboards.elements import (
     GREY,
     P1,
@@ -43,13 +43,22 @@ _PARTS: Final = ("price_cny_per_mwh", "energy_cny_per_mwh", "congestion_cny_per_
 _RESIDUALS: Final = tuple(field.name for field in CERTIFICATE.fields if field.name != "passed")
 
 
-def _newest(number: int, name: str, x: int, width: int, description: Text, steps: tuple[Step, ...] = (Step(None, GREY),)) -> Panel:
+def _newest(
+    number: int,
+    name: str,
+    x: int,
+    width: int,
+    description: Text,
+    steps: tuple[Step, ...] = (Step(None, GREY),),
+    *,
+    title: Text | None = None,
+) -> Panel:
     """One figure of the newest real-time run."""
     column = CLEARING.field(name)
     return Panel(
         number=number,
         kind=PanelKind.STAT,
-        title=title_of(column),
+        title=title or title_of(column),
         description=description,
         unit=column.unit,
         at=(x, 0, width, 4),
@@ -80,6 +89,7 @@ _TILES: Final = (
         3,
         Text("Before the start of its interval; below zero it was late.", "早于时段开始的时间，负值为迟到。"),
         (Step(None, P1), Step(0, GREY)),
+        title=Text("Newest run: early by", "最新出清提前量"),
     ),
     Panel(
         number=204,
@@ -167,6 +177,7 @@ _PRICES: Final = (
         queries=(course_over(LMP, "price_cny_per_mwh", "bus", how="mean", where=f"{RT} AND {AREAS}", each="area"),),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices", {"area": "area"}),
     ),
     Panel(
@@ -182,6 +193,7 @@ _PRICES: Final = (
         ),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices"),
     ),
     Panel(
@@ -197,6 +209,7 @@ _PRICES: Final = (
         queries=tuple(course_over(LMP, name, "bus", how="mean", where=RT, label=title_of(LMP.field(name))) for name in _PARTS),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
     ),
 )
 
@@ -223,6 +236,7 @@ _DISPATCH: Final = (
         decimals=1,
         stepped=True,
         stacked=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=213,
@@ -240,6 +254,7 @@ _DISPATCH: Final = (
         ),
         decimals=0,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=24,
@@ -264,6 +279,7 @@ _LIMITS: Final = (
         queries=(rows(BINDING, "segment", "branch", "kind", "outage", "flow_mw", "limit_mw", "shadow_price_cny_per_mwh"),),
         decimals=1,
         columns=headings(BINDING, "segment", "branch", "kind", "outage", "flow_mw", "limit_mw", "shadow_price_cny_per_mwh"),
+        drill=Drill("gridfuse-topology"),
     ),
     Panel(
         number=214,
@@ -278,6 +294,7 @@ _LIMITS: Final = (
         queries=(course(BINDING, "shadow_price_cny_per_mwh", how="max", where=RT, by="branch"),),
         decimals=1,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=23,
@@ -373,5 +390,5 @@ BOARD: Final = Board(
     ),
     panels=(*_TILES, *_RUNS, *_PRICES, *_DISPATCH, *_LIMITS, *_WRONG),
     variables=(AREA,),
-    links=("gridfuse-wall", "gridfuse-breaker", "gridfuse-prices"),
+    links=("gridfuse-wall", "gridfuse-breaker", "gridfuse-prices", "gridfuse-topology"),
 )

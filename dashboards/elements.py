@@ -196,7 +196,7 @@ class Panel:
         stacked: series are parts of a whole.
         sparkline: the number stands before its recent course.
         span: how much of the time shown it looks at, from its end, as ``1h``; empty for all of it.
-        highest: column by which the rows are ordered, the highest first.
+        highest, lowest: column by which the rows are ordered, the highest or the lowest first.
         least_step: no step of its courses is shorter, as ``5m``; a map of cells needs the length of an interval.
         drill: where it leads to.
         drawing: options of a canvas, by language.
@@ -224,6 +224,7 @@ class Panel:
     sparkline: bool = False
     span: str = ""
     highest: str = ""
+    lowest: str = ""
     least_step: str = ""
     drill: Drill | None = None
     drawing: Callable[[str], dict[str, Any]] | None = None
@@ -333,16 +334,20 @@ def total(measurement: Measurement, name: str, *, where: str = "", by: str = "",
     return select(f'sum("{name}") AS "{to}"', versions, then=f'GROUP BY "{by}"' if by else "")
 
 
-def open_now(measurement: Measurement, first: str, *others: str, by: tuple[str, ...], where: str = "") -> Query:
-    """Ask for the newest line of each series that still speaks at the end of the time shown.
+def open_now(measurement: Measurement, *names: str, by: tuple[str, ...], flag: str = "open", where: str = "", what: str = "") -> Query:
+    """Ask for what is open at the end of the time shown, the newest line of each series.
 
-    What is settled writes no more lines. Its last one would be shown as long as it is in the time shown, were it not for this.
+    What is settled writes one more line that says so, and no others: its last line while it was open would be found for hours.
+
+    Args:
+        flag: field that is 1 on the lines of what is open.
+        what: asked of the lines found, instead of their columns.
     """
-    _require(measurement, first, *others, *by)
-    columns = [f'last("{first}") AS "{first}"', *(f'"{name}"' for name in others)]
-    recent = "time > ${__to}ms - 2m"
-    groups = ", ".join(f'"{tag}"' for tag in by)
-    return select(", ".join(columns), measurement, where=f"{where} AND {recent}" if where else recent, then=f"GROUP BY {groups}")
+    _require(measurement, flag, *names, *by)
+    columns = ", ".join(f'"{name}"' for name in names)
+    groups = "GROUP BY " + ", ".join(f'"{tag}"' for tag in by)
+    newest = select(f'last("{flag}") AS "{flag}", {columns}', measurement, where=where, then=groups)
+    return select(what or columns, newest, where=f'"{flag}" = 1', then="" if what else groups)
 
 
 def rows(measurement: Measurement, *names: str, most: int = 50, where: str = "") -> Query:

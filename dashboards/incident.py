@@ -19,7 +19,6 @@ from dashboards.elements import (
     Mark,
     Panel,
     PanelKind,
-    Query,
     Step,
     Text,
     course,
@@ -27,10 +26,9 @@ from dashboards.elements import (
     last,
     open_now,
     rows,
-    select,
     title_of,
 )
-from dashboards.marks import ACTIVE, CASES, PHASES, PRIORITIES, REGIMES, SEGMENTS, STATUSES
+from dashboards.marks import CASES, PHASES, PRIORITIES, REGIMES, SEGMENTS, STATUSES
 from streams.measurements import ALERT, ANNOUNCEMENT, CASE, CLEARING, DUTY, EVENT, FINDING, MARKET
 
 __all__ = ["BOARD"]
@@ -39,12 +37,6 @@ _ANY: Final = (Step(None, GREY), Step(1, P3))
 _ANY_IS_URGENT: Final = (Step(None, GREY), Step(1, P1))
 _HOUR_S: Final = 3_600.0
 _DAY_S: Final = 86_400.0
-
-
-def _duty_left(kind: str) -> Query:
-    """Ask what is left of the most urgent open duty of a kind; nothing where none is open."""
-    recent = "time > ${__to}ms - 2m"
-    return select('min("left_s")', DUTY, where=f"\"duty\" = '{kind}' AND {recent}")
 
 
 def _countdown(number: int, at: tuple[int, int, int, int], kind: str, title: Text, description: Text) -> Panel:
@@ -56,7 +48,7 @@ def _countdown(number: int, at: tuple[int, int, int, int], kind: str, title: Tex
         description=description,
         unit="clock",
         at=at,
-        queries=(_duty_left(kind),),
+        queries=(open_now(DUTY, "left_s", by=("segment",), where=f"\"duty\" = '{kind}'", what='min("left_s")'),),
         steps=(Step(None, P1), Step(0, P2), Step(3 * _HOUR_S, P3), Step(12 * _HOUR_S, GREY)),
     )
 
@@ -110,6 +102,7 @@ _STATES: Final = (
             last(MARKET, "cases_open", where=RT, label=Text("Cases", "案件"), steps=_ANY),
         ),
         decimals=0,
+        drill=Drill("gridfuse-alerts"),
     ),
     Panel(
         number=30,
@@ -276,14 +269,15 @@ _WORK: Final = (
         kind=PanelKind.TABLE,
         title=Text("Duties that are open, the most urgent of each kind", "未完成的义务（各类最紧急一项）"),
         description=Text(
-            "At the end of the time shown. Yellow below 12 h, orange below 3 h, red when overdue.",
-            "所示时间末的状态。不足 12 小时黄色，不足 3 小时橙色，逾期红色。",
+            "At the end of the time shown; tasks without a clock have no time left. Yellow below 12 h, orange below 3 h, red when overdue.",
+            "所示时间末的状态；无时限的任务不显示剩余时间。不足 12 小时黄色，不足 3 小时橙色，逾期红色。",
         ),
         unit="",
         at=(0, 16, 13, 9),
         queries=(open_now(DUTY, "left_s", "title_en", "title_zh", "owner", "due", "missing", "case", by=("duty", "segment")),),
         steps=(Step(None, P1), Step(0, P2), Step(3 * _HOUR_S, P3), Step(12 * _HOUR_S, GREY)),
         coloured=("left_s",),
+        lowest="left_s",
         columns=headings(DUTY, "duty", "segment", "left_s", "title_en", "title_zh", "owner", "due", "missing", "case"),
         shown_as={"left_s": "clock"},
     ),
@@ -299,24 +293,19 @@ _WORK: Final = (
         at=(13, 16, 11, 9),
         queries=(rows(FINDING, "segment", "kind", "text_en", "text_zh", "evidence", "met_at"),),
         columns=headings(FINDING, "segment", "kind", "text_en", "text_zh", "evidence", "met_at"),
+        drill=Drill("gridfuse-topology"),
     ),
     Panel(
         number=309,
         kind=PanelKind.TABLE,
-        title=Text("Announcements", "公告"),
-        description=Text("Newest of each kind and market, and whether it is in force.", "各类、各市场的最新公告及其是否生效。"),
+        title=Text("Announcements in force", "生效中的公告"),
+        description=Text(
+            "Of each kind and market the newest, until another takes its place or it ends.", "各类、各市场的最新公告，直至被替代或终止。"
+        ),
         unit="",
         at=(0, 25, 13, 8),
-        queries=(
-            select(
-                'last("active") AS "active", "number", "subject", "text_en", "text_zh", "supersedes"',
-                ANNOUNCEMENT,
-                then='GROUP BY "kind", "segment"',
-            ),
-        ),
-        marks=ACTIVE,
-        coloured=("active",),
-        columns=headings(ANNOUNCEMENT, "kind", "segment", "active", "number", "subject", "text_en", "text_zh", "supersedes"),
+        queries=(open_now(ANNOUNCEMENT, "number", "subject", "text_en", "text_zh", "supersedes", by=("kind", "segment"), flag="active"),),
+        columns=headings(ANNOUNCEMENT, "kind", "segment", "number", "subject", "text_en", "text_zh", "supersedes"),
     ),
     Panel(
         number=310,
@@ -357,6 +346,7 @@ _RECORD: Final = (
         marks=PRIORITIES,
         coloured=("priority",),
         columns=headings(ALERT, "priority", "state", "text_en", "text_zh"),
+        drill=Drill("gridfuse-alerts"),
     ),
 )
 
@@ -368,6 +358,6 @@ BOARD: Final = Board(
         "How long until what, on what evidence, and who has to do what by when?", "各时限还剩多久，依据何在，谁须在何时前做什么？"
     ),
     panels=(*_STATES, *_CLOCKS, *_COURSE, *_WORK, *_RECORD),
-    links=("gridfuse-wall", "gridfuse-market", "gridfuse-prices"),
+    links=("gridfuse-wall", "gridfuse-market", "gridfuse-prices", "gridfuse-topology", "gridfuse-alerts"),
     shown="now-12h",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.board import DA, RT, Board, Level
+from dashboards.board import DA, INTERVAL, RT, Board, Level
 from dashboards.elements import (
     GREY,
     P1,
@@ -88,6 +88,7 @@ _STATE: Final = (
             course_over(LMP, "price_cny_per_mwh", "bus", how="min", where=RT, label=Text("Lowest bus", "最低节点")),
         ),
         decimals=1,
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices"),
     ),
     Panel(
@@ -135,6 +136,7 @@ _DAY: Final = (
         decimals=3,
         steps=(Step(None, P1), Step(49.5, P2), Step(49.8, GREY), Step(50.2, P2), Step(50.5, P1)),
         sparkline=True,
+        drill=Drill("gridfuse-kpis"),
     ),
     Panel(
         number=10,
@@ -153,6 +155,7 @@ _DAY: Final = (
         decimals=1,
         steps=(Step(None, P1), Step(0, GREY)),
         sparkline=True,
+        drill=Drill("gridfuse-kpis"),
     ),
 )
 
@@ -170,6 +173,7 @@ _GRID: Final = (
             course(KPI, "load_forecast_mw", label=title_of(KPI.field("load_forecast_mw"))),
         ),
         decimals=0,
+        drill=Drill("gridfuse-kpis"),
     ),
     Panel(
         number=101,
@@ -195,6 +199,7 @@ _GRID: Final = (
             ),
         ),
         decimals=0,
+        drill=Drill("gridfuse-topology"),
     ),
 )
 
@@ -210,6 +215,7 @@ _PEOPLE: Final = (
         marks=PRIORITIES,
         coloured=("priority",),
         columns=headings(ALERT, "priority", "state", "text_en", "text_zh"),
+        drill=Drill("gridfuse-alerts"),
     ),
     Panel(
         number=102,
@@ -232,6 +238,7 @@ _PEOPLE: Final = (
             last(KPI, "telemetry_freshness_s", label=Text("Age, p95", "时延 P95"), unit="s", steps=(Step(None, GREY), Step(30, P3))),
             last(MARKET, "duties_overdue", where=RT, label=Text("Overdue", "逾期"), steps=(Step(None, GREY), Step(1, P1))),
         ),
+        drill=Drill("gridfuse-telemetry"),
     ),
 )
 
@@ -241,6 +248,6 @@ BOARD: Final = Board(
     title=Text("Wall", "运行大屏"),
     question=Text("Is anything wrong with market, grid or data, and where?", "市场、电网与数据是否异常，异常在何处？"),
     panels=(*_STATE, *_DAY, *_GRID, *_PEOPLE),
-    links=("gridfuse-breaker", "gridfuse-market", "gridfuse-prices"),
+    links=("gridfuse-breaker", "gridfuse-market", "gridfuse-topology", "gridfuse-kpis"),
     shown="now-24h",
 )

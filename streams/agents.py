@@ -52,6 +52,7 @@ class Hooks:
         observers: sinks; each sees every record, whatever becomes of the others.
         in_field: sees what was cleared and how the market is, to carry it out in the field; no sink can hold it up.
         deadline: told the breaker's next deadline after each fact.
+        known_ns: gives the event time that the breaker's kept state has come to, None where there is none; set by :func:`bind`.
         clearing_fault: a simulated fault of the clearing engine.
         progress: event time the breaker and the grid processor have finished, by processor; read by the simulated clock.
         clearing: start of the interval that is being cleared now (for a day-ahead result the instant it was asked for), or None;
@@ -64,6 +65,7 @@ class Hooks:
     observers: Sequence[Observer] = ()
     in_field: Observer | None = None
     deadline: Callable[[int], None] = lambda ts_ns: None
+    known_ns: Callable[[], int | None] = lambda: None
     clearing_fault: ClearingFault = lambda start_ns: None
     progress: dict[str, int] = field(default_factory=dict)
     clearing: int | None = None
@@ -265,6 +267,7 @@ def _bind_breaker(app: faust.App, shell: Shell, model: MarketModel, hooks: Hooks
         nonlocal state
         state = None
 
+    hooks.known_ns = lambda: None if (raw := kept.get(_STATE)) is None else breaker.decode_state(raw).now_ns
     shell.at_revocation(forget)
     shell.reads_from(topics.FACTS, lambda _: None if (raw := kept.get(_STATE)) is None else breaker.decode_state(raw).offset + 1)
 

@@ -28,10 +28,9 @@ from detectors.findings import (
     OutageReached,
     ResultAccepted,
 )
-from market import approvals, casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment, spot
+from market import casebook, dayaheadrecords, duties, notices, pricebook, publishing, reclear, segment, spot
 from market.caserecord import running
 from market.commands import refused
-from market.dayaheadprices import DayAheadPrices
 from market.decisions import AnomalyNoted, Decision, FindingNoted, OutageEnded, Phase, Refused, ResultRevised, chained
 from market.facts import (
     ClearedAgain,
@@ -51,14 +50,28 @@ from market.facts import (
 from market.prices import PriceInForce
 from market.rulebook import RulesInForce
 from market.topology import Topology
-from market.units import NS_PER_DAY, civil_day, instant_text
+from market.units import NS_PER_H, civil_day, instant_text
 from streams.breakerstate import BreakerState, at_offset, begin, decode_state, encode_state
 from streams.breakerview import view
 from streams.interruptions import interruptions
 from streams.orders import Deeds, ordered
+from streams.tobodies import put_results
 from streams.turn import Turn, out, rules_of
 
-__all__ = ["BreakerState", "Effect", "Grid", "at_offset", "begin", "decode_state", "encode_state", "next_deadline_ns", "step", "view"]
+__all__ = [
+    "AHEAD_MAX_NS",
+    "BreakerState",
+    "Effect",
+    "Grid",
+    "at_offset",
+    "begin",
+    "decode_state",
+    "encode_state",
+    "next_deadline_ns",
+    "step",
+    "told_first",
+    "view",
+]
 
 Effect = Decision | PriceInForce | reclear.ClearAgain
 Grid = Topology
@@ -66,8 +79,14 @@ Grid = Topology
 _ANSWERS_REMEMBERED: Final = 64
 _SEGMENTS: Final = tuple(Segment)
 
-_AHEAD_MAX_NS: Final = 7 * NS_PER_DAY
-"""What is dated further ahead of all that is known is no news but a wrong clock; after a stop that is longer, time is told first."""
+AHEAD_MAX_NS: Final = 6 * NS_PER_H
+"""What is dated further ahead of all that is known is no news but a wrong clock.
+
+While the service runs, time is told every minute or so, and no fact is dated by more than that ahead of it: what lies ahead (an estimate, a
+permit, the interval of a result) is what a fact is about, not when it happened. Only a stop leaves a gap, for what was read meanwhile is
+told when it ends. Six hours bridge a short one, and are less than a clock is off that is set to another zone (eight hours from UTC).
+After a longer stop time is told before anything else (:func:`told_first`).
+"""
 
 
 def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -> tuple[BreakerState, tuple[Effect, ...]]:
@@ -82,7 +101,7 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
     Returns:
         The new state, and the effects in order: decisions chained one to the other, then orders to clear again, then prices.
     """
-    if fact.ts_event_ns - state.now_ns > _AHEAD_MAX_NS and not isinstance(fact, Ticked | ClockCompared):
+    if fact.ts_event_ns - state.now_ns > AHEAD_MAX_NS and not isinstance(fact, Ticked | ClockCompared):
         return _from_the_future(Turn(state, rules, grid), fact)
     before = (state.rt, state.da)
     turn = Turn(replace(state, now_ns=max(state.now_ns, fact.ts_event_ns)), rules, grid)
@@ -101,9 +120,19 @@ def step(state: BreakerState, fact: Fact, rules: RulesInForce, grid: Topology) -
         _ticked(turn)
     prices = _priced(turn, before)
     if turn.state.book.waiting is not state.book.waiting:
-        _put_to_bodies(turn, state.book.waiting)
+        put_results(turn, state.book.waiting)
     decisions = _chained(turn)
     return turn.state, (*decisions, *deeds.again, *revised, *prices)
+
+
+def told_first(known_ns: int | None, now_ns: int) -> tuple[Ticked, ...]:
+    """Return what a service must tell its breaker before anything else when it starts again: what time it is, after a long stop.
+
+    Args:
+        known_ns: event time the breaker has come to; None where it begins.
+        now_ns: the time it is.
+    """
+    return (Ticked(ts_event_ns=now_ns),) if known_ns is not None and now_ns - known_ns > AHEAD_MAX_NS else ()
 
 
 def _from_the_future(turn: Turn, fact: Fact) -> tuple[BreakerState, tuple[Effect, ...]]:
@@ -133,23 +162,6 @@ def _priced(turn: Turn, before: tuple[segment.SegmentState, segment.SegmentState
     if said:
         turn.say(*said)
     return (*prices, *beside)
-
-
-def _put_to_bodies(turn: Turn, before: tuple[DayAheadPrices, ...]) -> None:
-    """Ask GOV and REG for a day-ahead result that waits to be published (Art. 22), and for one that waits no more no longer."""
-    rules = turn.rules(Segment.DA)
-    waiting = {result.day_start_ns for result in turn.state.book.waiting}
-    for day in sorted({civil_day(result.day_start_ns, rules.zone) for result in before if result.day_start_ns not in waiting}):
-        register, said = approvals.withdrawn(turn.state.approvals, f"PUBLISH_RESULT/{day}", "no result of the day waits any more")
-        turn.state = replace(turn.state, approvals=register)
-        turn.say(*said)
-    for result in turn.state.book.waiting:
-        day = civil_day(result.day_start_ns, rules.zone)
-        content = publishing.content(turn.state.book, day, result.version, rules)
-        if result not in before and content is not None:
-            register, said = approvals.requested(turn.state.approvals, f"PUBLISH_RESULT/{day}", content, "gridfuse")
-            turn.state = replace(turn.state, approvals=register)
-            turn.say(*said)
 
 
 def _chained(turn: Turn) -> tuple[Decision, ...]:

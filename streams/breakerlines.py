@@ -62,7 +62,7 @@ class BreakerLines:
         open_notices = {notice.number: notice for notice in view.notices}
         over = [notice for number, notice in self._notices.items() if number not in open_notices]
         for notice in over:
-            tags = {"kind": notice.kind, "segment": notice.segment}
+            tags = {"kind": notice.kind, "segment": notice.segment or m.NONE}
             lines.append(line(m.ANNOUNCEMENT, ts_ns, tags, {"number": notice.number, "subject": notice.subject, "active": 0}))
         self._notices = open_notices
         for case in view.cases:

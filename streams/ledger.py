@@ -32,7 +32,7 @@ from market.outcomes import Cleared, Outcome
 from market.prices import PriceInForce, Regime
 from streams.errors import SinkError, SinkRejected, SinkUnavailable
 
-__all__ = ["AsyncLedger", "Ledger", "open_engine", "sink_errors", "sqlite_url"]
+__all__ = ["AsyncLedger", "Ledger", "insert_once", "open_engine", "sink_errors", "sqlite_url"]
 
 _meta = sa.MetaData()
 
@@ -136,7 +136,8 @@ def open_engine(url: str | sa.URL) -> sa.Engine:
         engine = sa.create_engine(url)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as exc:
         # The rest of the URL may hold a password.
-        what = f"'{str(url).partition(':')[0]}:…' cannot be used ({type(exc).__name__}); write sqlite:///path or postgresql+driver://user@host/db"
+        how = "write sqlite:///path or postgresql+psycopg://user@host/db, whose driver is the extra [postgres]"
+        what = f"'{str(url).partition(':')[0]}:…' cannot be used ({type(exc).__name__}); {how}"
         raise ConfigError([Problem("ledger URL", what)]) from exc
     if engine.dialect.name not in {"sqlite", "postgresql"}:
         raise ConfigError([Problem("ledger URL", f"{engine.dialect.name} is not supported; use sqlite or postgresql")])
@@ -167,6 +168,13 @@ def _read_anything(connection: Any, _: Any) -> None:
     connection.text_factory = lambda raw: raw.decode(errors="replace")
 
 
+def insert_once(table: sa.Table, engine: sa.Engine) -> sa.Insert:
+    """Return the statement that inserts a row unless one of its key is there; its ``rowcount`` says which, 1 or 0."""
+    insert = (sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert)(table).on_conflict_do_nothing()
+    # Otherwise SQLAlchemy tells -1 of PostgreSQL, which is as true as 1: what is there already would pass for new.
+    return insert.execution_options(preserve_rowcount=True)
+
+
 def sink_errors(exc: SQLAlchemyError, engine: sa.Engine) -> SinkError:
     """Say of a database's error whether it is worth trying again."""
     where = engine.url.render_as_string(hide_password=True)
@@ -193,11 +201,14 @@ class Ledger:
         self._try(_with_new_columns)
 
     @classmethod
-    def to_read(cls, path: Path) -> Ledger:
-        """Open the ledger in an SQLite file for reading only; nothing is made or changed, whether or not a service writes it."""
+    def to_read(cls, at: Path | sa.URL) -> Ledger:
+        """Open the ledger in an SQLite file, or in a database, for reading only, whether or not a service writes it."""
         ledger = cls.__new__(cls)
+        if isinstance(at, sa.URL):
+            ledger.engine = open_engine(at).execution_options(postgresql_readonly=True)
+            return ledger
         ledger.engine = open_engine(
-            sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"})
+            sa.URL.create("sqlite", database=f"file:{quote(str(at.absolute()))}", query={"mode": "ro", "uri": "true"})
         )
         sa.event.listen(ledger.engine, "connect", _read_anything)
         return ledger
@@ -308,8 +319,8 @@ class Ledger:
         """Insert the rows that are not there yet; a row that is there must be the same."""
         if not rows:
             return 0
-        insert = (sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert)(table).on_conflict_do_nothing()
         new = 0
+        insert = insert_once(table, self.engine)
         for row in rows:
             if connection.execute(insert, row).rowcount:
                 new += 1

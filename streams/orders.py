@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from detectors import day_ahead, fieldorders, topology_change
 from market import anomalynotices, approvals, caseorders, commands, duties, notices, publishing, reclear, segment, spot
 from market.commands import ORDERS, Owner
-from market.decisions import ClearingOrdered, CommandAccepted, DecisionBody, Refused
+from market.decisions import ClearingOrdered, CommandAccepted, Refused
 from market.facts import CommandGiven, Fact, Segment
 from market.rules import Requires
+from streams.tobodies import SPENDS, applied_for, put_application
 from streams.turn import Turn
 
 __all__ = ["Deeds", "ordered"]
@@ -73,7 +74,7 @@ def _segment(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:
     """Orders to the breaker: for the segments they name, or for the one they can be meant for where they name none."""
     for which in _meant(turn, command):
         turn.moved(segment.ordered(turn.segment(which), command, turn.now_ns, turn.rules(which), _context(turn, command, which)))
-        _put_to_bodies(turn, command, which)
+        put_application(turn, command, which)
 
 
 def _meant(turn: Turn, command: CommandGiven) -> tuple[Segment, ...]:
@@ -101,7 +102,7 @@ def _context(turn: Turn, command: CommandGiven, which: Segment) -> segment.Conte
 def _unapproved(turn: Turn, command: CommandGiven, which: Segment) -> tuple[str, ...]:
     """Say whose approval is missing of what an order would do, where it needs any."""
     if command.action == "CONFIRM_RESUME":
-        applied = _application(turn, which)
+        applied = applied_for(turn, which)
         scope = turn.segment(which).applied_scope
         return approvals.missing(turn.state.approvals, f"RESUME/{which}", approvals.digest_of(applied), scope)
     if command.action == "DECIDE_SUSPEND" and turn.rules(which).suspension.requires is Requires.APPROVAL:
@@ -113,33 +114,10 @@ def _unapproved(turn: Turn, command: CommandGiven, which: Segment) -> tuple[str,
 
 def _approved(turn: Turn, command: CommandGiven, which: Segment) -> tuple[str, ...]:
     """Name the papers of the approvals that an order rests on."""
-    if command.action not in _SPENDS:
+    if command.action not in SPENDS:
         return ()
-    papers = approvals.references(turn.state.approvals, f"{_SPENDS[command.action]}/{which}")
+    papers = approvals.references(turn.state.approvals, f"{SPENDS[command.action]}/{which}")
     return tuple(f"approved by {body}: {paper}" for body, paper in papers.items())
-
-
-def _put_to_bodies(turn: Turn, command: CommandGiven, which: Segment) -> None:
-    """Ask GOV and REG for what was applied for, and forget what they said of what was done since (Art. 30)."""
-    register, said = turn.state.approvals, tuple[DecisionBody, ...]()
-    if command.action == "APPLY_RESUME":
-        scope = turn.segment(which).applied_scope
-        register, said = approvals.requested(register, f"RESUME/{which}", _application(turn, which), command.by, scope=scope)
-    elif command.action in _SPENDS:
-        register = approvals.spent(register, f"{_SPENDS[command.action]}/{which}")
-    turn.state = replace(turn.state, approvals=register)
-    turn.say(*said)
-
-
-def _application(turn: Turn, which: Segment) -> dict[str, str]:
-    """Return what both bodies approve when a segment is to resume: what was applied for last."""
-    state = turn.segment(which)
-    content = {"segment": str(which), "reference": state.applied_reference, "scope": ", ".join(state.applied_scope)}
-    return {name: text for name, text in content.items() if text}
-
-
-_SPENDS: Final[Mapping[str, str]] = {"CONFIRM_RESUME": "RESUME", "DECIDE_SUSPEND": "SUSPEND"}
-"""Order → the kind of measure that is carried out by it."""
 
 
 def _day_ahead(turn: Turn, command: CommandGiven, deeds: Deeds) -> None:

@@ -18,11 +18,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from streams.alerts import Alert
-from streams.ledger import sink_errors
+from streams.ledger import insert_once, sink_errors
 
 __all__ = ["Attempt", "Claim", "Delivery", "DeliveryState", "Outbox", "Turn"]
 
@@ -131,7 +130,7 @@ class Outbox:
 
     def put(self, alert: Alert, channels: Sequence[str], now_ns: int) -> int:
         """Note that an alert is to be delivered; returns how many channels had not been told to deliver it before."""
-        insert = (sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert)(_rows).on_conflict_do_nothing()
+        insert = insert_once(_rows, self._engine)
         common = {
             "alert_id": alert.alert_id,
             "priority": alert.priority.value,

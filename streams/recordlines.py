@@ -1,7 +1,8 @@
 """Which record becomes which lines? Everything that is shown to sinks, in one place.
 
-A :class:`RecordLines` remembers little: the results of recent intervals, by which amounts are reckoned when the price of an interval comes,
-and what :class:`streams.breakerlines.BreakerLines` remembers. After a restart it is told the newest records again, with :meth:`recall`.
+A :class:`RecordLines` remembers little: the results of recent intervals, by which amounts are reckoned when the price of an interval
+comes, the minutes of :class:`streams.rollups.Rollups`, and what :class:`streams.breakerlines.BreakerLines` remembers. After a restart
+they are told the newest records again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from ingest.bundle import FrameBundle, frames_of
 from ingest.frame import TelemetryFrame
+from ingest.points import PointTable
 from market.decisions import Decision
 from market.facts import Segment
 from market.outcomes import Cleared, ClearingFailed
@@ -24,7 +26,8 @@ from streams.gridpicture import GridPicture
 from streams.indicative import Places, indicative
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
-from streams.processreport import ProcessReport
+from streams.processreport import ProcessReport, SolveTimed
+from streams.rollups import Rollups
 from streams.telemetrylines import TelemetryEncoder
 
 __all__ = ["RecordLines"]
@@ -42,6 +45,7 @@ class RecordLines:
         area_of_bus: control area by bus.
         places: where units, storages and branches stand.
         interval_ns: length of an interval of the real-time market.
+        rollups: rolls frames up, or None where nobody wants that.
     """
 
     def __init__(
@@ -52,16 +56,18 @@ class RecordLines:
         area_of_bus: Mapping[str, str] | None = None,
         places: Places | None = None,
         interval_ns: int = 0,
+        rollups: Rollups | None = None,
     ) -> None:
         self._telemetry = telemetry
         self._breaker = BreakerLines(zone)
         self._area_of_bus = area_of_bus or {}
         self._places = places or Places(units={}, storages={}, branches={})
         self._interval_ns = interval_ns
+        self._rollups = rollups
         self._results: dict[int, Cleared] = {}
 
     @classmethod
-    def of(cls, model: MarketModel) -> RecordLines:
+    def of(cls, model: MarketModel, rollups: Rollups | None = None) -> RecordLines:
         """Make the lines of one market."""
         grid = model.grid
         storages = {storage.id: storage.bus for storage in model.engine.participants.storages.storages}
@@ -71,11 +77,14 @@ class RecordLines:
             area_of_bus=model.area_of_bus,
             places=Places.of(grid.network, grid.units, storages),
             interval_ns=grid.rules.rt_interval_ns,
+            rollups=rollups,
         )
 
-    def relist(self, telemetry: TelemetryEncoder) -> None:
+    def relist(self, telemetry: TelemetryEncoder, table: PointTable) -> None:
         """Encode frames by other points from now on."""
         self._telemetry = telemetry
+        if self._rollups is not None:
+            self._rollups.relist(table)
 
     def recall(self, record: Any) -> None:
         """Remember what later records depend on, of one that was written before."""
@@ -83,7 +92,7 @@ class RecordLines:
             self.of_record(record)
 
     def of_record(self, record: Any) -> bytes:
-        """Return the lines of a record; none where nothing of it is written."""
+        """Return the lines of a record; none where nothing of it is written. Of telemetry these are the raw ones."""
         match record:
             case TelemetryFrame() | FrameBundle():
                 return b"".join(self._telemetry.encode(frame).data for frame in frames_of(record))
@@ -100,6 +109,8 @@ class RecordLines:
                 return marketlines.encode_outcome(record, area_of_bus=self._area_of_bus)
             case ClearingFailed():
                 return marketlines.encode_outcome(record)
+            case SolveTimed():
+                return marketlines.encode_solve(record)
             case PriceInForce():
                 return marketlines.encode_price(record) + self._amounts(record)
             case Decision():
@@ -110,6 +121,11 @@ class RecordLines:
                 return servicelines.encode_report(record)
             case _:
                 return b""
+
+    def rolled_up(self, record: TelemetryFrame | FrameBundle) -> bytes:
+        """Return the roll-ups that a record of telemetry makes due, mostly none; each record is to be told once, if the log permits."""
+        rollups = self._rollups
+        return b"" if rollups is None else b"".join(map(rollups.take, frames_of(record)))
 
     def _remember(self, cleared: Cleared) -> None:
         known = self._results.get(cleared.interval_start_ns)

@@ -16,6 +16,7 @@ problems starts nothing and names all of them, each with its line::
     solver: {retry_after: 5s, hard_stop_pct: 10, memory_mb: 4096}   # the process that clears: when it is tried again, and given up
     http: {port: 8080}
     influx: {url: "http://127.0.0.1:8086", org: grid, bucket: grid, token_file: /run/secrets/influx}   # all of it: streams/influxfile.py
+    ledger: {url: "postgresql+psycopg://gridfuse@db/gridfuse", password_file: /run/secrets/db}  # in SQLite beside the log without it
     webhook: {url: "https://example.org/hook"}
     logs: {format: json, level: info}  # text on a terminal and JSON elsewhere, where it says nothing
 """
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import sqlalchemy as sa
 from pydantic import BeforeValidator, Field, model_validator
 
 from ingest.framespool import FrameSpoolLimits
@@ -40,6 +42,8 @@ from market.units import NS_PER_H, NS_PER_S
 from streams.clearingfile import ClearingSetup, read_clearing
 from streams.influxapi import InfluxTarget
 from streams.influxfile import InfluxModel, Sinking, check_influx_model, influx_of
+from streams.ledger import sqlite_url
+from streams.ledgerfile import LedgerModel, ledger_url
 from streams.notify import WebhookChannel
 from streams.rulesfile import read_rulebook
 from streams.solverprocess import SolverLimits
@@ -188,6 +192,7 @@ class _FileModel(Strict):
     solver: SolverModel = Field(default_factory=SolverModel)
     http: HttpModel = Field(default_factory=HttpModel)
     influx: InfluxModel | None = None
+    ledger: LedgerModel | None = None
     webhook: WebhookModel | None = None
     logs: LogsModel = Field(default_factory=LogsModel)
 
@@ -227,6 +232,7 @@ class Settings:
         sinking: how lines go to InfluxDB, beside where.
         clearing: what is cleared besides energy, how far ahead, and against which outages.
         rulebook: which rules hold when; None for ``rules``, always.
+        database: where the ledger is, with its password; None for a file of the data directory.
     """
 
     data: Path
@@ -250,6 +256,12 @@ class Settings:
     sinking: Sinking = Sinking()
     clearing: ClearingSetup = ClearingSetup()
     rulebook: Rulebook | None = None
+    database: sa.URL | None = None
+
+    @property
+    def ledger_url(self) -> sa.URL:
+        """Where the ledger is."""
+        return sqlite_url(self.data / "ledger.sqlite") if self.database is None else self.database
 
     @property
     def log_directory(self) -> Path:
@@ -294,6 +306,7 @@ def read_settings(path: str | Path) -> Settings:
     if model.influx is not None:
         attempt(lambda: check_influx_model(model.influx, located), "influx")
     influx = None if model.influx is None else attempt(lambda: influx_of(model.influx, beside), "influx")
+    database = None if model.ledger is None else attempt(lambda: ledger_url(model.ledger, beside), "ledger")
     if model.webhook is not None:
         url = model.webhook.url
         attempt(lambda: WebhookChannel(url), "webhook", "url")
@@ -322,6 +335,7 @@ def read_settings(path: str | Path) -> Settings:
         http=model.http,
         influx=None if influx is None else influx[0],
         sinking=Sinking() if influx is None else influx[1],
+        database=database,
         webhook=model.webhook,
         logs=model.logs,
         points_path=beside / model.points,

@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import URL
+
 from console.checks.check import Check, Level
 from ingest.segments import Segment, walk
 from market.units import NS_PER_H, NS_PER_S, instant_text
@@ -141,12 +143,13 @@ def _read_back(log: LogReader, topic: str, partition: int, *, whole: bool) -> tu
 # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def check_ledger(path: Path) -> Iterator[Check]:
+def check_ledger(at: Path | URL) -> Iterator[Check]:
     """Look at the ledger: does it open, and is the audit chain whole?"""
-    if not path.exists():
-        yield Check(name="ledger", level=Level.WARN, what=f"there is none at {path} yet", remedy="the first start makes it")
+    where = str(at)  # of a database without its password
+    if isinstance(at, Path) and not at.exists():
+        yield Check(name="ledger", level=Level.WARN, what=f"there is none at {where} yet", remedy="the first start makes it")
         return
-    ledger = Ledger.to_read(path)
+    ledger = Ledger.to_read(at)
     try:
         decisions = ledger.last_seq()
         broken = ledger.broken_at()
@@ -154,9 +157,9 @@ def check_ledger(path: Path) -> Iterator[Check]:
         ledger.close()
     if broken is None:
         facts = {"decisions": decisions}
-        yield Check(name="ledger", level=Level.OK, what=f"{path} opens, the chain of {decisions} decisions is whole", facts=facts)
+        yield Check(name="ledger", level=Level.OK, what=f"{where} opens, the chain of {decisions} decisions is whole", facts=facts)
         return
-    what = f"the audit chain in {path} breaks at decision {broken.seq}, which {broken.why}"
+    what = f"the audit chain in {where} breaks at decision {broken.seq}, which {broken.why}"
     remedy = "compare it with market.decisions.v1 (`gridfuse replay`), and find out who wrote to the ledger"
     yield Check(name="ledger", level=Level.FAIL, what=what, remedy=remedy, facts={"seq": broken.seq})
 

@@ -26,7 +26,7 @@ from console.demo.display import Display
 from console.demo.pace import Pacer, ToldTime
 from console.demo.summary import summary
 from console.logs import log_to
-from console.peopleside import last_event_ns
+from console.readback import last_event_ns
 from console.service import Service
 from ingest.clock import SimulatedClock
 from ingest.simulator.faults import read_script

@@ -18,7 +18,8 @@ from market.outcomes import Certificate, Cleared, ClearingFailed, FailureReason,
 from market.prices import Regime
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from market.view import MarketView, SegmentView
-from streams.lineprotocol import encode_market, encode_outcome
+from streams.breakerlines import BreakerLines
+from streams.marketlines import encode_outcome
 from tests.kit.alertrules import NO_DATA, firing, holds
 from tests.kit.influx import Influxd, influxd
 
@@ -47,7 +48,7 @@ def view(ts_ns: int, tripped: dict[Segment, int]) -> bytes:
         since = tripped.get(one)
         return SegmentView(segment=one, phase=Phase.NORMAL if since is None else Phase.TRIPPED, version=1, tripped_at_ns=since)
 
-    return encode_market(
+    return BreakerLines("Asia/Shanghai").market(
         MarketView(
             ts_event_ns=ts_ns,
             segments=(segment(Segment.RT), segment(Segment.DA)),

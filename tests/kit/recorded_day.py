@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from console.peopleside import last_event_ns
+from console.readback import last_event_ns
 from ingest.frame import TelemetryFrame, point_id
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from streams.settings import Settings, read_settings

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import make_url
 
 from console.logs import JsonLines, LogWriter, Redactor, TextLines, log_to, lost_lines, secrets_of
 from streams.settings import LogsModel, Settings, WebhookModel
@@ -122,8 +123,9 @@ def test_what_is_no_secret_is_left_alone() -> None:
 def test_the_settings_say_what_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     influx = SimpleNamespace(token=lambda: "influx-token")
     webhook = WebhookModel(url="https://hooks.example/services/T00/B00/abcdef")
-    secrets = secrets_of(cast("Settings", SimpleNamespace(influx=influx, webhook=webhook)))
-    assert Redactor(secrets)(f"influx-token {webhook.url}") == "… https://hooks.example/…"
+    database = make_url("postgresql+psycopg://u@h/d").set(password="word-of-the-ledger")
+    secrets = secrets_of(cast("Settings", SimpleNamespace(influx=influx, webhook=webhook, database=database)))
+    assert Redactor(secrets)(f"influx-token {webhook.url} word-of-the-ledger") == "… https://hooks.example/… …"
 
 
 # ── the writing ──────────────────────────────────────────────────────────────────────────────────────────────────────

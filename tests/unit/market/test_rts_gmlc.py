@@ -74,7 +74,7 @@ def test_lines_and_transformers(case):
 
 @pytest.fixture
 def copy(tmp_path):
-    source = rts_gmlc._SHIPPED
+    source = rts_gmlc.SHIPPED
     shutil.copytree(source, tmp_path / "rts")
     return tmp_path / "rts"
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from msgspec.structs import replace as replace_state
 
 from market.decisions import Decision
-from market.facts import ClearingReported, ClearingStatus, CommandGiven, Fact, Segment, Ticked
+from market.facts import ClearingReported, ClearingStatus, CommandGiven, Fact, Segment, Ticked, WarningReported
 from market.prices import PriceInForce
 from market.rulebook import Rulebook, RulesInForce, Version
 from market.rules import GUANGDONG_2023, rules_from
 from market.topology import Element, Topology
-from market.units import NS_PER_DAY, NS_PER_MIN, day_start_ns, instant_ns
-from streams.breaker import BreakerState, begin, next_deadline_ns, step
+from market.units import NS_PER_MIN, day_start_ns, instant_ns
+from streams.breaker import AHEAD_MAX_NS, BreakerState, begin, next_deadline_ns, step, told_first
 
 GRID = Topology.of({"L1": Element(kv=525.0)})
 
@@ -177,28 +177,49 @@ def test_a_result_cleared_from_boundary_data_that_lack_something_is_an_anomaly_a
 
 def test_what_comes_from_the_future_is_refused_and_moves_no_clock() -> None:
     story = Story("10T09:00").cleared("10T09:00", "10T09:00").until("10T09:10")
-    before, year_ns = story.state, 365 * NS_PER_DAY
+    before = story.state
     result = ClearingReported(
-        ts_event_ns=at("10T09:14") + year_ns,
+        ts_event_ns=story.state.now_ns + AHEAD_MAX_NS + 1,
         segment=Segment.RT,
         interval_start_ns=at("10T09:15"),
         status=ClearingStatus.OK,
         completed_at_ns=at("10T09:14"),
         price_cny_per_mwh=(300.0,),
     )
-    order = CommandGiven(ts_event_ns=at("10T09:14") + year_ns, command_id="c", by="li", role="DISPATCH", action="PROPOSE_TRIP", args={})
+    order = CommandGiven(ts_event_ns=result.ts_event_ns, command_id="c", by="li", role="DISPATCH", action="PROPOSE_TRIP", args={})
     (noted,), (refusal,) = story.take(result), story.take(order)
     assert (noted.body["finding"], refusal.kind, refusal.body["rule"]) == ("FROM_THE_FUTURE", "Refused", "policy 1.2")
-    assert "2027-06-10" in refusal.body["why"]
+    assert refusal.body["why"] == (
+        "it is dated 2026-06-10T15:00:30+08:00, and the latest that is known is of 2026-06-10T09:00:30+08:00; "
+        "set the clock of who told it right, and tell it anew"
+    )
+    assert noted.body["evidence"] == ["ClearingReported", refusal.body["why"]]
     assert replace_state(story.state, seq=before.seq, prev_hash=before.prev_hash) == before
     story.cleared("10T09:14", "10T09:15").until("10T09:20")
     assert story.state.rt.phase == "NORMAL"
 
 
-def test_time_itself_may_go_on_after_a_long_stop() -> None:
+def test_what_was_read_during_a_short_stop_is_taken_as_it_is_dated() -> None:
+    story = Story("10T09:00")
+    story.take(WarningReported(ts_event_ns=story.state.now_ns + AHEAD_MAX_NS, warning="typhoon", active=True))
+    assert (story.state.warnings, story.state.now_ns) == (("typhoon",), at("10T15:00"))
+
+
+def test_what_a_fact_is_about_may_lie_ahead_as_far_as_it_does() -> None:
+    story = Story("10T09:00", day_ahead=True)
+    year = {"element": "L1", "from_": "2027-06-10T08:00:00+08:00", "to": "2027-06-10T17:00:00+08:00"}
+    assert not story.order("10T09:01", "GRANT_PERMIT", "DISPATCH", **year)
+    assert not story.order("10T09:02", "DA_ETA", "DISPATCH", operating_day="2026-06-11", eta="2026-06-10T22:30:00+08:00")
+
+
+def test_time_is_told_first_after_a_long_stop_and_then_what_is_new_is_news() -> None:
     story = Story("10T09:00").cleared("10T09:00", "10T09:00")
-    story.take(Ticked(ts_event_ns=at("10T09:00") + 8 * NS_PER_DAY))
-    assert story.state.now_ns == at("18T09:00")
+    now_ns = at("18T09:00")
+    for known_ns, told in ((story.state.now_ns, 1), (now_ns - AHEAD_MAX_NS - 1, 1), (now_ns - AHEAD_MAX_NS, 0), (None, 0)):
+        assert len(told_first(known_ns, now_ns)) == told
+    for fact in (*told_first(story.state.now_ns, now_ns), WarningReported(ts_event_ns=now_ns, warning="typhoon", active=True)):
+        story.take(fact)
+    assert (story.state.now_ns, story.state.warnings) == (now_ns, ("typhoon",))
 
 
 def recovered(story: Story, day: int) -> Story:

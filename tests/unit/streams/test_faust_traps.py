@@ -203,7 +203,8 @@ class Ordered:
         app: Any = SimpleNamespace()
         agents._bind_intake(app, shell, model)
         agents._bind_grid(app, shell, model, Hooks())
-        agents._bind_breaker(app, shell, model, Hooks())
+        self.hooks = Hooks()
+        agents._bind_breaker(app, shell, model, self.hooks)
         self.emitted: list[Any] = []
 
     async def _emit(self, records: Any) -> None:
@@ -226,6 +227,12 @@ def ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ordered]:
     model = market_model(NetworkModel(rts_gmlc="shipped"), rts_table(), GUANGDONG_2023, ControlModel(), day_ahead=True)
     with monkeypatch.context() as patch:
         yield Ordered(model, patch)
+
+
+def test_the_time_a_breaker_has_come_to_is_known_from_its_table(ordered: Ordered) -> None:
+    assert ordered.hooks.known_ns() is None
+    ordered.take("breaker", Ticked(ts_event_ns=NOON))
+    assert ordered.hooks.known_ns() == NOON
 
 
 def test_effects_are_durable_before_the_state_that_remembers_them(ordered: Ordered) -> None:
