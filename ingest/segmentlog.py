@@ -360,7 +360,7 @@ class SegmentLog:
         self._note_taken()
 
     def ack_soon(self, place: int, start: int = 0) -> None:
-        """Note that everything was taken from ``start`` to before ``place``; the note is on the disk with the blocks that are synced next."""
+        """Note that everything was taken from ``start`` to before ``place``; the note reaches the disk with the next sync."""
         with self._state:
             if self._taken.covers(start, place):
                 return
