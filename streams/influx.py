@@ -277,7 +277,7 @@ class Flusher:
         if self._live.failures:
             self._go_to_newest()
         place = self._live.place
-        chunk = await asyncio.to_thread(self._spool.read, place)
+        chunk = self._spool.newest(place) or await asyncio.to_thread(self._spool.read, place)
         return None if chunk is None else (chunk, place)
 
     async def _next_of_backlog(self) -> tuple[Chunk, int] | None:
@@ -352,6 +352,9 @@ class Flusher:
             self._status.lines_sent += chunk.items - len(letters)
             self._status.bytes_sent += len(chunk.data) - sum(len(letter.line) for letter in letters)
             self._succeeded(course)
+        if course is self._live:
+            self._spool.ack_soon(chunk.end, start)
+            return
         try:
             await asyncio.to_thread(self._spool.ack, chunk.end, start)
         except SinkUnavailable as exc:
