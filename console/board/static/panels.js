@@ -16,7 +16,7 @@ const NEVER_LATE = ["event", "alert", "announcement", "finding", "case", "delive
 const DAY_S = 86_400;
 const GAUGES_MAX = 20;
 const WORDS = {
-  segment: ["segment.short"],
+  segment: [`segment.short`],
   fuel: ["fuel"],
   class: ["fuel", "anomaly"],
   kind: ["announcement", "basis", "finding", "outcome"],
@@ -98,7 +98,7 @@ export function mergePanels(message) {
 
 function mergedPart(old, part) {
   if (part.last) return { last: part.last };
-  if (part.rows) return { rows: part.rows };
+  if (part.rows) return { rows: part.rows, until: part.until_ms };
   if (part.changes) return { changes: [...(old?.changes ?? []), ...part.changes].slice(-500), until: part.until_ms };
   const minutes = old?.minutes ?? new Map();
   part.values.forEach((value, index) => {
@@ -241,7 +241,7 @@ export function renderPanels(store) {
 
 function renderPanel(panel, node) {
   const series = seriesOf(panel);
-  const newest = Math.max(0, ...series.map(({ known }) => (known.rows ? (known.rows[0]?.[0] ?? 0) : latest(known)[0])));
+  const newest = Math.max(0, ...series.map(({ known }) => (known.rows ? known.until : latest(known)[0])));
   const late = series.length > 0 && nowMs - newest > lateMs(panel);
   node.classList.toggle("late", late);
   node.classList.toggle("empty", series.length === 0);
@@ -360,6 +360,10 @@ function table(panel, series, content) {
   const fields = panel.series[0].field.split(",");
   const shown = panel.columns.map((column) => [column, fields.indexOf(column.name) + 1]).filter(([, place]) => place > 0).filter(([column]) => !column.name.endsWith(hidden));
   const rows = series.flatMap(({ known }) => known.rows ?? []);
+  if (!rows.length) {
+    content.replaceChildren(el("p", "none quiet", t("word.none")));
+    return;
+  }
   let grid = content.querySelector("table");
   if (!grid) {
     grid = el("table", "num");
@@ -368,7 +372,7 @@ function table(panel, series, content) {
   }
   const heads = children(grid.tHead.rows[0], shown.length + 1, () => el("th"));
   setText(heads[0], t("panels.time"));
-  shown.forEach(([column], nth) => setText(heads[nth + 1], both(column.title)));
+  shown.forEach(([column], nth) => setText(heads[nth + 1], plainTitle(both(column.title))));
   const lines = children(grid.tBodies[0], rows.length, () => el("tr"));
   rows.forEach((row, index) => {
     const cells = children(lines[index], shown.length + 1, () => el("td"));
