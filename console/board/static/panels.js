@@ -6,6 +6,7 @@
 import { drawCourse, drawHeat, drawSpark, forgetDrawings } from "./courses.js";
 import { placed } from "./places.js";
 import { $, children, el, setPriority, setSign, setText } from "./dom.js";
+import { priceSource } from "./market.js";
 import { clock, lang, moment, num, span, t, tOr } from "./words.js";
 
 const SPANS_H = [1, 6, 24];
@@ -133,7 +134,8 @@ function seriesOf(panel) {
     const label = both(panel.series[index].label);
     for (const [group, known] of [...groups].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))) {
       const query = panel.series[index];
-      found.push({ name: groupName(query.by, group) || (label.startsWith("$") ? "" : label) || both(panel.title), known: grown(known, query), as: shownAs(panel, query), query });
+      const name = groupName(query.by, group) || (label.startsWith("$") ? "" : label) || both(panel.title);
+      found.push({ name, known: stepped(panel, query, grown(known, query)), as: shownAs(panel, query), query });
     }
   });
   return found;
@@ -154,11 +156,27 @@ function grown(known, query) {
   return { minutes, newest: known.newest };
 }
 
+/** Minutes put together to the steps a panel asks for. */
+function stepped(panel, query, known) {
+  const step = panel.step_s;
+  const how = query.how.split("/")[0];
+  if (!known.minutes || step <= 60 || (!query.zero && !["sum", "count"].includes(how))) return known;
+  const minutes = new Map();
+  const first = Math.ceil(fromS / step) * step;
+  if (query.zero) for (let at = first; at <= nowMs / 1000; at += step) minutes.set(at, 0);
+  for (const [at, value] of known.minutes) {
+    const begin = Math.floor(at / step) * step;
+    if (begin >= first) minutes.set(begin, (minutes.get(begin) ?? 0) + value);
+  }
+  return { minutes, newest: query.zero ? Math.floor(nowMs / 1000 / step) * step : Math.floor(known.newest / step) * step };
+}
+
 const groupName = (tag, group) => group.split(" · ").map((part, nth) => wordOf(tag.split(",")[nth], part)).join(" · ");
 
 /** A code of the stream in words, where the page has some for its column. */
 function wordOf(column, code) {
   if (code === "none") return "—";
+  if (column === "source" && code.includes(":")) return priceSource(code);
   for (const prefix of WORDS[column] ?? []) {
     const word = tOr(`${prefix}.${code}`, "");
     if (word) return word.replace("{limit}", limitMin);
@@ -204,11 +222,20 @@ function unitText(unit) {
 /** A value as number and unit. */
 function written(panel, value) {
   if (value === null || value === undefined) return ["—", ""];
-  if (typeof value === "string") return [value, ""];
+  if (typeof value === "string") return [panel.series?.[0].field === "source" ? priceSource(value) : value, ""];
   if (panel.unit === "clock") return [span(value * 1000), ""];
   if (panel.unit === "s" && Math.abs(value) >= 600) return [span(value * 1000), ""];
   for (const [unit, size] of SCALED[panel.unit] ?? []) if (Math.abs(value) >= size) return [num(value / size, 1), unit];
   return [num(value, panel.decimals ?? plain(value)), unitText(panel.unit)];
+}
+
+/** A value beside an axis: as short as the ticks allow, large numbers of bytes by their unit. */
+function tickText(panel, value, ticks) {
+  const top = Math.max(...ticks.map(Math.abs));
+  const [unit, size] = (SCALED[panel.unit] ?? []).find(([, one]) => top >= one) ?? ["", 1];
+  const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) / size : 1;
+  const decimals = step >= 1 || step === 0 ? 0 : Math.min(4, Math.ceil(-Math.log10(step) - 1e-9));
+  return `${num(value / size, decimals)}${unit ? ` ${unit}` : ""}`;
 }
 
 const plain = (value) => (Number.isInteger(value) ? 0 : Math.abs(value) < 10 ? 2 : Math.abs(value) < 1000 ? 1 : 0);
@@ -236,11 +263,21 @@ export function renderPanels(store) {
   nowMs = store.clock.now_ms;
   limitMin = String(store.site?.limit_min ?? "");
   fromS = beginning();
-  for (const panel of board?.panels ?? []) renderPanel(panel, nodes.get(panel.id));
+  for (const panel of board?.panels ?? []) {
+    try {
+      renderPanel(panel, nodes.get(panel.id));
+    } catch (error) {
+      reportError(error); // one panel that cannot be drawn takes no other with it
+    }
+  }
 }
 
 function renderPanel(panel, node) {
   const series = seriesOf(panel);
+  if (!series.length && panel.kind === "stat" && ["count", "now:count"].includes(panel.series[0].how)) {
+    // Nothing came of what is counted: that is a count too.
+    series.push({ name: "", known: { last: [nowMs, 0] }, as: shownAs(panel, panel.series[0]), query: panel.series[0] });
+  }
   const newest = Math.max(0, ...series.map(({ known }) => (known.rows ? known.until : latest(known)[0])));
   const late = series.length > 0 && nowMs - newest > lateMs(panel);
   node.classList.toggle("late", late);
@@ -307,7 +344,7 @@ function course(panel, series, content) {
   const from = fromS;
   const lines = series.map(({ name, known, as }) => ({ name, data: columns(known, from), last: written(as, latest(known)[1]).join(" ") }));
   const limits = panel.steps.filter((step) => step.from !== null).map((step) => step.from);
-  drawCourse(panel, content, lines, { from, to: nowMs / 1000, holdS: Math.min(lateMs(panel) / 1000, DAY_S), limits, unit: unitText(panel.unit), range: panel.limits });
+  drawCourse(panel, content, lines, { from, to: nowMs / 1000, holdS: Math.min(lateMs(panel) / 1000, DAY_S), limits, range: panel.limits, tick: (value, ticks) => tickText(panel, value, ticks) });
 }
 
 function heat(panel, series, content) {
@@ -336,6 +373,7 @@ function timeline(panel, series, content) {
       setPriority(bar, priority);
       bar.style.left = `${(100 * (begin - from)) / (to - from)}%`;
       bar.style.width = `${(100 * (end - begin)) / (to - from)}%`;
+      bar.classList.toggle("narrow", (end - begin) / (to - from) < 0.05);
       bar.title = `${text} · ${moment(begin, nowMs, false)} – ${moment(end, nowMs, false)}`;
       setSign(bar.firstElementChild, priority);
       setText(bar.lastElementChild, text);
