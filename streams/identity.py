@@ -64,7 +64,8 @@ def identity_of(record: Any) -> str:
             return f"alert {record.alert_id} {record.state}"
         case AreaAccounts():
             first = record.devices[0].device if record.devices else ""
-            return f"{kind} area {record.area} {record.from_ns} from {first}"
+            # A demo that is started again goes back to its last tick: the minute its readers stopped in is begun by others anew.
+            return f"{kind} area {record.area} {record.from_ns} to {record.ts_event_ns} from {first}"
         case SourceStale() | SourceFresh() | SourceClockJumped() | SourceClockSteady():
             return f"{kind} {record.device} {record.ts_event_ns}"
         # One frame may tell of several instants of one point: what it was, and what it is.
