@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from console.spool import register
 from streams.spool import Spool
+from tests.kit.cli import CliRunner
 
 
 @pytest.fixture
