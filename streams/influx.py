@@ -316,7 +316,8 @@ class Flusher:
                 said = letters[0].said[:SAID_MAX]
                 raise Refused(f"InfluxDB at {self._target.url} takes no line at all: {letters[0].status} {said}")
             try:
-                await asyncio.to_thread(self._bury, letters)
+                if letters:
+                    await asyncio.to_thread(self._bury, letters)
             except OSError as exc:
                 raise NotNow(f"{self.dead_letters} cannot be written: {exc.strerror}; free space, or see to the disk") from exc
             self._status.lines_sent += chunk.items - len(letters)
@@ -365,8 +366,6 @@ class Flusher:
 
     def _bury(self, letters: list[Letter]) -> None:
         """Keep lines the server will never take, with its words, for a person to look at."""
-        if not letters:
-            return
         at = instant_text(time.time_ns())
         self._status.lines_rejected += len(letters)
         self._status.last_error = f"{letters[-1].status}: {letters[-1].said[:SAID_MAX]}"
