@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -29,9 +30,11 @@ from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger
 from streams.marketmodel import MarketModel
 from streams.notify import Dispatcher
+from streams.outbox import Attempt
 from streams.preview import Preview
 from streams.recordlines import RecordLines
 from streams.refill import Lines
+from streams.servicelines import encode_attempt
 from streams.spool import Spool
 from streams.telemetrylines import TelemetryEncoder
 from streams.topics import Topic
@@ -48,6 +51,9 @@ _RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 _SPOOL_RETRIES: Final = 4
 """Of these the ones between attempts at the spool: a disk has room again from one moment to the next."""
+
+_NOTED_MAX: Final = 10_000
+"""Lines of what is on no topic that wait for the spool; beyond them the oldest go, and the outbox still has what they say."""
 
 _TOLD_EVERY: Final = 60
 
@@ -143,6 +149,8 @@ class Recorder:
         self._refusals = 0
         self._owed = b""
         """Roll-ups of what was taken again, until the spool has them."""
+        self._noted: deque[bytes] = deque(maxlen=_NOTED_MAX)
+        self._noting = asyncio.Event()
         # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
@@ -215,6 +223,23 @@ class Recorder:
                 await self._append(self._spool, owed)
                 self._owed = self._owed.removeprefix(owed)
         return count
+
+    def attempted(self, channel: str, attempt: Attempt) -> None:
+        """Have an attempt at a delivery written, which is on no topic, when the spool takes it; nobody waits for that."""
+        self._noted.append(encode_attempt(attempt, channel))
+        self._noting.set()
+
+    async def run(self) -> None:
+        """Append what is on no topic, until cancelled."""
+        while True:
+            await self._noting.wait()
+            self._noting.clear()
+            lines = b"".join(self._noted)
+            self._noted.clear()
+            if self._shown is not None:
+                self._shown(lines)
+            while not await self._taken(topics.ALERTS, self._spool, lines):
+                await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
 
     def close(self) -> None:
         """Finish the append under way; nothing can be recorded any more."""

@@ -20,11 +20,12 @@ from market.units import NS_PER_MIN, NS_PER_S
 from market.view import MarketView
 from streams import topics
 from streams.agents import Observer
+from streams.alerts import Alert
 from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
-from streams.outbox import Outbox
+from streams.outbox import Attempt, Outbox
 from streams.preview import Preview
 from streams.recordlines import RecordLines
 from streams.refill import Refill
@@ -37,15 +38,15 @@ from streams.transport.patience import Stalled
 
 __all__ = ["PeopleSide"]
 
-_BOARD_RECORDS: Final = {topics.KPI: 20_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
+_BOARD_RECORDS: Final = {topics.KPI: 38_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
 """Most records of each topic the board reads back at a start: what it keeps, about a day."""
 
 _TICK_WALL_S: Final = 0.5
 """With ticks further apart than this in wall time, the board is refreshed between them."""
 
 _REFRESH_S: Final = 0.1
-_REFRESH_UNSEEN_S: Final = 1.0
-"""How often it is refreshed while somebody watches, and while nobody does: whoever asks for it once sees the second before."""
+_LOOK_S: Final = 1.0
+"""How often it is refreshed while somebody watches; and how often it is looked whether somebody does. Who comes sees the newest at once."""
 
 
 class PeopleSide:
@@ -70,7 +71,9 @@ class PeopleSide:
         self.async_ledger = AsyncLedger(self.ledger)
         self.outbox = Outbox(self.ledger.engine)
         self._channels = self._made_channels()
-        self.dispatcher = Dispatcher(self.outbox, self._channels)
+        self.dispatcher = Dispatcher(
+            self.outbox, self._channels, attempted=lambda channel, attempt: self.recorder.attempted(channel, attempt)
+        )
         panels, points = PanelBook.shipped(), PointBook(model.grid.table)
         self.pages: Mapping[str, PageSource] = {**panels.pages, "points": points}
         """What single pages of the board show, by name."""
@@ -98,6 +101,9 @@ class PeopleSide:
         if self._settings.webhook is not None:
             channels.append(WebhookChannel(self._settings.webhook.url, timeout_s=self._settings.webhook.timeout / NS_PER_S))
         return channels
+
+    def _attempted(self, channel: str, attempt: Attempt) -> None:
+        self.recorder.attempted(channel, attempt)
 
     def relist(self, model: MarketModel, telemetry: TelemetryEncoder) -> None:
         """Show and record other points from now on."""
@@ -129,17 +135,32 @@ class PeopleSide:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""
         return StallAlarm(stalled, self._channels, now_ns, self._settings.rules.zone, self.board.apply)
 
+    async def tell(self, alert: Alert) -> None:
+        """Have an alert that is on no topic delivered, shown and recorded, once; it will be delivered when this returns.
+
+        Raises:
+            SinkUnavailable: it cannot be kept now.
+        """
+        if await self.dispatcher.put(alert):
+            self.board.apply(alert)
+            await self.recorder.see(topics.ALERTS, alert)
+
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Return what runs for as long as the service does, by name."""
         yield "dispatcher", self.dispatcher.run()
         yield from self.sink.work()
         yield "refill", self._refill.run()
+        yield "recorder", self.recorder.run()
 
     async def refresh(self, now_ns: Callable[[], int], watched: Callable[[], bool]) -> None:
-        """Keep the board fresh between ticks until cancelled; at leisure while nobody watches."""
+        """Keep the board fresh between ticks until cancelled: while somebody watches, and when somebody looks."""
+        self.board.before_snapshot = lambda: self._on_board.refresh(now_ns())
         while True:
-            self._on_board.refresh(now_ns())
-            await asyncio.sleep(_REFRESH_S if watched() else _REFRESH_UNSEEN_S)
+            if watched():
+                self._on_board.refresh(now_ns())
+                await asyncio.sleep(_REFRESH_S)
+            else:
+                await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Close the stores; what was accepted is durable when this returns."""

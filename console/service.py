@@ -22,6 +22,7 @@ from console.livelist import LiveList
 from console.loopdelay import LoopDelay
 from console.metrics import Metrics, Watched
 from console.peopleside import PeopleSide
+from console.pipeline import Pipeline
 from console.readiness import Readiness
 from console.recordapi import LedgerRecord
 from console.takeover import Takeover
@@ -54,6 +55,9 @@ __all__ = ["INSTANCE", "Service"]
 _log: Final = logging.getLogger(__name__)
 
 _TRY_BROKER_S: Final = 1.0
+
+_LOOK_S: Final = 0.5
+"""How often it is looked whether something has stopped that must run."""
 
 INSTANCE: Final = "gridfuse-1"
 """Name of a process whose group has no other."""
@@ -129,7 +133,8 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._stream: BoardStream | None = None
         self._readiness = Readiness(self.shell, self.hooks.progress, self.clock, settings.tick_ns, self._last_tick_ns, self._loop_delay)
-        self._metrics = Metrics(self._watched())
+        watched = self._watched()
+        self._metrics, self._pipeline = Metrics(watched), Pipeline(watched, instance, role.value)
 
     def _watched(self) -> Watched:
         people = self.people
@@ -213,6 +218,7 @@ class Service:
             if self.role is not Role.INGEST:
                 await self._start_field(self.field)
         self._run("point list", self.live_list.run())
+        self._run("pipeline", self._pipeline.run())
         if self.people is not None:
             for name, work in self.people.work():
                 self._run(name, work)
@@ -276,6 +282,7 @@ class Service:
                 points=self.live_list,
                 record=LedgerRecord(self.people.async_ledger),
                 pages=self.people.pages,
+                tell=self.people.tell,
             )
             self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)
@@ -305,7 +312,7 @@ class Service:
                 if task.done():
                     cause = None if task.cancelled() else task.exception()
                     raise GridfuseError(f"{task.get_name()} stopped: {cause!r}") from cause
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_LOOK_S)
 
     def _halted(self) -> bool:
         log = open_log(self.app)

@@ -108,7 +108,7 @@ def _rule(rule: Rule) -> _Node:
         "for": duration(rule.for_s),
         "keepFiringFor": duration(rule.keep_s),
         "annotations": _text_of(rule),
-        "labels": {"severity": rule.severity, "system": "gridfuse"},
+        "labels": {"severity": rule.severity, "system": "gridfuse", "rule_uid": rule.uid},
         "isPaused": False,
     }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,15 +58,16 @@ def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def _of_no_board(root: Path) -> list[Path]:
+def _of_no_board(root: Path, held: Iterable[Path]) -> list[Path]:
     """Return dashboards that are left of boards that are no more."""
-    return sorted(set((root / _GRAFANA).rglob("*.json")) - {root / path for path in files()})
+    return sorted(set((root / _GRAFANA).rglob("*.json")) - {root / path for path in held})
 
 
 def check(root: Path = _ROOT) -> list[Path]:
     """Return the files that are not what the registry gives."""
-    stale = [root / path for path, text in files().items() if not _holds(root / path, text)]
-    return stale + _of_no_board(root)
+    held = files()
+    stale = [root / path for path, text in held.items() if not _holds(root / path, text)]
+    return stale + _of_no_board(root, held)
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -85,9 +87,10 @@ def main(arguments: list[str] | None = None, root: Path = _ROOT) -> int:
         for path in stale:
             sys.stderr.write(f"{path} is not current; run: gridfuse dashboards build\n")
         return 1 if stale else 0
-    for path in _of_no_board(root):
+    held = files()
+    for path in _of_no_board(root, held):
         path.unlink()
-    for path, text in files().items():
+    for path, text in held.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path}\n")

@@ -10,7 +10,9 @@ Deliberately absent: pushing through Grafana's API (files are provisioned), and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any, Final
 
 from dashboards.board import EVENT_MARKS, Board, Level, Variable
@@ -146,8 +148,8 @@ def _panel(panel: Panel, language: str, titles: dict[str, Text]) -> dict[str, An
         written["interval"] = panel.least_step
     if panel.span:
         written["timeFrom"] = panel.span
-    if panel.highest:
-        written["transformations"] = [{"id": "sortBy", "options": {"sort": [{"field": panel.highest, "desc": True}]}}]
+    if ordered_by := panel.highest or panel.lowest:
+        written["transformations"] = [{"id": "sortBy", "options": {"sort": [{"field": ordered_by, "desc": bool(panel.highest)}]}}]
     if panel.drill is not None:
         defaults["links"] = [_drill(panel.drill, panel.kind, language, titles)]
         written["links"] = [_drill(Drill(panel.drill.to), panel.kind, language, titles)]
@@ -281,7 +283,7 @@ def _options(panel: Panel, language: str) -> dict[str, Any]:
         case PanelKind.HEATMAP:
             return _heatmap(panel)
         case PanelKind.CANVAS:
-            return panel.drawing(language) if panel.drawing else {}
+            return deepcopy(_drawn(panel.drawing, language)) if panel.drawing else {}
         case PanelKind.TEXT:
             return {"mode": "markdown", "content": said(panel.words, language)}
         case PanelKind.TIME_SERIES:
@@ -289,6 +291,12 @@ def _options(panel: Panel, language: str) -> dict[str, Any]:
             return {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
         case PanelKind.TABLE:
             return {"showHeader": True, "cellHeight": "sm"}
+
+
+@lru_cache(maxsize=8)
+def _drawn(drawing: Callable[[str], dict[str, Any]], language: str) -> dict[str, Any]:
+    """Draw once: a drawing takes longer than all the boards together."""
+    return drawing(language)
 
 
 def _heatmap(panel: Panel) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.board import AREA, AREAS, DA, RT, Board, Level
+from dashboards.board import AREA, AREAS, DA, INTERVAL, RT, Board, Level
 from dashboards.elements import (
     GREY,
     P1,
@@ -177,6 +177,7 @@ _PRICES: Final = (
         queries=(course_over(LMP, "price_cny_per_mwh", "bus", how="mean", where=f"{RT} AND {AREAS}", each="area"),),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices", {"area": "area"}),
     ),
     Panel(
@@ -192,6 +193,7 @@ _PRICES: Final = (
         ),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices"),
     ),
     Panel(
@@ -207,6 +209,7 @@ _PRICES: Final = (
         queries=tuple(course_over(LMP, name, "bus", how="mean", where=RT, label=title_of(LMP.field(name))) for name in _PARTS),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
     ),
 )
 
@@ -233,6 +236,7 @@ _DISPATCH: Final = (
         decimals=1,
         stepped=True,
         stacked=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=213,
@@ -250,6 +254,7 @@ _DISPATCH: Final = (
         ),
         decimals=0,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=24,
@@ -289,6 +294,7 @@ _LIMITS: Final = (
         queries=(course(BINDING, "shadow_price_cny_per_mwh", how="max", where=RT, by="branch"),),
         decimals=1,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=23,

@@ -277,6 +277,7 @@ _WORK: Final = (
         queries=(open_now(DUTY, "left_s", "title_en", "title_zh", "owner", "due", "missing", "case", by=("duty", "segment")),),
         steps=(Step(None, P1), Step(0, P2), Step(3 * _HOUR_S, P3), Step(12 * _HOUR_S, GREY)),
         coloured=("left_s",),
+        lowest="left_s",
         columns=headings(DUTY, "duty", "segment", "left_s", "title_en", "title_zh", "owner", "due", "missing", "case"),
         shown_as={"left_s": "clock"},
     ),

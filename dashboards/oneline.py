@@ -22,10 +22,13 @@ Deliberately absent: the queries (:mod:`dashboards.topologyboard`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import hypot
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dashboards.elements import GREY, P1, P2, P3, Look, Mark, Step, Text
 from dashboards.gridplan import Branch, Bus, GridPlan
@@ -102,12 +105,6 @@ class _Box:
     width: float
     height: float
 
-    def covers(self, other: _Box) -> float:
-        """Return how much of another box lies under this one, square pixels."""
-        across = (self.width + other.width) / 2 - abs(self.x - other.x)
-        down = (self.height + other.height) / 2 - abs(self.y - other.y)
-        return max(across, 0.0) * max(down, 0.0)
-
     def placement(self) -> dict[str, float]:
         """Return Grafana's distances from the four edges, %."""
         across, down = self.width / 2, self.height / 2
@@ -124,7 +121,7 @@ def drawn(plan: GridPlan, layout: Layout, language: str) -> dict[str, Any]:
     """Return the options of Grafana's canvas panel for a plan whose stations all have a cell."""
     bars = _bars(plan, layout)
     lines = _lines(plan, bars)
-    free = _Free([*bars.values()])
+    free = _Free(bars.values())
     elements = [_bar(plan.bus[name], box, [*_connections(plan, lines, name)]) for name, box in bars.items()]
     elements += [_dead_mark(name, box) for name, box in bars.items()]
     elements += [_number(branch.name, free.beside(lines[branch.name])) for branch in plan.branches]
@@ -228,8 +225,8 @@ def _line(branch: Branch, at: dict[tuple[str, str], tuple[float, float]], bars: 
 class _Free:
     """Where a number can stand without covering another one or a bar."""
 
-    def __init__(self, taken: list[_Box]) -> None:
-        self._taken = taken
+    def __init__(self, taken: Iterable[_Box]) -> None:
+        self._taken = [(box.x, box.y, box.width, box.height) for box in taken]
 
     def beside(self, line: _Line) -> _Box:
         """Return a place beside a line, as near to its middle as is free."""
@@ -238,13 +235,20 @@ class _Free:
         right, up = -(y2 - y1) / length, (x2 - x1) / length
         away = abs(right) * _NUMBER_PX[0] / 2 + abs(up) * _NUMBER_PX[1] / 2 + 2
         places = [
-            _Box(x1 + share * (x2 - x1) + side * away * right, y1 + share * (y2 - y1) + side * away * up, *_NUMBER_PX)
+            (x1 + share * (x2 - x1) + side * away * right, y1 + share * (y2 - y1) + side * away * up)
             for share in (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
             for side in (-1, 1)
         ]
-        best = min(places, key=lambda place: sum(place.covers(other) for other in self._taken))
-        self._taken.append(best)
-        return best
+        best = places[int(np.argmin(self._covered(places)))]
+        self._taken.append((*best, *_NUMBER_PX))
+        return _Box(*best, *_NUMBER_PX)
+
+    def _covered(self, places: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+        """Return (n,) how much a number at each place would cover, square pixels."""
+        at, taken = np.array(places)[:, None, :], np.array(self._taken)[None]
+        over = (np.array(_NUMBER_PX) + taken[..., 2:]) / 2 - np.abs(at - taken[..., :2])
+        covered: NDArray[np.float64] = np.maximum(over, 0.0).prod(axis=2).sum(axis=1)
+        return covered
 
 
 def _element(name: str, kind: str, box: _Box, background: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.board import DA, RT, Board, Level
+from dashboards.board import DA, INTERVAL, RT, Board, Level
 from dashboards.elements import (
     GREY,
     P1,
@@ -88,6 +88,7 @@ _STATE: Final = (
             course_over(LMP, "price_cny_per_mwh", "bus", how="min", where=RT, label=Text("Lowest bus", "最低节点")),
         ),
         decimals=1,
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices"),
     ),
     Panel(

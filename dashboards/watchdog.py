@@ -32,6 +32,7 @@ _INTERVALS: Final = 3
 _S_PER_MIN: Final = 60
 
 _BREAKER: Final = "gridfuse-breaker-zh"
+_MARKET: Final = "gridfuse-market-zh"
 _PIPELINE: Final = "gridfuse-pipeline-zh"
 
 
@@ -139,7 +140,7 @@ def _no_clearing(rt_interval_min: int) -> Rule:
         missing=Missing.FIRE,
         on_error=OnError.KEEP,
         severity="P1",
-        link=Link(_BREAKER, 16),
+        link=Link(_MARKET, 16),
     )
 
 
@@ -173,7 +174,7 @@ _SINK_LAG: Final = Rule(
     missing=Missing.FINE,
     on_error=OnError.KEEP,
     severity="P2",
-    link=Link(_PIPELINE, 10),
+    link=Link(_PIPELINE, 910),
 )
 
 _HEARTBEAT: Final = Rule(
@@ -205,7 +206,7 @@ _HEARTBEAT: Final = Rule(
     missing=Missing.FIRE,
     on_error=OnError.FIRE,
     severity="P1",
-    link=Link(_PIPELINE, 9),
+    link=Link(_PIPELINE, 909),
 )
 
 _BREAKER_SILENT: Final = Rule(

@@ -246,8 +246,7 @@ class Cleared:
         review: why people must look at it before its prices are settled; empty where nothing speaks against it.
         eased: whether it was secured against no outage, because with them the solver did not end in time.
         revision: by whose order it was cleared again; None for the first result of its interval.
-        frozen_at_ns: event time its inputs were frozen at; None in records of releases that did not say.
-        solve_s: wall time the engine took, the way there and back included; None where nobody measured it. No hash depends on it.
+        frozen_at_ns: event time its inputs were frozen at; None in records of releases that did not say, and where it was cleared again.
     """
 
     interval_start_ns: int
@@ -280,7 +279,6 @@ class Cleared:
     eased: bool = False
     revision: Revision | None = None
     frozen_at_ns: int | None = None
-    solve_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +288,7 @@ class ClearingFailed:
     Attributes:
         reason: the class of failure.
         detail: what a person needs to act: the offender by name, and numbers.
-        frozen_at_ns, solve_s: as of a result.
+        frozen_at_ns: as of a result.
     """
 
     interval_start_ns: int
@@ -299,7 +297,6 @@ class ClearingFailed:
     detail: str
     version: int = 1
     frozen_at_ns: int | None = None
-    solve_s: float | None = None
 
 
 Outcome = Cleared | ClearingFailed

@@ -118,7 +118,7 @@ def report(
     return replace(cleared, hashes=hashes)
 
 
-_TOLD_LATER = {"interval_start_ns", "completed_at_ns", "hashes", "version", "frozen_at_ns", "solve_s"}
+_TOLD_LATER = {"interval_start_ns", "completed_at_ns", "hashes", "version", "frozen_at_ns"}
 _RESULT_FIELDS = tuple(name for name in Cleared.__dataclass_fields__ if name not in _TOLD_LATER)
 
 

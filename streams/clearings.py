@@ -38,8 +38,10 @@ from streams.outcome import (
     marked,
     refused,
     solved,
+    timed,
     told_before,
 )
+from streams.processreport import SolveTimed
 from streams.runtime import Shell
 
 __all__ = ["ClearingFault", "Clearings", "Solver"]
@@ -124,19 +126,28 @@ class Clearings:
         if fault == "silent":
             self._frozen.keep_first(inputs, None)
             return
+        began_s = time.perf_counter()
         if known is not None and known.failed is not None:
             outcome: Outcome = known.failed
         else:
             outcome = _failed_by_fault(inputs) if fault else await self._computed(inputs, known)
+        solve_s = time.perf_counter() - began_s
         raw = self._kept.get(_REFERENCE)
         last = None if raw is None else msgspec.json.decode(raw, type=Reference)
         outcome, reference = held_against(marked(outcome, inputs, self._model.grid.rules), inputs, last, self._model)
         answer = known or await self._noted(inputs, event, fault, outcome)
-        outcome = replace(told_before(outcome, answer.failed, answer.review), completed_at_ns=answer.completed_at_ns)
-        await self._shell.emit(clearing_records(outcome, inputs, self._model))
+        outcome = timed(told_before(outcome, answer.failed, answer.review), answer.completed_at_ns, inputs)
+        await self._shell.emit([*clearing_records(outcome, inputs, self._model), *self._solve_time(outcome, solve_s, known)])
         if isinstance(outcome, Cleared) and reference is not None:
             self._kept[_REFERENCE] = msgspec.json.encode(reference)
         self._frozen.keep_first(inputs, outcome)
+
+    def _solve_time(self, outcome: Outcome, solve_s: float, known: _Answer | None) -> list[SolveTimed]:
+        """Return how long the engine took, where the answer is new: a record of its own, because no two runs agree on it."""
+        timed = SolveTimed(
+            ts_event_ns=outcome.completed_at_ns, interval_start_ns=outcome.interval_start_ns, version=outcome.version, solve_s=solve_s
+        )
+        return [timed] if known is None else []
 
     async def _clear_again(self, order: ClearAgain, event: Any, known: _Answer | None) -> None:
         rules = self._model.grid.rules

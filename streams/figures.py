@@ -46,6 +46,7 @@ class GridModel:
         look_ahead: periods cleared together, the interval among them.
         units_off, branches_out: what the case itself says is out of service, sorted.
         unmeasured_buses: buses at which something feeds in or takes out that no point measures.
+        ordinary_mw: what buses draw on an ordinary day, MW; empty where nobody says.
     """
 
     network: Network
@@ -58,6 +59,7 @@ class GridModel:
     branches_out: tuple[str, ...] = ()
     look_ahead: int = 1
     unmeasured_buses: tuple[str, ...] = ()
+    ordinary_mw: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def areas(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The grid processor: area snapshots in; key figures, frozen inputs and requests for a day-ahead result out.
+"""The grid processor: area snapshots in; key figures, pictures of the grid, frozen inputs and requests for a day-ahead result out.
 
 One instance sees the whole grid, tick by tick. Schedules and commitments reach it on the same topic as the snapshots, so that the
 order of everything it knows is the order of one partition, and a replay computes the same figures.
@@ -23,6 +23,7 @@ from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S, civil_day, day_start_ns
 from streams import clearing, clearingtimes, gate, loadforecast
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.figures import GridModel, KeyFigures, Sums
+from streams.gridpicture import GridPicture, Noticed, Pictures
 from streams.image import AreaSnapshot, GridImage, image_of
 from streams.kpis import KpiFrame
 from streams.lookahead import periods_ahead
@@ -47,7 +48,7 @@ _DAY_AHEAD_HOUR: Final = 17
 
 _PLANS_KEPT: Final = 3
 
-Effect = KpiFrame | ClearingInputs | DayAheadWanted | EstimateReported
+Effect = KpiFrame | GridPicture | ClearingInputs | DayAheadWanted | EstimateReported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ class GridState:
         commitments: day-ahead plans by day, at most three.
         sums: what figures over a length of time are counted from.
         estimate: what the state estimate remembers.
+        noticed: what the last picture of a large grid told.
     """
 
     v: int = 1
@@ -80,6 +82,7 @@ class GridState:
     commitments: tuple[DayAheadPlan, ...] = ()
     sums: Sums = field(default_factory=Sums)
     estimate: EstimateState = field(default_factory=EstimateState)
+    noticed: Noticed = field(default_factory=Noticed)
 
 
 _STATE: Final = msgspec.json.Decoder(GridState)
@@ -124,6 +127,8 @@ class GridProcessor:
             unmeasured=model.unmeasured_buses,
             branches_out=model.branches_out,
         )
+        sources = sorted({unit.bus for unit in model.units.values()})
+        self._pictures = Pictures(model.network, model.table, sources, model.branches_out, model.ordinary_mw)
         self._held: dict[str, list[tuple[AreaSnapshot, ...]]] = {area: [] for area in model.areas}
         """Whole snapshots of each area, in order, each as its parts."""
         self._coming: dict[str, list[AreaSnapshot]] = {area: [] for area in model.areas}
@@ -208,8 +213,11 @@ class GridProcessor:
         lost = tuple(sorted(self._short_of(tick_ns)))
         estimate, report = self._estimate.taken(image, frame.lines_open, state.estimate)
         frame = replace(frame, system=frame.system | estimate.figures)
-        self.state = replace(state, last_tick_ns=tick_ns, gap_ns=gap_ns, tick_ns=spacing_ns, lost=lost, sums=sums, estimate=estimate)
-        return (frame, *(() if report is None else (report,)), *self._wanted(tick_ns), *self._gate(image))
+        picture, noticed = self._pictures.of(image, frame.lines_open, estimate.figures.get("observable_pct"), state.noticed)
+        self.state = replace(
+            state, last_tick_ns=tick_ns, gap_ns=gap_ns, tick_ns=spacing_ns, lost=lost, sums=sums, estimate=estimate, noticed=noticed
+        )
+        return (frame, picture, *(() if report is None else (report,)), *self._wanted(tick_ns), *self._gate(image))
 
     def _wanted(self, now_ns: int) -> tuple[DayAheadWanted, ...]:
         """Ask for today's day-ahead result where it is missing, and for tomorrow's when it is time; ask again where none came."""

@@ -16,7 +16,7 @@ from streams.alerts import Alert
 from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.findings import SourceClockJumped, SourceClockSteady, SourceFresh, SourceStale
 from streams.image import AreaSnapshot
-from streams.processreport import ProcessReport
+from streams.processreport import ProcessReport, SolveTimed
 
 __all__ = ["identity_of", "instant_of"]
 
@@ -68,6 +68,8 @@ def identity_of(record: Any) -> str:
             return f"{kind} area {record.area} {record.from_ns} from {first}"
         case ProcessReport():
             return f"{kind} {record.role} {record.instance} {record.ts_event_ns}"
+        case SolveTimed():
+            return f"{kind} {record.interval_start_ns} version {record.version}"
         case SourceStale() | SourceFresh() | SourceClockJumped() | SourceClockSteady():
             return f"{kind} {record.device} {record.ts_event_ns}"
         # One frame may tell of several instants of one point: what it was, and what it is.

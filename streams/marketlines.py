@@ -13,8 +13,9 @@ from market.units import NS_PER_S
 from streams import measurements as m
 from streams.indicative import ClassAmount
 from streams.lineprotocol import Values, line
+from streams.processreport import SolveTimed
 
-__all__ = ["encode_amounts", "encode_outcome", "encode_price"]
+__all__ = ["encode_amounts", "encode_outcome", "encode_price", "encode_solve"]
 
 _OF_CLEARING: Final = "clearing:"
 """What the source of a price begins with that is a clearing's; its version follows."""
@@ -36,7 +37,6 @@ def encode_outcome(outcome: Outcome, segment: Segment = Segment.RT, area_of_bus:
     common: Values = {
         "version": outcome.version,
         "margin_s": (outcome.interval_start_ns - outcome.completed_at_ns) / NS_PER_S,
-        "solve_s": outcome.solve_s,
         "total_s": _span_s(outcome.frozen_at_ns, outcome.completed_at_ns),
     }
     match outcome:
@@ -78,6 +78,11 @@ def _cleared_lines(outcome: Cleared, segment: Segment, ts_ns: int, common: Value
         tags = {"branch": limit.id, "kind": limit.kind, "outage": limit.outage or m.NONE, "segment": segment}
         shadow: Values = {"flow_mw": limit.flow_mw, "limit_mw": limit.limit_mw, "shadow_price_cny_per_mwh": limit.shadow_price}
         yield line(m.BINDING, ts_ns, tags, shadow)
+
+
+def encode_solve(timed: SolveTimed) -> bytes:
+    """Encode how long the engine took: one more field of the interval's point."""
+    return line(m.CLEARING, timed.interval_start_ns + timed.version - 1, {"segment": Segment.RT}, {"solve_s": timed.solve_s})
 
 
 def _energy(price: float, congestion: float | None, loss: float | None, main: float) -> float | None:

@@ -97,6 +97,7 @@ def market_model(
             branches_out=branches_out,
             look_ahead=setup.look_ahead,
             unmeasured_buses=_unmeasured(drawing, setup, table),
+            ordinary_mw=dict(zip(grid.bus_ids, load_mw.tolist(), strict=True)),
         ),
         engine=make_engine(),
         make_engine=make_engine,

@@ -173,6 +173,7 @@ class Dispatcher:
         channels: of different names.
         now_ns: the wall clock, UTC ns.
         spread: random numbers in [0, 1), which waits are spread by.
+        attempted: told the channel and what came of an attempt, once that is on record; not told if the process dies in between.
     """
 
     def __init__(
@@ -182,8 +183,10 @@ class Dispatcher:
         policy: RetryPolicy | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         spread: Callable[[], float] = random.random,
+        attempted: Callable[[str, Attempt], None] = lambda channel, attempt: None,
     ) -> None:
         self._outbox = outbox
+        self._attempted = attempted
         self._channels = {channel.name: channel for channel in channels}
         assert len(self._channels) == len(channels), "two channels of one name would each get half of the alerts"
         self._policy = policy or RetryPolicy()
@@ -295,6 +298,7 @@ class Dispatcher:
         return Attempt(claim=claim, state=state, at_ns=at_ns, latency_ms=latency_ms, reply=reply, due_ns=due_ns)
 
     def _account(self, channel: str, attempt: Attempt) -> None:
+        self._attempted(channel, attempt)
         status = self.status[channel]
         if attempt.state is DeliveryState.DELIVERED:
             status.delivered += 1

@@ -38,6 +38,7 @@ __all__ = [
     "refused",
     "reported",
     "solved",
+    "timed",
     "told_before",
     "warm_gap",
 ]
@@ -87,6 +88,11 @@ def told_before(outcome: Outcome, failed: ClearingFailed | None, review: tuple[s
     if failed is not None:
         return failed
     return replace(outcome, review=review) if isinstance(outcome, Cleared) else outcome
+
+
+def timed(outcome: Outcome, completed_at_ns: int, inputs: ClearingInputs) -> Outcome:
+    """Return an outcome with when it was completed and when its inputs were frozen."""
+    return replace(outcome, completed_at_ns=completed_at_ns, frozen_at_ns=inputs.frozen_at_ns)
 
 
 def solved(engine: ClearingEngine, inputs: ClearingInputs) -> Outcome:

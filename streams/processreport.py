@@ -7,23 +7,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ProcessReport", "StageReport"]
+__all__ = ["ProcessReport", "SolveTimed", "StageReport"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolveTimed:
+    """How long the engine took for one version of an interval, wall s, the way there and back included; done at ``ts_event_ns``."""
+
+    ts_event_ns: int
+    interval_start_ns: int
+    version: int
+    solve_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageReport:
-    """One stage: an agent by its name, or a sink and the topic it is shown, as ``Recorder/kpi.v1``.
+    """One stage: a processor by its name (those of alerts are one), or a sink and the topic it is shown, as ``Recorder/kpi.v1``.
 
     Attributes:
-        errors: records it failed on.
-        waiting: records that are there and not taken; None where nobody can tell.
-        busy_s: wall s at work; None where nobody measures it.
+        records: taken by a processor; of a sink those of its topic that were taken for all sinks.
+        errors: records a processor failed on; of a sink those that were given up because it was too far behind.
+        waiting: records that are there and not taken.
+        busy_s: wall s at work, waits for the disk included; None of a sink.
     """
 
     stage: str
     records: int
     errors: int
-    waiting: int | None = None
+    waiting: int
     busy_s: float | None = None
 
 
@@ -35,7 +46,7 @@ class ProcessReport:
         ts_event_ns: event time of the look.
         up_s: wall s since it was started.
         spool_waiting_bytes: bytes that InfluxDB has not accepted; spool_waiting_s: for how long the oldest of them has waited, wall s.
-        sink_lag_s: wall s since InfluxDB accepted something last, 0 while nothing waits.
+        sink_lag_s: for how long the oldest line that is not backlog has waited, wall s.
         lines_sent, lines_rejected, retries: lines accepted and refused, and requests that failed as a whole.
         not_spooled: records that the disk did not take.
         loop_delay_s: how late the event loop comes round, wall s.

@@ -26,7 +26,7 @@ from streams.gridpicture import GridPicture
 from streams.indicative import Places, indicative
 from streams.kpis import KpiFrame
 from streams.marketmodel import MarketModel
-from streams.processreport import ProcessReport
+from streams.processreport import ProcessReport, SolveTimed
 from streams.rollups import Rollups
 from streams.telemetrylines import TelemetryEncoder
 
@@ -109,6 +109,8 @@ class RecordLines:
                 return marketlines.encode_outcome(record, area_of_bus=self._area_of_bus)
             case ClearingFailed():
                 return marketlines.encode_outcome(record)
+            case SolveTimed():
+                return marketlines.encode_solve(record)
             case PriceInForce():
                 return marketlines.encode_price(record) + self._amounts(record)
             case Decision():

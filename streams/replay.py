@@ -37,6 +37,7 @@ from streams.clearing import DayAheadPlan, DayAheadWanted, IntervalPlan
 from streams.difference import differences
 from streams.errors import DecodeError
 from streams.findings import SOURCE_FINDINGS
+from streams.gridpicture import GridPicture
 from streams.identity import identity_of, instant_of
 from streams.image import AreaSnapshot, decode_snapshots, encode_snapshots
 from streams.intake import AreaIntake, Taken
@@ -53,6 +54,7 @@ from streams.outcome import (
     marked,
     refused,
     solved,
+    timed,
     told_before,
 )
 from streams.topics import Topic
@@ -334,7 +336,7 @@ class _Breaker:
 
 
 def _grid(source: RecordSource, model: MarketModel, base: Base, span: Span, report: StageReport) -> None:
-    made: dict[Topic, tuple[type[Any], ...]] = {topics.KPI: (KpiFrame,), topics.INPUTS: (ClearingInputs, DayAheadWanted)}
+    made: dict[Topic, tuple[type[Any], ...]] = {topics.KPI: (KpiFrame, GridPicture), topics.INPUTS: (ClearingInputs, DayAheadWanted)}
     recorded = _Recorded(source, made | {topics.FACTS: (facts.EstimateReported,)}, span, report)
     state = None if base.grid is None else grid.decode_state(base.grid)
     held = [snapshot for raw in base.held.values() for snapshot in decode_snapshots(raw)]
@@ -398,7 +400,7 @@ def _clearing(source: RecordSource, model: MarketModel, base: Base, span: Span, 
                 review = known.review if isinstance(known, Cleared) else ()
                 outcome = told_before(outcome, known if from_before(known) else None, review)
             last = reference if isinstance(outcome, Cleared) and reference is not None else last
-            outcome = replace(outcome, completed_at_ns=known.completed_at_ns)
+            outcome = timed(outcome, known.completed_at_ns, record)
         for answer in clearing_records(outcome, record, model):
             recorded.compare(answer, cause)
     report.external += orders.external

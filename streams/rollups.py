@@ -11,6 +11,8 @@ a whole one. After a restart the newest frames of the log are taken in again (:m
 whole; its lines are written as corrections, because nobody knows whether they were written before. Where there is no such log, the
 minutes around a restart have no roll-up.
 
+A frame that is told twice (sent again by those who read, or left and taken again by the sink) is known by its ticket and counts once.
+
 Samples are only put aside when a frame comes. Some thousands of them are added up at once, by columns: that is what makes it cheap.
 
 Deliberately absent: uncertain samples (a mean of values nobody vouches for), interpolation, and any second length of time.
@@ -18,6 +20,7 @@ Deliberately absent: uncertain samples (a mean of values nobody vouches for), in
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +33,7 @@ from ingest.points import PointTable
 from ingest.quality import is_good
 from market.errors import ConfigError, Problem
 from market.units import NS_PER_MIN, NS_PER_S
+from streams.delivered import Delivered
 from streams.lineprotocol import tag_value
 from streams.measurements import TELEMETRY_1M
 from streams.schema import REV
@@ -142,6 +146,7 @@ class Rollups:
         self._waiting: list[tuple[_Layout, TelemetryFrame]] = []
         self._waiting_samples = 0
         self._now_ns = 0
+        self._delivered: defaultdict[str, Delivered] = defaultdict(Delivered)
         self._whole_from: int | None = None
         """The first minute that is known from its beginning; None before anybody said, or a frame came."""
         self._own_from: int | None = None
@@ -228,6 +233,8 @@ class Rollups:
     def _put(self, frame: TelemetryFrame) -> None:
         self._now_ns = max(self._now_ns, frame.ts_ingest_ns)
         if not len(frame.point):
+            return
+        if frame.ticket is not None and not self._delivered[frame.area].is_first(frame.ticket):
             return
         points = frame.point.tobytes()
         layout = self._layouts.get(frame.source)

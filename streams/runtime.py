@@ -47,7 +47,7 @@ from streams.findings import SOURCE_FINDINGS, SourceClockJumped, SourceClockStea
 from streams.gridpicture import GridPicture
 from streams.image import AreaSnapshot
 from streams.kpis import KpiFrame
-from streams.processreport import ProcessReport
+from streams.processreport import ProcessReport, SolveTimed
 from streams.topics import Topic
 from streams.transport.plain import PlainBytes
 from streams.transport.records import raise_if_damaged
@@ -118,6 +118,7 @@ _TOPIC_OF: Final[dict[type[Any], Topic]] = {
     AreaAccounts: topics.KPI,
     GridPicture: topics.KPI,
     ProcessReport: topics.KPI,
+    SolveTimed: topics.KPI,
     Alert: topics.ALERTS,
     DeadLetter: topics.DEAD_LETTERS,
 } | dict.fromkeys(get_args(facts.Fact), topics.FACTS)

@@ -34,18 +34,22 @@ def encode_alert(alert: Alert) -> bytes:
 
 
 def encode_attempt(attempt: Attempt, channel: str) -> bytes:
-    """Encode an attempt to deliver an alert; one that will be made again is ``failed``, the last one of all ``undeliverable``."""
+    """Encode an attempt to deliver an alert; one that will be made again is ``failed``, the last one of all ``undeliverable``.
+
+    It stands at the alert's event time and what passed since by the wall clock: among the alerts it is of, also where time is simulated.
+    """
     alert = attempt.claim.alert
     state = "failed" if attempt.state is DeliveryState.WAITING else attempt.state.value
+    took_ns = max(0, attempt.at_ns - attempt.claim.put_ns)
     identity = f"{alert.alert_id} {channel} {attempt.claim.attempt}"
     values: Values = {
         "alert_id": alert.alert_id,
         "attempt": attempt.claim.attempt,
-        "latency_s": (attempt.at_ns - attempt.claim.put_ns) / NS_PER_S,
+        "latency_s": took_ns / NS_PER_S,
         "reply": attempt.reply,
     }
     tags = {"channel": channel, "priority": alert.priority, "state": state}
-    return line(m.DELIVERY, ms(attempt.at_ns) + crc32(identity.encode()) % NS_PER_MS, tags, values)
+    return line(m.DELIVERY, ms(alert.ts_event_ns + took_ns) + crc32(identity.encode()) % NS_PER_MS, tags, values)
 
 
 def encode_report(report: ProcessReport) -> bytes:

@@ -9,7 +9,7 @@ from streams.schema import AREA, DEV, SEGMENT, Measurement, count, quantity, tag
 __all__ = ["ALERT", "DELIVERY", "EVENT", "PIPELINE", "STAGE"]
 
 _INSTANCE: Final = tag("instance", "Process", "进程", "names that --instance gives")
-_LOOK: Final = "instant it was looked at, every ten seconds by the wall clock"
+_LOOK: Final = "event time it was looked at, every ten seconds"
 
 EVENT: Final = Measurement(
     name="event",
@@ -50,7 +50,7 @@ DELIVERY: Final = Measurement(
     name="delivery",
     title_en="An attempt to tell somebody",
     title_zh="告警送达",
-    time="wall time the attempt was over; its identity below the millisecond",
+    time="event time of the alert and the wall time until the attempt was over; its identity below the millisecond",
     tags=(
         tag("channel", "Channel", "渠道", "channels of the settings"),
         tag("priority", "Priority", "优先级", "P1 to P4"),
@@ -75,7 +75,7 @@ PIPELINE: Final = Measurement(
         count("heartbeat", "1 on every line", "心跳"),
         quantity("spool_waiting_bytes", "B", "Waits for InfluxDB", "待写入数据量"),
         quantity("spool_waiting_s", "s", "Age of the oldest that waits", "待写入最久时长"),
-        quantity("sink_lag_s", "s", "Since the wall time of what was accepted last, while anything waits", "写入滞后"),
+        quantity("sink_lag_s", "s", "Age of the oldest line that waits and is not backlog", "写入滞后"),
         count("lines_sent", "Lines accepted, since the start", "已写入行数"),
         count("lines_rejected", "Lines refused, since the start", "被拒行数"),
         count("retries", "Requests that failed and were made again, since the start", "重试次数"),
@@ -93,10 +93,10 @@ STAGE: Final = Measurement(
     title_en="How a stage of the pipeline is",
     title_zh="流水线各级状态",
     time=_LOOK,
-    tags=(_INSTANCE, tag("stage", "Stage", "环节", "agents of the service, sinks by topic")),
+    tags=(_INSTANCE, tag("stage", "Stage", "环节", "processors of the service, sinks by topic")),
     fields=(
         count("records", "Records taken, since the start", "已处理记录数"),
-        count("errors", "Records that failed, since the start", "失败记录数"),
+        count("errors", "Records that failed, or a sink was not shown, since the start", "失败记录数"),
         count("waiting", "Records that wait", "待处理记录数"),
         quantity("busy_s", "s", "Time at work, since the start", "累计工作时间"),
     ),

@@ -151,6 +151,8 @@ class Spool:
         self._marks: deque[tuple[int, int]] = deque(maxlen=_MARKS)
         self.lines = 0
         """Lines appended since the spool was opened."""
+        self.appended: Callable[[], None] = lambda: None
+        """Called after lines were appended, on the thread that did it; whoever reads the spool may set it."""
         form = SegmentForm(
             suffix=SUFFIX,
             segment_bytes=self.limits.segment_bytes,
@@ -204,6 +206,7 @@ class Spool:
             self.lines += lines
             if begins_segment:
                 self._enforce_limits()
+        self.appended()
         return self.end
 
     def _enforce_limits(self) -> None:

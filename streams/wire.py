@@ -33,7 +33,7 @@ from streams.findings import SOURCE_FINDINGS
 from streams.gridpicture import GridPicture
 from streams.image import AreaSnapshot, decode_snapshot, encode_snapshot
 from streams.kpis import KpiFrame
-from streams.processreport import ProcessReport
+from streams.processreport import ProcessReport, SolveTimed
 from streams.topics import Topic
 
 __all__ = ["DeadLetter", "decode", "encode"]
@@ -73,7 +73,7 @@ _CARRIES: Final[dict[Topic, tuple[type[Any], ...]]] = {
     topics.COMMANDS: (facts.CommandGiven,),
     topics.DECISIONS: (Decision,),
     topics.PRICES: (PriceInForce,),
-    topics.KPI: (KpiFrame, GridPicture, MarketView, AreaAccounts, ProcessReport),
+    topics.KPI: (KpiFrame, GridPicture, MarketView, AreaAccounts, ProcessReport, SolveTimed),
     topics.ALERTS: (Alert,),
     topics.DEAD_LETTERS: (DeadLetter,),
 }

@@ -35,7 +35,7 @@ class ScriptedLink:
     def ask_if_idle(self, exchange: Exchange) -> bool:
         return self._has_short_way and not self._waiting and self.submit(exchange) is None
 
-    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
+    def ask_together(self, exchanges: Sequence[Exchange], done: Callable[[Sequence[bytes], int], None]) -> bool:
         if not self._has_short_way or self._waiting:
             return False
         self._waiting += exchanges

@@ -18,7 +18,8 @@ from streams.breakerlines import BreakerLines
 from streams.gridlines import encode_kpis
 from streams.kpis import KpiFrame, LineLoading, SourceHealth
 from streams.lineprotocol import tag_value
-from streams.marketlines import encode_outcome, encode_price
+from streams.marketlines import encode_outcome, encode_price, encode_solve
+from streams.processreport import SolveTimed
 from streams.servicelines import encode_alert
 from tests.kit.decided import EVERY_BODY
 
@@ -140,12 +141,12 @@ CLEARED = Cleared(
 
 
 def test_cleared_interval() -> None:
-    cleared = replace(CLEARED, frozen_at_ns=NOON - 60 * NS_PER_S, solve_s=0.25, loss_per_mwh={"102": 2.25})
+    cleared = replace(CLEARED, frozen_at_ns=NOON - 60 * NS_PER_S, loss_per_mwh={"102": 2.25})
     assert lines(encode_outcome(cleared, area_of_bus={"101": "A 1"})) == [
         (
             'clearing,segment=RT status="OK_VIOLATION",valid=1i,reason="",uniform_price_cny_per_mwh=390.125,energy_cny_per_mwh=388.0,'
             "objective_cny_per_h=1000.5,penalty_cny_per_h=2.0,binding=2i,violations=2i,violation_mw=5.0,certified=1i,relaxed=0i,"
-            "version=1i,margin_s=10.0,solve_s=0.25,total_s=50.0 1781064000000000000"
+            "version=1i,margin_s=10.0,total_s=50.0 1781064000000000000"
         ),
         "certificate,segment=RT balance_mw=1e-09,passed=1i 1781064000000000000",
         r"lmp,area=A\ 1,bus=101,segment=RT price_cny_per_mwh=388.0,energy_cny_per_mwh=388.0,congestion_cny_per_mwh=0.0 1781064000000000000",
@@ -156,6 +157,11 @@ def test_cleared_interval() -> None:
         "binding,branch=A-B,kind=line,outage=none,segment=RT flow_mw=50.0,limit_mw=50.0,shadow_price_cny_per_mwh=12.25 1781064000000000000",
         "binding,branch=A-B,kind=line,outage=C-D,segment=RT flow_mw=49.0,limit_mw=49.0,shadow_price_cny_per_mwh=1.0 1781064000000000000",
     ]
+
+
+def test_how_long_the_engine_took_is_one_more_field_of_the_point() -> None:
+    timed = SolveTimed(ts_event_ns=NOON, interval_start_ns=NOON, version=2, solve_s=0.25)
+    assert encode_solve(timed) == b"clearing,segment=RT solve_s=0.25 1781064000000000001\n"
 
 
 def test_failed_interval_has_no_price_rather_than_one_of_zero() -> None:

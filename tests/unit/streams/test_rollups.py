@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from ingest.frame import TelemetryFrame, frame_of, heartbeat, point_id
+from ingest.frame import TelemetryFrame, Ticket, frame_of, heartbeat, point_id
 from ingest.points import PointSpec, PointTable
 from market.errors import ConfigError
 from market.units import NS_PER_MIN, NS_PER_S, instant_ns
@@ -86,6 +87,15 @@ def test_what_comes_within_the_grace_is_in_the_first_roll_up_and_what_comes_late
     (corrected,) = parsed(until(rollups, 80 + GRACE_NS / NS_PER_S))
     assert (corrected["kind"], corrected["hz"], corrected["hz_n"]) == ("area", 53.0, 3)
     assert (corrected["rev"], corrected["time"]) == (3, T0 + 3), "after the first, whatever its number"
+
+
+def test_a_frame_that_is_told_twice_counts_once() -> None:
+    rollups = fresh()
+    told = [structs.replace(frame([(3, s, 50.0, 0)], s), ticket=Ticket(7, s, None)) for s in range(5)]
+    for each in (told[0], told[1], told[1], told[4], told[2], told[2], told[0], told[3]):
+        rollups.take(each)
+    (line,) = parsed(until(rollups, 75))
+    assert line["hz_n"] == 5
 
 
 def test_a_minute_that_was_partly_over_at_the_start_is_in_no_roll_up() -> None:
