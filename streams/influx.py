@@ -339,7 +339,7 @@ class Flusher:
             else:
                 sifting.taken()
         if sifting is not None:
-            letters = sifting.letters
+            letters = sifting.in_order()
             if len(letters) > 1 and not sifting.informed:
                 # A proxy that does not like us is no reason to call every line bad.
                 said = letters[0].said[:SAID_MAX]
