@@ -38,7 +38,7 @@ def _active_tiles() -> Iterator[Panel]:
     for place, mark in enumerate(PRIORITIES):
         counted = select('count("text_en")', _newest("text_en", "state", "priority"), where=f"{_RAISED} AND \"priority\" = '{mark.state}'")
         yield Panel(
-            number=1 + place,
+            number=801 + place,
             kind=PanelKind.STAT,
             title=Text(f"Active, {mark.text.en}", f"未恢复告警，{mark.text.zh}"),
             description=Text("Raised, and not over; – is none.", "已触发且未恢复；– 表示无。"),
@@ -53,7 +53,7 @@ def _active_tiles() -> Iterator[Panel]:
 _TILES: Final = (
     *_active_tiles(),
     Panel(
-        number=5,
+        number=805,
         kind=PanelKind.STAT,
         title=Text("Raised in the time shown", "所示时间内告警数"),
         description=Text("Of all priorities.", "所有优先级合计。"),
@@ -63,7 +63,7 @@ _TILES: Final = (
         decimals=0,
     ),
     Panel(
-        number=6,
+        number=806,
         kind=PanelKind.STAT,
         title=Text("Slowest delivery, p95", "送达时延 P95"),
         description=Text(
@@ -77,7 +77,7 @@ _TILES: Final = (
         steps=(Step(None, GREY), Step(30, P3), Step(120, P2)),
     ),
     Panel(
-        number=7,
+        number=807,
         kind=PanelKind.STAT,
         title=Text("Failed attempts", "发送失败次数"),
         description=Text("Tried again; – is none.", "将重试；– 表示无。"),
@@ -88,7 +88,7 @@ _TILES: Final = (
         steps=(Step(None, GREY), Step(1, P3)),
     ),
     Panel(
-        number=8,
+        number=808,
         kind=PanelKind.STAT,
         title=Text("Undeliverable", "无法送达"),
         description=Text("Given up: call these people by telephone. – is none.", "已放弃发送：请电话通知。– 表示无。"),
@@ -102,7 +102,7 @@ _TILES: Final = (
 
 _ACTIVE: Final = (
     Panel(
-        number=9,
+        number=809,
         kind=PanelKind.TABLE,
         title=Text("Active alerts", "未恢复的告警"),
         description=Text(
@@ -128,7 +128,7 @@ _ACTIVE: Final = (
 
 _RATES: Final = (
     Panel(
-        number=10,
+        number=810,
         kind=PanelKind.TIME_SERIES,
         title=Text("Alerts in ten minutes", "每十分钟告警数"),
         description=Text(
@@ -152,7 +152,7 @@ _RATES: Final = (
         least_step=_TEN_MINUTES,
     ),
     Panel(
-        number=11,
+        number=811,
         kind=PanelKind.TABLE,
         title=Text("Alerts by kind", "各类告警数"),
         description=Text(
@@ -167,7 +167,7 @@ _RATES: Final = (
         highest="raised",
     ),
     Panel(
-        number=12,
+        number=812,
         kind=PanelKind.TABLE,
         title=Text("Alerts by priority", "各优先级告警数"),
         description=Text(
@@ -187,7 +187,7 @@ _RATES: Final = (
 
 _DELIVERED: Final = (
     Panel(
-        number=13,
+        number=813,
         kind=PanelKind.TIME_SERIES,
         title=Text("Latency by channel", "各渠道送达时延"),
         description=Text("The slowest delivery of each step.", "各时段最慢一次送达。"),
@@ -197,7 +197,7 @@ _DELIVERED: Final = (
         decimals=1,
     ),
     Panel(
-        number=14,
+        number=814,
         kind=PanelKind.TABLE,
         title=Text("Attempts by channel", "各渠道发送情况"),
         description=Text("How many attempts ended how, and how long they took.", "各渠道发送结果次数与用时。"),
@@ -221,7 +221,7 @@ _DELIVERED: Final = (
         },
     ),
     Panel(
-        number=15,
+        number=815,
         kind=PanelKind.TABLE,
         title=Text("Attempts that failed", "发送失败记录"),
         description=Text("What the channel answered, newest first.", "渠道答复，最新在前。"),

@@ -16,7 +16,7 @@ from typing import Final
 from dashboards.elements import Panel, Query, Text, select
 from streams.measurements import EVENT, KPI_AREA, LMP, Measurement
 
-__all__ = ["AREA", "AREAS", "BUS", "BUSES", "DA", "EVENT_MARKS", "FOLDERS", "LANGUAGES", "RT", "Board", "Level", "Variable"]
+__all__ = ["AREA", "AREAS", "BUS", "BUSES", "DA", "EVENT_MARKS", "FOLDERS", "INTERVAL", "LANGUAGES", "RT", "Board", "Level", "Variable"]
 
 LANGUAGES: Final = ("zh", "en")
 
@@ -89,6 +89,8 @@ AREAS: Final = '"area" =~ /^$area$/'
 """Condition: of the areas chosen, for boards with :data:`AREA`."""
 BUSES: Final = '"bus" =~ /^$bus$/'
 """Condition: of the buses chosen, for boards with :data:`BUS`."""
+INTERVAL: Final = "5m"
+"""Least step of courses with one value an interval, which is no shorter in any market here. Finer steps are empty, and cost as much."""
 RT: Final = "\"segment\" = 'RT'"
 DA: Final = "\"segment\" = 'DA'"
 

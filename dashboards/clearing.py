@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.board import AREA, AREAS, DA, RT, Board, Level
+from dashboards.board import AREA, AREAS, DA, INTERVAL, RT, Board, Level
+from dashboards.codes import SEGMENTS
 from dashboards.elements import (
     GREY,
     P1,
@@ -28,7 +29,7 @@ from dashboards.elements import (
     select,
     title_of,
 )
-from dashboards.marks import PASSED, SEGMENTS, STATUSES
+from dashboards.marks import PASSED, STATUSES
 from streams.measurements import BINDING, CERTIFICATE, CLEARING, KPI, LMP, MARKET, SETTLEMENT
 
 __all__ = ["BOARD"]
@@ -177,6 +178,7 @@ _PRICES: Final = (
         queries=(course_over(LMP, "price_cny_per_mwh", "bus", how="mean", where=f"{RT} AND {AREAS}", each="area"),),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices", {"area": "area"}),
     ),
     Panel(
@@ -192,6 +194,7 @@ _PRICES: Final = (
         ),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices"),
     ),
     Panel(
@@ -207,6 +210,7 @@ _PRICES: Final = (
         queries=tuple(course_over(LMP, name, "bus", how="mean", where=RT, label=title_of(LMP.field(name))) for name in _PARTS),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
     ),
 )
 
@@ -233,6 +237,7 @@ _DISPATCH: Final = (
         decimals=1,
         stepped=True,
         stacked=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=213,
@@ -250,6 +255,7 @@ _DISPATCH: Final = (
         ),
         decimals=0,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=24,
@@ -289,6 +295,7 @@ _LIMITS: Final = (
         queries=(course(BINDING, "shadow_price_cny_per_mwh", how="max", where=RT, by="branch"),),
         decimals=1,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=23,

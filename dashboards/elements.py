@@ -196,7 +196,7 @@ class Panel:
         stacked: series are parts of a whole.
         sparkline: the number stands before its recent course.
         span: how much of the time shown it looks at, from its end, as ``1h``; empty for all of it.
-        highest: column by which the rows are ordered, the highest first.
+        highest, lowest: column by which the rows are ordered, the highest or the lowest first.
         least_step: no step of its courses is shorter, as ``5m``; a map of cells needs the length of an interval.
         drill: where it leads to.
         drawing: options of a canvas, by language.
@@ -224,6 +224,7 @@ class Panel:
     sparkline: bool = False
     span: str = ""
     highest: str = ""
+    lowest: str = ""
     least_step: str = ""
     drill: Drill | None = None
     drawing: Callable[[str], dict[str, Any]] | None = None

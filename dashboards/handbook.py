@@ -19,7 +19,8 @@ _HEAD: Final = """# Dashboards
 
 Written by `gridfuse dashboards build` from the registry in `dashboards/`; what is changed here by hand is lost. Every board is there in
 Chinese and in English, with the same panels under the same numbers: uid and language make its address, as `/d/gridfuse-wall-zh`.
-Grey is normal; colour is for what is abnormal, and a mark or a word says the same. The time zone of every board is Asia/Shanghai.
+On a wall, `/d/gridfuse-wall-zh?kiosk` fills a screen of 1920 × 1080. Grey is normal; colour is for what is abnormal, and a mark or a
+word says the same. The time zone of every board is Asia/Shanghai.
 """
 
 

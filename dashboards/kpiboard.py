@@ -81,7 +81,7 @@ _BALANCE: Final = (
     tile(KPI, "load_mw", number=8, at=(0, 0, 3, 4), description=Text("Sum of all metered loads.", "全部计量负荷之和。"), decimals=0),
     tile(KPI, "generation_mw", number=9, at=(3, 0, 3, 4), description=Text("Sum of all unit outputs.", "全部机组出力之和。"), decimals=0),
     Panel(
-        number=1,
+        number=601,
         kind=PanelKind.STAT,
         title=Text("Load factor", "负荷率"),
         description=Text("Mean load of the time shown, of its highest.", "所示时间内平均负荷与最高负荷之比。"),
@@ -93,7 +93,7 @@ _BALANCE: Final = (
     tile(
         KPI,
         "losses_pct",
-        number=2,
+        number=602,
         at=(9, 0, 3, 4),
         description=Text(
             "Generation that no load is metered for; below zero meters disagree.", "发电中未计量为负荷的部分；负值表示计量不一致。"
@@ -111,7 +111,7 @@ _BALANCE: Final = (
     tile(
         KPI,
         "curtailment_pct",
-        number=3,
+        number=603,
         at=(15, 0, 3, 4),
         description=Text(
             "What renewables could give and do not, of what they could; yellow from 5 %.", "新能源未发出的可用功率占比；5% 起黄色。"
@@ -205,16 +205,16 @@ def _control() -> Iterator[Panel]:
         (Step(None, P1), Step(100, P3), Step(200, GREY)),
     )
     yield _of_areas(
-        4,
+        604,
         "cps2_pct",
         (16, _CONTROL + 8),
         Text("Ten-minute windows of the last day within the limit; 90 % is the least.", "最近 24 小时十分钟合格率；下限为 90%。"),
         (Step(None, P1), Step(90, GREY)),
         stepped=False,
     )
-    yield _of_areas(5, "interchange_mw", (0, _CONTROL + 16), Text("Positive is export.", "正值为外送。"), stepped=False)
+    yield _of_areas(605, "interchange_mw", (0, _CONTROL + 16), Text("Positive is export.", "正值为外送。"), stepped=False)
     yield _of_areas(
-        6, "tie_deviation_mw", (8, _CONTROL + 16), Text("Against the schedule of the interval.", "与时段计划之差。"), stepped=False
+        606, "tie_deviation_mw", (8, _CONTROL + 16), Text("Against the schedule of the interval.", "与时段计划之差。"), stepped=False
     )
     yield _of_areas(
         42,
@@ -238,7 +238,7 @@ def _quality() -> Iterator[Panel]:
             share,
             2,
         ),
-        (12, "frequency_deviation_hz", Text("Against the scheduled frequency.", "与计划频率之差。"), _NORMAL, 3),
+        (612, "frequency_deviation_hz", Text("Against the scheduled frequency.", "与计划频率之差。"), _NORMAL, 3),
         (
             35,
             "voltage_in_band_pct",
@@ -254,21 +254,21 @@ def _quality() -> Iterator[Panel]:
             0,
         ),
         (
-            13,
+            613,
             "voltage_outside_min",
             Text("Summed over all buses, last day.", "最近 24 小时各节点越限时间之和。"),
             outside,
             0,
         ),
         (
-            14,
+            43,
             "unit_deviation_mw",
             Text("Sum of distances between output and base point, ramps allowed for.", "各机组出力与基点（计及爬坡）偏差绝对值之和。"),
             _NORMAL,
             1,
         ),
         (
-            15,
+            615,
             "spinning_reserve_pct",
             Text("Of units that run, in % of load.", "在网机组可增出力占负荷的百分比。"),
             (Step(None, P2), Step(3, GREY)),

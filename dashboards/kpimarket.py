@@ -59,7 +59,7 @@ def _forecasts() -> Iterator[Panel]:
             (45, "load_forecast_mape_pct", of_day, _NORMAL, 1),
             (46, "load_forecast_accuracy_pct", accuracy, (Step(None, P3), Step(97, GREY)), 1),
             (
-                16,
+                616,
                 "interval_load_mape_pct",
                 Text(
                     "Load that intervals were cleared for against what was metered, last day.", "最近 24 小时各时段出清所用负荷与实测之差。"
@@ -67,7 +67,7 @@ def _forecasts() -> Iterator[Panel]:
                 _NORMAL,
                 2,
             ),
-            (17, "wind_solar_forecast_mae_pct", of_wind_and_sun, _NORMAL, 1),
+            (617, "wind_solar_forecast_mae_pct", of_wind_and_sun, _NORMAL, 1),
             (47, "wind_solar_forecast_rmse_pct", of_wind_and_sun, _NORMAL, 1),
             (
                 49,
@@ -86,7 +86,7 @@ def _forecasts() -> Iterator[Panel]:
                 2,
             ),
             (
-                18,
+                618,
                 "price_limit_hits_pct",
                 Text("Intervals of the last day with the uniform price at cap or floor.", "最近 24 小时统一电价达到限价的时段占比。"),
                 (Step(None, GREY), Step(0.01, P3)),
@@ -96,8 +96,11 @@ def _forecasts() -> Iterator[Panel]:
     )
 
 
+_IN_FORCE: Final = select('last("price_cny_per_mwh") AS "price_cny_per_mwh"', PRICE, where=RT, then="GROUP BY time(1m) fill(none)")
+"""The price of each interval by its last revision; no interval is shorter than a minute."""
+
 _VOLATILITY: Final = Panel(
-    number=25,
+    number=625,
     kind=PanelKind.STAT,
     title=Text("Price volatility", "电价波动率"),
     description=Text(
@@ -105,7 +108,7 @@ _VOLATILITY: Final = Panel(
     ),
     unit="%",
     at=(6, _PRICES, 3, 4),
-    queries=(select('100 * stddev("price_cny_per_mwh") / mean("price_cny_per_mwh")', PRICE, where=RT),),
+    queries=(select('100 * stddev("price_cny_per_mwh") / mean("price_cny_per_mwh")', _IN_FORCE),),
     decimals=1,
 )
 
@@ -114,15 +117,15 @@ def _prices() -> Iterator[Panel]:
     yield from _tiles(
         _PRICES,
         (
-            (23, "uniform_price_cny_per_mwh", Text("Of the running interval, mean by load.", "当前时段，按负荷加权。"), _NORMAL, 2),
-            (24, "average_lmp_cny_per_mwh", Text("Mean over all live buses.", "全部带电节点的平均值。"), _NORMAL, 2),
+            (623, "uniform_price_cny_per_mwh", Text("Of the running interval, mean by load.", "当前时段，按负荷加权。"), _NORMAL, 2),
+            (624, "average_lmp_cny_per_mwh", Text("Mean over all live buses.", "全部带电节点的平均值。"), _NORMAL, 2),
         ),
     )
     yield _VOLATILITY
     yield tile(
         KPI,
         "day_ahead_spread_cny_per_mwh",
-        number=26,
+        number=626,
         at=(9, _PRICES, 3, 4),
         description=Text("Positive where the day before was dearer.", "正值表示日前较高。"),
         decimals=2,
@@ -130,7 +133,7 @@ def _prices() -> Iterator[Panel]:
     yield tile(
         KPI,
         "nodal_spread_cny_per_mwh",
-        number=27,
+        number=627,
         at=(12, _PRICES, 3, 4),
         description=Text("Between the dearest and the cheapest bus; zero without congestion.", "最高与最低节点电价之差；无阻塞时为零。"),
         decimals=2,
@@ -138,7 +141,7 @@ def _prices() -> Iterator[Panel]:
     yield tile(
         KPI,
         "congestion_rent_cny_per_h",
-        number=28,
+        number=628,
         at=(15, _PRICES, 3, 4),
         description=Text("Paid by loads beyond what generators receive.", "用户支付与发电收入之差。"),
         decimals=0,
@@ -157,7 +160,7 @@ def _prices() -> Iterator[Panel]:
     yield tile(
         KPI,
         "pivotal_suppliers",
-        number=29,
+        number=629,
         at=(21, _PRICES, 3, 4),
         description=Text("Plants without which the load is not served.", "缺之则无法满足负荷的电厂数。"),
         steps=(Step(None, GREY), Step(1, P3)),
@@ -170,7 +173,7 @@ def _prices() -> Iterator[Panel]:
     names = ("day_ahead_spread_cny_per_mwh", "nodal_spread_cny_per_mwh")
     yield _course(53, (0, _PRICES + 4, 12, 8), Text("Price spreads", "价差"), spreads, names, 2)
     rent = Text("Paid by loads beyond what generators receive, per hour.", "用户支付与发电收入之差，每小时。")
-    yield _course(30, (12, _PRICES + 4, 12, 8), Text("Congestion rent", "阻塞盈余"), rent, ("congestion_rent_cny_per_h",), 0)
+    yield _course(24, (12, _PRICES + 4, 12, 8), Text("Congestion rent", "阻塞盈余"), rent, ("congestion_rent_cny_per_h",), 0)
 
 
 def _competition() -> Iterator[Panel]:
@@ -188,7 +191,7 @@ def _competition() -> Iterator[Panel]:
                 0,
             ),
             (
-                38,
+                638,
                 "hhi_capacity",
                 Text("Concentration of available capacity over plants.", "各电厂可用容量的集中度。"),
                 _CONCENTRATED,
@@ -205,14 +208,14 @@ def _competition() -> Iterator[Panel]:
                 0,
             ),
             (
-                39,
+                639,
                 "top4_pct",
                 Text("Of output; 65 % and more is concentrated.", "按出力；65% 及以上为集中。"),
                 (Step(None, GREY), Step(65, P3)),
                 1,
             ),
             (
-                43,
+                643,
                 "award_top4_pct",
                 Text("Of cleared energy; 65 % and more is concentrated.", "按中标电量；65% 及以上为集中。"),
                 (Step(None, GREY), Step(65, P3)),
@@ -234,7 +237,7 @@ def _competition() -> Iterator[Panel]:
     at = _COMPETITION + 4
     yield _course(55, (0, at, 12, 8), Text("Concentration of supply", "供给集中度"), hhi, ("hhi", "hhi_capacity", "award_hhi"), 0)
     share = Text("Of the four largest plants, by output and by awards.", "最大四家电厂，按出力与按中标电量。")
-    yield _course(56, (12, at, 12, 8), Text("Share of the top four", "前四名份额"), share, ("top4_pct", "award_top4_pct"), 1)
+    yield _course(656, (12, at, 12, 8), Text("Share of the top four", "前四名份额"), share, ("top4_pct", "award_top4_pct"), 1)
 
 
 def _clearing() -> Iterator[Panel]:
@@ -243,15 +246,15 @@ def _clearing() -> Iterator[Panel]:
         _CLEARING,
         (
             (
-                44,
+                38,
                 "clearing_availability_pct",
                 Text("Intervals of the last day that were cleared in time.", "最近 24 小时按时出清的时段占比。"),
                 (Step(None, P2), Step(99, GREY)),
                 2,
             ),
-            (48, "clearing_latency_p50_s", Text(late[0].format("median"), late[1].format("中位数")), _LATE, 1),
-            (57, "clearing_latency_p95_s", Text(late[0].format("95th percentile"), late[1].format(" 95 分位")), _LATE, 1),
-            (58, "clearing_latency_p99_s", Text(late[0].format("99th percentile"), late[1].format(" 99 分位")), _LATE, 1),
+            (648, "clearing_latency_p50_s", Text(late[0].format("median"), late[1].format("中位数")), _LATE, 1),
+            (39, "clearing_latency_p95_s", Text(late[0].format("95th percentile"), late[1].format(" 95 分位")), _LATE, 1),
+            (48, "clearing_latency_p99_s", Text(late[0].format("99th percentile"), late[1].format(" 99 分位")), _LATE, 1),
         ),
     )
 

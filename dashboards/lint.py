@@ -35,6 +35,7 @@ MOST_WALL_PANELS: Final = 12
 _WALL_ROWS: Final = 27
 """Rows of the grid, 38 pixels each, that a screen of 1,080 pixels shows without scrolling."""
 
+_CHOSEN_SOURCE: Final = {"type": "influxdb", "uid": "${datasource}"}
 _CHINESE: Final = re.compile(r"[\u4e00-\u9fff]")
 _KNOWN: Final = {m.name: {tag.name for tag in m.tags} | {field.name for field in m.fields} for m in MEASUREMENTS}
 
@@ -43,7 +44,7 @@ def board_faults(board: Rendered) -> list[str]:
     """Return the faults of one board, each with where it is."""
     faults = [f"{name} is not {value!r}" for name, value in _FIXED.items() if board.get(name) != value]
     faults += [f"has no {name}" for name in ("uid", "title", "description", "refresh") if not board.get(name)]
-    faults += [*_variable_faults(board), *_layout_faults(board), *_colour_faults(board)]
+    faults += [*_variable_faults(board), *_annotation_faults(board), *_layout_faults(board), *_colour_faults(board)]
     for panel in board["panels"]:
         faults += [f"panel {panel.get('id')} {panel.get('title')!r}: {fault}" for fault in _panel_faults(panel)]
     return [f"{board.get('uid')}: {fault}" for fault in faults]
@@ -60,7 +61,7 @@ def _panel_faults(panel: Rendered) -> Iterator[str]:
     steps = [step["value"] for step in defaults.get("thresholds", {}).get("steps", ())]
     if steps[:1] != [None] or steps[1:] != sorted(steps[1:]):
         yield "its thresholds do not ascend from minus infinity"
-    if panel["datasource"] != {"type": "influxdb", "uid": "${datasource}"}:
+    if panel["datasource"] != _CHOSEN_SOURCE:
         yield "reads from another source than the one chosen"
     if panel["type"] == "text":
         return
@@ -122,6 +123,8 @@ def _variable_faults(board: Rendered) -> Iterator[str]:
     for name, variable in declared.items():
         if variable["type"] == "query":
             queries.append(variable["query"])
+            if variable.get("datasource") != _CHOSEN_SOURCE:
+                yield f"${name} reads from another source than the one chosen"
             if variable.get("refresh") != 2 or variable.get("allValue") != ".*":
                 yield f"${name} is not read again when the time shown changes, or has no value for all"
             for fault in query_faults(variable["query"]):
@@ -131,6 +134,15 @@ def _variable_faults(board: Rendered) -> Iterator[str]:
         yield f"${name} is used and not declared"
     for name in sorted(set(declared) - used - {"datasource"}):
         yield f"${name} is declared and not used"
+
+
+def _annotation_faults(board: Rendered) -> Iterator[str]:
+    """Marks over the courses come from our own events: those in Grafana's database are lost with it."""
+    for mark in board["annotations"]["list"]:
+        if mark.get("datasource") != _CHOSEN_SOURCE:
+            yield f"{mark['name']!r} reads from another source than the one chosen"
+        if mark["query"] != mark["target"]["query"] or "$timeFilter" not in mark["query"] or query_faults(mark["query"]):
+            yield f"{mark['name']!r} asks in a way that is not portable, not of the time shown, or not the same in both places"
 
 
 def _layout_faults(board: Rendered) -> Iterator[str]:
@@ -233,7 +245,10 @@ def _words(board: Rendered) -> Iterator[str]:
         yield from (link["title"] for link in panel.get("links", ()))
         for mapping in panel["fieldConfig"]["defaults"].get("mappings", ()):
             yield from (state["text"] for state in mapping["options"].values())
-        for override in panel["fieldConfig"]["overrides"]:
-            yield from (setting["value"] for setting in override["properties"] if setting["id"] == "displayName")
+        for setting in (each for override in panel["fieldConfig"]["overrides"] for each in override["properties"]):
+            if setting["id"] == "displayName":
+                yield setting["value"]
+            elif setting["id"] == "mappings":
+                yield from (state["text"] for mapping in setting["value"] for state in mapping["options"].values())
         if panel["type"] == "text":
             yield panel["options"]["content"]

@@ -1,6 +1,6 @@
 """What may the live board draw of the registry?
 
-Panels whose queries are plain aggregates of one field, in parts instead of InfluxQL: the live board has the records themselves. Titles,
+Panels whose queries come in parts (:mod:`dashboards.livequeries`) instead of InfluxQL: the live board has the records themselves. Titles,
 units, colours and marks are those Grafana shows, so one figure has one name everywhere.
 
 Deliberately absent: how they are drawn (``console/board/static``).
@@ -8,20 +8,22 @@ Deliberately absent: how they are drawn (``console/board/static``).
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, Final
 
 from dashboards.board import Board
 from dashboards.elements import Panel, PanelKind, Query, Step, Text
+from dashboards.livequeries import parts_of
+from streams.measurements import MEASUREMENTS
 
 __all__ = ["drawable", "panels_of"]
 
-_DRAWN: Final = (PanelKind.STAT, PanelKind.BAR_GAUGE, PanelKind.TIME_SERIES, PanelKind.STATE_TIMELINE, PanelKind.HEATMAP)
+_DRAWN: Final = frozenset(PanelKind) - {PanelKind.CANVAS, PanelKind.TEXT}
+_UNITS: Final = {field.name: field.unit for measurement in MEASUREMENTS for field in measurement.fields}
 
 
 def drawable(panel: Panel) -> bool:
     """Return whether every query of a panel is in parts, and its kind is one the live board has."""
-    return panel.kind in _DRAWN and all(query.source is not None for query in panel.queries)
+    return panel.kind in _DRAWN and all(parts_of(query) is not None for query in panel.queries)
 
 
 def panels_of(boards: tuple[Board, ...]) -> dict[str, Any]:
@@ -59,14 +61,24 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "stepped": panel.stepped,
         "stacked": panel.stacked,
         "sparkline": panel.sparkline,
+        "step_s": _seconds(panel.least_step),
+        "columns": [
+            {"name": name, "title": _both(title), "unit": _UNITS.get(name, "")} for name, title in panel.columns.items() if name != "Time"
+        ],
         "series": [_series(query) for query in panel.queries],
     }
 
 
 def _series(query: Query) -> dict[str, Any]:
-    assert query.source is not None, "only panels that are drawable are written"
-    own = {"unit": query.unit, "steps": _steps(query.steps)}
-    return {"label": _both(query.label), **asdict(query.source), **own}
+    parts = parts_of(query)
+    assert parts is not None, "only panels that are drawable are written"
+    own = {"unit": query.unit, "steps": _steps(query.steps), "zero": "fill(0)" in query.influxql}
+    return {"label": _both(query.label), **parts, **own}
+
+
+def _seconds(step: str) -> int:
+    """Return Grafana's ``5m`` in seconds, 0 for none."""
+    return int(step[:-1]) * {"s": 1, "m": 60, "h": 3600}[step[-1]] if step else 0
 
 
 def _steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ _GROWN: Final = {
 
 _TILES: Final = (
     Panel(
-        number=1,
+        number=901,
         kind=PanelKind.STAT,
         title=Text("Last heartbeat", "最近心跳"),
         description=Text("Of any process chosen; one comes every ten seconds.", "所选进程的最近一次；每十秒一次。"),
@@ -89,47 +89,47 @@ _TILES: Final = (
         queries=(select('last("heartbeat")', PIPELINE, where=_CHOSEN),),
     ),
     _worst(
-        2,
+        902,
         "sink_lag_s",
         3,
         Text("How far the database is behind; orange from 60 s.", "数据库滞后时间；60 秒起橙色。"),
         (Step(None, GREY), Step(60, P2), Step(600, P1)),
     ),
     _worst(
-        3,
+        903,
         "spool_waiting_bytes",
         6,
         Text("Kept on disk until the database takes it.", "落盘等待写入数据库。"),
         (Step(None, GREY), Step(100e6, P3)),
     ),
     _grown(
-        4,
+        904,
         "lines_rejected",
         9,
         Text("By the database, in the time shown; they are in the dead-letter file.", "所示时间内被数据库拒绝，已存入死信文件。"),
         P2,
     ),
     _grown(
-        5,
+        905,
         "not_spooled",
         12,
         Text("In the time shown: the disk was full. They are on their topics.", "所示时间内因磁盘满未落盘，记录仍在主题中。"),
         P1,
     ),
-    _grown(6, "dead_letters", 15, Text("In the time shown: could not be decoded or processed.", "所示时间内无法解码或处理的记录。"), P2),
+    _grown(906, "dead_letters", 15, Text("In the time shown: could not be decoded or processed.", "所示时间内无法解码或处理的记录。"), P2),
     _worst(
-        7,
+        907,
         "loop_delay_s",
         18,
         Text("How late the event loop is; above 1 s something blocks it.", "事件循环滞后；超过 1 秒表示被阻塞。"),
         (Step(None, GREY), Step(0.25, P3), Step(1, P2)),
         decimals=3,
     ),
-    _worst(8, "rss_bytes", 21, Text("Of the largest process.", "最大进程。"), _GREY_ONLY),
+    _worst(908, "rss_bytes", 21, Text("Of the largest process.", "最大进程。"), _GREY_ONLY),
 )
 
 _BEATS: Final = Panel(
-    number=9,
+    number=909,
     kind=PanelKind.STATE_TIMELINE,
     title=Text("Heartbeats", "心跳"),
     description=Text("A row for each process; a gap is a process that was not there.", "每个进程一行；空白表示进程不在。"),
@@ -144,10 +144,10 @@ _BEATS: Final = Panel(
 def _of_processes() -> Iterator[Panel]:
     """Yield what is shown of each process, three beside each other."""
     shown = (
-        (10, "sink_lag_s", Text("How far the database is behind.", "数据库滞后时间。"), (Step(None, GREY), Step(60, P2))),
-        (11, "spool_waiting_bytes", Text("Kept on disk until the database takes it.", "落盘等待写入数据库。"), _GREY_ONLY),
-        (12, "loop_delay_s", Text("How late the event loop is.", "事件循环滞后。"), (Step(None, GREY), Step(1, P2))),
-        (13, "rss_bytes", Text("Resident memory.", "常驻内存。"), _GREY_ONLY),
+        (910, "sink_lag_s", Text("How far the database is behind.", "数据库滞后时间。"), (Step(None, GREY), Step(60, P2))),
+        (911, "spool_waiting_bytes", Text("Kept on disk until the database takes it.", "落盘等待写入数据库。"), _GREY_ONLY),
+        (912, "loop_delay_s", Text("How late the event loop is.", "事件循环滞后。"), (Step(None, GREY), Step(1, P2))),
+        (913, "rss_bytes", Text("Resident memory.", "常驻内存。"), _GREY_ONLY),
     )
     places = ((0, _SINK_TOP), (8, _SINK_TOP), (0, _PROCESS_TOP), (16, _PROCESS_TOP))
     for (number, name, description, steps), at in zip(shown, places, strict=True):
@@ -167,7 +167,7 @@ def _of_processes() -> Iterator[Panel]:
 
 _RATES: Final = (
     Panel(
-        number=14,
+        number=914,
         kind=PanelKind.TIME_SERIES,
         title=Text("Lines written a second", "每秒写入行数"),
         description=Text("Accepted by the database.", "数据库已接受。"),
@@ -178,7 +178,7 @@ _RATES: Final = (
         least_step="30s",
     ),
     Panel(
-        number=15,
+        number=915,
         kind=PanelKind.TIME_SERIES,
         title=Text("Processor use", "处理器占用"),
         description=Text("100 % is one core.", "100% 为一个核心。"),
@@ -189,7 +189,7 @@ _RATES: Final = (
         least_step="30s",
     ),
     Panel(
-        number=16,
+        number=916,
         kind=PanelKind.TIME_SERIES,
         title=Text("Records a second by stage", "各环节每秒记录数"),
         description=Text("How much each stage takes in.", "各环节处理速率。"),
@@ -200,7 +200,7 @@ _RATES: Final = (
         least_step="30s",
     ),
     Panel(
-        number=17,
+        number=917,
         kind=PanelKind.TIME_SERIES,
         title=Text("Work of each stage", "各环节忙碌程度"),
         description=Text("Part of the time it is at work; near 100 % it is what holds up the rest.", "工作时间占比；接近 100% 即为瓶颈。"),
@@ -212,7 +212,7 @@ _RATES: Final = (
         least_step="30s",
     ),
     Panel(
-        number=18,
+        number=918,
         kind=PanelKind.TIME_SERIES,
         title=Text("Errors a second by stage", "各环节每秒错误数"),
         description=Text("Records that failed.", "处理失败的记录。"),
@@ -226,7 +226,7 @@ _RATES: Final = (
 
 _TABLES: Final = (
     Panel(
-        number=19,
+        number=919,
         kind=PanelKind.TABLE,
         title=title_of(STAGE),
         description=Text("Newest counts of each stage since its process began.", "各环节自进程启动以来的最新计数。"),
@@ -242,7 +242,7 @@ _TABLES: Final = (
         highest="waiting",
     ),
     Panel(
-        number=20,
+        number=920,
         kind=PanelKind.TABLE,
         title=title_of(PIPELINE),
         description=Text("Newest figures of each process.", "各进程的最新指标。"),

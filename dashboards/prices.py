@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.board import AREA, AREAS, BUS, BUSES, DA, RT, Board, Level
+from dashboards.board import AREA, AREAS, BUS, BUSES, DA, INTERVAL, RT, Board, Level
+from dashboards.codes import SEGMENTS
 from dashboards.elements import (
     GREY,
     P3,
@@ -25,7 +26,7 @@ from dashboards.elements import (
     title_of,
     total,
 )
-from dashboards.marks import REGIMES, SEGMENTS
+from dashboards.marks import REGIMES
 from streams.measurements import CLEARING, KPI, LMP, MARKET, PRICE, SETTLEMENT
 
 __all__ = ["BOARD"]
@@ -120,6 +121,7 @@ _COURSES: Final = (
         ),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=404,
@@ -131,6 +133,7 @@ _COURSES: Final = (
         queries=tuple(course(PRICE, "price_cny_per_mwh", how="last", where=where, label=SEGMENTS[name]) for name, where in _BOTH),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=405,
@@ -165,7 +168,7 @@ _COURSES: Final = (
         at=(0, 12, 24, 4),
         queries=tuple(course(PRICE, "regime", how="last", where=where, label=SEGMENTS[name]) for name, where in _BOTH),
         marks=REGIMES,
-        least_step="5m",
+        least_step=INTERVAL,
         drill=Drill("gridfuse-breaker"),
     ),
 )
@@ -183,7 +186,7 @@ _BUSES: Final = (
         at=(0, 16, 24, 14),
         queries=(course(LMP, "price_cny_per_mwh", how="last", where=_CHOSEN, by="bus"),),
         decimals=2,
-        least_step="5m",
+        least_step=INTERVAL,
         drill=Drill("gridfuse-prices", {"bus": "bus"}),
     ),
     Panel(
@@ -196,6 +199,7 @@ _BUSES: Final = (
         queries=(course(LMP, "price_cny_per_mwh", how="last", where=_CHOSEN, by="bus"),),
         decimals=2,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=410,
@@ -267,6 +271,7 @@ _SETTLEMENT: Final = (
         queries=(course(SETTLEMENT, "amount_cny", how="last", where=_CLASSES, by="class"),),
         decimals=0,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=414,
@@ -286,6 +291,7 @@ _SETTLEMENT: Final = (
         ),
         decimals=0,
         stepped=True,
+        least_step=INTERVAL,
     ),
     Panel(
         number=415,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.board import AREA, AREAS, Board, Level, Variable
-from dashboards.elements import GREY, P2, P3, Panel, PanelKind, Query, Step, Text, course, headings, select, tile, title_of
+from dashboards.elements import GREY, P2, P3, Panel, PanelKind, Step, Text, course, headings, select, tile, title_of
 from dashboards.marks import HEALTH, PRIORITIES
 from streams.measurements import ACCOUNT, ALERT, KPI, SOURCE
 
@@ -78,7 +78,7 @@ _TILES: Final = (
     _sum(58, "late", 12, Text("Came, but too long after newer ones to count as a value.", "已到达，但晚于较新数据过久，不作为量值。")),
     _sum(59, "lost", 15, Text("Were due, or made, and never reached the topic.", "应到或已生成，但未进入主题。")),
     Panel(
-        number=1,
+        number=701,
         kind=PanelKind.STAT,
         title=Text("Oldest source", "最久未更新的数据源"),
         description=Text("Age of the newest value of the device that has been silent longest.", "静默最久的设备其最新数据的时延。"),
@@ -89,7 +89,7 @@ _TILES: Final = (
         steps=(Step(None, GREY), Step(60, P2)),
     ),
     Panel(
-        number=2,
+        number=702,
         kind=PanelKind.STAT,
         title=Text("Data as of", "数据时间"),
         description=Text("When the health of devices was last written.", "数据源状态最近一次写入的时间。"),
@@ -100,16 +100,12 @@ _TILES: Final = (
 )
 
 
-def _arrivals() -> Query:
-    """Ask for samples a second by area: the mean minute of each device in a step, summed over devices."""
-    came = " + ".join(f'mean("{name}")' for name in ("good", "uncertain", "bad", "late"))
-    minute = select(f'{came} AS "came"', ACCOUNT, where=_CHOSEN, then='GROUP BY time($__interval), "area", "dev" fill(none)')
-    return select('sum("came") / 60', minute, then='GROUP BY time($__interval), "area" fill(none)', label=Text("$tag_area", "$tag_area"))
+_CAME: Final = " + ".join(f'sum("{name}") * 1000 / $__interval_ms' for name in ("good", "uncertain", "bad", "late"))
 
 
 _COURSES: Final = (
     Panel(
-        number=3,
+        number=703,
         kind=PanelKind.STATE_TIMELINE,
         title=Text("State of each device", "各数据源状态"),
         description=Text(
@@ -122,19 +118,27 @@ _COURSES: Final = (
         marks=HEALTH,
     ),
     Panel(
-        number=4,
+        number=704,
         kind=PanelKind.TIME_SERIES,
         title=Text("Samples a second by area", "各区域每秒样本数"),
-        description=Text("That came, whatever their quality.", "已到达样本，不论质量。"),
+        description=Text("That came, whatever their quality; the last step is still filling.", "已到达样本，不论质量；最后一格仍在累计。"),
         unit="1/s",
         at=(0, _AGES_TOP, 8, 8),
-        queries=(_arrivals(),),
+        queries=(
+            select(
+                _CAME,
+                ACCOUNT,
+                where=_CHOSEN,
+                then='GROUP BY time($__interval), "area" fill(none)',
+                label=Text("$tag_area", "$tag_area"),
+            ),
+        ),
         decimals=0,
         stacked=True,
         least_step="1m",
     ),
     Panel(
-        number=5,
+        number=705,
         kind=PanelKind.TIME_SERIES,
         title=Text("Age of the newest value by device", "各设备最新数据时延"),
         description=Text("A line that rises is a device that is silent.", "持续上升表示该设备无新数据。"),
@@ -243,7 +247,7 @@ _TABLES: Final = (
         highest="age_s",
     ),
     Panel(
-        number=6,
+        number=706,
         kind=PanelKind.TABLE,
         title=Text("Alerts of devices", "设备告警"),
         description=Text("Silent devices and clocks that are wrong, newest first.", "设备无数据与时钟异常，最新在前。"),

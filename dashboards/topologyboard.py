@@ -5,7 +5,7 @@ The diagram shows what is abnormal in its place; the tables beside it say the sa
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from dashboards.board import Board, Level
@@ -74,7 +74,7 @@ _TILES: Final = (
     tile(
         TOPOLOGY,
         "islands",
-        number=1,
+        number=501,
         at=(0, 0, 3, 4),
         description=Text("Parts of the grid that are alive and not joined; one is normal.", "带电且互不相连的电网部分数；正常为 1。"),
         steps=(Step(None, GREY), Step(2, P2)),
@@ -83,7 +83,7 @@ _TILES: Final = (
     tile(
         TOPOLOGY,
         "branches_open",
-        number=2,
+        number=502,
         at=(3, 0, 3, 4),
         description=Text("Branches out of service by their switch positions.", "按开关位置判定的停运支路数。"),
         steps=(Step(None, GREY), Step(1, P3)),
@@ -92,7 +92,7 @@ _TILES: Final = (
     tile(
         TOPOLOGY,
         "buses_dead",
-        number=3,
+        number=503,
         at=(6, 0, 3, 4),
         description=Text("Buses without voltage.", "失电母线数。"),
         steps=(Step(None, GREY), Step(1, P1)),
@@ -101,13 +101,13 @@ _TILES: Final = (
     tile(
         TOPOLOGY,
         "load_lost_mw",
-        number=4,
+        number=504,
         at=(9, 0, 3, 4),
         description=Text("What was drawn at buses that are dead now, when they were alive.", "当前失电母线在失电前的负荷。"),
         steps=(Step(None, GREY), Step(0.1, P1)),
     ),
     Panel(
-        number=5,
+        number=505,
         kind=PanelKind.STAT,
         title=Text("Highest loading now", "当前最高负载率"),
         description=Text("Of all branches, in % of continuous rating.", "全部支路中的最高值，占持续额定值的百分比。"),
@@ -120,7 +120,7 @@ _TILES: Final = (
     tile(
         KPI,
         "observable_pct",
-        number=6,
+        number=506,
         at=(15, 0, 3, 4),
         description=Text(
             "Buses whose angle follows from what is measured; what is not observable cannot be judged.",
@@ -131,7 +131,7 @@ _TILES: Final = (
     tile(
         KPI,
         "suspect_measurements",
-        number=7,
+        number=507,
         at=(18, 0, 3, 4),
         description=Text(
             "Meters that contradict the others, and positions that the flows contradict.",
@@ -141,7 +141,7 @@ _TILES: Final = (
         decimals=0,
     ),
     Panel(
-        number=8,
+        number=508,
         kind=PanelKind.STAT,
         title=Text("Data as of", "数据时间"),
         description=Text(
@@ -162,7 +162,7 @@ def _one_line(diagram: Diagram) -> Panel:
     )
     more = left_out if diagram.left_out else Text("", "")
     return Panel(
-        number=9,
+        number=509,
         kind=PanelKind.CANVAS,
         title=Text("One-line diagram", "电网接线图"),
         description=Text(
@@ -187,7 +187,7 @@ def _one_line(diagram: Diagram) -> Panel:
         marks=LOADING_MARKS,
         limits=LOADING_LIMITS,
         looks=LOOKS,
-        drawing=partial(drawn, diagram.plan, diagram.layout),
+        drawing=cache(partial(drawn, diagram.plan, diagram.layout, in_part=diagram.in_part)),
     )
 
 
@@ -195,7 +195,7 @@ _BELOW: Final = 27
 
 _TABLES: Final = (
     Panel(
-        number=10,
+        number=25,
         kind=PanelKind.BAR_GAUGE,
         title=Text("Most loaded branches", "负载率最高的支路"),
         description=Text(
@@ -212,7 +212,7 @@ _TABLES: Final = (
         highest="top",
     ),
     Panel(
-        number=11,
+        number=511,
         kind=PanelKind.TABLE,
         title=Text("Branches that are open", "断开的支路"),
         description=Text("By their switch positions; the time is of the newest report.", "按开关位置判定；时间为最新报告时间。"),
@@ -224,7 +224,7 @@ _TABLES: Final = (
         coloured=("closed",),
     ),
     Panel(
-        number=12,
+        number=512,
         kind=PanelKind.TABLE,
         title=Text("Buses that are dead", "失电的母线"),
         description=Text("With the area they are in.", "及其所在区域。"),
@@ -240,9 +240,9 @@ _TABLES: Final = (
         coloured=("energised",),
     ),
     Panel(
-        number=13,
+        number=513,
         kind=PanelKind.TABLE,
-        title=Text("Position changes, last hour", "近一小时开关变位"),
+        title=Text("Position changes, last half hour", "近半小时开关变位"),
         description=Text("Branches that opened or closed, newest first.", "断开或合上的支路，最新在前。"),
         unit="",
         at=(13, _BELOW, 5, 16),
@@ -251,17 +251,18 @@ _TABLES: Final = (
                 '"moved", "branch"',
                 select('difference("closed") AS "moved"', BRANCH, then='GROUP BY "branch"'),
                 where='"moved" <> 0',
-                then=f"ORDER BY time DESC LIMIT {_MOST_ROWS}",
             ),
         ),
         marks=_MOVES,
         columns=headings(BRANCH, "branch") | {"moved": Text("Change", "变位")},
         coloured=("moved",),
+        # Not ordered by the database: it would take the differences backwards, and an opening would be shown as a closing.
+        highest="Time",
         # A difference looks at every image of every branch: six hours of them are half a second of the database.
-        span="1h",
+        span="30m",
     ),
     Panel(
-        number=14,
+        number=514,
         kind=PanelKind.TIME_SERIES,
         title=Text("Islands, open branches, dead buses", "电气岛、断开支路与失电母线"),
         description=Text("How the grid hung together over time.", "电网连通情况随时间的变化。"),
@@ -274,7 +275,7 @@ _TABLES: Final = (
         stepped=True,
     ),
     Panel(
-        number=15,
+        number=515,
         kind=PanelKind.TIME_SERIES,
         title=Text("Highest loading", "最高负载率"),
         description=Text("Of the most loaded branch at each step; red over 100 %.", "各时刻负载最重支路；超过 100% 为红色。"),
@@ -285,7 +286,7 @@ _TABLES: Final = (
         steps=(Step(None, GREY), _OVER),
     ),
     Panel(
-        number=16,
+        number=516,
         kind=PanelKind.TABLE,
         title=title_of(FINDING),
         description=Text(

@@ -1,11 +1,11 @@
 """What do the panels of the registry show, without a database? Fed with the lines that the service writes.
 
-``static/panels.json`` is rendered from the dashboards' registry (``python -m dashboards.build``); each query in it is one aggregate of one
-field. A query is followed once however many panels have it, and keeps what they draw: a day in minutes, changes of a state, the newest
-value, or the newest lines (:mod:`console.board.series`).
+``static/panels.json`` is rendered from the dashboards' registry (``python -m dashboards.build``), its queries in parts. A query is followed
+once however many panels have it, and keeps what they draw: a day in minutes, changes of a state, the newest value, or the newest lines
+(:mod:`console.board.series`).
 
-Memory is bounded: :data:`GROUPS_MAX` series of one query, :data:`COURSES_MAX` days of minutes in all (30 KB each, so 30 MB). What is beyond
-is counted, and the page says so.
+Memory is bounded: :data:`GROUPS_MAX` days of minutes of one query and :data:`COURSES_MAX` in all (30 KB each, so 30 MB), and
+:data:`LATEST_MAX` newest values of one query. What is beyond is counted, and the page says so.
 
 Deliberately absent: how a panel is drawn (``static/panels.js``); raw telemetry, which the points page shows.
 """
@@ -20,7 +20,7 @@ import msgspec
 
 from console.board.conditions import Condition, condition_of
 from console.board.lines import Line, lines_of
-from console.board.series import AGGREGATES, Course, Rows, States
+from console.board.series import AGGREGATES, Course, Newest, Rows, States
 from market.units import NS_PER_MS
 
 __all__ = ["COURSES_MAX", "GROUPS_MAX", "PANELS_FILE", "PanelBook", "PanelPage"]
@@ -28,7 +28,9 @@ __all__ = ["COURSES_MAX", "GROUPS_MAX", "PANELS_FILE", "PanelBook", "PanelPage"]
 PANELS_FILE: Final = Path(__file__).parent / "static" / "panels.json"
 
 GROUPS_MAX: Final = 100
-"""Series of one query: more lines than that nobody can tell apart."""
+"""Days of minutes of one query: more lines than that nobody can tell apart."""
+LATEST_MAX: Final = 2_000
+"""Newest values of one query."""
 COURSES_MAX: Final = 1_000
 """Days of minutes in all."""
 
@@ -60,12 +62,17 @@ class _Wish(NamedTuple):
     how: str
     by: str
     where: str
+    having: str
+    within_s: int
     kept: str
-    """``latest``, ``course``, ``states`` or ``rows``."""
+    """``latest``, ``course``, ``states``, ``rows`` or ``newest``."""
+
+
+_Memory = _Latest | Course | States | Rows | Newest
 
 
 class _Follower:
-    """One wish, and what is kept of it by the value of the tag it tells apart."""
+    """One wish, and what is kept of it by the tags that it tells apart."""
 
     def __init__(self, wish: _Wish, book: PanelBook) -> None:
         how, _, over = wish.how.partition("/")
@@ -73,54 +80,73 @@ class _Follower:
         self._wish = wish
         self._how, self._over = how, float(over or 1.0)
         self._holds: Condition = condition_of(wish.where)
-        self._fields = tuple(wish.field.split(",")) if wish.kept == "rows" else (wish.field,)
-        self.groups: dict[str, _Latest | Course | States | Rows] = {}
+        self._by = tuple(wish.by.split(",")) if wish.by else ()
+        self._fields = tuple(wish.field.split(","))
+        self._whole = wish.kept in ("rows", "newest")
+        self.groups: dict[str, _Memory] = {}
         self.left_out: set[str] = set()
 
     def take(self, line: Line, version: int) -> None:
         value = line.fields.get(self._fields[0])
-        if not self._holds(line.tags, line.fields) or (value is None and self._wish.kept != "rows"):
+        if (value is None and not self._whole) or not self._holds(line.tags, line.fields):
             return
-        group = line.tags.get(self._wish.by, "") if self._wish.by else ""
-        memory = self.groups.get(group) or self._begun(group)
+        group = " · ".join([line.tags.get(tag, "") for tag in self._by])
+        memory = self.groups.get("" if self._whole else group) or self._begun("" if self._whole else group)
         match memory:
             case None:
                 return
+            case Newest():
+                memory.add(group, line.ts_ns, {**line.tags, **line.fields}, version)
             case Rows():
                 memory.add(line.ts_ns, {**line.tags, **line.fields}, version)
-            case Course() if isinstance(value, float):
+            case Course() if isinstance(value, float) or self._how == "count":
+                value = value if isinstance(value, float) else 1.0
                 memory.add("\0".join(line.tags.values()), line.ts_ns, value, version)
             case States() if value is not None:
                 memory.add(line.ts_ns, value, version)
             case _Latest() if value is not None:
                 memory.add(line.ts_ns, value / self._over if isinstance(value, float) else value, version)
 
-    def _begun(self, group: str) -> _Latest | Course | States | Rows | None:
+    def _begun(self, group: str) -> _Memory | None:
         """Begin to keep a series, or leave it out and count it."""
-        if len(self.groups) >= GROUPS_MAX or (self._wish.kept == "course" and self._book.courses >= COURSES_MAX):
-            if len(self.left_out) < 10 * GROUPS_MAX:
+        course = self._wish.kept == "course"
+        if len(self.groups) >= (GROUPS_MAX if course else LATEST_MAX) or (course and self._book.courses >= COURSES_MAX):
+            if len(self.left_out) < LATEST_MAX:
                 self.left_out.add(group)
             return None
+        memory = self._made()
+        self._book.courses += isinstance(memory, Course)
+        self.groups[group] = memory
+        return memory
+
+    def _made(self) -> _Memory:
         match self._wish.kept:
             case "course":
-                self._book.courses += 1
-                self.groups[group] = Course(self._how, self._over)
+                return Course(self._how, self._over)
             case "states":
-                self.groups[group] = States()
+                return States()
             case "rows":
-                self.groups[group] = Rows(self._fields)
+                return Rows(self._fields)
+            case "newest":
+                aggregate = self._how.removeprefix("now:") if self._how.startswith("now:") else ""
+                return Newest(self._fields, condition_of(self._wish.having), self._wish.within_s, aggregate, self._over)
             case _:
-                self.groups[group] = _Latest()
-        return self.groups[group]
+                return _Latest()
 
 
-_KEPT: Final = {"timeseries": "course", "heatmap": "course", "state-timeline": "states", "status-history": "states", "table": "rows"}
+_KEPT: Final = {"timeseries": "course", "heatmap": "course", "state-timeline": "states", "status-history": "states"}
 
 
 def _wish(panel: dict[str, Any], series: dict[str, Any]) -> _Wish:
-    single = "course" if panel["sparkline"] or series["how"].partition("/")[0] != "last" else "latest"
-    kept = _KEPT.get(panel["kind"], single)
-    return _Wish(series["measurement"], series["field"], series["how"], series["by"], series["where"], kept)
+    how = series["how"].partition("/")[0]
+    if how == "rows":
+        kept = "rows"
+    elif how == "newest" or how.startswith("now:"):
+        kept = "newest"
+    else:
+        kept = _KEPT.get(panel["kind"], "course" if panel["sparkline"] or how != "last" else "latest")
+    asked = {name: series[name] for name in ("measurement", "field", "how", "by", "where", "having", "within_s")}
+    return _Wish(**asked, kept=kept)
 
 
 class PanelBook:
@@ -159,13 +185,17 @@ class PanelBook:
                 self.unread += 1
                 continue
             for follower in self._of_measurement[line.measurement]:
-                follower.take(line, self.version)
+                try:
+                    follower.take(line, self.version)
+                except (ValueError, TypeError, OverflowError):
+                    # What is shown must never hold up what is written.
+                    self.unread += 1
 
     def followed(self, panel: dict[str, Any]) -> Iterator[_Follower]:
         """Return what follows each query of a panel."""
         for series in panel["series"]:
             wish = _wish(panel, series)
-            if wish.kept != "rows" and wish.how.partition("/")[0] not in AGGREGATES:
+            if wish.kept not in ("rows", "newest") and wish.how.partition("/")[0] not in AGGREGATES:
                 raise ValueError(f"panel {panel['id']} ({panel['title']['en']}): the board cannot compute {wish.how!r}")
             follower = self._followers.get(wish)
             if follower is None:

@@ -1,8 +1,9 @@
 """What did a panel's numbers do over the last day, in memory that does not grow?
 
-Three kinds of memory, one for each way of being drawn: a number in buckets of a minute (:class:`Course`), a state and when it changed
-(:class:`States`), the newest lines (:class:`Rows`). A bucket sums up its minute the way the panel asks: ``last``, ``mean``, ``min``,
-``max``, ``sum`` or ``count``, over all series that the panel does not tell apart, as the same query does in InfluxDB.
+One kind of memory for each way of being drawn: a number in buckets of a minute (:class:`Course`), a state and when it changed
+(:class:`States`), the newest lines (:class:`Rows`), the newest line of each series (:class:`Newest`). A bucket sums up its minute the way
+the panel asks: ``last``, ``mean``, ``min``, ``max``, ``sum`` or ``count``, over all series that the panel does not tell apart, as the same
+query does in InfluxDB.
 
 Each remembers the version at which it was written, so that what a client has not seen is a comparison. A line that comes twice counts
 once; a line of a minute that is older than the ring changes nothing. A bucket without a line is absent and sent as null.
@@ -12,15 +13,16 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import dropwhile
-from math import isfinite
+from math import fsum, isfinite
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from console.board.conditions import Condition
 from market.units import NS_PER_MIN, NS_PER_MS, NS_PER_S
 
-__all__ = ["AGGREGATES", "BUCKETS", "Course", "Rows", "States"]
+__all__ = ["AGGREGATES", "BUCKETS", "Course", "Newest", "Rows", "States"]
 
 AGGREGATES: Final = frozenset({"last", "mean", "min", "max", "sum", "count"})
 BUCKETS: Final = 24 * 60
@@ -161,10 +163,79 @@ class Rows:
         self.stamp = version
 
     def since(self, version: int) -> dict[str, Any] | None:
-        """Return ``rows``, each the instant (ms) and its columns, all of them where one is newer than ``version``; or None."""
+        """Return ``rows``, each the instant (ms) and its columns, all of them where one is new, and ``until_ms``, the newest; or None."""
         if self.stamp <= version:
             return None
-        return {"rows": [[ts_ns // NS_PER_MS, *values.values()] for ts_ns, values in reversed(self._rows)]}
+        rows = [[ts_ns // NS_PER_MS, *values.values()] for ts_ns, values in reversed(self._rows)]
+        return {"rows": rows, "until_ms": rows[0][0]}
+
+
+class Newest:
+    """The newest line of each series, or one number over all of them.
+
+    Args:
+        columns: what a row has; the number is over the first of them.
+        having: which lines count now; another one of the same series may count later.
+        within_s: series whose line is older than this, by the newest line of all, count no longer; 0 for no bound.
+        aggregate: one of :data:`AGGREGATES` for one number, empty for rows.
+        over: what the number is divided by.
+    """
+
+    def __init__(self, columns: tuple[str, ...], having: Condition, within_s: int, aggregate: str = "", over: float = 1.0) -> None:
+        self._columns = columns
+        self._having = having
+        self._within_ns = within_s * NS_PER_S
+        self._aggregate = aggregate
+        self._over = over
+        self._lines: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._newest_ns = _NEVER
+        self.left_out = 0
+        self.stamp = _NEVER
+
+    def add(self, group: str, ts_ns: int, values: dict[str, Any], version: int) -> None:
+        """Take in a line of a series; an older one than is known changes nothing."""
+        held = self._lines.get(group)
+        if held is not None and ts_ns < held[0]:
+            return
+        if held is None and len(self._lines) >= _TWINS_MAX:
+            self.left_out += 1
+            return
+        self._lines[group] = (ts_ns, values)
+        self._newest_ns = max(self._newest_ns, ts_ns)
+        self.stamp = version
+
+    def since(self, version: int) -> dict[str, Any] | None:
+        """Return ``rows``, newest first, and ``until_ms``, the newest line's; or ``last``, that and the number; or None."""
+        if self.stamp <= version:
+            return None
+        oldest_ns = self._newest_ns - self._within_ns if self._within_ns else _NEVER
+        counting = [one for one in self._lines.values() if one[0] >= oldest_ns and self._having(one[1], one[1])]
+        if self._aggregate:
+            values = [values[self._columns[0]] for _, values in counting if self._columns[0] in values]
+            return {"last": [self._newest_ns // NS_PER_MS, _over_all(self._aggregate, values, self._over)]}
+        newest = sorted(counting, key=lambda one: -one[0])[:_ROWS_MAX]
+        rows = [[ts_ns // NS_PER_MS, *(values.get(name) for name in self._columns)] for ts_ns, values in newest]
+        return {"rows": rows, "until_ms": self._newest_ns // NS_PER_MS}
+
+
+def _over_all(aggregate: str, values: list[Any], over: float) -> float | None:
+    """Return one number over values of all series; None where there is none."""
+    if aggregate == "count":
+        return float(len(values))
+    numbers = [value / over for value in values if isinstance(value, float)]
+    if not numbers:
+        return None
+    match aggregate:
+        case "min":
+            return min(numbers)
+        case "max":
+            return max(numbers)
+        case "sum":
+            return fsum(numbers)
+        case "mean":
+            return fsum(numbers) / len(numbers)
+        case _:
+            return numbers[-1]
 
 
 def _short(value: float) -> float | None:

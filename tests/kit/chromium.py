@@ -33,6 +33,10 @@ _FLAGS: Final = (
     "--remote-debugging-port=0",
 )
 _START_S: Final = 30.0
+_KEY_CODES: Final = {
+    "Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36,
+    "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
+}  # fmt: skip
 
 
 class Page:
@@ -119,11 +123,12 @@ class Page:
             assert asyncio.get_running_loop().time() < deadline, f"after {within_s} s this is still not true: {script}. {complaints}"
             await asyncio.sleep(0.05)
 
-    async def press(self, key: str) -> None:
-        """Press and release a key."""
-        text = key if len(key) == 1 else ""
-        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text)
-        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+    async def press(self, key: str, *, shift: bool = False) -> None:
+        """Press and release a key; what the browser itself does with it is done too."""
+        text = "\r" if key == "Enter" else key if len(key) == 1 else ""
+        what = {"key": key, "modifiers": 8 if shift else 0, "windowsVirtualKeyCode": _KEY_CODES.get(key, 0)}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **what)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **what)
 
     async def picture(self, *, whole: bool = False) -> bytes:
         """Return what the window shows, or the whole page, as PNG."""

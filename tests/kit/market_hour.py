@@ -164,7 +164,7 @@ def _duties(ts_ns: int) -> tuple[DutyView, ...]:
     )
 
 
-def _view(ts_ns: int) -> MarketView:
+def view(ts_ns: int) -> MarketView:
     out = OUT_NS <= ts_ns < BACK_NS
     headroom_s = 7_200.0 - (ts_ns - OUT_NS) / NS_PER_S if out else 7_200.0
     rt = SegmentView(
@@ -360,7 +360,7 @@ def _alert(number: int, priority: Priority) -> Alert:
     )
 
 
-def _attempts() -> Iterator[tuple[str, Attempt]]:
+def attempts() -> Iterator[tuple[str, Attempt]]:
     """The webhook fails once for each alert and then delivers it, and never delivers the last; the log takes all of them at once."""
     for number, priority in enumerate(Priority):
         alert, lost = _alert(number, priority), number == len(Priority) - 1
@@ -405,7 +405,7 @@ def _report(ts_ns: int) -> ProcessReport:
 def records() -> Iterator[Any]:
     """Yield the hour's records, by kind, each kind in the order of time."""
     for ts_ns in range(START_NS, END_NS, 10 * NS_PER_S):
-        yield from (_kpis(ts_ns), _picture(ts_ns), _view(ts_ns), _report(ts_ns))
+        yield from (_kpis(ts_ns), _picture(ts_ns), view(ts_ns), _report(ts_ns))
         yield from (_frame(device, ts_ns) for device in range(3))
     for start_ns in range(START_NS, END_NS, 5 * NS_PER_MIN):
         yield from (_outcome(start_ns), _solve_time(start_ns), _price(start_ns, 305.0))
@@ -431,8 +431,8 @@ def hour() -> bytes:
         interval_ns=5 * NS_PER_MIN,
         rollups=rollups,
     )
-    attempts = (encode_attempt(attempt, channel) for channel, attempt in _attempts())
+    told_whom = (encode_attempt(attempt, channel) for channel, attempt in attempts())
     later = heartbeat(CLOCK_SOURCE, "1", 0, END_NS + NS_PER_MIN)
     told = list(records())
     rolled_up = (lines.rolled_up(record) for record in [*told, later] if isinstance(record, TelemetryFrame))
-    return b"".join([*map(lines.of_record, told), *rolled_up, *attempts])
+    return b"".join([*map(lines.of_record, told), *rolled_up, *told_whom])

@@ -6,11 +6,11 @@ import csv
 from pathlib import Path
 
 from market.matpower import Case, read_case
-from market.rts_gmlc import _SHIPPED
+from market.rts_gmlc import SHIPPED
 
 __all__ = ["FILES", "PUBLISHED_PER_H", "read"]
 
-_SMALL = _SHIPPED.parent / "pglib"
+_SMALL = SHIPPED.parent / "pglib"
 _MORE = Path(__file__).parents[1] / "data" / "pglib"
 _PREFIX = "pglib_opf_case"
 

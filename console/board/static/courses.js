@@ -44,10 +44,11 @@ function aligned(lines) {
   return [times, ...columns];
 }
 
-/** A step holds until the next one: the last one until now. */
-function holdOn([times, values], to) {
-  if (!times.length || times.at(-1) >= to) return;
-  times.push(to);
+/** A step holds until the next one: the last one until now, or until it is too old to hold. */
+function holdOn([times, values], { to, holdS }) {
+  const end = Math.min(to, (times.at(-1) ?? to) + holdS);
+  if (!times.length || times.at(-1) >= end) return;
+  times.push(end);
   values.push(values.at(-1));
 }
 
@@ -65,14 +66,14 @@ export function drawCourse(panel, content, lines, view) {
     state.watch.observe(content.lastElementChild);
     drawn.set(content, state);
   }
-  if (panel.stepped) lines.forEach(({ data }) => holdOn(data, view.to));
+  if (panel.stepped) lines.forEach(({ data }) => holdOn(data, view));
   nameLines(panel, content.firstElementChild, lines);
   const plot = content.lastElementChild;
   const data = panel.stacked ? stackedUp(aligned(lines)) : aligned(lines);
   state.view = view;
   state.again = () => build(panel, plot, state, lines, data);
   const box = plot.getBoundingClientRect();
-  const key = JSON.stringify([lines.map(({ name }) => name), Math.round(box.width), Math.round(box.height), view.unit, document.documentElement.lang]);
+  const key = JSON.stringify([lines.map(({ name }) => name), Math.round(box.width), Math.round(box.height), document.documentElement.lang]);
   if (state.chart && state.key === key) state.chart.setData(data);
   else state.again();
 }
@@ -80,7 +81,7 @@ export function drawCourse(panel, content, lines, view) {
 function build(panel, plot, state, lines, data) {
   const { width, height } = plot.getBoundingClientRect();
   if (width < 40 || height < 30) return;
-  state.key = JSON.stringify([lines.map(({ name }) => name), Math.round(width), Math.round(height), state.view.unit, document.documentElement.lang]);
+  state.key = JSON.stringify([lines.map(({ name }) => name), Math.round(width), Math.round(height), document.documentElement.lang]);
   state.chart?.destroy();
   const size = 0.82 * textPx();
   const [x, y] = axes(size, size * 4.2, 0);
@@ -97,7 +98,7 @@ function build(panel, plot, state, lines, data) {
     height,
     legend: { show: false },
     cursor: { show: false },
-    axes: [x, { ...y, values: (_, ticks) => ticks.map((value) => num(value, decimalsOf(ticks))) }],
+    axes: [x, { ...y, values: (_, ticks) => ticks.map((value) => state.view.tick(value, ticks)), size: (_, labels) => size * Math.max(3, 1.2 + 0.56 * Math.max(0, ...(labels ?? []).map((one) => one.length))) }],
     scales: { x: { range: () => [state.view.from, state.view.to] }, y: { range: (_, low, high) => rangeOf(panel, state.view, low, high) } },
     series: [{}, ...order.map((index) => series[index])],
     hooks: { drawAxes: [(chart) => drawLimits(chart, state.view.limits)] },
@@ -108,14 +109,10 @@ function build(panel, plot, state, lines, data) {
   state.chart.setData = (all) => setData(arrange(all));
 }
 
-function decimalsOf(ticks) {
-  const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 1;
-  return step >= 1 || step === 0 ? 0 : Math.min(4, Math.ceil(-Math.log10(step) - 1e-9));
-}
-
 function rangeOf(panel, view, low, high) {
   if (view.range) return view.range;
   if (low === null || low === undefined || high === null) return [0, 1];
+  if (Math.max(Math.abs(low), Math.abs(high)) < 1e-6) return [0, 1];
   if (panel.stacked) return [Math.min(0, low), high > 0 ? high * 1.08 : 1];
   // A limit belongs into the picture once the values are anywhere near it.
   const near = view.limits.filter((limit) => Math.abs(limit - (low + high) / 2) <= 2.5 * Math.max(high - low, Math.abs(limit) * 0.02));
@@ -220,18 +217,18 @@ export function drawHeat(panel, content, lines, view) {
   const pen = canvas.getContext("2d");
   const size = 0.82 * textPx() * px;
   pen.font = `${size}px sans-serif`;
-  const named = (canvas.height - 1.7 * size) / lines.length >= size * 1.05;
-  const left = named ? Math.max(...lines.map(({ name }) => pen.measureText(name).width)) + size : 0;
   const height = (canvas.height - 1.7 * size) / lines.length;
+  const every = Math.ceil((size * 1.15) / height); // as many names as there is room for
+  const left = Math.max(...lines.map(({ name }) => pen.measureText(name).width)) + size;
   const x = (at) => left + ((at - view.from) / (view.to - view.from)) * (canvas.width - left);
   lines.forEach(({ name, data: [times, values] }, row) => {
     pen.fillStyle = "#a5abb2";
-    if (named) pen.fillText(name, 0, row * height + height / 2 + size * 0.35);
+    if (row % every === 0) pen.fillText(name, 0, row * height + height / 2 + size * 0.35);
     times.forEach((at, index) => {
       if (values[index] === null) return;
       pen.fillStyle = shade(high > low ? (values[index] - low) / (high - low) : 0.5);
       const end = x(Math.min(times[index + 1] ?? view.to, view.to));
-      pen.fillRect(x(at), row * height, Math.max(1, end - x(at)), Math.max(1, height - 1));
+      pen.fillRect(x(at), row * height, Math.max(1, end - x(at)), height > 6 ? height - 1 : height + 0.5);
     });
   });
   pen.fillStyle = "#a5abb2";

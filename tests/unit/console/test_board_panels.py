@@ -24,7 +24,7 @@ T0 = SCENES["normal"]
 def registry(*panels: dict[str, Any]) -> dict[str, Any]:
     """A registry of one board; what a panel leaves out is usual."""
     usual = {"title": {"en": "Title", "zh": "标题"}, "kind": "timeseries", "sparkline": False}
-    asked = {"how": "last", "by": "", "where": ""}
+    asked = {"how": "last", "by": "", "where": "", "having": "", "within_s": 0}
     numbered = [
         {**usual, "id": number, **panel, "series": [{**asked, **one} for one in panel["series"]]} for number, panel in enumerate(panels, 1)
     ]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from console.clear import register
-from market.rts_gmlc import _SHIPPED
+from market.rts_gmlc import SHIPPED
+from tests.kit.cli import CliRunner
 
-PJM = _SHIPPED.parent / "pglib" / "pglib_opf_case5_pjm.m"
+PJM = SHIPPED.parent / "pglib" / "pglib_opf_case5_pjm.m"
 KEYS = {
     "status",
     "reason",

@@ -12,9 +12,9 @@ from market import matpower
 from market.errors import CaseError
 from market.grid import Topology
 from market.offers import Quadratic, Segment
-from market.rts_gmlc import _SHIPPED
+from market.rts_gmlc import SHIPPED
 
-PGLIB = _SHIPPED.parent / "pglib"
+PGLIB = SHIPPED.parent / "pglib"
 
 TEXT = """function mpc = tiny
 mpc.version = '2';
