@@ -206,8 +206,8 @@ _BUSES: Final = (
         kind=PanelKind.TABLE,
         title=Text("Newest LMP and its parts", "最新节点电价及分量"),
         description=Text(
-            "Of every bus chosen: the price is the sum of its energy, congestion and loss parts.",
-            "所选各节点：电价等于电能量、阻塞与网损分量之和。",
+            "Of every bus chosen: the price is the sum of its parts. The loss part is there where clearing reckons with losses.",
+            "所选各节点：电价等于各分量之和；出清计及网损时才有网损分量。",
         ),
         unit="元/MWh",
         at=(12, 30, 12, 9),
