@@ -187,7 +187,7 @@ def _one_line(diagram: Diagram) -> Panel:
         marks=LOADING_MARKS,
         limits=LOADING_LIMITS,
         looks=LOOKS,
-        drawing=cache(partial(drawn, diagram.plan, diagram.layout)),
+        drawing=cache(partial(drawn, diagram.plan, diagram.layout, in_part=diagram.in_part)),
     )
 
 
