@@ -128,7 +128,7 @@ def _answers(port: int) -> bool:
 def _says_yes(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310 (addresses of our own)
-            return 200 <= answer.status < 300
+            return bool(200 <= answer.status < 300)
     except OSError:
         return False
 
@@ -139,8 +139,19 @@ def _spawn(place: Place, name: str, command: list[str], healthy: Callable[[], bo
         return Started(name, subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **more), log, healthy)
 
 
+def _done(command: list[str], **more: Any) -> None:
+    """Run a command to its end.
+
+    Raises:
+        Unable: it failed, in its own words.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
+    if done.returncode:
+        raise Unable(f"{Path(command[0]).name} {' '.join(command[1:])}: {done.stdout[-1000:]}{done.stderr[-1000:]}")
+
+
 def _need(found: Path | str | None, what: str, how: str) -> str:
-    if not found:
+    if found is None:
         raise Unable(f"{what} is not here; get it with: {how}")
     return str(found)
 
@@ -152,7 +163,7 @@ def _kafka(place: Place, service: dict[str, Any]) -> Started:
     """Apache Kafka, with the settings that the image makes of its environment."""
     java = _need(shutil.which("java"), "java", "apt-get install -y openjdk-17-jre-headless")
     libs = sorted((SERVERS / "kafka").glob("libs-*/.complete"))
-    jars = Path(_need(libs and libs[-1].parent, "Kafka", "scripts/servers.sh kafka"))
+    jars = Path(_need(libs[-1].parent if libs else None, "Kafka", "scripts/servers.sh kafka"))
     home = place.folder("kafka")
     told = {name: str(value) for name, value in service["environment"].items() if name != "KAFKA_HEAP_OPTS"}
     # As the image does it: KAFKA_LOG_DIRS is log.dirs.
@@ -165,7 +176,7 @@ def _kafka(place: Place, service: dict[str, Any]) -> Started:
     if not (home / "data" / "meta.properties").exists():
         # Any 16 bytes in URL-safe base64 name a cluster.
         cluster = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", "Z3JpZGZ1c2Utc2NhbGUtMQ", "-c", str(file)]
-        subprocess.run(cluster, check=True, capture_output=True)
+        _done(cluster)
     command = [java, "-Xms256m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*", "kafka.Kafka", str(file)]
     port = place.port("kafka", 9092)
     return _spawn(place, "kafka", command, lambda: _answers(port))
@@ -201,19 +212,18 @@ def _influxdb(place: Place, _service: dict[str, Any]) -> Started:
 def _postgres(place: Place, service: dict[str, Any]) -> Started:
     """PostgreSQL, made as its image makes it; it refuses to run as root, so there it runs as Debian's user for it."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    programs = Path(_need(found and found[-1].parent, "PostgreSQL", "apt-get install -y postgresql"))
+    programs = Path(_need(found[-1].parent if found else None, "PostgreSQL", "apt-get install -y postgresql"))
     told, home, port = service["environment"], place.folder("postgres"), place.port("postgres", 5432)
     user = "postgres" if os.geteuid() == 0 else None
     if user is not None:
         shutil.chown(home, user)
     data, password = home / "data", place.here(told["POSTGRES_PASSWORD_FILE"])
     if not (data / "PG_VERSION").exists():
-        make = [programs / "initdb", "-D", data, "-U", told["POSTGRES_USER"], "--pwfile", password, *told["POSTGRES_INITDB_ARGS"].split()]
-        subprocess.run(make, check=True, capture_output=True, user=user, cwd=home)
+        make = [str(programs / "initdb"), "-D", str(data), "-U", told["POSTGRES_USER"], "--pwfile", password]
+        _done([*make, *told["POSTGRES_INITDB_ARGS"].split()], user=user, cwd=home)
         # The image makes the database as well, before it lets anybody in.
-        single = [programs / "postgres", "--single", "-D", data, "postgres"]
-        create = f"CREATE DATABASE {told['POSTGRES_DB']}\n".encode()
-        subprocess.run(single, input=create, check=True, capture_output=True, user=user, cwd=home)
+        single = [str(programs / "postgres"), "--single", "-D", str(data), "postgres"]
+        _done(single, input=f"CREATE DATABASE {told['POSTGRES_DB']}\n", user=user, cwd=home)
     command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(home)]
     ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
     return _spawn(place, "postgres", command, lambda: subprocess.run(ready, check=False).returncode == 0, user=user, cwd=home)
@@ -260,9 +270,7 @@ def _process(place: Place, name: str, service: dict[str, Any]) -> Started:
 def _prepare(place: Place, name: str, service: dict[str, Any]) -> None:
     """Have the buckets made; in the composition InfluxDB's image does it."""
     command = [sys.executable, "-m", "console.cli", "influx", "prepare", "--config", str(_settings(place, name, service))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Unable(f"the buckets cannot be made: {done.stdout}{done.stderr}")
+    _done(command, cwd=ROOT)
 
 
 def _mounts(service: dict[str, Any]) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import yaml
 
 from ingest.clock import WallClock
 from ingest.simulator.faults import Script
@@ -25,6 +26,7 @@ from ingest.simulator.field import SimulatedField
 from market.rts_gmlc import load
 from streams.ledger import Ledger
 from streams.outbox import DeliveryState, Outbox
+from tests.kit.alertrules import firing
 from tests.kit.ports import free_port
 from tests.kit.postgres import binaries
 from tests.kit.require import require
@@ -46,11 +48,34 @@ def ask(address: str, path: str, body: Any = None) -> Any:
         return None
 
 
-def counted(address: str, measurement: str, database: str = "grid") -> int:
-    """How many lines InfluxDB has of a measurement."""
-    query = urllib.parse.urlencode({"db": database, "q": f'SELECT count(*) FROM "{measurement}"'})
-    (result,) = ask(address, f"/query?{query}")["results"]
-    return max((value for series in result.get("series", ()) for row in series["values"] for value in row[1:]), default=0)
+class Influx:
+    """The composition's InfluxDB."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def query(self, influxql: str, database: str = "grid") -> list[dict[str, Any]]:
+        asked = urllib.parse.urlencode({"db": database, "q": influxql})
+        (result,) = ask(self._address, f"/query?{asked}")["results"]
+        assert "error" not in result, result
+        series: list[dict[str, Any]] = result.get("series", [])
+        return series
+
+    def counted(self, measurement: str, database: str = "grid") -> int:
+        """How many lines there are of a measurement."""
+        found = self.query(f'SELECT count(*) FROM "{measurement}"', database)
+        return max((value for series in found for row in series["values"] for value in row[1:]), default=0)
+
+    def instances(self) -> set[str]:
+        """Which processes have told how they are."""
+        return {row[1] for series in self.query('SHOW TAG VALUES FROM "pipeline" WITH KEY = "instance"') for row in series["values"]}
+
+
+def fires(influx: Influx) -> set[str]:
+    """Which of the watchdog's rules, as they are committed, hold now."""
+    text = (ROOT / "dashboards/grafana/provisioning/alerting/rules.yaml").read_text(encoding="utf-8")
+    (group,) = yaml.safe_load(text)["groups"]
+    return {rule["uid"] for rule in group["rules"] if firing(influx, rule, WallClock().now_ns())}
 
 
 async def settles(what: str, asked: Callable[[], bool], process: subprocess.Popen[str], within_s: float = 90.0) -> None:
@@ -110,9 +135,15 @@ def test_the_composition_carries_values_to_influxdb_and_orders_to_the_ledger(tmp
                 assert told["left_out"].keys() == {"grafana"}
 
                 # A register became a line, raw in the bucket of its own and as a key figure in the other.
-                await settles("key figures are in InfluxDB", lambda: counted(at["influxdb"], "kpi") > 0, process)
-                await settles("telemetry is in InfluxDB", lambda: counted(at["influxdb"], "telemetry", "grid_raw") > 0, process)
-                await settles("market views are in InfluxDB", lambda: counted(at["influxdb"], "market") > 0, process)
+                influx = Influx(at["influxdb"])
+                await settles("key figures are in InfluxDB", lambda: influx.counted("kpi") > 0, process)
+                await settles("telemetry is in InfluxDB", lambda: influx.counted("telemetry", "grid_raw") > 0, process)
+                await settles("market views are in InfluxDB", lambda: influx.counted("market") > 0, process)
+
+                # Every process tells how it is, and the watchdog is content, but for clearing, which has only just begun.
+                names = {"reader", "worker-1", "worker-2", "people"}
+                await settles("all four tell how they are", lambda: influx.instances() == names, process)
+                assert fires(influx) <= {"gridfuse-no-clearing"}
 
                 # An order became a decision, in the database that the composition makes, under the password of its secret.
                 order = {"command_id": "t-1", "by": "chen", "role": "DISPATCH", "action": "PROPOSE", "args": {"reason": "a drill"}}

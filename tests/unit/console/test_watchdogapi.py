@@ -98,9 +98,9 @@ def test_its_end_is_another_and_repetitions_are_the_same_ones() -> None:
 def test_instances_of_one_rule_and_episodes_of_one_instance_are_told_apart() -> None:
     told = Told()
     later = "2026-06-10T13:00:00+08:00"
-    rt, da = ({**instance(4)["labels"], "segment": segment} for segment in ("RT", "DA"))
+    rt, da = ({**instance(-1)["labels"], "segment": segment} for segment in ("RT", "DA"))
     body = webhook(
-        instance(4, labels=rt, fingerprint="a"), instance(4, labels=da, fingerprint="b"), instance(4, fingerprint="a", startsAt=later)
+        instance(-1, labels=rt, fingerprint="a"), instance(-1, labels=da, fingerprint="b"), instance(-1, fingerprint="a", startsAt=later)
     )
     assert posted(told, body).json() == {"taken": 3}
     assert len({alert.alert_id for alert in told.alerts}) == 3
