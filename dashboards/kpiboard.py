@@ -212,8 +212,10 @@ def _control() -> Iterator[Panel]:
         604,
         "cps2_pct",
         (16, _CONTROL + 8),
-        Text("Ten-minute windows of the last day within the limit; 90 % is the least.", "最近 24 小时十分钟合格率；下限为 90%。"),
-        (Step(None, P1), Step(90, GREY)),
+        Text(
+            "Ten-minute windows of the last day within the limit; 90 % was the least, until BAAL took its place.",
+            "最近 24 小时十分钟合格率；原下限为 90%，已由 BAAL 取代。",
+        ),
         stepped=False,
     )
     yield _of_areas(605, "interchange_mw", (0, _CONTROL + 16), Text("Positive is export.", "正值为外送。"), stepped=False)
