@@ -14,7 +14,7 @@ WATCHDOG := $(if $(filter scale,$(PROFILE)),GRIDFUSE_WATCHDOG_VIA=$${GRIDFUSE_WA
   GRIDFUSE_WATCHDOG_TO=$${GRIDFUSE_WATCHDOG_TO:-http://alertmanager:9093})
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench soak soak-breaker mutants drills servers up scale clean
+.PHONY: help demo test unit check format bench soak soak-sink soak-breaker mutants drills servers up scale clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: $(VENV)/.dev  ## Measure; results are ratios to a named reference in the 
 
 soak: $(VENV)/.dev  ## Ten minutes at full rate with InfluxDB away half of the time: nothing lost, nothing grows (options: SOAK="--minutes 60")
 	@$(BIN)/python -m tests.bench.soak $(SOAK)
+
+soak-sink: $(VENV)/.dev  ## Ten minutes without InfluxDB, kills on both sides, a full spool disk: every point there, by query (options: SINK="--away 60")
+	@$(BIN)/python -m tests.bench.soak_sink $(SINK)
 
 soak-breaker: $(VENV)/.dev  ## Ten minutes of stories told to the market breaker, each step held to its invariants (options: BREAKER="--minutes 60 --seed 7")
 	@$(BIN)/python -m tests.bench.soak_breaker $(BREAKER)

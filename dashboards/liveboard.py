@@ -61,6 +61,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "stepped": panel.stepped,
         "stacked": panel.stacked,
         "sparkline": panel.sparkline,
+        "step_s": _seconds(panel.least_step),
         "columns": [
             {"name": name, "title": _both(title), "unit": _UNITS.get(name, "")} for name, title in panel.columns.items() if name != "Time"
         ],
@@ -71,7 +72,13 @@ def _panel(panel: Panel) -> dict[str, Any]:
 def _series(query: Query) -> dict[str, Any]:
     parts = parts_of(query)
     assert parts is not None, "only panels that are drawable are written"
-    return {"label": _both(query.label), **parts, "unit": query.unit, "steps": _steps(query.steps)}
+    own = {"unit": query.unit, "steps": _steps(query.steps), "zero": "fill(0)" in query.influxql}
+    return {"label": _both(query.label), **parts, **own}
+
+
+def _seconds(step: str) -> int:
+    """Return Grafana's ``5m`` in seconds, 0 for none."""
+    return int(step[:-1]) * {"s": 1, "m": 60, "h": 3600}[step[-1]] if step else 0
 
 
 def _steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:

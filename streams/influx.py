@@ -277,7 +277,7 @@ class Flusher:
         if self._live.failures:
             self._go_to_newest()
         place = self._live.place
-        chunk = await asyncio.to_thread(self._spool.read, place)
+        chunk = self._spool.newest(place) or await asyncio.to_thread(self._spool.read, place)
         return None if chunk is None else (chunk, place)
 
     async def _next_of_backlog(self) -> tuple[Chunk, int] | None:
@@ -339,7 +339,7 @@ class Flusher:
             else:
                 sifting.taken()
         if sifting is not None:
-            letters = sifting.letters
+            letters = sifting.in_order()
             if len(letters) > 1 and not sifting.informed:
                 # A proxy that does not like us is no reason to call every line bad.
                 said = letters[0].said[:SAID_MAX]
@@ -352,6 +352,9 @@ class Flusher:
             self._status.lines_sent += chunk.items - len(letters)
             self._status.bytes_sent += len(chunk.data) - sum(len(letter.line) for letter in letters)
             self._succeeded(course)
+        if course is self._live:
+            self._spool.ack_soon(chunk.end, start)
+            return
         try:
             await asyncio.to_thread(self._spool.ack, chunk.end, start)
         except SinkUnavailable as exc:

@@ -72,7 +72,7 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "page.name.prices": ("Prices", "价格"),
     "page.name.telemetry": ("Telemetry", "遥测"),
     "page.name.alerts": ("Alerts", "告警"),
-    "page.name.pipeline": ("Pipeline", "流水线"),
+    "page.name.pipeline": ("Pipeline", "管道"),
     "panels.span": ("Shown", "时间范围"),
     "panels.hours": ("{n} h", "{n} 小时"),
     "panels.none": ("Nothing reported so far", "尚无上报"),

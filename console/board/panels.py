@@ -185,7 +185,11 @@ class PanelBook:
                 self.unread += 1
                 continue
             for follower in self._of_measurement[line.measurement]:
-                follower.take(line, self.version)
+                try:
+                    follower.take(line, self.version)
+                except (ValueError, TypeError, OverflowError):
+                    # What is shown must never hold up what is written.
+                    self.unread += 1
 
     def followed(self, panel: dict[str, Any]) -> Iterator[_Follower]:
         """Return what follows each query of a panel."""

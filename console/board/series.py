@@ -163,10 +163,11 @@ class Rows:
         self.stamp = version
 
     def since(self, version: int) -> dict[str, Any] | None:
-        """Return ``rows``, each the instant (ms) and its columns, all of them where one is newer than ``version``; or None."""
+        """Return ``rows``, each the instant (ms) and its columns, all of them where one is new, and ``until_ms``, the newest; or None."""
         if self.stamp <= version:
             return None
-        return {"rows": [[ts_ns // NS_PER_MS, *values.values()] for ts_ns, values in reversed(self._rows)]}
+        rows = [[ts_ns // NS_PER_MS, *values.values()] for ts_ns, values in reversed(self._rows)]
+        return {"rows": rows, "until_ms": rows[0][0]}
 
 
 class Newest:
@@ -204,7 +205,7 @@ class Newest:
         self.stamp = version
 
     def since(self, version: int) -> dict[str, Any] | None:
-        """Return ``rows``, newest first, or ``last``, the newest instant (ms) and the number; None where nothing is new."""
+        """Return ``rows``, newest first, and ``until_ms``, the newest line's; or ``last``, that and the number; or None."""
         if self.stamp <= version:
             return None
         oldest_ns = self._newest_ns - self._within_ns if self._within_ns else _NEVER
@@ -213,7 +214,8 @@ class Newest:
             values = [values[self._columns[0]] for _, values in counting if self._columns[0] in values]
             return {"last": [self._newest_ns // NS_PER_MS, _over_all(self._aggregate, values, self._over)]}
         newest = sorted(counting, key=lambda one: -one[0])[:_ROWS_MAX]
-        return {"rows": [[ts_ns // NS_PER_MS, *(values.get(name) for name in self._columns)] for ts_ns, values in newest]}
+        rows = [[ts_ns // NS_PER_MS, *(values.get(name) for name in self._columns)] for ts_ns, values in newest]
+        return {"rows": rows, "until_ms": self._newest_ns // NS_PER_MS}
 
 
 def _over_all(aggregate: str, values: list[Any], over: float) -> float | None:

@@ -29,6 +29,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from ingest.addresses import Address, Framing, Manners
@@ -40,7 +41,7 @@ from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, ExceptionCode, Go
 from ingest.modbus.lineshare import LineShare
 from ingest.modbus.wire import Wire
 from ingest.source import Source
-from ingest.turns import Turns, wall_ns
+from ingest.turns import Cancellable, Turns, wall_ns
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
 
 __all__ = ["ModbusLink", "tell"]
@@ -102,7 +103,7 @@ class ModbusLink:
         self._asked_together, self._bears_together = False, True
         self._together: Sequence[Exchange] = ()
         self._done_together: Callable[[Sequence[bytes], int], None] | None = None
-        self._hurry: asyncio.TimerHandle | None = None
+        self._hurry: Cancellable | None = None
         self._hurried = 0
         self._set_depth()
 
@@ -177,7 +178,7 @@ class ModbusLink:
             self._hurried = self._hurried + 1 if self._hurried < _PATIENT_AGAIN else 0
         wire.send_together(exchanges, patient=patient)
         if patient and wire.is_open:
-            self._hurry = asyncio.get_running_loop().call_later(_PATIENCE_S, self._hurry_up, wire)
+            self._hurry = self._turns.unless_cancelled(_PATIENCE_S, partial(self._hurry_up, wire))
         if now_wall_ns + exchanges[0].timeout_ns < self._look_ns:
             self._watch()
         return True

@@ -72,7 +72,7 @@ async def serving(scene: str, *, port: int = 0, speed: float = 1.0, feed: bool =
 
 def _recorder(panels: PanelBook) -> Recorder:
     """What writes the lines of records, for the panels; there is no spool to append to."""
-    return Recorder(cast("Any", None), RecordLines(TelemetryEncoder(point_table(0)), GUANGDONG_2023.zone), panels.take)
+    return Recorder(cast("Any", None), RecordLines(TelemetryEncoder(point_table(0)), GUANGDONG_2023.zone), shown=panels.take)
 
 
 async def _go_on(state: BoardState, recorder: Recorder, clock: SimulatedClock) -> None:

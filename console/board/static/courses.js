@@ -73,7 +73,7 @@ export function drawCourse(panel, content, lines, view) {
   state.view = view;
   state.again = () => build(panel, plot, state, lines, data);
   const box = plot.getBoundingClientRect();
-  const key = JSON.stringify([lines.map(({ name }) => name), Math.round(box.width), Math.round(box.height), view.unit, document.documentElement.lang]);
+  const key = JSON.stringify([lines.map(({ name }) => name), Math.round(box.width), Math.round(box.height), document.documentElement.lang]);
   if (state.chart && state.key === key) state.chart.setData(data);
   else state.again();
 }
@@ -81,7 +81,7 @@ export function drawCourse(panel, content, lines, view) {
 function build(panel, plot, state, lines, data) {
   const { width, height } = plot.getBoundingClientRect();
   if (width < 40 || height < 30) return;
-  state.key = JSON.stringify([lines.map(({ name }) => name), Math.round(width), Math.round(height), state.view.unit, document.documentElement.lang]);
+  state.key = JSON.stringify([lines.map(({ name }) => name), Math.round(width), Math.round(height), document.documentElement.lang]);
   state.chart?.destroy();
   const size = 0.82 * textPx();
   const [x, y] = axes(size, size * 4.2, 0);
@@ -98,7 +98,7 @@ function build(panel, plot, state, lines, data) {
     height,
     legend: { show: false },
     cursor: { show: false },
-    axes: [x, { ...y, values: (_, ticks) => ticks.map((value) => num(value, decimalsOf(ticks))) }],
+    axes: [x, { ...y, values: (_, ticks) => ticks.map((value) => state.view.tick(value, ticks)), size: (_, labels) => size * Math.max(3, 1.2 + 0.56 * Math.max(0, ...(labels ?? []).map((one) => one.length))) }],
     scales: { x: { range: () => [state.view.from, state.view.to] }, y: { range: (_, low, high) => rangeOf(panel, state.view, low, high) } },
     series: [{}, ...order.map((index) => series[index])],
     hooks: { drawAxes: [(chart) => drawLimits(chart, state.view.limits)] },
@@ -109,15 +109,10 @@ function build(panel, plot, state, lines, data) {
   state.chart.setData = (all) => setData(arrange(all));
 }
 
-function decimalsOf(ticks) {
-  const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 1;
-  return step >= 1 || step === 0 ? 0 : Math.min(4, Math.ceil(-Math.log10(step) - 1e-9));
-}
-
 function rangeOf(panel, view, low, high) {
   if (view.range) return view.range;
   if (low === null || low === undefined || high === null) return [0, 1];
-  if (low === 0 && high === 0) return [0, 1];
+  if (Math.max(Math.abs(low), Math.abs(high)) < 1e-6) return [0, 1];
   if (panel.stacked) return [Math.min(0, low), high > 0 ? high * 1.08 : 1];
   // A limit belongs into the picture once the values are anywhere near it.
   const near = view.limits.filter((limit) => Math.abs(limit - (low + high) / 2) <= 2.5 * Math.max(high - low, Math.abs(limit) * 0.02));

@@ -263,7 +263,7 @@ export function renderPrice(store) {
 }
 
 /** Says where a price comes from: the record's `what:which` in the page's language. */
-function priceSource(source) {
+export function priceSource(source) {
   const cut = source.indexOf(":");
   const which = source.slice(cut + 1);
   return which === "none" ? t("price.source.none") : t(`price.source.${source.slice(0, cut)}`, { which });

@@ -6,6 +6,7 @@
 import { drawCourse, drawHeat, drawSpark, forgetDrawings } from "./courses.js";
 import { placed } from "./places.js";
 import { $, children, el, setPriority, setSign, setText } from "./dom.js";
+import { priceSource } from "./market.js";
 import { clock, lang, moment, num, span, t, tOr } from "./words.js";
 
 const SPANS_H = [1, 6, 24];
@@ -16,7 +17,7 @@ const NEVER_LATE = ["event", "alert", "announcement", "finding", "case", "delive
 const DAY_S = 86_400;
 const GAUGES_MAX = 20;
 const WORDS = {
-  segment: ["segment.short"],
+  segment: [`segment.short`],
   fuel: ["fuel"],
   class: ["fuel", "anomaly"],
   kind: ["announcement", "basis", "finding", "outcome"],
@@ -98,7 +99,7 @@ export function mergePanels(message) {
 
 function mergedPart(old, part) {
   if (part.last) return { last: part.last };
-  if (part.rows) return { rows: part.rows };
+  if (part.rows) return { rows: part.rows, until: part.until_ms };
   if (part.changes) return { changes: [...(old?.changes ?? []), ...part.changes].slice(-500), until: part.until_ms };
   const minutes = old?.minutes ?? new Map();
   part.values.forEach((value, index) => {
@@ -133,7 +134,8 @@ function seriesOf(panel) {
     const label = both(panel.series[index].label);
     for (const [group, known] of [...groups].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))) {
       const query = panel.series[index];
-      found.push({ name: groupName(query.by, group) || (label.startsWith("$") ? "" : label) || both(panel.title), known: grown(known, query), as: shownAs(panel, query), query });
+      const name = groupName(query.by, group) || (label.startsWith("$") ? "" : label) || both(panel.title);
+      found.push({ name, known: stepped(panel, query, grown(known, query)), as: shownAs(panel, query), query });
     }
   });
   return found;
@@ -154,11 +156,27 @@ function grown(known, query) {
   return { minutes, newest: known.newest };
 }
 
+/** Minutes put together to the steps a panel asks for. */
+function stepped(panel, query, known) {
+  const step = panel.step_s;
+  const how = query.how.split("/")[0];
+  if (!known.minutes || step <= 60 || (!query.zero && !["sum", "count"].includes(how))) return known;
+  const minutes = new Map();
+  const first = Math.ceil(fromS / step) * step;
+  if (query.zero) for (let at = first; at <= nowMs / 1000; at += step) minutes.set(at, 0);
+  for (const [at, value] of known.minutes) {
+    const begin = Math.floor(at / step) * step;
+    if (begin >= first) minutes.set(begin, (minutes.get(begin) ?? 0) + value);
+  }
+  return { minutes, newest: query.zero ? Math.floor(nowMs / 1000 / step) * step : Math.floor(known.newest / step) * step };
+}
+
 const groupName = (tag, group) => group.split(" · ").map((part, nth) => wordOf(tag.split(",")[nth], part)).join(" · ");
 
 /** A code of the stream in words, where the page has some for its column. */
 function wordOf(column, code) {
   if (code === "none") return "—";
+  if (column === "source" && code.includes(":")) return priceSource(code);
   for (const prefix of WORDS[column] ?? []) {
     const word = tOr(`${prefix}.${code}`, "");
     if (word) return word.replace("{limit}", limitMin);
@@ -204,11 +222,20 @@ function unitText(unit) {
 /** A value as number and unit. */
 function written(panel, value) {
   if (value === null || value === undefined) return ["—", ""];
-  if (typeof value === "string") return [value, ""];
+  if (typeof value === "string") return [panel.series?.[0].field === "source" ? priceSource(value) : value, ""];
   if (panel.unit === "clock") return [span(value * 1000), ""];
   if (panel.unit === "s" && Math.abs(value) >= 600) return [span(value * 1000), ""];
   for (const [unit, size] of SCALED[panel.unit] ?? []) if (Math.abs(value) >= size) return [num(value / size, 1), unit];
   return [num(value, panel.decimals ?? plain(value)), unitText(panel.unit)];
+}
+
+/** A value beside an axis: as short as the ticks allow, large numbers of bytes by their unit. */
+function tickText(panel, value, ticks) {
+  const top = Math.max(...ticks.map(Math.abs));
+  const [unit, size] = (SCALED[panel.unit] ?? []).find(([, one]) => top >= one) ?? ["", 1];
+  const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) / size : 1;
+  const decimals = step >= 1 || step === 0 ? 0 : Math.min(4, Math.ceil(-Math.log10(step) - 1e-9));
+  return `${num(value / size, decimals)}${unit ? ` ${unit}` : ""}`;
 }
 
 const plain = (value) => (Number.isInteger(value) ? 0 : Math.abs(value) < 10 ? 2 : Math.abs(value) < 1000 ? 1 : 0);
@@ -236,12 +263,22 @@ export function renderPanels(store) {
   nowMs = store.clock.now_ms;
   limitMin = String(store.site?.limit_min ?? "");
   fromS = beginning();
-  for (const panel of board?.panels ?? []) renderPanel(panel, nodes.get(panel.id));
+  for (const panel of board?.panels ?? []) {
+    try {
+      renderPanel(panel, nodes.get(panel.id));
+    } catch (error) {
+      reportError(error); // one panel that cannot be drawn takes no other with it
+    }
+  }
 }
 
 function renderPanel(panel, node) {
   const series = seriesOf(panel);
-  const newest = Math.max(0, ...series.map(({ known }) => (known.rows ? (known.rows[0]?.[0] ?? 0) : latest(known)[0])));
+  if (!series.length && panel.kind === "stat" && ["count", "now:count"].includes(panel.series[0].how)) {
+    // Nothing came of what is counted: that is a count too.
+    series.push({ name: "", known: { last: [nowMs, 0] }, as: shownAs(panel, panel.series[0]), query: panel.series[0] });
+  }
+  const newest = Math.max(0, ...series.map(({ known }) => (known.rows ? known.until : latest(known)[0])));
   const late = series.length > 0 && nowMs - newest > lateMs(panel);
   node.classList.toggle("late", late);
   node.classList.toggle("empty", series.length === 0);
@@ -307,7 +344,7 @@ function course(panel, series, content) {
   const from = fromS;
   const lines = series.map(({ name, known, as }) => ({ name, data: columns(known, from), last: written(as, latest(known)[1]).join(" ") }));
   const limits = panel.steps.filter((step) => step.from !== null).map((step) => step.from);
-  drawCourse(panel, content, lines, { from, to: nowMs / 1000, holdS: Math.min(lateMs(panel) / 1000, DAY_S), limits, unit: unitText(panel.unit), range: panel.limits });
+  drawCourse(panel, content, lines, { from, to: nowMs / 1000, holdS: Math.min(lateMs(panel) / 1000, DAY_S), limits, range: panel.limits, tick: (value, ticks) => tickText(panel, value, ticks) });
 }
 
 function heat(panel, series, content) {
@@ -336,6 +373,7 @@ function timeline(panel, series, content) {
       setPriority(bar, priority);
       bar.style.left = `${(100 * (begin - from)) / (to - from)}%`;
       bar.style.width = `${(100 * (end - begin)) / (to - from)}%`;
+      bar.classList.toggle("narrow", (end - begin) / (to - from) < 0.05);
       bar.title = `${text} · ${moment(begin, nowMs, false)} – ${moment(end, nowMs, false)}`;
       setSign(bar.firstElementChild, priority);
       setText(bar.lastElementChild, text);
@@ -360,6 +398,10 @@ function table(panel, series, content) {
   const fields = panel.series[0].field.split(",");
   const shown = panel.columns.map((column) => [column, fields.indexOf(column.name) + 1]).filter(([, place]) => place > 0).filter(([column]) => !column.name.endsWith(hidden));
   const rows = series.flatMap(({ known }) => known.rows ?? []);
+  if (!rows.length) {
+    content.replaceChildren(el("p", "none quiet", t("word.none")));
+    return;
+  }
   let grid = content.querySelector("table");
   if (!grid) {
     grid = el("table", "num");
@@ -368,7 +410,7 @@ function table(panel, series, content) {
   }
   const heads = children(grid.tHead.rows[0], shown.length + 1, () => el("th"));
   setText(heads[0], t("panels.time"));
-  shown.forEach(([column], nth) => setText(heads[nth + 1], both(column.title)));
+  shown.forEach(([column], nth) => setText(heads[nth + 1], plainTitle(both(column.title))));
   const lines = children(grid.tBodies[0], rows.length, () => el("tr"));
   rows.forEach((row, index) => {
     const cells = children(lines[index], shown.length + 1, () => el("td"));

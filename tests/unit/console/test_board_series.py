@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.board import series as module
-from console.board.series import BUCKETS, Course, Rows, States
+from console.board.conditions import condition_of
+from console.board.series import BUCKETS, Course, Newest, Rows, States
 from market.units import NS_PER_MIN, NS_PER_S
 
 T0 = 27_000_000 * NS_PER_MIN
@@ -129,3 +130,28 @@ def test_lines_beyond_the_most_that_are_kept_push_out_the_oldest():
     part = rows.since(0)
     assert part is not None
     assert (len(part["rows"]), part["rows"][-1][1]) == (module._ROWS_MAX, 5)
+
+
+def test_of_each_series_the_newest_line_counts_and_only_while_it_holds():
+    newest = Newest(("closed", "branch"), condition_of('"closed" = 0'), 0)
+    for second, branch, closed in ((1, "A", 0.0), (2, "B", 1.0), (3, "C", 0.0), (4, "A", 1.0), (2, "C", 1.0)):
+        newest.add(branch, T0 + second * NS_PER_S, {"closed": closed, "branch": branch}, second)
+    assert newest.since(0) == {"rows": [[(T0 + 3 * NS_PER_S) // MS, 0.0, "C"]], "until_ms": (T0 + 4 * NS_PER_S) // MS}
+    assert newest.since(4) is None
+
+
+def test_series_that_are_told_no_more_count_no_more():
+    newest = Newest(("left_s",), condition_of(""), 120, "min", 60.0)
+    newest.add("settled", T0, {"left_s": 60.0}, 1)
+    newest.add("open", T0 + 121 * NS_PER_S, {"left_s": 600.0}, 2)
+    assert newest.since(0) == {"last": [(T0 + 121 * NS_PER_S) // MS, 10.0]}
+
+
+@pytest.mark.parametrize(("how", "expected"), [("min", 1.0), ("max", 5.0), ("sum", 9.0), ("mean", 3.0), ("count", 4.0)])
+def test_one_number_over_the_newest_of_all_series(how: str, expected: float):
+    newest = Newest(("v",), condition_of(""), 0, how)
+    for n, value in enumerate((1.0, 3.0, 5.0, "text" if how == "count" else 99.0)):
+        newest.add(f"s{n}", T0, {"v": value}, 1)
+    if how != "count":
+        newest.add("s3", T0 + 1, {"w": 0.0}, 2)
+    assert (newest.since(0) or {})["last"][1] == expected

@@ -49,8 +49,8 @@ _RT = "\"segment\" = 'RT'"
             {"how": "mean", "measurement": "lmp", "by": "area"},
         ),
         (
-            """SELECT non_negative_derivative(max("cpu_s"), 1s) * 100 FROM "pipeline" WHERE $timeFilter GROUP BY time(1m), "stage" tz('UTC')""",
-            {"how": "max", "field": "cpu_s", "by": "stage", "per_s": 100.0},
+            """SELECT non_negative_derivative(max("cpu_s"), 1s) * 100 FROM "stage" WHERE $timeFilter GROUP BY time(1m), "dev" tz('UTC')""",
+            {"how": "max", "field": "cpu_s", "by": "dev", "per_s": 100.0},
         ),
     ],
 )
