@@ -130,6 +130,7 @@ class SegmentLog:
         self._dirty = False
         self._to_note = False
         self._noted_s = 0.0
+        self._noting = threading.Lock()
         self._lock_fd = _lock(directory)
         try:
             self._index = list_segments(directory, form.suffix)
@@ -335,6 +336,12 @@ class SegmentLog:
             if chunk is not None:
                 return chunk
             return self._pass_over(segment, place, limit)
+        with self._state:
+            is_ours = segment in self._index
+        if is_ours:
+            what = "spool %s: %s was removed by somebody else; what it held is not sent"
+            _log.warning(what, self.directory, segment.path.name, extra={"sink": str(self.directory), "segment": segment.path.name})
+            return Chunk(place, limit, b"", 0)
         # A limit dropped the segment between the look at the index and the opening of the file.
         return self.read(place, stop)
 
@@ -380,18 +387,20 @@ class SegmentLog:
         Raises:
             DiskRefused: it could not be written.
         """
-        with self._state:
-            self._to_note = False
-            text = self._taken.text()
-        draft = self.directory / "acked.new"
-        try:
-            with draft.open("w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.directory / "acked")
-        except OSError as exc:
-            raise DiskRefused(f"spool {self.directory}: cannot note what was acknowledged: {exc.strerror}; free space") from exc
+        # Two threads may note, and there is one draft: what two of them wrote into it together could say that more was taken.
+        with self._noting:
+            with self._state:
+                self._to_note = False
+                text = self._taken.text()
+            draft = self.directory / "acked.new"
+            try:
+                with draft.open("w", encoding="ascii") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.replace(self.directory / "acked")
+            except OSError as exc:
+                raise DiskRefused(f"spool {self.directory}: cannot note what was acknowledged: {exc.strerror}; free space") from exc
 
     def sync(self) -> None:
         """Bring everything appended so far to the disk."""
