@@ -142,7 +142,7 @@ function seriesOf(panel) {
 }
 
 /** How a series' values are written: as its panel's, unless its query says otherwise. */
-const shownAs = (panel, query) => ({ ...panel, unit: query.unit || panel.unit, steps: query.steps.length ? query.steps : panel.steps });
+const shownAs = (panel, query) => ({ ...panel, field: query.field, unit: query.unit || panel.unit, steps: query.steps.length ? query.steps : panel.steps });
 
 /** What is known of a count, as its growth a second. */
 function grown(known, query) {
@@ -222,7 +222,7 @@ function unitText(unit) {
 /** A value as number and unit. */
 function written(panel, value) {
   if (value === null || value === undefined) return ["—", ""];
-  if (typeof value === "string") return [panel.series?.[0].field === "source" ? priceSource(value) : value, ""];
+  if (typeof value === "string") return [wordOf(panel.field, value) || "—", ""];
   if (panel.unit === "clock") return [span(value * 1000), ""];
   if (panel.unit === "s" && Math.abs(value) >= 600) return [span(value * 1000), ""];
   for (const [unit, size] of SCALED[panel.unit] ?? []) if (Math.abs(value) >= size) return [num(value / size, 1), unit];
@@ -358,7 +358,7 @@ function timeline(panel, series, content) {
   const longest = Math.max(...series.map(({ name }) => [...name].reduce((sum, sign) => sum + (sign > "\u2e80" ? 2 : 1), 0)));
   content.style.setProperty("--of", `${Math.min(11, 1 + 0.52 * longest)}rem`);
   const rows = children(content, series.length + 1, (index) => (index < series.length ? el("div", "lane", el("span", "of"), el("div", "states")) : el("div", "lane axis")));
-  series.forEach(({ name, known }, index) => {
+  series.forEach(({ name, known, as }, index) => {
     if (!rows[index].children[1]) rows[index].replaceWith(el("div", "lane", el("span", "of"), el("div", "states")));
     const lane = content.children[index];
     setText(lane.firstElementChild, name);
@@ -368,7 +368,7 @@ function timeline(panel, series, content) {
     spans.forEach(([begin, end, state], nth) => {
       const mark = markOf(panel, state);
       const bar = bars[nth];
-      const text = mark ? bare(both(mark.text)) : written(panel, state).join(" ");
+      const text = mark ? bare(both(mark.text)) : written(as, state).join(" ");
       const priority = priorityOf(panel, state);
       setPriority(bar, priority);
       bar.style.left = `${(100 * (begin - from)) / (to - from)}%`;
