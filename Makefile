@@ -6,9 +6,15 @@ STAMP := $(VENV)/.installed
 DEMO ?=
 SOAK ?=
 BREAKER ?=
+SCALE ?=
+PROFILE ?= small
+SECRETS := $(addprefix docker/secrets/,influx_token influx_password grafana_password postgres_password)
+# In the larger composition the watchdog's alerts go to its Alertmanager, unless somebody says otherwise.
+WATCHDOG := $(if $(filter scale,$(PROFILE)),GRIDFUSE_WATCHDOG_VIA=$${GRIDFUSE_WATCHDOG_VIA:-prometheus-alertmanager} \
+  GRIDFUSE_WATCHDOG_TO=$${GRIDFUSE_WATCHDOG_TO:-http://alertmanager:9093})
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench soak soak-breaker mutants drills servers up clean
+.PHONY: help demo test unit check format bench soak soak-sink soak-breaker mutants drills servers up scale clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +62,9 @@ bench: $(VENV)/.dev  ## Measure; results are ratios to a named reference in the 
 soak: $(VENV)/.dev  ## Ten minutes at full rate with InfluxDB away half of the time: nothing lost, nothing grows (options: SOAK="--minutes 60")
 	@$(BIN)/python -m tests.bench.soak $(SOAK)
 
+soak-sink: $(VENV)/.dev  ## Ten minutes without InfluxDB, kills on both sides, a full spool disk: every point there, by query (options: SINK="--away 60")
+	@$(BIN)/python -m tests.bench.soak_sink $(SINK)
+
 soak-breaker: $(VENV)/.dev  ## Ten minutes of stories told to the market breaker, each step held to its invariants (options: BREAKER="--minutes 60 --seed 7")
 	@$(BIN)/python -m tests.bench.soak_breaker $(BREAKER)
 
@@ -65,8 +74,18 @@ mutants: $(VENV)/.dev  ## Flip each comparator, constant and guard of the machin
 servers:  ## Install the real servers that the integration tests use, into .servers
 	@scripts/servers.sh
 
-up:  ## InfluxDB, Grafana and Gridfuse in containers (needs Docker)
-	@docker compose -f docker/compose.yaml up
+up: $(SECRETS)  ## Gridfuse, InfluxDB and Grafana in containers, needs Docker (PROFILE=scale: with Kafka, four processes, PostgreSQL, Alertmanager)
+	@$(WATCHDOG) docker compose -f docker/compose.yaml --profile $(PROFILE) up --build --wait
+
+# Whoever may enter the folder may read them; the services in the containers are other users than you, so the files must be open to all.
+$(SECRETS):
+	@mkdir -p $(@D) && chmod 700 $(@D)
+	@head -c 32 /dev/urandom | base64 | tr -d '+/=\n' > $@ && chmod 644 $@
+	@echo "$@ was made up; keep it"
+
+scale: $(STAMP)  ## The processes of `make up PROFILE=scale` without Docker, from what `make servers` installs (options: SCALE="--points FILE")
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'psycopg[binary]>=3.2'
+	@$(BIN)/python scripts/scale.py $(SCALE)
 
 clean:  ## Remove the virtual environment, caches and the demo's data
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache gridfuse-demo

@@ -12,6 +12,7 @@ POST    ``/api/points``         read the point list again: 200 with what changed
 POST    ``/api/commands``       an order to the breaker: 202 when it is on its way, 422 naming the fields that are wrong
 GET     ``/api/commands/{id}``  what became of an order (:mod:`console.recordapi`)
 GET     ``/api/decisions``      decisions of the ledger, newest last
+POST    ``/api/watchdog``       what Grafana's rules found, for the people on call (:mod:`console.watchdogapi`)
 GET     ``/health``             200 while the process lives, else 503 with what only a restart can mend
 GET     ``/ready``              200 once everything is recovered and in sync, else 503 with what is missing and what to do
 GET     ``/metrics``            what the service counts, for Prometheus (:mod:`console.metrics`)
@@ -49,6 +50,7 @@ from console.board.stream import BoardStream, PageSource
 from console.guard import LOOPBACK_HOSTS, Guard
 from console.livelist import LiveList, Outcome, Reload
 from console.recordapi import DecisionRecord, add_record
+from console.watchdogapi import Tell, add_watchdog
 from ingest.clock import Clock
 from market.errors import RuleRefusal
 from market.facts import CommandGiven
@@ -114,6 +116,7 @@ def build_api(
     points: LiveList | None = None,
     record: DecisionRecord | None = None,
     pages: Mapping[str, PageSource] | None = None,
+    tell: Tell | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -127,6 +130,7 @@ def build_api(
         points: behind ``/api/points``, or None for an instance without a point list (404).
         record: behind ``/api/decisions``, or None for an instance that keeps no ledger (404).
         pages: what single pages of the board show besides the state, by the name that ``/api/stream?page=`` gives.
+        tell: where ``/api/watchdog`` passes on what Grafana's rules found, or None for an instance that tells nobody (404).
 
     Returns:
         The application; ``app.state.stream`` is its :class:`BoardStream`.
@@ -166,6 +170,7 @@ def build_api(
         return await _pass_on(order, commands, clock.now_ns())
 
     add_record(app, state.answers, record)
+    add_watchdog(app, clock, tell)
     _add_probes(app, health, metrics)
     _add_points(app, points)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -304,11 +309,26 @@ class ApiServer:
         if (stream := getattr(self._app.state, "stream", None)) is not None:
             stream.close()
         self._server.should_exit = True
+        self._server.told_to_stop.set()
         if self._task is not None:
             await self._task
 
 
 class _QuietServer(uvicorn.Server):
+    """Looks once a second, not ten times, whether it is to stop, and is told when it is."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told_to_stop = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Serve until told to stop; its own renews the date that replies bear at every tenth look."""
+        looks = 0
+        while not await self.on_tick(looks):
+            looks += 10
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.told_to_stop.wait(), 1.0)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the process that owns the event loop."""

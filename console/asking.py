@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from console.terminal import say
+
 __all__ = ["HERE", "REFUSED", "UNDECIDED", "UNUSABLE", "Json", "Url", "ask", "give_order", "told"]
 
 REFUSED: Final = 1
@@ -38,7 +40,7 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
     error = said["error"] if isinstance(said, dict) and "error" in said else str(said)[:200]
     # What is not there, or not now, is no refusal.
     refused = 400 <= status < 500 and status != 404
-    typer.echo(f"{'refused' if refused else 'cannot be done now'} ({status}): {error}", err=True)
+    say(f"{'refused' if refused else 'cannot be done now'} ({status}): {error}", err=True)
     raise typer.Exit(REFUSED if refused else UNUSABLE)
 
 
@@ -101,11 +103,11 @@ def told(answer: dict[str, Any], *, as_json: bool, chinese: bool = False) -> Non
         if not as_json:
             typer.echo(f"carried out: {answer['action']} ({answer['rule']}), decision {answer['seq']}")
             for one in answer["then"]:
-                typer.echo(f"  {one['seq']:>6}  {one['zh' if chinese else 'en']}")
+                say(f"  {one['seq']:>6}  {one['zh' if chinese else 'en']}")
         return
     if state == "refused":
         if not as_json:
-            typer.echo(f"refused ({answer['rule']}): {answer['why']}", err=True)
+            say(f"refused ({answer['rule']}): {answer['why']}", err=True)
         raise typer.Exit(REFUSED)
     if not as_json:
         typer.echo(

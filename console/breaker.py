@@ -10,6 +10,7 @@ import typer
 
 from console.asking import HERE, Json, Url, ask
 from console.orders import GROUPS, add_verbs
+from console.terminal import say
 from market.units import NS_PER_S, instant_text
 from streams.words import CAUSES, DUTIES, VERDICTS, name_of
 
@@ -39,7 +40,7 @@ def _show(
         typer.echo(jsonlib.dumps(view, ensure_ascii=False))
         return
     for line in _told(view, 1 if lang.startswith("zh") else 0):
-        typer.echo(line)
+        say(line)
 
 
 def _told(view: _View, which: int) -> Iterator[str]:

@@ -42,11 +42,15 @@ def _build(
         typer.Option(help="Draw this grid instead of the demonstration's: settings (.yaml), MATPOWER case (.m, .m.gz) or RTS folder."),
     ] = "",
     output: Annotated[Path | None, typer.Option(help="Where the dashboards of --network go.")] = None,
+    rt_interval_min: Annotated[
+        int | None, typer.Option(help="Length of a real-time interval, for the alert rules; that of the default rules without it.", min=1)
+    ] = None,
 ) -> None:
     """Write the dashboards of both languages to dashboards/grafana/json, or those of a grid of your own to --output."""
     options = ["--check"] if check else []
     if not network and output is None:
-        raise typer.Exit(_run("dashboards.build", *options))
+        paced = [] if rt_interval_min is None else ["--rt-interval-min", str(rt_interval_min)]
+        raise typer.Exit(_run("dashboards.build", *options, *paced))
     if not network or output is None:
         raise typer.BadParameter("--network and --output go together")
     with TemporaryDirectory() as place, complaints(UNUSABLE):

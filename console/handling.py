@@ -13,6 +13,7 @@ from console.breaker import approval_line, case_line, duty_line, instant, notice
 from console.caseexport import export_case
 from console.casereport import report_case
 from console.orders import GROUPS, add_verbs
+from console.terminal import say
 from market.decisions import Decision
 from market.errors import UnitError
 from market.units import instant_ns
@@ -74,7 +75,7 @@ def _list(url: str, name: str, line: Callable[[Any, _View, int], str], none: str
         typer.echo(jsonlib.dumps({"ts_event_ns": view["ts_event_ns"], name: rows}, ensure_ascii=False))
         return
     which = 1 if lang.startswith("zh") else 0
-    typer.echo("\n".join(line(row, view, which) for row in rows) or none)
+    say("\n".join(line(row, view, which) for row in rows) or none)
 
 
 def _notices(
@@ -95,7 +96,7 @@ def _notices(
     for body in shown:
         number = body["number"]
         head = notice_line(in_force[number], view["ts_event_ns"]) if number in in_force else f"{number}  superseded or over"
-        typer.echo(f"{head}\n    {body['text_zh' if lang.startswith('zh') else 'text_en']}")
+        say(f"{head}\n    {body['text_zh' if lang.startswith('zh') else 'text_en']}")
     if not shown:
         typer.echo("no notice is in force")
 
@@ -118,9 +119,9 @@ def _case(
         typer.echo(jsonlib.dumps({"case": case, "now": now, "entries": rows}, ensure_ascii=False))
         return
     which = 1 if lang.startswith("zh") else 0
-    typer.echo(f"{case}  closed" if now is None else case_line(now, which))
+    say(f"{case}  closed" if now is None else case_line(now, which))
     for one in entries:
-        typer.echo(f"  {one.seq:>6}  {instant(one.ts_event_ns)}  {sentence(one)[which]}")
+        say(f"  {one.seq:>6}  {instant(one.ts_event_ns)}  {sentence(one)[which]}")
 
 
 def _permits(url: Url = HERE, as_json: Json = False) -> None:

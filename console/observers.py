@@ -220,8 +220,9 @@ class Recorder:
             if topic is topics.FRAMES:
                 # They come late to the minutes they are of. Nobody has added them up yet, and nobody will again.
                 owed = self._owed = self._owed + b"".join(map(self._lines.rolled_up, part))
-                await self._append(self._spool, owed)
-                self._owed = self._owed.removeprefix(owed)
+                if owed:
+                    await self._append(self._spool, owed)
+                    self._owed = self._owed.removeprefix(owed)
         return count
 
     def attempted(self, channel: str, attempt: Attempt) -> None:

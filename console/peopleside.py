@@ -20,6 +20,7 @@ from market.units import NS_PER_MIN, NS_PER_S
 from market.view import MarketView
 from streams import topics
 from streams.agents import Observer
+from streams.alerts import Alert
 from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
@@ -44,8 +45,8 @@ _TICK_WALL_S: Final = 0.5
 """With ticks further apart than this in wall time, the board is refreshed between them."""
 
 _REFRESH_S: Final = 0.1
-_REFRESH_UNSEEN_S: Final = 1.0
-"""How often it is refreshed while somebody watches, and while nobody does: whoever asks for it once sees the second before."""
+_LOOK_S: Final = 1.0
+"""How often it is refreshed while somebody watches; and how often it is looked whether somebody does. Who comes sees the newest at once."""
 
 
 class PeopleSide:
@@ -134,6 +135,16 @@ class PeopleSide:
         """Return what tells those on call, and the board, that the log takes nothing; the outbox is on the same disk."""
         return StallAlarm(stalled, self._channels, now_ns, self._settings.rules.zone, self.board.apply)
 
+    async def tell(self, alert: Alert) -> None:
+        """Have an alert that is on no topic delivered, shown and recorded, once; it will be delivered when this returns.
+
+        Raises:
+            SinkUnavailable: it cannot be kept now.
+        """
+        if await self.dispatcher.put(alert):
+            self.board.apply(alert)
+            await self.recorder.see(topics.ALERTS, alert)
+
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Return what runs for as long as the service does, by name."""
         yield "dispatcher", self.dispatcher.run()
@@ -142,10 +153,14 @@ class PeopleSide:
         yield "recorder", self.recorder.run()
 
     async def refresh(self, now_ns: Callable[[], int], watched: Callable[[], bool]) -> None:
-        """Keep the board fresh between ticks until cancelled; at leisure while nobody watches."""
+        """Keep the board fresh between ticks until cancelled: while somebody watches, and when somebody looks."""
+        self.board.before_snapshot = lambda: self._on_board.refresh(now_ns())
         while True:
-            self._on_board.refresh(now_ns())
-            await asyncio.sleep(_REFRESH_S if watched() else _REFRESH_UNSEEN_S)
+            if watched():
+                self._on_board.refresh(now_ns())
+                await asyncio.sleep(_REFRESH_S)
+            else:
+                await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Close the stores; what was accepted is durable when this returns."""

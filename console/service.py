@@ -56,6 +56,9 @@ _log: Final = logging.getLogger(__name__)
 
 _TRY_BROKER_S: Final = 1.0
 
+_LOOK_S: Final = 0.5
+"""How often it is looked whether something has stopped that must run."""
+
 INSTANCE: Final = "gridfuse-1"
 """Name of a process whose group has no other."""
 
@@ -279,6 +282,7 @@ class Service:
                 points=self.live_list,
                 record=LedgerRecord(self.people.async_ledger),
                 pages=self.people.pages,
+                tell=self.people.tell,
             )
             self._stream = api.state.stream
         self.api = ApiServer(api, host=http.host, port=http.port)
@@ -308,7 +312,7 @@ class Service:
                 if task.done():
                     cause = None if task.cancelled() else task.exception()
                     raise GridfuseError(f"{task.get_name()} stopped: {cause!r}") from cause
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_LOOK_S)
 
     def _halted(self) -> bool:
         log = open_log(self.app)

@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from market.errors import GridfuseError
+from market.errors import ConfigError, GridfuseError, Problem
 from market.units import instant_text
-from streams.influx import Flusher, InfluxTarget
+from streams.influx import Api, Flusher, InfluxTarget
 from streams.spool import Spool, SpoolStatus, survey
 
 __all__ = ["register"]
@@ -63,10 +63,13 @@ def _drain(
     org: Annotated[str, typer.Option(help="Organisation.")] = "grid",
     token_file: Annotated[Path | None, typer.Option(help="File that holds the token.")] = None,
     token_env: Annotated[str, typer.Option(help="Else, the environment variable that holds it.")] = "",
+    api: Annotated[Api, typer.Option(help="Which address of InfluxDB is written to.")] = Api.V2,
 ) -> None:
     """Send everything that waits, and end; what was sent is acknowledged also when it ends early."""
-    target = InfluxTarget(url=url, org=org, bucket=bucket, token_file=token_file, token_env=token_env)
+    target = InfluxTarget(url=url, org=org, bucket=bucket, token_file=token_file, token_env=token_env, api=api)
     try:
+        if problems := [Problem(f"--{place}", what) for place, what in target.problems()]:
+            raise ConfigError(problems)
         survey(directory)
         spool = Spool(directory)
         try:

@@ -16,6 +16,7 @@ Deliberately absent: templates of messages. A receiver gets labels and annotatio
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,7 +109,7 @@ def _rule(rule: Rule) -> _Node:
         "for": duration(rule.for_s),
         "keepFiringFor": duration(rule.keep_s),
         "annotations": _text_of(rule),
-        "labels": {"severity": rule.severity, "system": "gridfuse"},
+        "labels": {"severity": rule.severity, "system": "gridfuse", "rule_uid": rule.uid},
         "isPaused": False,
     }
 
@@ -195,6 +196,4 @@ def _page(all_rules: tuple[Rule, ...]) -> str:
 
 def _plain(text: str) -> str:
     """Return a meaning without the values that only an alert has."""
-    for template, words in (("{{ $labels.instance }}", "…"), ("{{ $labels.segment }}", "…"), ("{{ $values.B }}", "…")):
-        text = text.replace(template, words)
-    return text
+    return re.sub(r"\{\{ \$\w+\.\w+ \}\}", "…", text)

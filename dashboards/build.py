@@ -23,6 +23,7 @@ from dashboards.classic import render, said
 from dashboards.handbook import handbook
 from dashboards.lint import board_faults, link_faults, pair_faults
 from dashboards.liveboard import panels_of
+from dashboards.watchdog import RT_INTERVAL_MIN
 
 __all__ = ["check", "faults", "files", "main", "rendered"]
 
@@ -44,13 +45,13 @@ def faults() -> list[str]:
     return found + [fault for pair in zip(*of_language.values(), strict=True) for fault in pair_faults(*pair)]
 
 
-def files() -> dict[Path, str]:
-    """Return what every file should hold, by its path from the root."""
+def files(rt_interval_min: int = RT_INTERVAL_MIN) -> dict[Path, str]:
+    """Return what every file should hold, by its path from the root; the watchdog counts intervals of this length, minutes."""
     boards = {_GRAFANA / language / place: board for language in LANGUAGES for place, board in rendered(language).items()}
     held = {path: _json(board) for path, board in boards.items()}
     held[Path("console/board/static/panels.json")] = _json(panels_of(BOARDS))
     held[Path("docs/dashboards.md")] = handbook(BOARDS)
-    held |= provisioning_files()
+    held |= provisioning_files(rt_interval_min)
     return held
 
 
@@ -63,9 +64,9 @@ def _of_no_board(root: Path, held: Iterable[Path]) -> list[Path]:
     return sorted(set((root / _GRAFANA).rglob("*.json")) - {root / path for path in held})
 
 
-def check(root: Path = _ROOT) -> list[Path]:
+def check(root: Path = _ROOT, rt_interval_min: int = RT_INTERVAL_MIN) -> list[Path]:
     """Return the files that are not what the registry gives."""
-    held = files()
+    held = files(rt_interval_min)
     stale = [root / path for path, text in held.items() if not _holds(root / path, text)]
     return stale + _of_no_board(root, held)
 
@@ -78,16 +79,17 @@ def main(arguments: list[str] | None = None, root: Path = _ROOT) -> int:
     """Write the files, or with ``--check`` only compare them; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dashboards.build", description="Render the Grafana dashboards.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not current")
-    only_check = parser.parse_args(arguments).check
+    parser.add_argument("--rt-interval-min", type=int, default=RT_INTERVAL_MIN, help="length of a real-time interval, for the watchdog")
+    told = parser.parse_args(arguments)
     if wrong := faults():
         sys.stderr.write("\n".join(wrong) + "\n")
         return 1
-    if only_check:
-        stale = check(root)
+    if told.check:
+        stale = check(root, told.rt_interval_min)
         for path in stale:
             sys.stderr.write(f"{path} is not current; run: gridfuse dashboards build\n")
         return 1 if stale else 0
-    held = files()
+    held = files(told.rt_interval_min)
     for path in _of_no_board(root, held):
         path.unlink()
     for path, text in held.items():

@@ -10,13 +10,15 @@ Deliberately absent: pushing through Grafana's API (files are provisioned), and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any, Final
 
 from dashboards.board import EVENT_MARKS, Board, Level, Variable
+from dashboards.codes import codes_of
 from dashboards.elements import GREY, UNITS, Drill, Look, Mark, Panel, PanelKind, Query, Step, Text
+from dashboards.influxql import named
 from streams.measurements import MEASUREMENTS
 
 __all__ = ["render", "said"]
@@ -230,11 +232,16 @@ def _overrides(panel: Panel, language: str) -> list[dict[str, Any]]:
             properties.append({"id": "unit", "value": UNITS[unit]})
         if name == "Time":
             properties.append({"id": "custom.width", "value": 170})
+        if names := _codes(panel, name):
+            properties.append({"id": "mappings", "value": [_names(names, language)]})
         overrides.append({"matcher": {"id": "byName", "options": name}, "properties": properties})
+    overrides += _series_overrides(panel, language)
     for number, query in enumerate(panel.queries):
         own: list[dict[str, Any]] = [{"id": "unit", "value": UNITS[query.unit]}] if query.unit is not None else []
         if query.steps:
             own.append({"id": "thresholds", "value": _thresholds(query.steps)})
+        if query.source is not None and (names := codes_of(query.source.measurement, query.source.field)):
+            own.append({"id": "mappings", "value": [_names(names, language)]})
         if own:
             overrides.append({"matcher": {"id": "byFrameRefID", "options": _ref_id(number)}, "properties": own})
     for name in panel.coloured:
@@ -244,6 +251,32 @@ def _overrides(panel: Panel, language: str) -> list[dict[str, Any]]:
     for pattern, look in panel.looks.items():
         overrides.append({"matcher": {"id": "byRegexp", "options": pattern}, "properties": _look(look, language)})
     return overrides
+
+
+def _codes(panel: Panel, column: str) -> Mapping[str, Text]:
+    """Return the names of the codes in a column; its marks, where it is a state, say more."""
+    read = {measurement for query in panel.queries for measurement in named(query.influxql)[0]}
+    found = [codes_of(measurement, column) for measurement in sorted(read)]
+    return next((names for names in found if names and not (panel.marks and column in panel.coloured)), {})
+
+
+def _series_overrides(panel: Panel, language: str) -> list[dict[str, Any]]:
+    """Name the series that are called after a code."""
+    called = {
+        code: text
+        for query in panel.queries
+        if query.source is not None and query.source.by
+        for code, text in codes_of(query.source.measurement, query.source.by).items()
+    }
+    return [
+        {"matcher": {"id": "byName", "options": code}, "properties": [{"id": "displayName", "value": said(text, language)}]}
+        for code, text in called.items()
+    ]
+
+
+def _names(names: Mapping[str, Text], language: str) -> dict[str, Any]:
+    options = {code: {"text": said(text, language), "index": index} for index, (code, text) in enumerate(names.items())}
+    return {"type": "value", "options": options}
 
 
 def _look(look: Look, language: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.board import AREA, AREAS, DA, INTERVAL, RT, Board, Level
+from dashboards.codes import SEGMENTS
 from dashboards.elements import (
     GREY,
     P1,
@@ -28,7 +29,7 @@ from dashboards.elements import (
     select,
     title_of,
 )
-from dashboards.marks import PASSED, SEGMENTS, STATUSES
+from dashboards.marks import PASSED, STATUSES
 from streams.measurements import BINDING, CERTIFICATE, CLEARING, KPI, LMP, MARKET, SETTLEMENT
 
 __all__ = ["BOARD"]

@@ -16,19 +16,27 @@ from typing import Any, Final
 from dashboards.gridplan import STATIONS_MAX, Branch, Bus, GridPlan, PlanError
 from dashboards.layout import Layout, laid_out
 
-__all__ = ["DEMONSTRATION", "Diagram", "drawn_again", "read_diagram", "read_plan"]
+__all__ = ["DEMONSTRATION", "TOLD_WHOLE_MAX", "Diagram", "drawn_again", "read_diagram", "read_plan"]
 
 DEMONSTRATION: Final = Path(__file__).parent / "one-line.json"
 """The diagram of the demonstration grid."""
+TOLD_WHOLE_MAX: Final = 500
+"""Branches, and buses, up to which the service tells of all of them at every tick; it is :data:`streams.gridpicture.ALL_BELOW`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagram:
-    """A plan, and where its stations stand; ``left_out`` counts the stations for which there was no room."""
+    """A plan, and where its stations stand.
+
+    Attributes:
+        left_out: stations for which there was no room.
+        in_part: whether the service tells of the most loaded branches and of what is abnormal only, because the grid has too many.
+    """
 
     plan: GridPlan
     layout: Layout
     left_out: int = 0
+    in_part: bool = False
 
     def written(self) -> str:
         """Return the file: JSON with a line for each bus, branch and cell, so that a change of the grid is a change of its lines."""
@@ -39,7 +47,7 @@ class Diagram:
             return (item + ("," if number < len(items) else "") for number, item in enumerate(items, start=1))
 
         yield f'{{"name": {_json(self.plan.name)}, "columns": {self.layout.columns}, "rows": {self.layout.rows},'
-        yield f'"left_out": {self.left_out},'
+        yield f'"left_out": {self.left_out}, "in_part": {_json(self.in_part)},'
         yield '"buses": ['
         yield from each([_json(_bus_row(bus)) for bus in self.plan.buses])
         yield '], "branches": ['
@@ -62,7 +70,8 @@ def drawn_again(plan: GridPlan, last: Diagram | None = None, most: int = STATION
     """Return the diagram of a plan, beginning from the last one of the same grid; stations beyond ``most`` are left out."""
     shown = plan.shown(most)
     kept = last.layout if last is not None else None
-    return Diagram(plan=shown, layout=laid_out(shown, kept), left_out=len(plan.stations) - len(shown.stations))
+    in_part = max(len(plan.buses), len(plan.branches)) > TOLD_WHOLE_MAX
+    return Diagram(plan=shown, layout=laid_out(shown, kept), left_out=len(plan.stations) - len(shown.stations), in_part=in_part)
 
 
 def read_plan(path: Path) -> GridPlan:
@@ -84,7 +93,8 @@ def read_diagram(path: Path) -> Diagram:
     cells = {station: (int(cell[0]), int(cell[1])) for station, cell in data.get("cells", {}).items()}
     if cells.keys() != plan.stations.keys() or len(set(cells.values())) < len(cells):
         raise PlanError(f"{path}: not every station has a cell of its own; remove the file to have the grid laid out anew")
-    return Diagram(plan=plan, layout=Layout(columns=data["columns"], rows=data["rows"], cells=cells), left_out=data["left_out"])
+    layout = Layout(columns=data["columns"], rows=data["rows"], cells=cells)
+    return Diagram(plan=plan, layout=layout, left_out=data["left_out"], in_part=data["in_part"])
 
 
 def _read(path: Path) -> tuple[GridPlan, dict[str, Any]]:

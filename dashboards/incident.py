@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.board import DA, RT, Board, Level
+from dashboards.codes import SEGMENTS
 from dashboards.elements import (
     GREY,
     P1,
@@ -28,7 +29,7 @@ from dashboards.elements import (
     rows,
     title_of,
 )
-from dashboards.marks import CASES, PHASES, PRIORITIES, REGIMES, SEGMENTS, STATUSES
+from dashboards.marks import CASES, PHASES, PRIORITIES, REGIMES, STATUSES
 from streams.measurements import ALERT, ANNOUNCEMENT, CASE, CLEARING, DUTY, EVENT, FINDING, MARKET
 
 __all__ = ["BOARD"]
@@ -152,7 +153,7 @@ _CLOCKS: Final = (
     Panel(
         number=311,
         kind=PanelKind.BAR_GAUGE,
-        title=Text("Suspended, of 7 days", "暂停时长（限值 7 日）"),
+        title=Text("Suspended, of 7 days", "中止时长（限值 7 日）"),
         description=Text(
             "Each market; after more than seven civil days, the first not counted, Art. 28 can apply.",
             "各市场；超过 7 个自然日（首日不计）后可适用第二十八条。",

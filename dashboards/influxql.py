@@ -23,6 +23,9 @@ FUNCTIONS: Final = frozenset(
 )
 """What the three servers all have; not everything here was needed so far."""
 
+_IN_ORDER: Final = re.compile(r"\b(difference|non_negative_difference|derivative|non_negative_derivative|elapsed|cumulative_sum)\(")
+"""What depends on the order of the points; an order from without is pushed down into the query they are in."""
+
 _KEYWORDS: Final = frozenset(
     {
         *("select", "from", "where", "and", "or", "as", "group", "by", "order", "asc", "desc", "limit"),
@@ -31,7 +34,7 @@ _KEYWORDS: Final = frozenset(
 )
 _CALLED: Final = FUNCTIONS | {"time", "fill", "tz"}
 _FILLS: Final = frozenset({"none", "null", "previous"})
-_OF_GRAFANA: Final = frozenset({"timeFilter", "__interval", "__to"})
+_OF_GRAFANA: Final = frozenset({"timeFilter", "__interval", "__interval_ms", "__to"})
 
 _TOKEN: Final = re.compile(
     r"""(?P<string>'[^']*') | "(?P<name>[^"]*)" | (?P<regex>=~\s*/(?:[^/\\]|\\.)*/) | \$(?P<variable>\w+) | (?P<instant>\$\{__to\}ms)
@@ -73,6 +76,8 @@ def query_faults(influxql: str) -> list[str]:
     """
     faults: list[str] = []
     given = {name.lower() for name in named(influxql)[2]}
+    if "ORDER BY time DESC" in influxql and (backwards := _IN_ORDER.findall(influxql)):
+        faults.append(f"{backwards[0]}() under ORDER BY time DESC is taken backwards by the server; sort the panel instead")
     left = _TOKEN.sub("", influxql).strip()
     if left:
         faults.append(f"not understood: {left}")

@@ -96,6 +96,9 @@ def _forecasts() -> Iterator[Panel]:
     )
 
 
+_IN_FORCE: Final = select('last("price_cny_per_mwh") AS "price_cny_per_mwh"', PRICE, where=RT, then="GROUP BY time(1m) fill(none)")
+"""The price of each interval by its last revision; no interval is shorter than a minute."""
+
 _VOLATILITY: Final = Panel(
     number=625,
     kind=PanelKind.STAT,
@@ -105,7 +108,7 @@ _VOLATILITY: Final = Panel(
     ),
     unit="%",
     at=(6, _PRICES, 3, 4),
-    queries=(select('100 * stddev("price_cny_per_mwh") / mean("price_cny_per_mwh")', PRICE, where=RT),),
+    queries=(select('100 * stddev("price_cny_per_mwh") / mean("price_cny_per_mwh")', _IN_FORCE),),
     decimals=1,
 )
 

@@ -245,7 +245,10 @@ def _words(board: Rendered) -> Iterator[str]:
         yield from (link["title"] for link in panel.get("links", ()))
         for mapping in panel["fieldConfig"]["defaults"].get("mappings", ()):
             yield from (state["text"] for state in mapping["options"].values())
-        for override in panel["fieldConfig"]["overrides"]:
-            yield from (setting["value"] for setting in override["properties"] if setting["id"] == "displayName")
+        for setting in (each for override in panel["fieldConfig"]["overrides"] for each in override["properties"]):
+            if setting["id"] == "displayName":
+                yield setting["value"]
+            elif setting["id"] == "mappings":
+                yield from (state["text"] for mapping in setting["value"] for state in mapping["options"].values())
         if panel["type"] == "text":
             yield panel["options"]["content"]

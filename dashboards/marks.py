@@ -1,7 +1,8 @@
 """What does each state look like, on whichever board it stands?
 
 A state is a mark and a word, and only then a colour: whoever sees no colours reads the same. The marks grow with what is wrong: a ring is
-normal, a triangle something to know, a lozenge something that waits for a person, a filled square something that has happened.
+normal, a triangle something to know, a lozenge something that waits for a person, a filled square something that has happened. Phases and
+price rules have the words of the live board, which a test holds.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from typing import Final
 
 from dashboards.elements import GREY, P1, P2, P3, P4, Mark, Text
 
-__all__ = ["ACTIVE", "CASES", "DELIVERIES", "HEALTH", "PASSED", "PHASES", "PRIORITIES", "REGIMES", "SEGMENTS", "STATUSES", "SWITCHES"]
+__all__ = ["CASES", "DELIVERIES", "HEALTH", "PASSED", "PHASES", "PRIORITIES", "REGIMES", "STATUSES"]
 
 PHASES: Final = (
-    Mark("NORMAL", Text("○ normal", "○ 正常"), GREY),
-    Mark("DEGRADED", Text("△ clearing out", "△ 出清中断"), P3),
-    Mark("PROPOSED", Text("◇ trip proposed", "◇ 拟熔断"), P2),
-    Mark("TRIPPED", Text("■ TRIPPED", "■ 熔断"), P1),
-    Mark("OVERDUE", Text("■■ OVER 72 h", "■■ 熔断超过 72 小时"), P1),
-    Mark("SUSPENDED", Text("■ SUSPENDED", "■ 暂停交易"), P1),
-    Mark("SUSPENDED_LONG", Text("■■ SUSPENDED OVER 7 d", "■■ 长期暂停（超过 7 日）"), P1),
-    Mark("RESUMING", Text("▷ resuming", "▷ 恢复中"), P4),
+    Mark("NORMAL", Text("○ Normal", "○ 正常"), GREY),
+    Mark("DEGRADED", Text("△ Clearing failing", "△ 出清异常"), P3),
+    Mark("PROPOSED", Text("◇ Trip proposed", "◇ 建议熔断"), P2),
+    Mark("TRIPPED", Text("■ BREAKER TRIPPED", "■ 市场熔断"), P1),
+    Mark("OVERDUE", Text("■■ BREAKER OVERDUE", "■■ 熔断超时"), P1),
+    Mark("SUSPENDED", Text("■ MARKET SUSPENDED", "■ 市场中止"), P1),
+    Mark("SUSPENDED_LONG", Text("■■ SUSPENDED · ART. 28", "■■ 市场中止（第28条）"), P1),
+    Mark("RESUMING", Text("▷ Resuming", "▷ 恢复中"), P4),
 )
 """Of :class:`market.decisions.Phase`."""
 
@@ -33,12 +34,12 @@ STATUSES: Final = (
 """Of an outcome."""
 
 REGIMES: Final = (
-    Mark("MARKET", Text("○ market", "○ 市场"), GREY),
-    Mark("GAP", Text("△ last valid price", "△ 沿用上一有效价格"), P3),
-    Mark("ART27_1", Text("■ Art. 27(1): real-time", "■ 第二十七条（一）：实时"), P2),
-    Mark("ART27_2", Text("■ Art. 27(2): day-ahead", "■ 第二十七条（二）：日前"), P2),
-    Mark("ART27_3", Text("■ Art. 27(3): 30-day mean", "■ 第二十七条（三）：三十日均价"), P2),
-    Mark("ART28", Text("■■ Art. 28: no spot price", "■■ 第二十八条：无现货价格"), P1),
+    Mark("MARKET", Text("○ Market clearing", "○ 市场出清价"), GREY),
+    Mark("GAP", Text("△ Last valid price", "△ 沿用最近有效价"), P3),
+    Mark("ART27_1", Text("■ Art. 27(1): real-time price", "■ 第27条（1）：实时价"), P2),
+    Mark("ART27_2", Text("■ Art. 27(2): day-ahead price", "■ 第27条（2）：日前价"), P2),
+    Mark("ART27_3", Text("■ Art. 27(3): 30-day mean", "■ 第27条（3）：30日均价"), P2),
+    Mark("ART28", Text("■■ Art. 28: emergency plan", "■■ 第28条：按应急方案结算"), P1),
 )
 """Of :class:`market.prices.Regime`."""
 
@@ -76,17 +77,3 @@ PASSED: Final = (
     Mark("0", Text("■ FAILED", "■ 未通过"), P1),
 )
 """Of a proof."""
-
-SWITCHES: Final = (
-    Mark("1", Text("○ in service", "○ 投运"), GREY),
-    Mark("0", Text("△ open", "△ 断开"), P3),
-)
-"""Of a branch."""
-
-ACTIVE: Final = (
-    Mark("1", Text("◆ in force", "◆ 生效"), P2),
-    Mark("0", Text("○ over", "○ 已失效"), GREY),
-)
-"""Of an announcement."""
-
-SEGMENTS: Final = {"RT": Text("Real-time", "实时"), "DA": Text("Day-ahead", "日前")}

@@ -12,7 +12,7 @@ series                 value                               what it changes
 =====================  ==================================  ===========================================================
 
 Nothing is told by colour alone: an open branch is dashed and carries a cross, an overloaded one is wide and carries its number, a dead bus
-carries a square. What has no series is dark and says ``?``.
+carries a square. What has no series is dark and says ``?``, unless the grid is so large that there is news of some of it only.
 
 What Grafana's canvas can do was read from its source, 10.4 to 13: a width follows a series only where the series is one number; lines
 are drawn over all elements, so numbers stand beside them; no element is smaller than ten pixels.
@@ -62,12 +62,15 @@ _BAR_PX: Final = 13.0
 _LEVEL_PX: Final = 36.0
 _LETTER_PX: Final = 5.6
 _NUMBER_PX: Final = (40.0, 12.0)
+_STRUCK_PX2: Final = 100.0
 _MARK_PX: Final = 12.0
 _FOOT_PX: Final = 22.0
 _LEGEND: Final = Text(
-    "grey: in service, % of rating    yellow: from 90 %    wide red: over 100 %    dashed, ×: open    red bar, ■: dead    ?: no data",
-    "灰：运行，数字为负载率    黄：90% 起    红粗线：超过 100%    虚线加 ×：断开    红条加 ■：失电    ?：无数据",
+    "grey: in service, % of rating    yellow: from 90 % · wide red: over 100 % · dashed, ×: open · red bar, ■: dead",
+    "灰：运行，数字为负载率 · 黄：90% 起 · 红粗线：超过 100% · 虚线加 ×：断开 · 红条加 ■：失电",
 )
+_LEGEND_SILENT: Final = Text(" · ?: no data", " · ?：无数据")
+_LEGEND_IN_PART: Final = Text(" · no number: not among the most loaded", " · 无数字：非重载支路")
 
 
 def branch_series(name: str) -> str:
@@ -117,15 +120,20 @@ class _Box:
         return {edge: round(100 * share, 3) for edge, share in edges.items()}
 
 
-def drawn(plan: GridPlan, layout: Layout, language: str) -> dict[str, Any]:
-    """Return the options of Grafana's canvas panel for a plan whose stations all have a cell."""
+def drawn(plan: GridPlan, layout: Layout, language: str, *, in_part: bool = False) -> dict[str, Any]:
+    """Return the options of Grafana's canvas panel for a plan whose stations all have a cell.
+
+    Args:
+        in_part: not of everything there is news, so what has none is drawn as normal.
+    """
+    silent = _Silent("", GREY) if in_part else _Silent("?", _NO_DATA)
     bars = _bars(plan, layout)
     lines = _lines(plan, bars)
-    free = _Free(bars.values())
-    elements = [_bar(plan.bus[name], box, [*_connections(plan, lines, name)]) for name, box in bars.items()]
-    elements += [_dead_mark(name, box) for name, box in bars.items()]
-    elements += [_number(branch.name, free.beside(lines[branch.name])) for branch in plan.branches]
-    elements += [*_station_names(plan, bars), _legend(language)]
+    free = _Free(bars.values(), lines.values())
+    elements = [_bar(plan.bus[name], box, [*_connections(plan, lines, name, silent)], silent) for name, box in bars.items()]
+    elements += [_dead_mark(name, box, silent) for name, box in bars.items()]
+    elements += [_number(branch.name, free.beside(lines[branch.name]), silent) for branch in plan.branches]
+    elements += [*_station_names(plan, bars), _legend(language, in_part)]
     return {
         "inlineEditing": False,
         "panZoom": False,
@@ -143,6 +151,14 @@ def drawn(plan: GridPlan, layout: Layout, language: str) -> dict[str, Any]:
             "elements": elements,
         },
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """How is drawn what there is no news of: its letter, and its colour."""
+
+    letter: str
+    colour: str
 
 
 def _bars(plan: GridPlan, layout: Layout) -> dict[str, _Box]:
@@ -225,8 +241,10 @@ def _line(branch: Branch, at: dict[tuple[str, str], tuple[float, float]], bars: 
 class _Free:
     """Where a number can stand without covering another one or a bar."""
 
-    def __init__(self, taken: Iterable[_Box]) -> None:
+    def __init__(self, taken: Iterable[_Box], lines: Iterable[_Line]) -> None:
         self._taken = [(box.x, box.y, box.width, box.height) for box in taken]
+        ends = np.array([(*line.start, *line.end) for line in lines], dtype=np.float64).reshape(-1, 4)
+        self._starts, self._along = ends[:, :2], ends[:, 2:] - ends[:, :2]
 
     def beside(self, line: _Line) -> _Box:
         """Return a place beside a line, as near to its middle as is free."""
@@ -244,10 +262,14 @@ class _Free:
         return _Box(*best, *_NUMBER_PX)
 
     def _covered(self, places: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
-        """Return (n,) how much a number at each place would cover, square pixels."""
+        """Return (n,) how much a number at each place would cover, square pixels; a line through it counts as a part of it."""
         at, taken = np.array(places)[:, None, :], np.array(self._taken)[None]
         over = (np.array(_NUMBER_PX) + taken[..., 2:]) / 2 - np.abs(at - taken[..., :2])
-        covered: NDArray[np.float64] = np.maximum(over, 0.0).prod(axis=2).sum(axis=1)
+        share = ((at - self._starts) * self._along).sum(axis=2) / np.maximum((self._along**2).sum(axis=1), 1e-9)
+        apart = np.abs(at - self._starts - np.clip(share, 0.0, 1.0)[..., None] * self._along)
+        # A number is three letters in a wider box: what passes beyond them does not strike it through.
+        struck = (apart[..., 0] < _NUMBER_PX[0] / 4) & (apart[..., 1] < _NUMBER_PX[1] / 2)
+        covered: NDArray[np.float64] = np.maximum(over, 0.0).prod(axis=2).sum(axis=1) + _STRUCK_PX2 * struck.sum(axis=1)
         return covered
 
 
@@ -263,37 +285,37 @@ def _element(name: str, kind: str, box: _Box, background: dict[str, Any], config
     }
 
 
-def _bar(bus: Bus, box: _Box, connections: list[dict[str, Any]]) -> dict[str, Any]:
+def _bar(bus: Bus, box: _Box, connections: list[dict[str, Any]], silent: _Silent) -> dict[str, Any]:
     letters = int(box.width / _LETTER_PX)
     text = f"{bus.name} {bus.kv:g}" if bus.kv else bus.name
     short = text if len(text) <= letters else bus.name if len(bus.name) <= letters else bus.name[: letters - 1] + "…"
     config = {"text": {"mode": "fixed", "fixed": short}, "color": {"fixed": _INK}, "size": 10}
-    element = _element(bus_series(bus.name), "rectangle", box, {"field": bus_series(bus.name), "fixed": _NO_DATA}, config)
+    element = _element(bus_series(bus.name), "rectangle", box, {"field": bus_series(bus.name), "fixed": silent.colour}, config)
     return element | {"connections": connections}
 
 
-def _dead_mark(bus: str, bar: _Box) -> dict[str, Any]:
+def _dead_mark(bus: str, bar: _Box, silent: _Silent) -> dict[str, Any]:
     """A square to the left of the bar, where no line leaves it."""
     series = bus_series(bus)
-    config = {"text": {"mode": "field", "field": series, "fixed": "?"}, "color": {"field": series, "fixed": GREY}, "size": 11}
+    config = {"text": {"mode": "field", "field": series, "fixed": silent.letter}, "color": {"field": series, "fixed": GREY}, "size": 11}
     box = _Box(bar.x - bar.width / 2 - _MARK_PX / 2, bar.y, _MARK_PX, _MARK_PX)
     return _element(f"{series} mark", "rectangle", box, {"fixed": "transparent"}, config)
 
 
-def _number(branch: str, box: _Box) -> dict[str, Any]:
+def _number(branch: str, box: _Box, silent: _Silent) -> dict[str, Any]:
     series = branch_series(branch)
-    config = {"text": {"mode": "field", "field": series, "fixed": "?"}, "color": {"field": series, "fixed": GREY}, "size": 10}
+    config = {"text": {"mode": "field", "field": series, "fixed": silent.letter}, "color": {"field": series, "fixed": GREY}, "size": 10}
     return _element(series, "rectangle", box, {"fixed": "transparent"}, config)
 
 
-def _connections(plan: GridPlan, lines: dict[str, _Line], bus: str) -> Iterator[dict[str, Any]]:
+def _connections(plan: GridPlan, lines: dict[str, _Line], bus: str, silent: _Silent) -> Iterator[dict[str, Any]]:
     """Yield the lines that begin at a bus: each as it is, and over it the gaps that make it dashed where it is open."""
     for line in lines.values():
         if line.branch.from_bus == bus:
             name = line.branch.name
             thin = 1.5 + (max(plan.bus[end].kv for end in (bus, line.branch.to_bus)) >= _high_kv(plan))
             width = {"field": branch_series(name), "fixed": thin, "min": thin, "max": thin + 3}
-            yield _connection(line, {"field": branch_series(name), "fixed": _NO_DATA}, width, "solid")
+            yield _connection(line, {"field": branch_series(name), "fixed": silent.colour}, width, "solid")
             yield _connection(line, {"fixed": _BACKGROUND}, {"field": open_series(name), "fixed": 0, "min": 0, "max": thin + 4}, "dashed")
 
 
@@ -326,8 +348,9 @@ def _station_names(plan: GridPlan, bars: dict[str, _Box]) -> Iterator[dict[str, 
             yield _element(f"station {station}", "rectangle", box, {"fixed": "transparent"}, config)
 
 
-def _legend(language: str) -> dict[str, Any]:
-    text = _LEGEND.zh if language == "zh" else _LEGEND.en
+def _legend(language: str, in_part: bool) -> dict[str, Any]:
+    more = _LEGEND_IN_PART if in_part else _LEGEND_SILENT
+    text = _LEGEND.zh + more.zh if language == "zh" else _LEGEND.en + more.en
     config = {"text": {"mode": "fixed", "fixed": text}, "color": {"fixed": GREY}, "size": 12, "align": "left"}
     return _element(
         "legend", "rectangle", _Box(_WIDTH_PX / 2, _HEIGHT_PX - _FOOT_PX / 2, _WIDTH_PX - 20, 14.0), {"fixed": "transparent"}, config

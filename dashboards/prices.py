@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.board import AREA, AREAS, BUS, BUSES, DA, INTERVAL, RT, Board, Level
+from dashboards.codes import SEGMENTS
 from dashboards.elements import (
     GREY,
     P3,
@@ -25,7 +26,7 @@ from dashboards.elements import (
     title_of,
     total,
 )
-from dashboards.marks import REGIMES, SEGMENTS
+from dashboards.marks import REGIMES
 from streams.measurements import CLEARING, KPI, LMP, MARKET, PRICE, SETTLEMENT
 
 __all__ = ["BOARD"]

@@ -14,6 +14,7 @@ Deliberately absent: reading anything back from Grafana, and accounts; a token o
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -229,6 +230,27 @@ def _secret(file: Path | None, variable: str) -> str:
     return secret
 
 
+def _boards(directory: Path | None) -> dict[str, list[tuple[str, _Node]]]:
+    """Return the boards of each language, each with the name of its folder: the demonstration's, or those in a directory.
+
+    Raises:
+        PushError: there are none, or a file holds none.
+    """
+    if directory is None:
+        return {language: [(place.partition("/")[0], board) for place, board in rendered(language).items()] for language in LANGUAGES}
+    found: dict[str, list[tuple[str, _Node]]] = {}
+    for path in sorted(path for language in LANGUAGES for path in (directory / language).glob("*/*.json")):
+        try:
+            board = json.loads(path.read_text(encoding="utf-8"))
+            found.setdefault(path.parts[-3], []).append((path.parent.name, {"uid": board["uid"], **board}))
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise PushError(f"{path} holds no dashboard ({type(exc).__name__}); build them again") from exc
+    if not found:
+        what = f"{directory} holds no dashboards; make them with: gridfuse dashboards build --network SETTINGS --output {directory}"
+        raise PushError(what)
+    return found
+
+
 def _shown(url: str) -> str:
     """Return an address without a password that may stand in it."""
     parts = urlsplit(url)
@@ -236,6 +258,7 @@ def _shown(url: str) -> str:
 
 
 def _push(told: argparse.Namespace) -> int:
+    boards_of = _boards(told.boards)
     token = _secret(told.token_file, _TOKEN)
     if not token:
         raise PushError(f"no token; make one for a service account of role Admin, and give it with --token-file or {_TOKEN}")
@@ -243,8 +266,7 @@ def _push(told: argparse.Namespace) -> int:
         raise PushError("--via and --to go together: how to call somebody, and whom")
     grafana = GridGrafana(connect(told.url, token), _shown(told.url), dry_run=told.dry_run, say=lambda line: sys.stdout.write(f"{line}\n"))
     grafana.data_source(told.influx_url, told.database, _secret(told.influx_token_file, _INFLUX_TOKEN) if told.influx_url else "")
-    for language in LANGUAGES:
-        boards = [(place.partition("/")[0], dashboard) for place, dashboard in rendered(language).items()]
+    for language, boards in boards_of.items():
         # A folder's name begins with its level.
         uids = {folder: f"gridfuse-{folder.partition('-')[0].lower()}-{language}" for folder, _ in boards}
         for folder, uid in uids.items():
@@ -268,6 +290,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--database", default="grid", help="bucket or database (default: %(default)s)")
     parser.add_argument("--via", choices=("webhook", "prometheus-alertmanager", "email"), help="how the watchdog's rules call somebody")
     parser.add_argument("--to", default="", help="URL or addresses for --via; by default Grafana's own policies say whom")
+    parser.add_argument("--boards", type=Path, help="push those of `dashboards build --network … --output DIR`, not the demonstration's")
     parser.add_argument(
         "--rt-interval-min", type=int, default=RT_INTERVAL_MIN, help="length of a real-time interval (default: %(default)s)"
     )

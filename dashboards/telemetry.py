@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.board import AREA, AREAS, Board, Level, Variable
-from dashboards.elements import GREY, P2, P3, Panel, PanelKind, Query, Step, Text, course, headings, select, tile, title_of
+from dashboards.elements import GREY, P2, P3, Panel, PanelKind, Step, Text, course, headings, select, tile, title_of
 from dashboards.marks import HEALTH, PRIORITIES
 from streams.measurements import ACCOUNT, ALERT, KPI, SOURCE
 
@@ -100,11 +100,7 @@ _TILES: Final = (
 )
 
 
-def _arrivals() -> Query:
-    """Ask for samples a second by area: the mean minute of each device in a step, summed over devices."""
-    came = " + ".join(f'mean("{name}")' for name in ("good", "uncertain", "bad", "late"))
-    minute = select(f'{came} AS "came"', ACCOUNT, where=_CHOSEN, then='GROUP BY time($__interval), "area", "dev" fill(none)')
-    return select('sum("came") / 60', minute, then='GROUP BY time($__interval), "area" fill(none)', label=Text("$tag_area", "$tag_area"))
+_CAME: Final = " + ".join(f'sum("{name}") * 1000 / $__interval_ms' for name in ("good", "uncertain", "bad", "late"))
 
 
 _COURSES: Final = (
@@ -125,10 +121,18 @@ _COURSES: Final = (
         number=704,
         kind=PanelKind.TIME_SERIES,
         title=Text("Samples a second by area", "各区域每秒样本数"),
-        description=Text("That came, whatever their quality.", "已到达样本，不论质量。"),
+        description=Text("That came, whatever their quality; the last step is still filling.", "已到达样本，不论质量；最后一格仍在累计。"),
         unit="1/s",
         at=(0, _AGES_TOP, 8, 8),
-        queries=(_arrivals(),),
+        queries=(
+            select(
+                _CAME,
+                ACCOUNT,
+                where=_CHOSEN,
+                then='GROUP BY time($__interval), "area" fill(none)',
+                label=Text("$tag_area", "$tag_area"),
+            ),
+        ),
         decimals=0,
         stacked=True,
         least_step="1m",

@@ -187,7 +187,7 @@ def _one_line(diagram: Diagram) -> Panel:
         marks=LOADING_MARKS,
         limits=LOADING_LIMITS,
         looks=LOOKS,
-        drawing=cache(partial(drawn, diagram.plan, diagram.layout)),
+        drawing=cache(partial(drawn, diagram.plan, diagram.layout, in_part=diagram.in_part)),
     )
 
 
@@ -242,7 +242,7 @@ _TABLES: Final = (
     Panel(
         number=513,
         kind=PanelKind.TABLE,
-        title=Text("Position changes, last hour", "近一小时开关变位"),
+        title=Text("Position changes, last half hour", "近半小时开关变位"),
         description=Text("Branches that opened or closed, newest first.", "断开或合上的支路，最新在前。"),
         unit="",
         at=(13, _BELOW, 5, 16),
@@ -251,14 +251,15 @@ _TABLES: Final = (
                 '"moved", "branch"',
                 select('difference("closed") AS "moved"', BRANCH, then='GROUP BY "branch"'),
                 where='"moved" <> 0',
-                then=f"ORDER BY time DESC LIMIT {_MOST_ROWS}",
             ),
         ),
         marks=_MOVES,
         columns=headings(BRANCH, "branch") | {"moved": Text("Change", "变位")},
         coloured=("moved",),
+        # Not ordered by the database: it would take the differences backwards, and an opening would be shown as a closing.
+        highest="Time",
         # A difference looks at every image of every branch: six hours of them are half a second of the database.
-        span="1h",
+        span="30m",
     ),
     Panel(
         number=514,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.board import DA, INTERVAL, RT, Board, Level
+from dashboards.codes import SEGMENTS
 from dashboards.elements import (
     GREY,
     P1,
@@ -26,7 +27,7 @@ from dashboards.elements import (
     rows,
     title_of,
 )
-from dashboards.marks import PHASES, PRIORITIES, REGIMES, SEGMENTS, STATUSES
+from dashboards.marks import PHASES, PRIORITIES, REGIMES, STATUSES
 from streams.measurements import ALERT, CLEARING, KPI, LINE_LOADING, LMP, MARKET, TOPOLOGY
 
 __all__ = ["BOARD"]
@@ -88,6 +89,7 @@ _STATE: Final = (
             course_over(LMP, "price_cny_per_mwh", "bus", how="min", where=RT, label=Text("Lowest bus", "最低节点")),
         ),
         decimals=1,
+        span="1h",
         least_step=INTERVAL,
         drill=Drill("gridfuse-prices"),
     ),

@@ -209,6 +209,43 @@ _HEARTBEAT: Final = Rule(
     link=Link(_PIPELINE, 909),
 )
 
+_PROCESS_GONE: Final = Rule(
+    uid="gridfuse-process-gone",
+    title=Text("A process of the service has stopped", "服务进程停止"),
+    meaning=Text(
+        "{{ $labels.instance }} ({{ $labels.role }}) wrote heartbeats a while ago and writes none any more, while others do.",
+        "进程 {{ $labels.instance }}（{{ $labels.role }}）此前有心跳，现已中断，其他进程仍在运行。",
+    ),
+    remedy=(
+        Text(
+            "A worker (streams): another one has taken over; start this one again, so that there is one to take over from that.",
+            "决策进程（streams）：已由另一进程接管；请尽快重启本进程，以恢复备用。",
+        ),
+        Text(
+            "A reader of the field (ingest): its devices are not read, and turn stale; start it again at once.",
+            "采集进程（ingest）：所辖设备停止采集，数据将过期；请立即重启。",
+        ),
+        Text(
+            "The side of the people (api): board, orders and alerts are out, the market goes on; start it again at once.",
+            "人机进程（api）：看板、指令与告警中断，市场仍在运行；请立即重启。",
+        ),
+        Text(
+            "Was it taken out of service? Then this ends by itself within a quarter of an hour.",
+            "若为计划停用，本告警将在 15 分钟内自行解除。",
+        ),
+    ),
+    # The minute that has just begun may hold none yet, so two are looked at. A process that was never seen in the window has no series.
+    query=select('moving_average(count("heartbeat"), 2)', PIPELINE, then='GROUP BY time(1m), "instance", "role" fill(0)'),
+    window_s=900,
+    below=0.25,
+    for_s=30,
+    keep_s=0,
+    missing=Missing.FINE,
+    on_error=OnError.KEEP,
+    severity="P2",
+    link=Link(_PIPELINE, 909),
+)
+
 _BREAKER_SILENT: Final = Rule(
     uid="gridfuse-breaker-silent",
     title=Text("The market breaker says nothing", "熔断模块无输出"),
@@ -270,4 +307,4 @@ _TRIPPED: Final = Rule(
 
 def rules(rt_interval_min: int = RT_INTERVAL_MIN) -> tuple[Rule, ...]:
     """Return the rules for a market whose real-time intervals have this length, minutes."""
-    return (_no_clearing(rt_interval_min), _SINK_LAG, _HEARTBEAT, _BREAKER_SILENT, _TRIPPED)
+    return (_no_clearing(rt_interval_min), _SINK_LAG, _HEARTBEAT, _PROCESS_GONE, _BREAKER_SILENT, _TRIPPED)

@@ -118,13 +118,14 @@ def observe(watch: SituationWatch, fact: Fact, rules: MarketRules) -> tuple[Situ
             return _session(watch, fact, rules)
         case ParticipantsEntitled():
             now_ns = fact.ts_event_ns
-            entitled = replace(_known(watch, fact.session) or _new(fact.session, now_ns), entitled=fact.participants)
+            known = _known(watch, fact.session) or _new(fact.session, now_ns)
+            entitled = replace(known, entitled=fact.participants, orders=_in_window(known.orders, now_ns, rules))
             return _judged(_put(watch, entitled), entitled, now_ns, rules)
         case LoginReported() if (seen := _known(watch, fact.session)) is not None:
             return _login(watch, seen, fact, rules)
         case OrderReported() if (seen := _known(watch, fact.session)) is not None:
             return _order(watch, seen, fact, rules)
-        case Ticked() if watch.sessions:
+        case Ticked():
             return _ticked(watch, fact.ts_event_ns, rules)
         case _:
             return watch, ()
@@ -134,8 +135,8 @@ def next_deadline_ns(watch: SituationWatch, now_ns: int, rules: MarketRules) -> 
     """Return the next instant after ``now_ns`` at which a tick could find something, or None."""
     candidates: list[int] = []
     for seen in watch.sessions:
-        if _stuck(seen) and seen.closes_ns is not None:
-            candidates.append(seen.closes_ns + rules.grace_ns)
+        if (stuck_ns := _stuck_ns(seen, rules)) is not None:
+            candidates.append(stuck_ns)
         if seen.orders.said and (falls_ns := _falls_ns(seen, rules)) is not None:
             candidates.append(falls_ns)
         if _unfinished(seen):
@@ -192,8 +193,7 @@ def _planned(seen: SessionWatch, fact: SessionReported, rules: MarketRules) -> S
     closes_ns = seen.closes_ns if fact.closes_ns is None else fact.closes_ns
     seen = replace(seen, opens_ns=opens_ns, closes_ns=closes_ns, stuck=False)
     seen = replace(seen, forget_ns=_forget_ns(seen, fact.ts_event_ns))
-    from_ns = _logins_from_ns(seen, rules)
-    kept = {who: at_ns for who, at_ns in seen.logins.failing.items() if at_ns >= from_ns}
+    kept = {who: at_ns for who, at_ns in seen.logins.failing.items() if _login_counts(seen, at_ns, rules)}
     return replace(seen, logins=replace(seen.logins, failing=kept))
 
 
@@ -201,8 +201,9 @@ def _forget_ns(seen: SessionWatch, now_ns: int) -> int:
     return now_ns + _UNPLANNED_NS if seen.closes_ns is None else seen.closes_ns + _NEVER_CLOSED_NS
 
 
-def _logins_from_ns(seen: SessionWatch, rules: MarketRules) -> int:
-    return 0 if seen.opens_ns is None else seen.opens_ns - rules.situations.login_window_min * NS_PER_MIN
+def _login_counts(seen: SessionWatch, at_ns: int, rules: MarketRules) -> bool:
+    """Whether a login at an instant is one for the session: so long before it opens, or any where nobody says when it does."""
+    return seen.opens_ns is None or at_ns >= seen.opens_ns - rules.situations.login_window_min * NS_PER_MIN
 
 
 def _ended(seen: SessionWatch, now_ns: int) -> bool:
@@ -214,7 +215,7 @@ def _login(
     watch: SituationWatch, seen: SessionWatch, fact: LoginReported, rules: MarketRules
 ) -> tuple[SituationWatch, tuple[Situation, ...]]:
     now_ns = fact.ts_event_ns
-    if _ended(seen, now_ns) or now_ns < _logins_from_ns(seen, rules) or fact.result is LoginResult.BAD_CREDENTIALS:
+    if _ended(seen, now_ns) or not _login_counts(seen, now_ns, rules) or fact.result is LoginResult.BAD_CREDENTIALS:
         return watch, ()
     level = _attempted(seen.logins, fact.participant, now_ns, failed=fact.result is LoginResult.SERVER_ERROR)
     if level is seen.logins:
@@ -250,9 +251,6 @@ def _order(
 def _in_window(level: Level, now_ns: int, rules: MarketRules) -> Level:
     """Leave out failures older than the window; one that is exactly as old counts."""
     from_ns = now_ns - rules.situations.window_min * NS_PER_MIN
-    oldest_ns = next(iter(level.failing.values()), from_ns)
-    if oldest_ns >= from_ns:
-        return level
     return replace(level, failing={who: at_ns for who, at_ns in level.failing.items() if at_ns >= from_ns})
 
 
@@ -264,21 +262,25 @@ def _ticked(watch: SituationWatch, now_ns: int, rules: MarketRules) -> tuple[Sit
             watch = replace(watch, sessions=tuple(kept for kept in watch.sessions if kept.session != seen.session))
             found += more
             continue
-        current = seen
         if seen.orders.said:
             current = replace(seen, orders=_in_window(seen.orders, now_ns, rules))
             watch, more = _judged(_put(watch, current), current, now_ns, rules)
             found += more
-        if _stuck(seen) and seen.closes_ns is not None and now_ns >= seen.closes_ns + rules.grace_ns:
-            watch = _put(watch, replace(_known(watch, seen.session) or current, stuck=True))
-            what = (f"the window should have closed at {instant_text(seen.closes_ns, rules.zone)} and is open",)
+        stuck_ns = _stuck_ns(seen, rules)
+        if stuck_ns is not None and now_ns >= stuck_ns:
+            judged = _known(watch, seen.session)
+            assert judged is not None, "it is watched"
+            watch = _put(watch, replace(judged, stuck=True))
+            what = (f"the window should have closed at {instant_text(stuck_ns - rules.grace_ns, rules.zone)} and is open",)
             found.append(_situation(seen, "WINDOW_NOT_CLOSED", Standing.WARNING, _NOT_ENDED, now_ns, what))
     return watch, tuple(found)
 
 
-def _stuck(seen: SessionWatch) -> bool:
-    """Whether it is still to be said of a window that it stays open beyond its end."""
-    return seen.closes_ns is not None and seen.closed_ns is None and not seen.stuck
+def _stuck_ns(seen: SessionWatch, rules: MarketRules) -> int | None:
+    """Return from when it is to be said of a window that it stays open beyond its end; None where it is not, or was."""
+    if seen.closes_ns is None or seen.closed_ns is not None or seen.stuck:
+        return None
+    return seen.closes_ns + rules.grace_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,9 +317,7 @@ def _judged(watch: SituationWatch, seen: SessionWatch, now_ns: int, rules: Marke
     found: list[Situation] = []
     logins = _compared(seen, seen.logins, _LOGINS, now_ns, rules, found)
     orders = _compared(seen, seen.orders, _ORDERS, now_ns, rules, found)
-    if logins is not seen.logins or orders is not seen.orders:
-        watch = _put(watch, replace(seen, logins=logins, orders=orders))
-    return watch, tuple(found)
+    return _put(watch, replace(seen, logins=logins, orders=orders)), tuple(found)
 
 
 def _compared(seen: SessionWatch, level: Level, kind: _Kind, now_ns: int, rules: MarketRules, found: list[Situation]) -> Level:

@@ -21,6 +21,9 @@ _CORRECTION_MAX_NS: Final = 2 * NS_PER_S
 _NAP_S = 0.2
 """Longest single sleep: bounds how late a sleeper notices that the clock was held or released."""
 
+_WALL_NAP_S = 0.5
+"""Likewise, that the machine's clock was corrected."""
+
 
 class Clock(Protocol):
     """Event time, as a shell sees it."""
@@ -87,7 +90,7 @@ class WallClock:
     async def sleep_until(self, ts_ns: int) -> None:
         """Return once event time has reached ``ts_ns``."""
         while (left_ns := ts_ns - self.now_ns()) > 0:
-            await asyncio.sleep(min(left_ns / NS_PER_S, _NAP_S))
+            await asyncio.sleep(min(left_ns / NS_PER_S, _WALL_NAP_S))
 
 
 class SimulatedClock:

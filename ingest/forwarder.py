@@ -56,6 +56,7 @@ __all__ = ["Forwarder"]
 _log: Final = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.2
+_TIDY_S: Final = 1.0
 _TRY_EVERY_S: Final = 1.0
 _NOTE_EVERY_S: Final = 1.0
 _BATCH_S: Final = 0.1
@@ -123,6 +124,7 @@ class Forwarder:
         """Whether what was sent of the backlog last was refused, and not only left without an answer."""
         self._noted_s = 0.0
         self._work = asyncio.Event()
+        self._not_up = asyncio.Event()
         self._room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -226,6 +228,7 @@ class Forwarder:
         if self.line is Line.AWAY:
             return
         self.line, self.away_since_s, self.why = Line.AWAY, time.time(), why
+        self._not_up.set()
         _log.warning("the stream side takes no telemetry: %s; frames are spooled in %s", why, self.spool.directory, extra={"reason": why})
         self.samples_in -= sum(len(item.frame) for item in self._queue)
         # In the order in which they were made, which is not that of sending where some of them were refused before.
@@ -324,6 +327,7 @@ class Forwarder:
 
     async def _watch(self) -> None:
         waits: Live | None = None
+        tidied_s = 0.0
         while True:
             await asyncio.sleep(_LOOK_S)
             first = next(iter(self._unconfirmed.values()), None) or next(iter(self._queue), None)
@@ -337,7 +341,9 @@ class Forwarder:
                 if self.line is Line.AWAY:
                     self._store_rest()
                     self._room.set()
-                self.spool.tidy()
+                if self.line is not Line.UP or time.monotonic() - tidied_s >= _TIDY_S:
+                    tidied_s = time.monotonic()
+                    self.spool.tidy()
             except SpoolError as exc:
                 self._disk_refused(exc)
 
@@ -350,7 +356,8 @@ class Forwarder:
                     await self._try_one()
                 await asyncio.sleep(_LOOK_S if self._unconfirmed or self._tried else _TRY_EVERY_S)
             elif self.line is Line.UP:
-                await asyncio.sleep(_LOOK_S)
+                self._not_up.clear()
+                await self._not_up.wait()
             elif (self._queue and self._work.is_set()) or any(item.stored for item in self._unconfirmed.values()):
                 # Live frames go first; and of those that are in the spool too, it is soon known which have arrived.
                 await asyncio.sleep(_LOOK_S / 20)

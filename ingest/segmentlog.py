@@ -124,6 +124,7 @@ class SegmentLog:
         self._sync_error: OSError | None = None
         self._to_sync: list[int] = []
         self._dirty = False
+        self._to_note = False
         self._lock_fd = _lock(directory)
         try:
             self._index = list_segments(directory, form.suffix)
@@ -274,8 +275,9 @@ class SegmentLog:
             raise DiskRefused(f"spool {self.directory}: the disk {reason}; free space or lower the spool's limits")
         with self._state:
             tail.end += len(block)
-            self._dirty = True
-            self._state.notify_all()
+            if not self._dirty:
+                self._dirty = True
+                self._state.notify_all()
         return begins
 
     def rotate(self) -> None:
@@ -355,6 +357,26 @@ class SegmentLog:
             if self._taken.covers(start, place):
                 return
             self._taken.add(start, place)
+        self._note_taken()
+
+    def ack_soon(self, place: int, start: int = 0) -> None:
+        """Note that everything was taken from ``start`` to before ``place``; the note reaches the disk with the next sync."""
+        with self._state:
+            if self._taken.covers(start, place):
+                return
+            self._taken.add(start, place)
+            if not self._to_note:
+                self._to_note = True
+                self._state.notify_all()
+
+    def _note_taken(self) -> None:
+        """Write down what was taken.
+
+        Raises:
+            DiskRefused: it could not be written.
+        """
+        with self._state:
+            self._to_note = False
             text = self._taken.text()
         draft = self.directory / "acked.new"
         try:
@@ -383,17 +405,28 @@ class SegmentLog:
     def _keep_syncing(self) -> None:
         while True:
             with self._state:
-                self._state.wait_for(lambda: self._dirty or self._closed)
+                self._state.wait_for(lambda: self._dirty or self._to_note or self._closed)
                 # Everything that arrives within the time goes to the disk together.
                 self._state.wait_for(lambda: self._closed, timeout=self.form.sync_s)
                 if self._closed:
                     return
             try:
-                self.sync()
+                if self._dirty:
+                    self.sync()
             except OSError as exc:
                 self._sync_error = exc
                 _log.exception("spool %s cannot reach the disk", self.directory, extra={"sink": str(self.directory)})
                 return
+            self._note_if_due()
+
+    def _note_if_due(self) -> None:
+        if not self._to_note:
+            return
+        try:
+            self._note_taken()
+        except DiskRefused as exc:
+            # The places are known to this process; a restart would have some blocks read again.
+            _log.warning("%s", exc, extra={"sink": str(self.directory)})
 
     def close(self) -> None:
         """Bring everything to the disk and let go of the directory."""
@@ -403,6 +436,7 @@ class SegmentLog:
             self._closed = True
             self._state.notify_all()
         self._thread.join()
+        self._note_if_due()
         try:
             self.sync()
         finally:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from ingest.clock import Clock
 from ingest.openings import Openings
@@ -21,7 +21,7 @@ from ingest.sockets import Sockets
 from ingest.wheel import Wheel
 from market.units import NS_PER_MS, NS_PER_S
 
-__all__ = ["Turns", "wall_ns"]
+__all__ = ["Cancellable", "Turns", "wall_ns"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -35,6 +35,14 @@ _NAP_NS: Final = 200 * NS_PER_MS
 
 wall_ns: Final = time.monotonic_ns
 """Wall time of deadlines: steady, from nowhere in particular, ns."""
+
+
+class Cancellable(Protocol):
+    """A call to come."""
+
+    def cancel(self) -> None:
+        """Do without it."""
+        ...
 
 
 class Turns:
@@ -70,6 +78,10 @@ class Turns:
         """Have something called, with the wall time by then, once it has reached ``wall_ns``."""
         if self._wall.at(wall_ns, call):
             self._sooner()
+
+    def unless_cancelled(self, s: float, call: Callable[[], None]) -> Cancellable:
+        """Have something called once so many wall seconds have passed, unless it is cancelled before, as it nearly always is."""
+        return asyncio.get_running_loop().call_later(s, call)
 
     def start(self) -> None:
         """Begin to turn, on the running event loop."""

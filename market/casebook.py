@@ -12,8 +12,9 @@ The machine makes bodies of decisions out of bodies (:func:`followed`), situatio
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from market.caseorders import OpenDuties, ordered, view
 from market.caserecord import Case, CaseBook, Closed, Situation, Standing, Step, cause_text, closed, entered, opened, put, running

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from typing import Final
+
+from msgspec.structs import replace
 
 from market.caserecord import ITEMS, Case, CaseBook, Step, cause_text, closed, entered, item_of, opened, running
 from market.causes import BODIES, AnomalyClass, Cause, needs_reference

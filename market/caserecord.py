@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from market.causes import CAUSE_ARTICLES, AnomalyClass, Cause
 from market.decisions import DecisionBody, Phase
@@ -91,8 +94,7 @@ class Situation:
     evidence: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """An open case.
 
     Attributes:
@@ -139,8 +141,7 @@ class Closed:
     closed_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseBook:
+class CaseBook(Struct, frozen=True, kw_only=True):
     """All that is remembered of cases.
 
     Attributes:

@@ -73,6 +73,8 @@ def followed(ledger: DutyLedger, body: DecisionBody, now_ns: int, rules: MarketR
         body: any decision.
         segment: the state of the segment it is about, after it; None where it is about none.
     """
+    if not isinstance(body, _FOLLOWED):
+        return ledger, ()
     page = Page(ledger, now_ns, rules)
     match body:
         case Transition():
@@ -100,8 +102,15 @@ def followed(ledger: DutyLedger, body: DecisionBody, now_ns: int, rules: MarketR
             for owner in BOTH:
                 page.settle(page.about("approval", f"{body.measure}/{owner}"), now_ns, "lifted")
         case _:
-            return ledger, ()
+            pass
     return page.written()
+
+
+_FOLLOWED: Final = (
+    *(Transition, Announcement, RecoveryProposed, RegimeProposed, CaseOpened, CaseNoted),
+    *(ApprovalRequested, ApprovalRecorded, ApprovalVoided),
+)
+"""Bodies that may open or settle a duty; most do neither, and are many."""
 
 
 def _moved(page: Page, body: Transition, segment: BreakerSeen) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from market.announcements import article_zh
+from market.evidencewords import chinese
 from market.units import instant_text
 
 __all__ = ["Language", "at", "cause", "clock", "day", "duration", "evidence", "item", "moment", "name", "signed"]
@@ -251,43 +252,16 @@ def signed(seconds: float, language: Language) -> str:
     return duration(seconds, language)
 
 
-_EVIDENCE: Final = tuple(
-    (re.compile(pattern), chinese)
-    for pattern, chinese in (
-        (r"first interval without a valid result due (\S+)", r"首个无有效结果的时段，应出清时刻 \1"),
-        (r"no valid result completed before (\S+) \((\d+) min\)", r"截至 \1（\2 分钟）无有效出清结果"),
-        (
-            r"(\d+) intervals unserved: (\d+) MISSED, (\d+) FAILED, (\d+) INVALID",
-            r"\1 个时段无有效结果：未收到结果 \2 个，出清失败 \3 个，结果无效 \4 个",
-        ),
-        (r"last valid result completed: none since the watch began", "最近有效结果：监视开始以来无"),
-        (r"last valid result completed: (\S+)", r"最近有效结果完成于 \1"),
-        (r"no answer for (\d+) min", r"\1 分钟内无人答复"),
-        (r"control moved to (\S+) at (\S+), unplanned, and stood for (\d+) s", r"调度权于 \2 转至 \1（非计划），持续 \3 秒"),
-        (
-            r"(\d+) top-voltage elements lost within (\S+) min \(limit (\d+) within (\d+) min\): (.+)",
-            r"\2 分钟内 \1 个最高电压等级元件停运（限值：\4 分钟内 \3 个）：\5",
-        ),
-        (r"(\S+): OPEN since (\S+), flow below (\S+) % at both ends", r"\1：\2 起断开，两端潮流均低于额定值的 \3%"),
-        (r"load lost within (\d+) min: (\S+) MW of (\S+) MW", r"\1 分钟内损失负荷 \2 MW（此前 \3 MW）"),
-    )
-)
-
-
 _INSTANT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)[+-]\d\d:\d\d")
 
 
 def evidence(text: str, language: Language) -> str:
-    """Tell a sentence of evidence; one without a translation stays as it was recorded, but for its instants.
+    """Tell a sentence of evidence; what people wrote themselves stays as they wrote it, but for its instants.
 
     >>> evidence("last valid result completed: 2026-06-10T09:44:50+08:00", Language.ZH)
     '最近有效结果完成于 2026年6月10日 09:44:50'
     """
     if language is Language.EN:
         return _INSTANT.sub(r"\1-\2-\3 \4", text)
-    for pattern, chinese in _EVIDENCE:
-        found = pattern.fullmatch(text)
-        if found:
-            text = found.expand(chinese)
-            break
-    return _INSTANT.sub(lambda at: f"{at[1]}年{int(at[2])}月{int(at[3])}日 {at[4]}", text)
+    told = chinese(text)
+    return _INSTANT.sub(lambda at: f"{at[1]}年{int(at[2])}月{int(at[3])}日 {at[4]}", text if told is None else told)

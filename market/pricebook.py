@@ -179,7 +179,7 @@ def priced(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: Inte
             price = _mean_price(book, start_ns, rules, interruptions)
             if price.cny_per_mwh is not None:
                 book = _give(book, records, now_ns, start_ns, price, rev + 1, rules)
-        book = structs.replace(book, reference=replace(book.reference, looks_further=False))
+        book = structs.replace(book, reference=structs.replace(book.reference, looks_further=False))
     while (start_ns := book.next_start_ns) + rules.due_offset_ns <= now_ns:
         price = _price(book, start_ns, rules, interruptions)
         if price.rule is Regime.GAP and start_ns + rules.due_offset_ns + rules.grace_ns > now_ns:
@@ -338,7 +338,7 @@ def _noted(book: PriceBook, start_ns: int, price: _Price, rules: MarketRules, in
     known = book.reference
     day, period = reference.period_of(start_ns, rules)
     if price.rule is Regime.ART27_3 and price.cny_per_mwh is None:
-        known = replace(known, short=_first_day(start_ns, rules, interruptions))
+        known = structs.replace(known, short=_first_day(start_ns, rules, interruptions))
     if rules.reference.market is Reference.RT:
         return _noted_rt(known, start_ns, price, rules)
     entry: int | LeftOut = LeftOut.NO_RESULT
@@ -368,7 +368,7 @@ def _noted_rt(known: ReferenceBook, start_ns: int, price: _Price, rules: MarketR
         return reference.noted(known, day, period, _NOT_OWN[price.rule], rules)
     assert price.cny_per_mwh is not None, "a clearing has a price"
     part = (*(known.part if known.part_start_ns == period_ns else ()), fen_of(price.cny_per_mwh))
-    return reference.noted(replace(known, part=part, part_start_ns=period_ns), day, period, mean_fen(part), rules)
+    return reference.noted(structs.replace(known, part=part, part_start_ns=period_ns), day, period, mean_fen(part), rules)
 
 
 def _day_ahead(book: PriceBook, start_ns: int, rules: MarketRules, *, of_day_ns: int | None = None) -> tuple[float, str] | None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from hashlib import sha256
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from market.commands import refused
 from market.dayaheadprices import DayAheadPrices
@@ -61,11 +60,11 @@ def published(book: PriceBook, now_ns: int, rules: MarketRules, interruptions: I
         known = replace(known, told=known.short)
         bodies.append(_short(profile(known, known.short, known.short, rules), rules))
     if known is not book.reference:
-        book = structs.replace(book, reference=known)
+        book = replace(book, reference=known)
     waiting = {_name(day, rules): day for day in book.waiting}
     if tuple(waiting) != book.waiting_told:
         bodies.extend(_waits(day, book, rules) for name, day in waiting.items() if name not in book.waiting_told)
-        book = structs.replace(book, waiting_told=tuple(waiting))
+        book = replace(book, waiting_told=tuple(waiting))
     return book, tuple(bodies)
 
 
@@ -114,7 +113,7 @@ def _publish(
         return book, (refused(command, _RESULT, f"{operating_day} version {text} is not approved: {'; '.join(unapproved)}"),)
     before = _stands(book, start_ns)
     book = in_force(book, day, rules, now_ns, anew=True)
-    book = structs.replace(book, waiting=tuple(one for one in book.waiting if one is not day))
+    book = replace(book, waiting=tuple(one for one in book.waiting if one is not day))
     revised = ResultRevised(
         segment=Segment.DA,
         interval_start_ns=start_ns,
@@ -147,7 +146,7 @@ def _extend(book: PriceBook, command: CommandGiven, rules: MarketRules) -> tuple
     said = profile(known, known.short, known.short, rules)
     # What is still short is told again, with what the longer window found.
     known = replace(known, told="", short=known.short if None in said.price_cny_per_mwh else "")
-    return structs.replace(book, reference=known), (said,)
+    return replace(book, reference=known), (said,)
 
 
 def _waiting(book: PriceBook, operating_day: str, version: int, rules: MarketRules) -> DayAheadPrices | None:

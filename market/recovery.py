@@ -6,8 +6,9 @@ first boundary of its intervals that leaves the participants their notice.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from market.decisions import Phase, RecoveryProposed
 from market.facts import Segment

@@ -13,11 +13,15 @@ Deliberately absent: which intervals the mean prices (:mod:`market.pricebook`); 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from market.handling import ProfilePublished
 from market.prices import mean_fen
@@ -68,8 +72,7 @@ Entry = int | LeftOut
 """Price of a settlement period in fen/MWh, or why there is none that counts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceBook:
+class ReferenceBook(Struct, frozen=True, kw_only=True):
     """What is known of the days past.
 
     Attributes:
@@ -266,7 +269,13 @@ def _mean(book: ReferenceBook, first_day: str, period: int, days: int, least: in
 
 def _row(book: ReferenceBook, day: str) -> int:
     """Return the place of a day's row, which may be none that is kept."""
-    return date.fromisoformat(day).toordinal() - date.fromisoformat(book.first_day).toordinal()
+    return _ordinal(day) - _ordinal(book.first_day)
+
+
+@lru_cache(maxsize=64)
+def _ordinal(day: str) -> int:
+    """Return the number of a day; the first one of a book is asked for with every interval."""
+    return date.fromisoformat(day).toordinal()
 
 
 def _has(book: ReferenceBook, day: str) -> bool:

@@ -13,7 +13,7 @@ Absent on purpose: notices, duties, approvals and cases, which follow from what 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from market.decisions import FindingNoted, Phase, Reminded
 from market.recovery import retold, retold_at_ns, shadow_broken, shadow_cleared, took_effect

@@ -6,9 +6,11 @@ A refusal is a decision too: it names the rule and the remedy, and changes nothi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from market import suspension
 from market.causes import CAUSE_ARTICLES, Cause, needs_reference
@@ -53,7 +55,7 @@ def ordered(state: SegmentState, command: CommandGiven, now_ns: int, rules: Mark
         The segment and what is put on record; a :class:`market.decisions.Refused` alone, and the segment as it was, where a rule is
         against it.
     """
-    command = replace(command, ts_event_ns=now_ns)
+    command = dataclasses.replace(command, ts_event_ns=now_ns)
     article, phases = ORDERS[command.action].article, PHASES[command.action]
     if state.phase not in phases:
         why = f"{command.action} needs {state.segment} to be {' or '.join(phases)}; it is {state.phase}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from market.causes import CAUSE_OF_BASIS
 from market.decisions import DecisionBody, Phase, Transition
@@ -19,8 +22,7 @@ OUT: Final = (Phase.TRIPPED, Phase.OVERDUE, Phase.SUSPENDED, Phase.SUSPENDED_LON
 OPEN_TO_PROPOSALS: Final = (Phase.NORMAL, Phase.DEGRADED, Phase.RESUMING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Struct, frozen=True, kw_only=True):
     """A trip condition as the machine keeps it: what it rests on, since when, how strong it is, and what a notice names of it.
 
     Attributes:
@@ -43,8 +45,7 @@ class Condition:
     proposed_by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """A condition that is to be proposed at ``not_before_ns``, or as soon after it as no other one is."""
 
     condition: Condition
@@ -88,8 +89,7 @@ class Context:
     first_day_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentState:
+class SegmentState(Struct, frozen=True, kw_only=True):
     """One segment.
 
     Attributes:

@@ -9,7 +9,9 @@ days to come only. The way back is an application, the approval of both bodies, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from market.commands import ORDERS, refused
 from market.decisions import Phase

@@ -7,8 +7,9 @@ that says more of the same thing (the day-ahead deadline has passed, where befor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from market.decisions import FindingNoted, Phase
 from market.facts import Segment

@@ -43,6 +43,8 @@ NS_PER_DAY = 24 * NS_PER_H
 """A day without a change of clocks; the shipped market zone, Asia/Shanghai, has none."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ASKED_LATELY = 1024
+"""Days and instants are asked for several times in one step, and by all markets at the same instants."""
 
 
 @lru_cache(maxsize=16)
@@ -98,6 +100,7 @@ def clock_text(ns: int, zone: str) -> str:
     return moment.strftime("%H:%M:%S" if moment.second else "%H:%M")
 
 
+@lru_cache(maxsize=_ASKED_LATELY)
 def civil_day(ns: int, zone: str) -> str:
     """Name the civil day that contains an instant, as ``YYYY-MM-DD`` in ``zone``.
 
@@ -107,6 +110,7 @@ def civil_day(ns: int, zone: str) -> str:
     return (_EPOCH + timedelta(microseconds=ns // 1_000)).astimezone(_zone(zone)).date().isoformat()
 
 
+@lru_cache(maxsize=_ASKED_LATELY)
 def day_start_ns(day: str, zone: str) -> int:
     """Return the instant at which civil day ``day`` (``YYYY-MM-DD``) begins in ``zone``.
 

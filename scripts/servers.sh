@@ -9,7 +9,7 @@
 #   nodeopcua node-opcua, an OPC UA server, from npm        needs node 20 or newer, npm
 #   grafana   grafana-api and grafana-client, from PyPI     needs python 3 with pip; each in a folder of its own
 #   peers     field-bus peers, a browser and a CJK font,    Debian packages; installs them when it is run as root
-#             PostgreSQL, Alertmanager
+#             PostgreSQL, Alertmanager                      (Debian starts what it installs; the tests run their own)
 #
 # What is there already is left alone, so it can be run again at any time. It ends with an error if anything asked for is missing.
 set -uo pipefail

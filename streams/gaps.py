@@ -31,7 +31,7 @@ __all__ = ["Gap", "Gaps"]
 _PLACE_BYTES: Final = 32 << 10
 _HEADER: Final = b"%016x %08x %08x\n"
 _HEADER_BYTES: Final = len(_HEADER % (0, 0, 0))
-_RANGES_MAX: Final = 400
+_RANGES_MAX: Final = 200
 
 _log = logging.getLogger(__name__)
 

@@ -65,7 +65,8 @@ def identity_of(record: Any) -> str:
             return f"alert {record.alert_id} {record.state}"
         case AreaAccounts():
             first = record.devices[0].device if record.devices else ""
-            return f"{kind} area {record.area} {record.from_ns} from {first}"
+            # A demo that is started again goes back to its last tick: the minute its readers stopped in is begun by others anew.
+            return f"{kind} area {record.area} {record.from_ns} to {record.ts_event_ns} from {first}"
         case ProcessReport():
             return f"{kind} {record.role} {record.instance} {record.ts_event_ns}"
         case SolveTimed():

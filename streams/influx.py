@@ -30,6 +30,7 @@ Deliberately absent: encoding, queries, addresses and answers (:mod:`streams.inf
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -59,7 +60,10 @@ _NEWEST_S: Final = 30.0
 """After an outage so much of what waited goes first: three ticks of key figures, so that every display has its newest value."""
 
 _LOOKS: Final = 5
-"""How often it is looked, while lines gather, whether there are enough of them."""
+"""How often it is looked in that time, while the server is away or something waits, whether it is time to go on."""
+
+_IDLE_S: Final = 1.0
+"""How often it is looked where nothing gathers, although nobody said that anything came."""
 
 _log = logging.getLogger(__name__)
 
@@ -164,6 +168,7 @@ class Flusher:
         self._lines_seen = spool.lines
         self._gathers_since_s: float | None = None
         self._body_max: int | None = None
+        self._came = asyncio.Event()
         self.dead_letters = spool.directory / "dead_letters.jsonl"
         target.token()
 
@@ -179,6 +184,8 @@ class Flusher:
 
     async def run(self) -> None:
         """Send until cancelled; failures of the server never end it."""
+        loop = asyncio.get_running_loop()
+        self._spool.appended = lambda: self._appended(loop)
         try:
             while True:
                 try:
@@ -188,11 +195,31 @@ class Flusher:
                     self._failed(self._turn, NotNow(what))
                     due = None
                 if due is None:
-                    await asyncio.sleep(self._pace.idle_s / _LOOKS)
+                    await self._rest()
                 else:
                     await self._attempt(*due)
         finally:
+            self._spool.appended = lambda: None
             await self._writer.close()
+
+    def _appended(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Lines were appended, on another thread: say so where somebody waits for these."""
+        if self._gathers_since_s is None or self._is_full():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._came.set)
+
+    async def _rest(self) -> None:
+        """Wait until something may be due."""
+        if self._live.failures or self._backlog.failures or self._spool.gap(0, self._live.place) is not None:
+            await asyncio.sleep(self._pace.idle_s / _LOOKS)
+            return
+        self._came.clear()
+        since_s = self._gathers_since_s
+        if since_s is None and self._spool.end > self._live.place:
+            return  # they came just now
+        wait_s = _IDLE_S if since_s is None else max(0.0, since_s + self._pace.idle_s - time.monotonic())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._came.wait(), wait_s)
 
     async def drain(self) -> None:
         """Send everything that waits in the spool, in order and as fast as it goes, and return.
@@ -241,14 +268,16 @@ class Flusher:
             return False
         if self._gathers_since_s is None:
             self._gathers_since_s = now_s
-        full = waiting >= BLOCK_BYTES_MAX or self._spool.lines - self._lines_seen >= BLOCK_LINES_MAX
-        return full or now_s - self._gathers_since_s >= self._pace.idle_s
+        return self._is_full() or now_s - self._gathers_since_s >= self._pace.idle_s
+
+    def _is_full(self) -> bool:
+        return self._spool.end - self._live.place >= BLOCK_BYTES_MAX or self._spool.lines - self._lines_seen >= BLOCK_LINES_MAX
 
     async def _next_live(self) -> tuple[Chunk, int] | None:
         if self._live.failures:
             self._go_to_newest()
         place = self._live.place
-        chunk = await asyncio.to_thread(self._spool.read, place)
+        chunk = self._spool.newest(place) or await asyncio.to_thread(self._spool.read, place)
         return None if chunk is None else (chunk, place)
 
     async def _next_of_backlog(self) -> tuple[Chunk, int] | None:
@@ -310,18 +339,22 @@ class Flusher:
             else:
                 sifting.taken()
         if sifting is not None:
-            letters = sifting.letters
+            letters = sifting.in_order()
             if len(letters) > 1 and not sifting.informed:
                 # A proxy that does not like us is no reason to call every line bad.
                 said = letters[0].said[:SAID_MAX]
                 raise Refused(f"InfluxDB at {self._target.url} takes no line at all: {letters[0].status} {said}")
             try:
-                await asyncio.to_thread(self._bury, letters)
+                if letters:
+                    await asyncio.to_thread(self._bury, letters)
             except OSError as exc:
                 raise NotNow(f"{self.dead_letters} cannot be written: {exc.strerror}; free space, or see to the disk") from exc
             self._status.lines_sent += chunk.items - len(letters)
             self._status.bytes_sent += len(chunk.data) - sum(len(letter.line) for letter in letters)
             self._succeeded(course)
+        if course is self._live:
+            self._spool.ack_soon(chunk.end, start)
+            return
         try:
             await asyncio.to_thread(self._spool.ack, chunk.end, start)
         except SinkUnavailable as exc:
@@ -365,8 +398,6 @@ class Flusher:
 
     def _bury(self, letters: list[Letter]) -> None:
         """Keep lines the server will never take, with its words, for a person to look at."""
-        if not letters:
-            return
         at = instant_text(time.time_ns())
         self._status.lines_rejected += len(letters)
         self._status.last_error = f"{letters[-1].status}: {letters[-1].said[:SAID_MAX]}"

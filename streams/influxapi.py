@@ -188,7 +188,7 @@ class InfluxWriter:
 
     async def _by_client(self, body: bytes) -> int:
         if self._client is None:
-            token, certificates = await asyncio.to_thread(self.target.token), await _certificates()
+            token, certificates = await asyncio.to_thread(self.target.token), await _certificates(self.target)
             self._client = InfluxDBClientAsync(
                 url=self.target.url,
                 token=token,
@@ -213,7 +213,7 @@ class InfluxWriter:
             if self.target.gzip:
                 headers["Content-Encoding"] = "gzip"
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=await _certificates()),
+                connector=aiohttp.TCPConnector(ssl=await _certificates(self.target)),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 headers=headers,
             )
@@ -257,7 +257,10 @@ def _address(target: InfluxTarget) -> tuple[str, dict[str, str]]:
     return f"{base}/write", {"db": database, **({"rp": policy} if policy else {}), "precision": "ns"}
 
 
-async def _certificates() -> ssl.SSLContext:
+async def _certificates(target: InfluxTarget) -> ssl.SSLContext:
+    """Return what servers are judged by."""
+    if not target.url.startswith("https"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never asked
     # Loading the machine's certificates takes tens of milliseconds, so it is not left to the client, which does it in the loop.
     return await asyncio.to_thread(ssl.create_default_context)
 

@@ -106,13 +106,16 @@ class Lane:
             await self._room.wait()
 
     def skip(self) -> _Shown:
-        """Give up the oldest record: one that the observer has in hand is no longer waited for."""
+        """Give up the oldest record: one that the observer has in hand is no longer waited for, unless it takes again what was left."""
         self.skipped += 1
         if self.skipped == 1 or self.skipped % _TOLD_EVERY == 0:
             what = "%s is behind on %s: %d records not shown to it so far; they stay on the topic"
             where = {"sink": self.sink, "topic": self.topic.name, "records": self.skipped}
             _log.error(what, self.sink, self.topic.name, self.skipped, extra=where)
-        shown = self._in_hand.popleft() if self._in_hand else self._queue.popleft()[1]
+        if self.leaves and self._queue:
+            shown = self._queue.popleft()[1]  # what it has in hand it will write, and would write twice
+        else:
+            shown = self._in_hand.popleft() if self._in_hand else self._queue.popleft()[1]
         if self.leaves:
             message = shown.event.message
             self._observer.left(self.topic, message.partition, message.offset)
@@ -130,7 +133,10 @@ class Lane:
             self._work.clear()
             await self._work.wait()
         see_all = getattr(self._observer, "see_all", None)
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH_RECORDS if see_all else 1))]
+        most = _BATCH_RECORDS if see_all else 1
+        if self.leaves:
+            most = min(most, max(1, self.records_max // 2))  # so that a full lane always has one to give up that is not in hand
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), most))]
         self._in_hand.extend(shown for _, shown in batch)
         failure = ""
         try:

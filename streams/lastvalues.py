@@ -39,6 +39,9 @@ NO_WATERMARK_NS: Final = int(np.iinfo(np.int64).max)
 
 _NONE: Final = np.empty(0, dtype=np.intp)
 
+_SEEN_MAX: Final = 1024
+"""Arrays of points whose layout is known without a look at them: frames alike share theirs (:func:`ingest.frame.decode_frame`)."""
+
 _LAYOUTS_PER_POINT: Final = 4
 """Samples of remembered layouts per point of the table: polled points are in one or two, those told by exception in any number."""
 
@@ -108,7 +111,7 @@ class LastValues:
         self.counters = {"taken": 0, "duplicate": 0, "reordered": 0, "late": 0, "unknown": 0}
         self._layouts: dict[bytes, _Layout] = {}
         self._layout_samples = 0
-        self._latest: tuple[NDArray[np.uint64], _Layout] | None = None
+        self._seen: dict[int, tuple[NDArray[np.uint64], _Layout]] = {}
 
     def in_turns(self, frame: TelemetryFrame) -> tuple[TelemetryFrame, ...]:
         """Return a frame as frames in which no point comes twice, older samples before younger ones; nearly always itself.
@@ -131,8 +134,9 @@ class LastValues:
 
     def _layout(self, point: NDArray[np.uint64]) -> _Layout:
         """Return where a frame's points stand: looked up once per layout, because a source sends the same points again and again."""
-        if self._latest is not None and self._latest[0] is point:
-            return self._latest[1]
+        seen = self._seen.get(id(point))
+        if seen is not None and seen[0] is point:
+            return seen[1]
         raw = point.tobytes()
         layout = self._layouts.get(raw)
         if layout is None:
@@ -147,7 +151,9 @@ class LastValues:
                 self._layouts.clear()
                 self._layout_samples = len(point)
             self._layouts[raw] = layout
-        self._latest = point, layout
+        if len(self._seen) >= _SEEN_MAX:
+            self._seen.clear()
+        self._seen[id(point)] = point, layout
         return layout
 
     def take(self, frame: TelemetryFrame, watermark_ns: int = NO_WATERMARK_NS) -> Sorted:

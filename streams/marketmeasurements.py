@@ -113,7 +113,7 @@ MARKET: Final = Measurement(
         quantity("outage_s", "s", "Time without a valid clearing", "出清中断时长"),
         quantity("headroom_s", "s", "Left of the limit", "距熔断剩余时间"),
         quantity("breaker_s", "s", "Time since the breaker tripped", "熔断持续时间"),
-        quantity("suspended_s", "s", "Time since the suspension began", "暂停持续时间"),
+        quantity("suspended_s", "s", "Time since the suspension began", "中止持续时间"),
         count("failed_intervals", "Intervals without a result", "失败时段数"),
         count("shadow_ok", "Valid shadow clearings in a row", "连续试算成功数"),
         text("flags", "Flags", "标志"),

@@ -100,12 +100,24 @@ class Refill:
         while first <= gap.last:
             found = await asyncio.to_thread(self._read, gap, first, gap.last + 1)
             began_s = asyncio.get_running_loop().time()
-            records = _decoded(gap, found)
-            count = await self._append(_TOPICS[gap.topic], records, lines) if records else 0
             reached = found[-1].offset if found else gap.last
+            count = await self._appended(gap, reached, _decoded(gap, found), lines)
             self._close(gap, first, reached, len(found))
             first = reached + 1
             await asyncio.sleep(max(0.0, began_s + count / self._per_s - asyncio.get_running_loop().time()))
+
+    async def _appended(self, gap: Gap, reached: int, records: list[Any], lines: Lines) -> int:
+        """Put the lines of records into the spool; returns how many they were."""
+        try:
+            return await self._append(_TOPICS[gap.topic], records, lines) if records else 0
+        except (SinkUnavailable, StoreError):
+            raise
+        except Exception:
+            # Of what cannot be made into lines, one attempt is enough: the next start would end on it again.
+            what = "%d records of %s[%d] up to offset %d cannot be written to the spool"
+            where = {"sink": "spool", "topic": gap.topic, "records": len(records), "offset": reached}
+            _log.exception(what, len(records), gap.topic, gap.partition, reached, extra=where)
+            return 0
 
     def _close(self, gap: Gap, first: int, reached: int, found: int) -> None:
         lost = reached - first + 1 - found

@@ -73,6 +73,7 @@ class Sifting:
     """
 
     def __init__(self, body: bytes, bytes_max: int | None = None) -> None:
+        self._body = body
         self._pieces = [body]
         self._bytes_max = bytes_max
         self._refusals = 0
@@ -87,6 +88,13 @@ class Sifting:
             if not self._halve(lines_of(piece), piece):
                 break
         return self._pieces[-1] if self._pieces else None
+
+    def in_order(self) -> list[Letter]:
+        """Return what was refused, in the order of the body."""
+        if len(self.letters) > 1:
+            places = {line: place for place, line in enumerate(lines_of(self._body))}
+            self.letters.sort(key=lambda letter: places[letter.line])
+        return self.letters
 
     def taken(self) -> None:
         """The server has the piece."""

@@ -49,6 +49,7 @@ class Sink:
         home: the service's data directory.
         target: where lines go; None where they stay in the spool.
         sinking: how they go there.
+        pace: how patient it is with the server; its rate of the backlog is that of ``sinking``.
 
     Attributes:
         spool: of everything, or of all but raw telemetry.
@@ -61,15 +62,15 @@ class Sink:
         ConfigError: the token that is configured cannot be read.
     """
 
-    def __init__(self, home: Path, target: InfluxTarget | None, sinking: Sinking) -> None:
+    def __init__(self, home: Path, target: InfluxTarget | None, sinking: Sinking, pace: FlushPace | None = None) -> None:
         self.spool = Spool(home / SPOOL)
         self._spools = [(self.spool, target)]
         if sinking.raw is not None or (home / RAW_SPOOL / "lock").exists():
             self._spools.append((Spool(home / RAW_SPOOL), sinking.raw or target))
         self.raw = self.spool if sinking.raw is None else self._spools[1][0]
         self.gaps = Gaps(self.spool.directory / "missing")
-        pace = FlushPace(backlog_per_s=sinking.backlog_per_s)
-        flushers = [Flusher(spool, to, pace) for spool, to in self._spools if to is not None]
+        paced = replace(pace or FlushPace(), backlog_per_s=sinking.backlog_per_s)
+        flushers = [Flusher(spool, to, paced) for spool, to in self._spools if to is not None]
         self.flushers = Flushers(flushers) if flushers else None
 
     def status(self) -> SpoolStatus:

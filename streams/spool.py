@@ -14,6 +14,7 @@ Deliberately absent: several writers (a lock file refuses the second), compressi
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ from streams.segments import BLOCK_BYTES_MAX, BLOCK_LINES_MAX, SUFFIX, blocks_of
 __all__ = ["Recovery", "Spool", "SpoolLimits", "SpoolStatus", "survey"]
 
 _log = logging.getLogger(__name__)
+
+_TAIL_BYTES: Final = 1 << 20
+"""So much of what was appended last is read from memory: whoever follows the end need not ask the disk for what it is still writing."""
 
 _MARKS: Final = 64
 """Seconds back for which it is remembered where the spool ended, see :meth:`Spool.since`."""
@@ -151,6 +155,11 @@ class Spool:
         self._marks: deque[tuple[int, int]] = deque(maxlen=_MARKS)
         self.lines = 0
         """Lines appended since the spool was opened."""
+        self._tail: deque[Chunk] = deque()
+        self._tail_bytes = 0
+        self._tailing = threading.Lock()
+        self.appended: Callable[[], None] = lambda: None
+        """Called after lines were appended, on the thread that did it; whoever reads the spool may set it."""
         form = SegmentForm(
             suffix=SUFFIX,
             segment_bytes=self.limits.segment_bytes,
@@ -198,13 +207,37 @@ class Spool:
         if not self._marks or now_ns - self._marks[-1][0] >= NS_PER_S:
             self._marks.append((now_ns, self.end))
         for block in blocks_of(data):
-            lines = block.count(b"\n")
+            lines, start = block.count(b"\n"), self.end
             with _as_sink():
                 begins_segment = self._segments.append(block, lines)
+            self._remember(Chunk(start, self.end, block, lines))
             self.lines += lines
             if begins_segment:
                 self._enforce_limits()
+        self.appended()
         return self.end
+
+    def _remember(self, block: Chunk) -> None:
+        with self._tailing:
+            self._tail.append(block)
+            self._tail_bytes += len(block.data)
+            while self._tail_bytes > _TAIL_BYTES:
+                self._tail_bytes -= len(self._tail.popleft().data)
+
+    def newest(self, place: int) -> Chunk | None:
+        """Return what :meth:`read` would, without a look at the disk, where all from ``place`` on was appended just now; None elsewhere."""
+        with self._tailing:
+            blocks = [block for block in self._tail if block.start >= place]
+        if not blocks or blocks[0].start != place:
+            return None
+        taken = lines = size = 0
+        for block in blocks:
+            lines, size = lines + block.items, size + len(block.data)
+            if taken and (lines > BLOCK_LINES_MAX or size > BLOCK_BYTES_MAX):
+                break
+            taken += 1
+        some = blocks[:taken]
+        return Chunk(place, some[-1].end, b"".join([block.data for block in some]), sum(block.items for block in some))
 
     def _enforce_limits(self) -> None:
         oldest_ns = self._now_ns() - self.limits.age_max_s * NS_PER_S
@@ -253,6 +286,10 @@ class Spool:
         """
         with _as_sink():
             self._segments.ack(place, start)
+
+    def ack_soon(self, place: int, start: int = 0) -> None:
+        """As :meth:`ack`, at once; the note is on the disk with the lines that are brought there next."""
+        self._segments.ack_soon(place, start)
 
     def sync(self) -> None:
         """Bring everything appended so far to the disk."""

@@ -130,7 +130,7 @@ class TelemetryEncoder:
         if not len(frame):
             return Encoded(b"", 0, 0, 0, 0)
         layout = self._layouts.get(frame.source)
-        if layout is None or not np.array_equal(layout.point, frame.point):
+        if layout is None or (layout.point is not frame.point and not np.array_equal(layout.point, frame.point)):
             layout = self._layouts[frame.source] = self._lay_out(frame.point)
         unknown, known = len(frame) - len(layout.take), len(layout.take)
         if not known:

@@ -59,6 +59,8 @@ class BoardState:
 
     def __init__(self, rules: MarketRules, *, simulated: bool) -> None:
         self._version = 0
+        self.before_snapshot: Callable[[], None] = lambda: None
+        """Called before the whole state is shown to somebody: whoever has something newer applies it then."""
         self._stamps: dict[str, int] = {"site": 0}
         self._site = {
             "zone": rules.zone,
@@ -150,6 +152,7 @@ class BoardState:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state, for a new client."""
+        self.before_snapshot()
         return {"version": self._version, "full": True, "clock": self.clock(), **self._sections(EVERYTHING)}
 
     def delta(self, since: int) -> dict[str, Any] | None:

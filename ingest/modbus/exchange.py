@@ -86,8 +86,12 @@ class Link(Protocol):
         """Take a request where it is sent at once, and alone; returns whether it was taken."""
         ...
 
-    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
-        """Take several requests where they are sent at once, and nothing else is on its way; returns whether they were taken."""
+    def ask_together(self, exchanges: Sequence[Exchange], done: Callable[[Sequence[bytes], int], None]) -> bool:
+        """Take several reads where they are sent at once, and nothing else is on its way; returns whether they were taken.
+
+        Args:
+            done: called with the data of all replies, and the event time, where they came together and are good; else each exchange's own.
+        """
         ...
 
     def withdraw(self, exchange: Exchange) -> bool:

@@ -28,7 +28,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from ingest.addresses import Address, Framing, Manners
@@ -40,7 +41,7 @@ from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, ExceptionCode, Go
 from ingest.modbus.lineshare import LineShare
 from ingest.modbus.wire import Wire
 from ingest.source import Source
-from ingest.turns import Turns, wall_ns
+from ingest.turns import Cancellable, Turns, wall_ns
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
 
 __all__ = ["ModbusLink", "tell"]
@@ -62,9 +63,11 @@ _SHALLOW_MAX_NS: Final = 24 * NS_PER_H
 _ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TARGET})
 """What a gateway answers for a unit that does not."""
 
-_PATIENCE_S: Final = 0.02
+_PATIENCE_S: Final = 0.05
 _IMPATIENT_AFTER: Final = 3
-"""How long replies to what was asked together are waited for as one; and how often in a row they may not be there by then."""
+_PATIENT_AGAIN: Final = 50
+"""How long replies to what was asked together are waited for as one; how often in a row they may not be there by then; and how many
+times they are then taken as they come before it is tried again."""
 
 _QUIET_MIN_NS: Final = 50 * NS_PER_MS
 _NEVER_NS: Final = 2**63
@@ -98,7 +101,9 @@ class ModbusLink:
         self._depth = self._depth_max = 1
         self._streak = 0
         self._asked_together, self._bears_together = False, True
-        self._hurry: asyncio.TimerHandle | None = None
+        self._together: Sequence[Exchange] = ()
+        self._done_together: Callable[[Sequence[bytes], int], None] | None = None
+        self._hurry: Cancellable | None = None
         self._hurried = 0
         self._set_depth()
 
@@ -151,8 +156,12 @@ class ModbusLink:
             self._watch()
         return True
 
-    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
-        """Take several reads where they are sent at once, and nothing else is on its way; returns whether they were taken."""
+    def ask_together(self, exchanges: Sequence[Exchange], done: Callable[[Sequence[bytes], int], None]) -> bool:
+        """Take several reads where they are sent at once, and nothing else is on its way; returns whether they were taken.
+
+        Args:
+            done: called with the data of all replies, and the event time, where they came together and are good; else each exchange's own.
+        """
         wire = self._wire
         if wire is None or not wire.is_open or wire.owed or self._queue or len(exchanges) > self._depth:
             return False
@@ -163,10 +172,13 @@ class ModbusLink:
             exchange.sent_ns, exchange.sent_wall_ns = now_ns, now_wall_ns
             exchange.took_ns, exchange.was_ahead = 0, exchange is not exchanges[0]
         self._asked_together = True
+        self._together, self._done_together = exchanges, done
         patient = self._hurried < _IMPATIENT_AFTER
+        if not patient:
+            self._hurried = self._hurried + 1 if self._hurried < _PATIENT_AGAIN else 0
         wire.send_together(exchanges, patient=patient)
         if patient and wire.is_open:
-            self._hurry = asyncio.get_running_loop().call_later(_PATIENCE_S, self._hurry_up, wire)
+            self._hurry = self._turns.unless_cancelled(_PATIENCE_S, partial(self._hurry_up, wire))
         if now_wall_ns + exchanges[0].timeout_ns < self._look_ns:
             self._watch()
         return True
@@ -334,7 +346,32 @@ class ModbusLink:
             self._deepen(now_wall_ns)
         self._concluded(exchange, data, now_wall_ns)
 
+    def answered_together(self, data: Sequence[bytes]) -> None:
+        """Take the data of good replies to all that was asked together, which was all that was owed."""
+        first, done = self._together[0], self._done_together
+        assert done is not None, "somebody asked"
+        now_wall_ns = wall_ns()
+        self._is_there(first, now_wall_ns)
+        self._share.heard(first.source.name, now_wall_ns)
+        try:
+            done(data, self._turns.clock.now_ns())
+        except Exception:
+            _told_in_vain(first)
+        if self._queue:
+            self._pump()
+
     def _concluded(self, exchange: Exchange, outcome: bytes | DeviceError, now_wall_ns: int) -> None:
+        self._is_there(exchange, now_wall_ns)
+        if isinstance(outcome, DeviceRefused) and outcome.code in _ABSENT:
+            self._missed(exchange)
+        elif not isinstance(outcome, DeviceSilent):
+            self._share.heard(exchange.source.name, now_wall_ns)
+        tell(exchange, outcome, self._turns.clock.now_ns())
+        if self._queue:
+            self._pump()
+
+    def _is_there(self, exchange: Exchange, now_wall_ns: int) -> None:
+        """Note that the peer is there: it answered this."""
         if now_wall_ns - exchange.sent_wall_ns > self._slowest_ns:
             self._slowest_ns = now_wall_ns - exchange.sent_wall_ns
         if self.manners.gap_s:
@@ -345,13 +382,6 @@ class ModbusLink:
         if self._hurry is not None and self._wire is not None and not self._wire.owed:
             self._hurry.cancel()
             self._hurry, self._hurried = None, 0
-        if isinstance(outcome, DeviceRefused) and outcome.code in _ABSENT:
-            self._missed(exchange)
-        elif not isinstance(outcome, DeviceSilent):
-            self._share.heard(exchange.source.name, now_wall_ns)
-        tell(exchange, outcome, self._turns.clock.now_ns())
-        if self._queue:
-            self._pump()
 
     def _deepen(self, now_wall_ns: int) -> None:
         """Send more ahead where replies are good and requests wait."""
@@ -500,5 +530,9 @@ def tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
     try:
         exchange.done(exchange, outcome, now_ns)
     except Exception:
-        where = {"device": exchange.source.name, "area": exchange.source.area}
-        _log.exception("%s: taking an answer failed by a fault of this program", exchange.source.name, extra=where)
+        _told_in_vain(exchange)
+
+
+def _told_in_vain(exchange: Exchange) -> None:
+    where = {"device": exchange.source.name, "area": exchange.source.area}
+    _log.exception("%s: taking an answer failed by a fault of this program", exchange.source.name, extra=where)

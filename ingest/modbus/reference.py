@@ -15,7 +15,7 @@ import asyncio
 import logging
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -79,7 +79,7 @@ class ReferenceLink:
             self._working = asyncio.get_running_loop().create_task(self._work(), name=f"reference-{self.address}")
         return None
 
-    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
+    def ask_together(self, exchanges: Sequence[Exchange], done: Callable[[Sequence[bytes], int], None]) -> bool:
         """Take none: pymodbus asks one after the other."""
         return False
 

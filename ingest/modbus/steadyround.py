@@ -86,7 +86,7 @@ class SteadyRound:
             exchange.done = self._take_reply
         self._told = []
         self.is_out = True
-        if not self._link.ask_together(self._exchanges):
+        if not self._link.ask_together(self._exchanges, self._take_all):
             self.is_out = False
             return False
         self.left -= 1
@@ -109,30 +109,33 @@ class SteadyRound:
             return
         self._told.append((reader, outcome, now_ns))
         if len(self._told) == len(self.readers):
-            self.is_out = False
-            try:
-                self._publish(now_ns)
-                self._poller.over(now_ns)
-            except Exception:
-                self._poller.fault()
+            told = sorted(self._told, key=lambda each: self._row[each[0].exchange])
+            self._publish([data for _, data, _ in told], [came_ns for _, _, came_ns in told], now_ns)
 
-    def _publish(self, now_ns: int) -> None:
-        """Publish what was read, in the order of the blocks."""
-        told = self._told
-        if any(reader is not mine for (reader, _, _), mine in zip(told, self.readers, strict=True)):
-            told.sort(key=lambda each: self._row[each[0].exchange])
-        values, finite = self._layout.decode_many([b"".join([data for _, data, _ in told])])
-        row = values[0]
-        quality = all_good(len(row)) if finite[0] else quality_of(row)
-        source = self._source
-        source.polls += 1
-        if not source.available:
-            source.heard()
-        source.publish(self._ids, self._times_ns(now_ns), row, quality, self._flags, now_ns=now_ns)
+    def _take_all(self, data: Sequence[bytes], now_ns: int) -> None:
+        """Take all replies at once, in the order of the blocks."""
+        if self.is_out and not self._told:
+            self._publish(data, (now_ns,), now_ns)
 
-    def _times_ns(self, now_ns: int) -> NDArray[np.int64]:
+    def _publish(self, data: Sequence[bytes], came_ns: Sequence[int], now_ns: int) -> None:
+        """Publish what was read; who came when, in the order of the blocks, or once for all."""
+        self.is_out = False
+        try:
+            values, finite = self._layout.decode_many([b"".join(data)])
+            row = values[0]
+            quality = all_good(len(row)) if finite[0] else quality_of(row)
+            source = self._source
+            source.polls += 1
+            if not source.available:
+                source.heard()
+            source.publish(self._ids, self._times_ns(came_ns, now_ns), row, quality, self._flags, now_ns=now_ns)
+            self._poller.over(now_ns)
+        except Exception:
+            self._poller.fault()
+
+    def _times_ns(self, came_ns: Sequence[int], now_ns: int) -> NDArray[np.int64]:
         """Return (n,) source times: of each block the middle between request and reply."""
-        if now_ns - min(came_ns for _, _, came_ns in self._told) < _TOGETHER_NS:
+        if now_ns - min(came_ns) < _TOGETHER_NS:
             return np.full(len(self._ids), (self._exchanges[0].sent_ns + now_ns) // 2, dtype=np.int64)
-        times_ns = [(reader.exchange.sent_ns + came_ns) // 2 for reader, _, came_ns in self._told]
+        times_ns = [(exchange.sent_ns + at_ns) // 2 for exchange, at_ns in zip(self._exchanges, came_ns, strict=True)]
         return np.repeat(np.array(times_ns, dtype=np.int64), [len(reader.ids) for reader in self.readers])

@@ -37,6 +37,10 @@ class Owner(Protocol):
         """Take the data of a good reply; as :meth:`replied`."""
         ...
 
+    def answered_together(self, data: Sequence[bytes]) -> None:
+        """Take the data of good replies to all that was asked together, which was all that was owed."""
+        ...
+
     def unsure(self, wire: Wire, why: str) -> None:
         """Make sure of a line whose replies bear no number, and on which some may come, or came, that belong to no request."""
         ...
@@ -58,7 +62,7 @@ class Wire(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_expect", "_expected", "_last_asker", "_link", "_reader", "_splitter", "_transaction", "_transport", "_why",
+        "_expect", "_expected", "_last_asker", "_link", "_reader", "_round", "_splitter", "_transaction", "_transport", "_why",
         "heard_ns", "is_open", "owed", "was_answered",
     )  # fmt: skip
 
@@ -72,6 +76,7 @@ class Wire(asyncio.Protocol):
         self._why = ""
         self._expect: Callable[[int], None] | None = None
         self._expected = 1
+        self._round: list[tuple[int, int, bytes]] = []
         self.owed: dict[int, Exchange] = {}
         self.heard_ns = 0
         self.is_open = False
@@ -102,7 +107,15 @@ class Wire(asyncio.Protocol):
         if self._expect is not None and (size := sum(exchange.reply_bytes for exchange in exchanges) if patient else 1) != self._expected:
             self._expected = size
             self._expect(size)
-        self._transport.write(b"".join(map(self._enter, exchanges)))
+        requests = [self._enter(exchange) for exchange in exchanges]
+        # Where each reply ends, where its data begin, and what stands before these.
+        self._round = []
+        at = 0
+        for exchange, request in zip(exchanges, requests, strict=True):
+            assert exchange.reply_head is not None, "a write waits for nobody"
+            self._round.append((at + exchange.reply_bytes, at + _DATA_AT, request[:2] + exchange.reply_head))
+            at += exchange.reply_bytes
+        self._transport.write(b"".join(requests))
 
     def _enter(self, exchange: Exchange) -> bytes:
         """Note a request as owed; returns its bytes."""
@@ -147,6 +160,8 @@ class Wire(asyncio.Protocol):
             self._take_rtu(data)
             return
         if self._splitter.is_empty:
+            if self._round and self._takes_round(data):
+                return
             data = data[self._taken_plain(data) :]
             if not data:
                 return
@@ -169,6 +184,24 @@ class Wire(asyncio.Protocol):
         self.is_open = False
         why = self._why or ("the peer closed the connection" if exc is None else f"the connection broke: {exc}")
         self._link.lost(self, why)
+
+    def _takes_round(self, data: bytes) -> bool:
+        """Take bytes that are good replies to all that was asked together, in order, and nothing else."""
+        replies, self._round = self._round, []
+        if len(data) != replies[-1][0] or len(self.owed) != len(replies):
+            return False
+        parts: list[bytes] = []
+        begin = 0
+        for end, at, head in replies:
+            if data[begin:at] != head:
+                return False
+            parts.append(data[at:end])
+            begin = end
+        self.was_answered = True
+        self.heard_ns = wall_ns()
+        self.owed.clear()
+        self._link.answered_together(parts)
+        return True
 
     def _taken_plain(self, data: bytes) -> int:
         """Take good replies to reads that the bytes begin with, each whole: so they are, nearly always; returns how many bytes that were.

@@ -1,8 +1,9 @@
 """How long does each panel's query take of the database, with a day of the demonstration grid in it?
 
-``python -m tests.bench.bench_panels [SPAN]`` fills a real influxd with a whole day through the real encoders (some 2.8 million lines), asks
-every query of every board as Grafana would when the board is opened, five times, and prints the medians, the slowest first. SPAN is the
-time shown, as ``24h``; by default each board's own. At the end: worst and 95th percentile against the bound of 200 ms.
+``python -m tests.bench.bench_panels [SPAN]`` fills a real influxd with a whole day through the real encoders, 2.1 million lines, asks
+every query of every board as Grafana would when the board is opened, five times, and prints median and best, the slowest first, until the
+answer is read and parsed. SPAN is the time shown, as ``24h``; by default each board's own. At the end: worst and 95th percentile
+against the bound of 200 ms.
 """
 
 from __future__ import annotations
@@ -42,33 +43,32 @@ def loaded(server: Influxd, home: Path, day: MarketDay) -> None:
     print(f"{lines:,} lines: made in {encoded_s:.0f} s, taken in {time.perf_counter() - began_s - encoded_s:.0f} s")
 
 
-def asked(server: Influxd, sent: str) -> float:
-    """Return the median of how long one query takes, ms."""
+def asked(server: Influxd, sent: str) -> tuple[float, float]:
+    """Return the median and the least of how long one query takes, ms."""
     took = []
     for _ in range(TIMES):
         began_s = time.perf_counter()
         server.query(sent, "grid")
         took.append(1000 * (time.perf_counter() - began_s))
-    return median(took)
+    return median(took), min(took)
 
 
 def main(span: str = "", fine_hours: str = "24") -> None:
     """Load, ask, print."""
     with TemporaryDirectory() as place, influxd(Path(place) / "influx") as server:
         loaded(server, Path(place), MarketDay(int(fine_hours)))
-        took: list[tuple[float, str]] = []
+        took: list[tuple[tuple[float, float], str]] = []
         for board in BOARDS:
             for panel in board.panels:
                 shown = Shown(board, panel, END_NS, span)
                 for query in panel.queries:
                     name = f"{board.name} {panel.number} {panel.title.en}, {panel.span or span or board.shown}, step {shown.step_s} s"
                     took.append((asked(server, shown.sent(query.influxql)), name))
-    for ms, name in sorted(took, reverse=True)[:SHOWN]:
-        print(f"{ms:8.1f} ms  {name}")
-    all_ms = np.array([ms for ms, _ in took])
-    worst, p95 = all_ms.max(), np.percentile(all_ms, 95)
-    over = int((all_ms > BOUND_MS).sum())
-    print(f"{len(all_ms)} queries: worst {worst:.0f} ms, p95 {p95:.0f} ms, median {median(all_ms):.1f} ms; {over} over {BOUND_MS:g} ms")
+    for (middle_ms, best_ms), name in sorted(took, reverse=True)[:SHOWN]:
+        print(f"{middle_ms:8.1f} ms, best {best_ms:6.1f} ms  {name}")
+    for what, all_ms in zip(("median of five", "best of five"), np.array([ms for ms, _ in took]).T, strict=True):
+        worst, p95, over = all_ms.max(), np.percentile(all_ms, 95), int((all_ms > BOUND_MS).sum())
+        print(f"{len(all_ms)} queries, {what}: worst {worst:.0f} ms, p95 {p95:.0f} ms; {over} over {BOUND_MS:g} ms")
 
 
 if __name__ == "__main__":

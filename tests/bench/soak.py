@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from ingest.frame import decode_frame
+from ingest.bundle import frames_of
 from ingest.quality import is_bad, is_good
 from market.units import NS_PER_H, NS_PER_S, instant_ns
-from streams import topics
+from streams import topics, wire
 from streams.intake import CLOCK_SOURCE
 from streams.settings import read_settings
 from streams.telemetrylines import series_key
@@ -106,21 +106,23 @@ def misplaced(data: Path) -> tuple[int, int, Counter[str]]:
             last: dict[tuple[str, str], tuple[int, int]] = {}
             expected = 0
             for record in log.records(topics.FRAMES.name, number):
-                frame = decode_frame(record.value or b"")
-                place = (frame.area, frame.source)
-                now = (frame.seq, frame.ts_ingest_ns)
-                before = last.get(place, (-1, 0))
-                wrong += record.offset != expected or now[0] <= before[0] or now[1] < before[1]
-                expected, last[place] = record.offset + 1, now
-                count += 1
-                if frame.source == CLOCK_SOURCE:
-                    continue
-                rows = table.rows(frame.point)
-                named = (frame.point * _ODD) ^ frame.ts_event_ns.astype(np.uint64) * np.uint64(31)
-                usable = ~is_bad(frame.quality) & np.isfinite(frame.value) & (rows >= 0)
-                marked = ~(is_good(frame.quality) & np.isfinite(frame.value)) & (rows >= 0)
-                values.append(np.stack([named[usable], rows[usable].astype(np.uint64)]))
-                codes.append(np.stack([named[marked], rows[marked].astype(np.uint64)]))
+                wrong += record.offset != expected
+                expected = record.offset + 1
+                for frame in frames_of(wire.decode(topics.FRAMES, record.value or b"")):
+                    place = (frame.area, frame.source)
+                    now = (frame.seq, frame.ts_ingest_ns)
+                    before = last.get(place, (-1, 0))
+                    wrong += now[0] <= before[0] or now[1] < before[1]
+                    last[place] = now
+                    count += 1
+                    if frame.source == CLOCK_SOURCE:
+                        continue
+                    rows = table.rows(frame.point)
+                    named = (frame.point * _ODD) ^ frame.ts_event_ns.astype(np.uint64) * np.uint64(31)
+                    usable = ~is_bad(frame.quality) & np.isfinite(frame.value) & (rows >= 0)
+                    marked = ~(is_good(frame.quality) & np.isfinite(frame.value)) & (rows >= 0)
+                    values.append(np.stack([named[usable], rows[usable].astype(np.uint64)]))
+                    codes.append(np.stack([named[marked], rows[marked].astype(np.uint64)]))
     found: Counter[str] = Counter()
     for parts, suffix in ((values, ""), (codes, "_quality")):
         both = np.concatenate(parts, axis=1)

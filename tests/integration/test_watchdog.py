@@ -20,6 +20,8 @@ from market.units import NS_PER_MIN, NS_PER_S, instant_ns
 from market.view import MarketView, SegmentView
 from streams.breakerlines import BreakerLines
 from streams.marketlines import encode_outcome
+from streams.processreport import ProcessReport
+from streams.servicelines import encode_report
 from tests.kit.alertrules import NO_DATA, firing, holds
 from tests.kit.influx import Influxd, influxd
 
@@ -39,8 +41,8 @@ def at(minutes: float) -> int:
     return BEGIN_NS + round(minutes * 60) * NS_PER_S
 
 
-def heartbeat(ts_ns: int, lag_s: float = 0.1, instance: str = "gridfuse-1") -> bytes:
-    return f"pipeline,instance={instance},role=all heartbeat=1i,sink_lag_s={lag_s} {ts_ns}\n".encode()
+def heartbeat(ts_ns: int, lag_s: float | None = 0.1, instance: str = "gridfuse-1", role: str = "all") -> bytes:
+    return encode_report(ProcessReport(ts_event_ns=ts_ns, instance=instance, role=role, up_s=60.0, sink_lag_s=lag_s))
 
 
 def view(ts_ns: int, tripped: dict[Segment, int]) -> bytes:
@@ -147,8 +149,8 @@ def test_a_day_ahead_result_is_no_real_time_result(server: Influxd) -> None:
 def test_a_service_that_has_gone_is_missed_within_two_minutes(server: Influxd) -> None:
     database = story(server, "gone", alive(0, 60), (result(at(minute)) for minute in range(0, 75, 15)))
     assert fires(server, 60.5, database) == {}
-    assert fires(server, 61.1, database) == {"gridfuse-heartbeat": {NO_DATA: None}}
-    assert set(fires(server, 62.1, database)) == {"gridfuse-heartbeat", "gridfuse-breaker-silent"}
+    assert fires(server, 60.9, database) == {"gridfuse-heartbeat": {NO_DATA: None}}
+    assert set(fires(server, 62.1, database)) == {"gridfuse-heartbeat", "gridfuse-process-gone", "gridfuse-breaker-silent"}
     assert set(fires(server, 110, database)) == {"gridfuse-heartbeat", "gridfuse-breaker-silent", "gridfuse-no-clearing"}
 
 
@@ -167,6 +169,16 @@ def test_a_sink_that_lags_is_named_by_its_process_and_only_after_two_minutes_of_
     assert fires(server, 19.9, database) == {}
     assert fires(server, 20.1, database) == {"gridfuse-sink-lag": {"gridfuse-1": 61.0}}
     assert [holds(server, rule, at(minute), database) for minute in (20.1, 21.9, 22.1, 30.1)] == [False, False, True, False]
+
+
+def test_a_process_that_stops_among_others_is_named_until_it_is_forgotten(server: Influxd) -> None:
+    worker = (heartbeat(ts_ns, None, "worker-2", "streams") for ts_ns in range(at(0), at(30), 10 * NS_PER_S))
+    database = story(server, "one_gone", alive(0, 60), worker, (result(at(minute)) for minute in range(0, 60, 15)))
+    assert [fires(server, minute, database) for minute in (29.9, 30.05, 30.9)] == [{}, {}, {}]
+    assert fires(server, 31.1, database) == {"gridfuse-process-gone": {"worker-2,streams": 0.0}}
+    assert set(fires(server, 44.9, database)) == {"gridfuse-process-gone"}
+    # Nobody misses for ever what was taken out of service.
+    assert fires(server, 46, database) == {}
 
 
 @pytest.mark.parametrize("segments", [(Segment.RT,), (Segment.DA,), (Segment.RT, Segment.DA)], ids=lambda s: "+".join(s))

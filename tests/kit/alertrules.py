@@ -8,12 +8,20 @@ at all is "no data", and what that means the rule says. A series that is there i
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
 from market.units import NS_PER_S
-from tests.kit.influx import Influxd
 
-__all__ = ["NO_DATA", "firing", "holds", "seconds"]
+__all__ = ["NO_DATA", "Asked", "firing", "holds", "seconds"]
+
+
+class Asked(Protocol):
+    """A server that answers InfluxQL."""
+
+    def query(self, influxql: str, database: str) -> list[dict[str, Any]]:
+        """Return the series of one statement."""
+        ...
+
 
 NO_DATA = "no data"
 """Stands for the instance of a rule whose query found nothing."""
@@ -26,7 +34,7 @@ def seconds(duration: str) -> int:
     return sum(int(number) * {"s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
 
 
-def firing(server: Influxd, rule: dict[str, Any], now_ns: int, database: str = "grid") -> dict[str, float | None]:
+def firing(server: Asked, rule: dict[str, Any], now_ns: int, database: str = "grid") -> dict[str, float | None]:
     """Return the instances for which the condition holds at an instant, by label, with the number that B gave."""
     ask, reduce, threshold = rule["data"]
     assert [step["refId"] for step in rule["data"]] == ["A", "B", rule["condition"]]
@@ -48,7 +56,7 @@ def firing(server: Influxd, rule: dict[str, Any], now_ns: int, database: str = "
     return found
 
 
-def holds(server: Influxd, rule: dict[str, Any], now_ns: int, database: str = "grid", every_s: int = 30) -> bool:
+def holds(server: Asked, rule: dict[str, Any], now_ns: int, database: str = "grid", every_s: int = 30) -> bool:
     """Whether the rule fires at an instant: its condition has held at every look since as long as it must."""
     looks = range(0, seconds(rule["for"]) + 1, every_s)
     return all(firing(server, rule, now_ns - back * NS_PER_S, database) for back in looks)

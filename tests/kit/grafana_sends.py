@@ -51,7 +51,11 @@ class Shown:
     def sent(self, influxql: str) -> str:
         """Return a query as it is sent."""
         filled = influxql.replace("$timeFilter", f"time >= {self.start_ns}ns AND time < {self.end_ns}ns")
-        filled = filled.replace("$__interval", f"{self.step_s}s").replace("${__to}", str(self.end_ns // NS_PER_MS))
+        filled = (
+            filled.replace("$__interval_ms", str(1_000 * self.step_s))
+            .replace("$__interval", f"{self.step_s}s")
+            .replace("${__to}", str(self.end_ns // NS_PER_MS))
+        )
         filled = re.sub(r"/\^\$\w+\$/", "/^.*$/", filled)
         assert not re.search(r"\$[\w{]", filled), filled
         return filled

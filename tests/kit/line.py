@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -33,6 +33,11 @@ class Transport(asyncio.Transport):
         self.written_ns: list[int] = []
         self._now_ns = now_ns
         self.is_closed = False
+        self.expects = 1
+        """Bytes of which the protocol is told when they are there together."""
+
+    def expect(self, size: int) -> None:
+        self.expects = size
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
@@ -46,6 +51,20 @@ class Transport(asyncio.Transport):
 
     def abort(self) -> None:
         self.is_closed = True
+
+
+class _Alarm:
+    """A call to come that can be cancelled."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def __call__(self, _: int) -> None:
+        if self._call is not None:
+            self._call()
+
+    def cancel(self) -> None:
+        self._call = None
 
 
 class Line:
@@ -62,6 +81,8 @@ class Line:
             monkeypatch.setattr(Wire, "abort", lambda wire, why="": wire.close())
         self.source: Source = source_into(Collector())
         self.outcomes: dict[str, bytes | DeviceError] = {}
+        self.rounds = 0
+        """Times all that was asked together was told together."""
         self.link = ModbusLink(address, cast("Any", self), manners)
         self.is_opening = False
         self.connect()
@@ -71,6 +92,11 @@ class Line:
 
     def at_wall(self, wall_ns: int, call: Callable[[int], None]) -> None:
         self._due.append((wall_ns, call))
+
+    def unless_cancelled(self, s: float, call: Callable[[], None]) -> _Alarm:
+        alarm = _Alarm(call)
+        self.after(int(s * NS_PER_S), alarm)
+        return alarm
 
     def _opens(self) -> None:
         self.is_opening = bool(self.link._queue)
@@ -104,6 +130,27 @@ class Line:
             self.outcomes[name] = outcome
 
         assert self.link.submit(Exchange(request, source or self.source, timeout_s, done), first=first) is None
+
+    def ask_together(self, *registers: int, timeout_s: float = 1.0) -> bool:
+        """Ask for several registers in one go; what all of them hold becomes one outcome where it came together."""
+
+        def done(exchange: Exchange, outcome: bytes | DeviceError, _: int) -> None:
+            name = str(int.from_bytes(exchange.request.pdu[1:3], "big"))
+            assert name not in self.outcomes, f"{name} is told twice"
+            self.outcomes[name] = outcome
+
+        def all_done(data: Sequence[bytes], _: int) -> None:
+            self.rounds += 1
+            for register, each in zip(registers, data, strict=True):
+                assert str(register) not in self.outcomes, f"{register} is told twice"
+                self.outcomes[str(register)] = each
+
+        return self.link.ask_together([Exchange(read(register), self.source, timeout_s, done) for register in registers], all_done)
+
+    def asked(self) -> list[tuple[int, int]]:
+        """Return what was asked so far, as transaction and register."""
+        sent = b"".join(self.transport.written)
+        return [(int.from_bytes(sent[at : at + 2], "big"), int.from_bytes(sent[at + 8 : at + 10], "big")) for at in range(0, len(sent), 12)]
 
     def hear(self, data: bytes, wire: Wire | None = None) -> None:
         """Have the peer say something, over the present connection or an earlier one."""

@@ -29,7 +29,7 @@ from streams.alerts import Alert, AlertState, Priority
 from streams.gridpicture import BranchColumns, BusColumns, GridPicture
 from streams.indicative import Places
 from streams.kpis import KPIS, KpiFrame, LineLoading, SourceHealth
-from streams.processreport import ProcessReport, StageReport
+from streams.processreport import ProcessReport, SolveTimed, StageReport
 from streams.recordlines import RecordLines
 from streams.servicelines import encode_attempt
 from streams.telemetrylines import TelemetryEncoder
@@ -137,9 +137,9 @@ class MarketDay:
 
     @cached_property
     def intervals_ns(self) -> list[int]:
-        """Beginnings of the real-time intervals that were cleared."""
+        """Beginnings of the real-time intervals before those of the story."""
         first = -(-self.start_ns // _INTERVAL_NS) * _INTERVAL_NS
-        return list(range(first, market_hour.OUT_NS, _INTERVAL_NS))
+        return list(range(first, market_hour.START_NS, _INTERVAL_NS))
 
     def lmp_cny_per_mwh(self, start_ns: int) -> _Floats:
         """Return (buses,) the price at each bus in an interval: follows the load, and fans out where a limit binds."""
@@ -180,6 +180,7 @@ class MarketDay:
         if ts_ns in self._starts:
             for version in (1, 2) if ts_ns == self.again_ns else (1,):
                 yield self._cleared(ts_ns, version)
+                yield SolveTimed(ts_event_ns=ts_ns, interval_start_ns=ts_ns, version=version, solve_s=0.4)
                 yield self._price(ts_ns, Segment.RT, version)
             yield from (_alert(ts_ns, "device_stale", Priority.P3, state, {"area": "1", "device": "plants-1"}) for state in AlertState)
         if ts_ns % (15 * NS_PER_MIN) < _TICK_NS:
@@ -292,7 +293,6 @@ class MarketDay:
             interval_start_ns=start_ns,
             completed_at_ns=start_ns - 40 * NS_PER_S,
             frozen_at_ns=start_ns - 60 * NS_PER_S,
-            solve_s=0.4,
             status=OutcomeStatus.OK,
             objective_per_h=1e6,
             penalty_per_h=0.0,

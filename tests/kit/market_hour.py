@@ -3,7 +3,7 @@
 Every ten seconds key figures, a picture of the grid, telemetry of three devices, a market view and reports of two processes; every minute
 accounts of the devices, every five minutes a clearing and a price with what it comes to. Clearing fails from minute 30 to 45: there is a
 case, there are duties (one of them overdue from minute 40 on), a notice and findings; the interval at minute 50 is cleared a second time.
-Branch L7 is open from minute 20 to 30, and bus 106, which it fed, is dead.
+Branch L7 is open from minute 20 on, and bus 106, which it fed, is dead. There is an alert of every priority, one of them of a device.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _frame(device: int, ts_ns: int) -> TelemetryFrame:
 
 
 def _picture(ts_ns: int) -> GridPicture:
-    opened = START_NS + 20 * NS_PER_MIN <= ts_ns < START_NS + 30 * NS_PER_MIN
+    opened = ts_ns >= START_NS + 20 * NS_PER_MIN
     buses = (*BUSES, "104", "105", DEAD_BUS)
     alive = [not (opened and bus == DEAD_BUS) for bus in buses]
     closed = [not (opened and branch == "L7") for branch in BRANCHES]
@@ -338,16 +338,25 @@ def accounts(from_ns: int) -> AreaAccounts:
     return AreaAccounts(ts_event_ns=from_ns + NS_PER_MIN, area="1", from_ns=from_ns, devices=tuple(devices))
 
 
+ALERTS: dict[str, dict[str, str]] = {
+    "market_degraded": {"segment": "RT"},
+    "clearing_failed": {"segment": "RT"},
+    "source_stale": {"area": "1", "device": "rtu-2"},
+    "duty_reminder": {"segment": "RT"},
+}
+
+
 def _alert(number: int, priority: Priority) -> Alert:
+    name, labels = list(ALERTS.items())[number]
     return Alert(
-        alert_id=f"clearing_failed/{number}",
+        alert_id=f"{name}/{number}",
         ts_event_ns=OUT_NS,
-        name="clearing_failed",
+        name=name,
         priority=priority,
         state=AlertState.RAISED,
         text_en="no result",
         text_zh="无结果",
-        labels={"segment": "RT"},
+        labels=labels,
     )
 
 

@@ -19,26 +19,28 @@ class ScriptedLink:
     """Answers reads as told, when told to; keeps what was asked."""
 
     is_open = True
-    depth = 1
 
-    def __init__(self, answer: Answer, clock: JumpClock, *, has_short_way: bool = True) -> None:
+    def __init__(self, answer: Answer, clock: JumpClock, *, has_short_way: bool = True, depth: int = 1) -> None:
         self.answer = answer
+        self.depth = depth
         self._has_short_way = has_short_way
         self.asked: list[tuple[int, int]] = []
         self._clock = clock
         self._waiting: list[Exchange] = []
 
     def submit(self, exchange: Exchange) -> DeviceSilent | None:
+        exchange.sent_ns = self._clock.now_ns()
         self._waiting.append(exchange)
         return None
 
     def ask_if_idle(self, exchange: Exchange) -> bool:
         return self._has_short_way and not self._waiting and self.submit(exchange) is None
 
-    def ask_together(self, exchanges: Sequence[Exchange]) -> bool:
+    def ask_together(self, exchanges: Sequence[Exchange], done: Callable[[Sequence[bytes], int], None]) -> bool:
         if not self._has_short_way or self._waiting:
             return False
-        self._waiting += exchanges
+        for exchange in exchanges:
+            self.submit(exchange)
         return True
 
     def withdraw(self, exchange: Exchange) -> bool:
@@ -57,7 +59,8 @@ class ScriptedLink:
         exchange = self._waiting.pop(0)
         _, address, count = struct.unpack(">BHH", exchange.request.pdu)
         self.asked.append((address, count))
-        exchange.sent_ns = self._clock.now_ns()
+        if self.depth == 1:  # else it was sent when it was handed in
+            exchange.sent_ns = self._clock.now_ns()
         outcome: bytes | DeviceError
         try:
             outcome = self.answer(address, count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,6 +69,52 @@ def test_a_frame_is_read_back_to_the_bit(frame: TelemetryFrame) -> None:
     again = decode_frame(raw)
     assert same(frame, again)
     assert encode_frame(again) == raw
+
+
+@given(st.integers(1, 40), st.sets(st.sampled_from(COLUMNS[1:])), st.booleans())
+def test_columns_that_hold_one_value_are_written_once_and_read_back_whole(n: int, alike: set[str], has_one_other: bool) -> None:
+    columns = {
+        "ts_event_ns": np.arange(n, dtype=np.int64),
+        "value": np.arange(n, dtype=np.float64),
+        "quality": np.arange(n, dtype=np.uint32),
+        "flags": np.arange(n, dtype=np.uint16),
+    }
+    for name in alike:
+        columns[name][:] = 7
+        if has_one_other:
+            columns[name][-1] = 8
+    frame = TelemetryFrame(source="rtu", area="1", seq=1, ts_ingest_ns=9, point=np.arange(n, dtype=np.uint64), **columns)
+    raw = encode_frame(frame)
+    again = decode_frame(raw)
+    assert same(frame, again)
+    assert not any(getattr(again, name).flags.writeable for name in COLUMNS)
+    assert encode_frame(again) == raw
+    if n >= 16 and not has_one_other and alike >= {"ts_event_ns", "quality", "flags"}:
+        assert len(raw) < 17 * n + 100
+    with pytest.raises(FrameError, match=r"bytes for|columns of different"):
+        decode_frame(msgspec.msgpack.encode(msgspec.msgpack.decode(raw) | {"n": n + 1}))
+
+
+def test_a_frame_of_the_first_release_is_read_and_one_of_a_later_release_is_refused() -> None:
+    frame = TelemetryFrame(
+        source="rtu",
+        area="1",
+        seq=1,
+        ts_ingest_ns=9,
+        point=np.arange(20, dtype=np.uint64),
+        ts_event_ns=np.full(20, 5, dtype=np.int64),
+        value=np.arange(20, dtype=np.float64),
+        quality=np.zeros(20, dtype=np.uint32),
+        flags=np.zeros(20, dtype=np.uint16),
+    )
+    body = msgspec.msgpack.decode(encode_frame(frame))
+    assert body["v"] == 2
+    first = body | {"v": 1, "ts": frame.ts_event_ns.tobytes(), "quality": frame.quality.tobytes(), "flags": frame.flags.tobytes()}
+    assert same(decode_frame(msgspec.msgpack.encode(first)), frame)
+    with pytest.raises(FrameError, match="column ts has 8 bytes for 20 samples"):
+        decode_frame(msgspec.msgpack.encode(body | {"v": 1}))
+    with pytest.raises(FrameError, match="version 3"):
+        decode_frame(msgspec.msgpack.encode(body | {"v": 3}))
 
 
 @given(st.lists(frames(), min_size=1, max_size=5))

@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from console.cli import app
 from market.facts import Ticked
@@ -17,6 +16,7 @@ from streams import topics, wire
 from streams.casebundle import span_of, write_bundle
 from streams.ledger import Ledger, sqlite_url
 from streams.transport.log import Log
+from tests.kit.cli import CliRunner, Result
 from tests.kit.decided import EVERY_BODY, chain_of
 
 CASE = "2026-06-10-01"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from typer.testing import CliRunner, Result
 
 from console.certs import found_in
 from console.cli import app
 from ingest.opcua.certificates import application_uri, fingerprint, issue, load_certificate, load_key
+from tests.kit.cli import CliRunner, Result
 
 
 def run(*arguments: object) -> Result:

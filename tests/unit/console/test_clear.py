@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from console.clear import register
 from market.rts_gmlc import SHIPPED
+from tests.kit.cli import CliRunner
 
 PJM = SHIPPED.parent / "pglib" / "pglib_opf_case5_pjm.m"
 KEYS = {

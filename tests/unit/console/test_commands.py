@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from console import asking
 from console.cli import app
@@ -17,6 +16,7 @@ from market.reclear import ClearAgain, Corrections, judged
 from market.rules import GUANGDONG_2023, rules_from
 from market.units import instant_ns
 from tests.kit.board_feed import SCENES, view_at
+from tests.kit.cli import CliRunner, Result
 from tests.kit.decider import Decider
 
 DRILLS = Path(__file__).parents[2] / "drills"

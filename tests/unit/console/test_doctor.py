@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from console.api import ApiServer, build_api
 from console.board.state import BoardState
@@ -29,6 +28,7 @@ from streams.topics import TOPICS
 from streams.transport.log import Log
 from streams.transport.schema import FILE_NAME
 from tests.kit.board_feed import SCENES
+from tests.kit.cli import CliRunner, Result
 from tests.kit.field import free_port
 
 pytestmark = pytest.mark.integration  # real stores, real ports

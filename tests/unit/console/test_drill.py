@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
 
 from console import drilllive
 from console.cli import app
@@ -30,6 +29,7 @@ from streams.drillfile import Grid, scenario_from
 from streams.replay import Span
 from streams.topics import Topic
 from streams.transport.records import Record
+from tests.kit.cli import CliRunner
 from tests.kit.recorded_day import written_settings
 
 DRILLS = Path(__file__).parents[2] / "drills"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from console.ingest import ingest_group, register
+from tests.kit.cli import CliRunner
 
 SHIPPED = Path(__file__).parents[2] / "data" / "points.yaml"
 

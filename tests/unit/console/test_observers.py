@@ -6,7 +6,7 @@ import asyncio
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,9 +15,11 @@ from ingest.bundle import FrameBundle
 from ingest.frame import frame_of
 from market.units import NS_PER_S
 from streams import topics
+from streams.alerts import Alert, AlertState, Priority
 from streams.errors import SinkUnavailable
 from streams.gaps import Gap, Gaps
 from streams.lanes import LANE_RECORDS_MAX, SHOWN, Lanes
+from streams.outbox import Attempt, Claim, DeliveryState
 from streams.recordlines import RecordLines
 from tests.kit.board_feed import SCENES, kpi_at
 from tests.kit.eventually import eventually_async
@@ -165,6 +167,80 @@ def test_bundles_that_wait_are_written_down_a_few_at_a_time_in_their_order(monke
         await sink.see_all(topics.FRAMES, bundles)
         assert [lines.count(b"\n") for lines in spool.appended] == [5, 1, 10]
         assert b"".join(spool.appended).split() == [frame.source.encode() for frame in frames]
+        sink.close()
+
+    asyncio.run(story())
+
+
+class _Rolled:
+    """Lines of which each frame gives a raw one, and each second one a roll-up."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def of_record(self, record: Any) -> bytes:
+        return b"raw\n"
+
+    def rolled_up(self, record: Any) -> bytes:
+        self.frames += 1
+        return b"" if self.frames % 2 else b"minute %d\n" % self.frames
+
+
+def test_roll_ups_go_where_everything_else_goes_and_not_to_the_raw_telemetry() -> None:
+    async def story() -> None:
+        kept, raw = SlowSpool(), SlowSpool()
+        kept.go_on.set()
+        raw.go_on.set()
+        sink = Recorder(kept, cast("Any", _Rolled()), cast("Any", raw))  # type: ignore[arg-type]
+        await sink.see_all(topics.FRAMES, [frame_of("m", "1", n, T0, [(n, T0, 1.0, 0, 0)]) for n in range(4)])
+        assert (raw.appended, kept.appended) == ([b"raw\n" * 4], [b"minute 2\nminute 4\n"])
+        sink.close()
+
+    asyncio.run(story())
+
+
+def test_what_is_taken_again_is_added_up_once_whatever_the_disk_says() -> None:
+    async def story() -> None:
+        kept, raw = SlowSpool(SinkUnavailable("full")), SlowSpool()
+        kept.go_on.set()
+        raw.go_on.set()
+        lines = _Rolled()
+        sink = Recorder(kept, cast("Any", lines), cast("Any", raw))  # type: ignore[arg-type]
+        frames = [frame_of("m", "1", n, T0, [(n, T0, 1.0, 0, 0)]) for n in range(2)]
+        with pytest.raises(SinkUnavailable):
+            await sink.take_again(topics.FRAMES, frames, cast("Any", lines))
+        kept.refuses = None
+        await sink.take_again(topics.FRAMES, frames, cast("Any", lines))
+        assert kept.appended == [b"minute 2\nminute 4\n"], "nothing of the first time is lost"
+        await sink.take_again(topics.FRAMES, frames[:1], cast("Any", lines))
+        assert len(kept.appended) == 1
+        sink.close()
+
+    asyncio.run(story())
+
+
+def test_attempts_at_deliveries_are_written_when_the_disk_takes_them_and_nobody_waits() -> None:
+    async def story() -> None:
+        spool = SlowSpool()
+        sink = recorder(spool)
+        writing = asyncio.create_task(sink.run())
+        alert = Alert(
+            alert_id="a",
+            ts_event_ns=T0,
+            name="n",
+            priority=Priority.P1,
+            state=AlertState.RAISED,
+            text_en="e",
+            text_zh="z",
+            labels={},
+        )
+        for number in (1, 2):
+            attempt = Attempt(claim=Claim(1, alert, number, 0), state=DeliveryState.WAITING, at_ns=0, latency_ms=1.0, reply="")
+            sink.attempted("webhook", attempt)
+        assert spool.appended == []
+        spool.go_on.set()
+        await eventually_async("they are written", lambda: b"".join(spool.appended).count(b"delivery,channel=webhook") == 2)
+        writing.cancel()
         sink.close()
 
     asyncio.run(story())

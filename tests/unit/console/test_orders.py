@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner, Result
 
 from console import asking, orders
 from console.cli import app
@@ -22,6 +21,7 @@ from market.facts import Segment
 from market.units import NS_PER_H, NS_PER_MIN
 from market.view import ApprovalView, CaseView, DutyView, NoticeView
 from tests.kit.board_feed import SCENES, view_at
+from tests.kit.cli import CliRunner, Result
 from tests.kit.decided import EVERY_BODY, chain_of
 from tests.kit.decider import Decider
 

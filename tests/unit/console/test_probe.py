@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from console.ingest import ingest_group
 from console.probe import register
+from tests.kit.cli import CliRunner
 
 
 @pytest.fixture

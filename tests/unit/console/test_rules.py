@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from console.cli import app
+from tests.kit.cli import CliRunner
 
 BOOK = """\
 versions:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from console.spool import register
 from streams.spool import Spool
+from tests.kit.cli import CliRunner
 
 
 @pytest.fixture
@@ -72,3 +72,11 @@ def test_drain_that_reaches_nobody_says_so(app: typer.Typer, filled: Path) -> No
     result = CliRunner().invoke(app, ["spool", "drain", "--dir", str(filled), "--url", "http://127.0.0.1:9", "--bucket", "b"])
     assert result.exit_code == 1
     assert "does not answer" in result.stderr
+
+
+def test_an_address_that_cannot_be_one_is_refused(app: typer.Typer, filled: Path) -> None:
+    command = ["spool", "drain", "--dir", str(filled), "--url", "db:8086", "--bucket", "a/b/c", "--api", "v1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "--url: 'db:8086' is no address" in result.stderr
+    assert "--bucket: 'a/b/c' has two slashes" in result.stderr

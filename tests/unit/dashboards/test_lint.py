@@ -150,7 +150,7 @@ STEPS = [{"value": None, "color": GREY}, {"value": 3, "color": P1}, {"value": 2,
         ("'Breaker and announcements' asks in a way", put("annotations", "list", 0, "target", "query", value="")),
         ("has no variable datasource", lambda board: board["templating"]["list"].pop(0)),
         ("states are told apart by colour alone", lambda board: mapping(board).__setitem__("text", "normal")),
-        ("states are told apart by colour alone", lambda board: mapping(board).__setitem__("text", "■ TRIPPED")),
+        ("states are told apart by colour alone", lambda board: mapping(board).__setitem__("text", "■ BREAKER TRIPPED")),
         ("lies beyond the 24 columns", put("panels", 0, "gridPos", "x", value=13)),
         ("'Market' overlaps 'Load'", put("panels", 0, "gridPos", "h", value=5)),
         ("is higher than a screen", put("panels", 1, "gridPos", "h", value=24)),
@@ -230,6 +230,10 @@ def test_chinese_may_be_an_abbreviation_and_nothing_else_that_is_english() -> No
         ('SELECT "x" FROM "m" JOIN "n" ON "a"', "JOIN is neither quoted nor a keyword of every server"),
         ('SELECT mean("x") FROM "m" GROUP BY time(1m) fill(linear)', "LINEAR is neither quoted nor a keyword of every server"),
         ('SELECT "x" FROM "m"; DROP', "not understood: ;"),
+        (
+            'SELECT "d" FROM (SELECT difference("x") AS "d" FROM "m") ORDER BY time DESC LIMIT 5',
+            "difference() under ORDER BY time DESC is taken backwards by the server; sort the panel instead",
+        ),
     ],
 )
 def test_what_not_every_server_has_is_found(influxql: str, fault: str) -> None:

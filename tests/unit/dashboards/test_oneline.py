@@ -9,11 +9,12 @@ import pytest
 
 from dashboards.boards import BOARDS
 from dashboards.classic import render
-from dashboards.diagram import DEMONSTRATION, Diagram, drawn_again, read_diagram
+from dashboards.diagram import DEMONSTRATION, TOLD_WHOLE_MAX, Diagram, drawn_again, read_diagram
 from dashboards.elements import GREY
 from dashboards.gridplan import Branch, Bus, GridPlan
 from dashboards.oneline import branch_series, bus_series, drawn, open_series
 from dashboards.topologyboard import topology_board
+from streams.gridpicture import ALL_BELOW
 from tests.kit.gridplans import plan_of
 
 Element = dict[str, Any]
@@ -148,3 +149,27 @@ def test_parallel_lines_do_not_cross() -> None:
     assert all((line["source"]["x"], line["source"]["y"]) == (-line["target"]["x"], line["source"]["y"]) for line in lines) or all(
         line["source"]["x"] == line["target"]["x"] for line in lines
     )
+
+
+def test_of_a_grid_that_is_told_in_part_what_has_no_news_is_drawn_as_normal(diagram: Diagram) -> None:
+    def fallbacks(in_part: bool) -> tuple[set[str], set[str]]:
+        listed = drawn(diagram.plan, diagram.layout, "en", in_part=in_part)["root"]["elements"]
+        letters = {element["config"]["text"]["fixed"] for element in listed if element["config"]["text"]["mode"] == "field"}
+        lines = {line["color"]["fixed"] for element in listed for line in element.get("connections", ()) if "field" in line["color"]}
+        return letters, lines
+
+    assert fallbacks(in_part=True) == ({""}, {GREY})
+    letters, lines = fallbacks(in_part=False)
+    assert letters == {"?"}
+    assert GREY not in lines
+
+
+def test_how_much_is_told_is_what_the_service_tells() -> None:
+    assert TOLD_WHOLE_MAX == ALL_BELOW
+    chain = GridPlan(
+        name="long",
+        buses=tuple(Bus(name=str(number), station=str(number)) for number in range(ALL_BELOW + 1)),
+        branches=(),
+    )
+    assert drawn_again(chain, most=3).in_part
+    assert not drawn_again(plan_of("AB")).in_part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -232,6 +233,39 @@ def test_what_cannot_be_used_is_refused_before_anything_is_sent(
     said = capsys.readouterr().err
     assert says in said
     assert "user:word" not in said
+
+
+def test_boards_of_ones_own_grid_are_pushed_from_where_they_were_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one-line diagram of the demonstration is of no use to anybody else."""
+    kept = FakeGrafana()
+    monkeypatch.setattr(push, "connect", lambda url, token: HttpFace(kept))
+    monkeypatch.setenv("GRAFANA_TOKEN", TOKEN)
+    for language in ("zh", "en"):
+        folder = tmp_path / language / f"L2-{language}"
+        folder.mkdir(parents=True)
+        (folder / "own.json").write_text(json.dumps({"uid": f"own-{language}", "title": language, "panels": []}))
+    assert push.main(["--boards", str(tmp_path), "--influx-url", "http://influxdb:8086"]) == 0
+    assert set(kept.dashboards) == {"own-zh", "own-en"}
+    assert kept.dashboards["own-zh"]["meta"]["folderUid"] == "gridfuse-l2-zh"
+    assert kept.folders["gridfuse-l2-zh"]["title"] == "L2-zh"
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (None, "holds no dashboards; make them with"),
+        ("[]", "holds no dashboard (TypeError)"),
+        ("{", "holds no dashboard (JSONDecodeError)"),
+    ],
+)
+def test_a_directory_without_boards_is_refused_before_anything_is_sent(
+    held: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if held is not None:
+        (tmp_path / "en" / "L2").mkdir(parents=True)
+        (tmp_path / "en" / "L2" / "own.json").write_text(held)
+    assert push.main(["--boards", str(tmp_path), "--url", "http://127.0.0.1:1"]) == 1
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("code", [0, 1])

@@ -41,16 +41,20 @@ def test_the_watchdog_is_rendered_with_the_dashboards_and_held_by_the_same_check
     assert build.check(tmp_path) == [edited]
 
 
-def test_every_rule_leads_to_a_panel_that_exists() -> None:
-    boards = {f"{board.uid}-zh": {panel.number for panel in board.panels} for board in BOARDS}
-    assert [rule.uid for rule in RULES if rule.link.panel not in boards[rule.link.dashboard]] == []
+def test_every_rule_leads_to_a_panel_that_shows_what_it_judges() -> None:
+    panels = {(f"{board.uid}-zh", panel.number): panel for board in BOARDS for panel in board.panels}
+    for rule in RULES:
+        panel = panels[rule.link.dashboard, rule.link.panel]
+        (mine,) = re.findall(r'FROM "(\w+)"', rule.query.influxql)
+        shown = {name for query in panel.queries for name in re.findall(r'FROM "(\w+)"', query.influxql)}
+        assert mine in shown, f"{rule.uid} leads to {panel.title.en}, which shows {sorted(shown)}"
 
 
 def test_every_rule_is_written_as_three_steps_from_the_provisioned_source() -> None:
     sources = yaml.safe_load((ROOT / "dashboards/grafana/provisioning/datasources/gridfuse.yaml").read_text(encoding="utf-8"))
     assert sources["datasources"][0]["uid"] == DATASOURCE_UID
     (group,) = rendered("rules")["groups"]
-    assert len(group["rules"]) == len(RULES) == 5
+    assert len(group["rules"]) == len(RULES) == 6
     for rule in group["rules"]:
         ask, reduce, threshold = rule["data"]
         assert [step["refId"] for step in rule["data"]] == ["A", "B", "C"]
@@ -81,7 +85,7 @@ def test_silence_and_failure_mean_something_for_every_rule() -> None:
         "gridfuse-heartbeat",
         "gridfuse-breaker-silent",
     }
-    # An InfluxDB that does not answer is one call, not five.
+    # An InfluxDB that does not answer is one call, not six.
     assert [uid for uid, (_, on_error) in meant.items() if on_error is OnError.FIRE] == ["gridfuse-heartbeat"]
 
 
@@ -113,6 +117,7 @@ def test_names_of_rules_last() -> None:
         "gridfuse-no-clearing",
         "gridfuse-sink-lag",
         "gridfuse-heartbeat",
+        "gridfuse-process-gone",
         "gridfuse-breaker-silent",
         "gridfuse-tripped",
     ]
@@ -123,6 +128,13 @@ def test_three_intervals_are_as_long_as_the_market_has_them() -> None:
     spans = {minutes: rule_group(minutes)["rules"][0]["data"][0]["relativeTimeRange"]["from"] for minutes in (5, 15)}
     assert spans == {5: 15 * 60, 15: 45 * 60}
     assert "of 5 min" in rule_group(5)["rules"][0]["annotations"]["description_en"]
+
+
+def test_files_are_written_for_the_intervals_of_ones_own_market(tmp_path: Path) -> None:
+    assert build.main(["--rt-interval-min", "5"], tmp_path) == 0
+    assert build.main(["--rt-interval-min", "5", "--check"], tmp_path) == 0
+    differing = {"dashboards/grafana/provisioning/alerting/rules.yaml", "console/board/static/watchdog.html"}
+    assert {str(path.relative_to(tmp_path)) for path in build.check(tmp_path)} == differing
 
 
 def test_there_is_one_policy_tree_and_it_leads_to_the_one_contact_point() -> None:

@@ -342,10 +342,10 @@ def test_a_failure_is_forgotten_with_its_day() -> None:
 
 
 def test_a_doubtful_result_counts_and_is_told() -> None:
-    watch = Watch().result("17:00", review=("prices thrice those of yesterday",))
+    watch = Watch().result("17:00", review=("the cost of a MWh went from 200.00 to 900.00 CNY since 11:45",))
     (noted,) = of(watch, Noted)
     assert (noted.what, noted.article) == ("PRICE_UNDER_REVIEW", "Art. 9(1)")
-    assert noted.evidence == ("operating day 2026-06-11", "prices thrice those of yesterday")
+    assert noted.evidence == ("operating day 2026-06-11", "the cost of a MWh went from 200.00 to 900.00 CNY since 11:45")
 
 
 def test_what_is_accepted_is_passed_on_whole() -> None:

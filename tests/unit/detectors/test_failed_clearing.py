@@ -381,7 +381,7 @@ def test_a_result_under_review_counts_and_people_are_told() -> None:
         status=ClearingStatus.OK,
         completed_at_ns=at_ns("11:59"),
         price_cny_per_mwh=(1_400.0,),
-        review=("prices of 4 of 4 buses leapt",),
+        review=("the cost of a MWh went from 200.00 to 900.00 CNY since 11:45",),
     )
     watch, found = observe(watch_from(at_ns("12:00"), RULES), fact, RULES)
     assert watch.has_result(at_ns("12:00"))
@@ -391,4 +391,4 @@ def test_a_result_under_review_counts_and_people_are_told() -> None:
     assert isinstance(noted, Noted)
     assert (noted.what, noted.article) == ("PRICE_UNDER_REVIEW", "Art. 9(1)")
     assert "12:00" in noted.evidence[0]
-    assert noted.evidence[1] == "prices of 4 of 4 buses leapt"
+    assert noted.evidence[1] == "the cost of a MWh went from 200.00 to 900.00 CNY since 11:45"

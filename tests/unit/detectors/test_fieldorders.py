@@ -107,3 +107,25 @@ def test_a_revoked_permit_covers_only_what_opened_before(revoked: str, left: tup
     watch, _ = observe(TopologyWatch(permits=permits), fact, GUANGDONG_2023, GRID)
     expected = () if left is None else (("L1", at_ns(left[0]), at_ns(left[1])),)
     assert watch.permits == (*expected, permits[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("li9", "; there are LI1, LI2, LI3, LI4, LI5, LI6"),
+        ("LI", "; there are LI1, LI2, LI3, LI4, LI5, LI6"),
+        ("LZ7", "; there are LZ1"),
+        ("DC", "; there are DC1"),
+        ("LA1", ""),
+        ("X", ""),
+    ],
+)
+@pytest.mark.parametrize("action", ["GRANT_PERMIT", "REVOKE_PERMIT"])
+def test_a_name_nobody_knows_is_answered_with_some_that_begin_alike(action: str, name: str, hint: str) -> None:
+    grid = Topology.of({**{f"LI{n}": Element(kv=500.0) for n in range(8, 0, -1)}, "LZ1": Element(kv=500.0)}, infeeds=["DC1"])
+    command = CommandGiven(
+        ts_event_ns=NOW, command_id="c1", by="chen", role="DISPATCH", action=action, args={"element": name, "from": ONE, "to": SIX}
+    )
+    refused = ordered(TopologyWatch(), command, NOW, GUANGDONG_2023, grid)
+    assert isinstance(refused, Refused)
+    assert refused.why == f"{name!r} is no line, transformer or infeed of the network model{hint}"

@@ -156,3 +156,42 @@ def test_an_exercise_of_less_than_a_day_ago_may_still_excuse_a_change_that_is_to
     later_ns = at_ns("16:00") + 24 * NS_PER_H - 1
     watch, _ = observe(watch, ExercisePlanned(ts_event_ns=later_ns, from_ns=later_ns, to_ns=later_ns + 1), GUANGDONG_2023)
     assert watch.exercises[0] == (at_ns("13:30"), at_ns("16:00"))
+
+
+def whats(found: list[Finding]) -> list[str]:
+    return [f.what if isinstance(f, Noted) else type(f).__name__ for f in found]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("14:00 drop BACKUP initial", []),
+        ("14:00 claim MAIN initial\n14:01 claim BACKUP initial", ["CONTROL_CONFLICT"]),
+        ("14:00 claim MAIN initial\n14:01 drop BACKUP initial\n14:02 claim BACKUP initial", ["CONTROL_CONFLICT"]),
+        ("14:00 drop BACKUP\n14:01 claim BACKUP initial", ["CONTROL_CONFLICT"]),
+        ("14:00 drop BACKUP initial\n14:01 claim BACKUP initial\n14:05 tick", []),
+        ("14:00 drop MAIN initial\n14:01 claim BACKUP\n14:05 tick", ["ConditionMet", "ConditionMet"]),
+        ("14:00 drop MAIN\n14:01 claim MAIN\n14:05 tick", []),
+    ],
+)
+def test_what_is_heard_first_is_a_presumption_that_was_right_or_wrong_and_what_is_heard_later_is_news(words: str, found: list[str]) -> None:
+    assert whats(run(words)[1]) == found
+
+
+def test_a_centre_that_tells_it_is_not_in_charge_leaves_the_other_where_it_is() -> None:
+    assert run("14:00 drop BACKUP initial")[0].claimants == ("MAIN",)
+    assert run("14:00 claim MAIN initial\n14:01 drop BACKUP")[0].presumed is False
+
+
+@pytest.mark.parametrize(
+    ("exercise", "excused"),
+    [("14:00:05 15:00", True), ("13:00 14:00:05", True), ("14:00:05.001 15:00", False), ("13:00 14:00:04.999", False)],
+)
+def test_an_exercise_excuses_a_change_from_its_first_instant_to_its_last(exercise: str, excused: bool) -> None:
+    _, found = run(f"12:00 exercise {exercise}\n{OVER}14:01:05 tick")
+    assert whats(found) == (["EXERCISE"] if excused else ["ConditionMet", "ConditionMet"])
+
+
+def test_the_day_ahead_market_is_only_ever_proposed_to_trip_for_a_switchover() -> None:
+    _, found = run(OVER + "14:01:05 tick")
+    assert [(f.segment, f.auto_allowed) for f in found if isinstance(f, ConditionMet)] == [(Segment.RT, True), (Segment.DA, False)]

@@ -12,13 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
-from typer.testing import CliRunner
 
 from console.ingest import register
 from ingest.certfiles import certificate_findings
 from ingest.opcua.certificates import issue
 from ingest.yamlfile import load_yaml
 from tests.kit.certificates import Authority
+from tests.kit.cli import CliRunner
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

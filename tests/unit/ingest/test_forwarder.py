@@ -84,10 +84,10 @@ class Transport:
 
 
 class Scene:
-    def __init__(self, home: Path, pace: Pace | None = None, by_exception: tuple[str, ...] = ()) -> None:
+    def __init__(self, home: Path, pace: Pace | None = None, by_exception: tuple[str, ...] = (), unhurried: tuple[str, ...] = ()) -> None:
         self.line = Transport()
         self.spool = FrameSpool(home, Priorities(NAMES), FrameSpoolLimits(), lambda: START_NS)
-        self.it = Forwarder(self.line.send, self.spool, by_exception, pace or Pace(away_after_s=10 * LOOK_S), run=1)
+        self.it = Forwarder(self.line.send, self.spool, by_exception, pace or Pace(away_after_s=10 * LOOK_S), 1, unhurried)
 
     async def away(self) -> None:
         await eventually_async("it is away", lambda: self.it.line is Line.AWAY)
@@ -143,6 +143,51 @@ def test_frames_that_come_together_leave_in_one_record_by_area_and_what_tells_th
             await scene.it.emit(replace(much, seq=seq))
         await eventually_async("the large ones too", lambda: len(scene.line.arrived) == 13)
         assert scene.line.records == 8, "what is large already is not put together"
+
+    play(scene, story)
+
+
+def test_frames_of_a_device_that_is_in_no_hurry_wait_for_each_other_and_leave_with_whatever_else_leaves(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Pace(gather_s=0.03, away_after_s=5.0), unhurried=("meter",))
+
+    async def story() -> None:
+        for seq in range(3):
+            await scene.it.emit(frame(seq, source="meter"))
+            await asyncio.sleep(0)
+        assert scene.line.records == 0
+        await eventually_async("they leave when they have waited", lambda: len(scene.line.arrived) == 3)
+        assert scene.line.records == 1
+        for seq in range(3, 5):
+            await scene.it.emit(frame(seq, source="meter"))
+        await scene.it.emit(heartbeat("@clock", "1", 5, START_NS))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [each.seq for each in scene.line.arrived] == [0, 1, 2, 3, 4, 5], "the time takes along what was read before it, at once"
+        await scene.it.emit(frame(6, source="meter"))
+        await scene.it.stop(1.0)
+        assert [each.seq for each in scene.line.arrived][-1] == 6, "nobody waits at a stop"
+
+    play(scene, story)
+
+
+def test_a_backlog_is_sent_while_frames_wait_for_each_other(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Pace(gather_s=0.03, away_after_s=10 * LOOK_S), unhurried=("rtu",))
+
+    async def story() -> None:
+        scene.line.mode = "silent"
+        for seq in range(3):
+            await scene.it.emit(frame(seq))
+        await scene.away()
+        for seq in range(3, 6):
+            await scene.it.emit(frame(seq))
+        scene.line.come_back(arrived=False)
+        seq = 6
+        while scene.it.line is not Line.UP:
+            await scene.it.emit(frame(seq))
+            await asyncio.sleep(0.002)
+            seq += 1
+            assert seq < 2_000, "the backlog does not move"
+        await eventually_async("everything", lambda: {each for each, _ in scene.line.taken_in()} == set(range(seq)))
 
     play(scene, story)
 

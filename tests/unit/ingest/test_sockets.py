@@ -243,3 +243,31 @@ def test_after_a_moment_in_which_we_were_held_up_all_that_has_come_is_heard_befo
             assert {heard.data for heard, _ in ends} == {b"2"}
 
     asyncio.run(main())
+
+
+def test_what_is_expected_together_is_told_together_and_what_came_of_it_when_it_is_no_longer_waited_for() -> None:
+    async def main() -> None:
+        sockets = Sockets()
+        async with pair(sockets) as (heard, peer):
+            heard.transport.expect(6)  # type: ignore[attr-defined]
+            for part in (b"ab", b"cd"):
+                peer.sendall(part)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                sockets.tick()
+            assert heard.data == b""
+            peer.sendall(b"ef")
+            await until(lambda: heard.data == b"abcdef")
+            assert heard.told.count("data") == 1
+            peer.sendall(b"gh")
+            for _ in range(20):
+                await asyncio.sleep(0)
+            heard.transport.expect(1)  # type: ignore[attr-defined]
+            await until(lambda: heard.data == b"abcdefgh")
+            heard.transport.expect(6)  # type: ignore[attr-defined]
+            peer.sendall(b"i")
+            peer.shutdown(socket.SHUT_RDWR)
+            await until(lambda: "lost" in heard.told)
+            assert heard.data == b"abcdefghi"
+
+    asyncio.run(main())

@@ -173,7 +173,15 @@ def everything() -> Explanation:
     recorded.add(at_ns("10:00:30"), opened, moved(Phase.DEGRADED, Phase.PROPOSED, "TOPOLOGY_SOFT", evidence=("two lines",)))
     recorded.add(at_ns("10:05"), moved(Phase.PROPOSED, Phase.DEGRADED, "REJECTED", by="li", evidence=("planned work",)))
     recorded.add(
-        at_ns("10:06"), moved(Phase.DEGRADED, Phase.TRIPPED, tripped_at_ns=at_ns("10:06"), by="li", condition_met_at_ns=at_ns("10:06"))
+        at_ns("10:06"),
+        moved(
+            Phase.DEGRADED,
+            Phase.TRIPPED,
+            tripped_at_ns=at_ns("10:06"),
+            by="li",
+            condition_met_at_ns=at_ns("10:06"),
+            cause="TECHNICAL",
+        ),
     )
     recorded.add(at_ns("10:07"), FindingNoted(finding="UPDATE_OVERDUE", article="policy", evidence=("no answer for 10 min",)))
     recorded.add(

@@ -143,7 +143,7 @@ def test_what_had_no_price_is_looked_at_again_when_people_look_further_back_and_
     book, first = priced(book_from(at_ns("10:00"), RULES), at_ns("10:00"), RULES, BOTH_OUT)
     assert told(first) == [("ART27_3", None, 0)]
     assert book.reference.short == "2026-06-10"
-    looked = structs.replace(book, reference=replace(book.reference, looks_further=True))
+    looked = structs.replace(book, reference=structs.replace(book.reference, looks_further=True))
     after, none = priced(looked, at_ns("10:05"), RULES, BOTH_OUT)
     assert (none, after.reference.looks_further, after.unpriced) == ((), False, book.unpriced), "there is no sample still"
 
@@ -204,7 +204,7 @@ def test_a_sample_that_fills_by_itself_prices_what_is_to_come_and_what_had_no_pr
     for back in range(1, 8):
         book = with_day_ahead(book, DAY_NS - back * NS_PER_DAY, (400.0,), 1, RULES, at_ns("10:01"))
     assert priced(book, at_ns("10:05"), RULES, BOTH_OUT)[1] == ()
-    looking = structs.replace(book, reference=replace(book.reference, looks_further=True))
+    looking = structs.replace(book, reference=structs.replace(book.reference, looks_further=True))
     assert told(priced(looking, at_ns("10:05"), RULES, BOTH_OUT)[1]) == [("ART27_3", 400.0, 1)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 from msgspec import structs
@@ -367,7 +366,7 @@ def test_a_result_published_anew_is_held_against_the_one_of_its_own_day() -> Non
 
 
 def untold(book: PriceBook) -> PriceBook:
-    return structs.replace(book, reference=replace(book.reference, told=""))
+    return structs.replace(book, reference=structs.replace(book.reference, told=""))
 
 
 def test_a_sample_that_is_too_small_is_told_period_by_period() -> None:
@@ -388,7 +387,7 @@ def test_a_sample_that_is_too_small_is_told_period_by_period() -> None:
 
 def test_the_extension_of_one_interruption_is_not_that_of_the_next() -> None:
     book, _ = ordered(longer(), command("EXTEND_WINDOW", days="36", reason="too few days"), at_ns("12:10"), RULES, ())
-    after = structs.replace(book, reference=replace(book.reference, short="2026-06-11"))
+    after = structs.replace(book, reference=structs.replace(book.reference, short="2026-06-11"))
     assert profiles(ordered(after, command("EXTEND_WINDOW", days="33", reason="another one"), at_ns("12:10"), RULES, ())[1])
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from market.reference import LeftOut, ReferenceBook, entry_at, mean_at, midnight_after_ns, noted, period_of, profile, trimmed, with_day
 from market.rules import MarketRules, rules_from

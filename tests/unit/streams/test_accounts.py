@@ -116,7 +116,16 @@ def test_accounts_go_over_both_topics() -> None:
     assert decode_frame(encode_frame(frame(1, 1, GOOD))).accounts is None
     record = settled(intake().take_in(sent, 0))
     assert wire.decode(topics.KPI, wire.encode(record)) == record
-    assert (identity_of(record), instant_of(record)) == (f"AreaAccounts area 1 {T0} from rtu", T0 + INTERVAL_NS)
+    end_ns = T0 + INTERVAL_NS
+    assert (identity_of(record), instant_of(record)) == (f"AreaAccounts area 1 {T0} to {end_ns} from rtu", end_ns)
+
+
+def test_the_account_of_a_minute_that_was_cut_short_is_another_than_that_of_the_minute_begun_anew() -> None:
+    """A demo goes back to its last tick when it is started again: the same minute is read twice, from the same beginning."""
+    whole = AreaAccounts(ts_event_ns=T0 + INTERVAL_NS, area="1", from_ns=T0, devices=(SENT,))
+    cut_short = replace(whole, ts_event_ns=T0 + INTERVAL_NS // 3, devices=(replace(SENT, expected=6, good=3, uncertain=1),))
+    assert identity_of(cut_short) != identity_of(whole)
+    assert identity_of(whole) == identity_of(replace(whole, devices=(replace(SENT, good=8),))), "of one end, one is a contradiction"
 
 
 def test_lines_of_an_account() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ingest.yamlfile import load_yaml
+from market.decisions import Decision
 from market.errors import ConfigError
+from market.evidencewords import chinese
 from market.units import instant_ns
 from streams.drill import play
 from streams.drillfile import scenario_from
@@ -21,6 +24,14 @@ def test_drill_passes(path: Path) -> None:
     result = play(*scenario_from(load_yaml(path)))
     assert [check for check in result.checks if not check.ok] == []
     assert result.passed
+    assert untold(result.decisions) == []
+
+
+def untold(decisions: Sequence[Decision]) -> list[str]:
+    """Return the sentences of evidence that a document in Chinese would tell in English, but for what people wrote themselves."""
+    theirs = {text.strip() for one in decisions if one.kind == "CommandAccepted" for text in one.body["args"].values()}
+    told = (text for one in decisions for text in one.body.get("evidence") or ())
+    return [text for text in told if text not in theirs and chinese(text) is None]
 
 
 def test_every_drill_stands_in_the_table_beside_it() -> None:

@@ -59,13 +59,13 @@ def test_the_file_never_grows_however_many_ranges_there_are(tmp_path: Path) -> N
     path, chance = tmp_path / "missing", random.Random(7)
     gaps = Gaps(path)
     size = path.stat().st_size
-    left = {(chance.randrange(4), chance.randrange(100_000)) for _ in range(1_500)}
+    left = {(chance.randrange(4), chance.randrange(100_000)) for _ in range(500)}
     for partition, offset in left:
         gaps.add("telemetry.frames.v1", partition, offset)
     gaps.close()
     assert path.stat().st_size == size
     found = of(path)
-    assert len(found) <= 400
+    assert len(found) <= 200
     covered = {(gap.partition, offset) for gap in found for offset in range(gap.first, gap.last + 1)}
     assert left <= covered
 

@@ -106,3 +106,13 @@ def test_what_its_topic_does_not_have_any_more_is_counted_as_lost(rig: Rig) -> N
         rig.gaps.add(topics.KPI.name, 0, offset)
     rig.runs(lambda: not [*rig.gaps])
     assert (rig.spooled, rig.gaps.lost) == ([95, 96, 97, 98, 99], 10)
+
+
+def test_what_cannot_be_made_into_lines_ends_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def breaks(maker: Maker, record: KpiFrame) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Maker, "of_record", breaks)
+    rig.gaps.add(topics.KPI.name, 0, 5)
+    rig.runs(lambda: not [*rig.gaps])
+    assert "1 records of kpi.v1[0] up to offset 5 cannot be written" in caplog.text

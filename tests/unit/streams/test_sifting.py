@@ -96,7 +96,7 @@ def test_good_lines_get_through_and_bad_ones_are_put_aside_once(kinds: list[Call
     lines = [kind(number) for number, kind in enumerate(kinds)]
     stored, sifting, _ = sifted(b"".join(lines), server)
     assert stored == {line for line, kind in zip(lines, kinds, strict=True) if kind is good}
-    assert sorted(letter.line for letter in sifting.letters) == sorted(set(lines) - stored)
+    assert [letter.line for letter in sifting.in_order()] == [line for line in lines if line not in stored]
 
 
 @pytest.mark.parametrize("bad", [unparsable, conflicting])

@@ -12,6 +12,7 @@ from market.units import NS_PER_S
 from streams.errors import StoreError, StoreLocked
 from streams.segments import lines_of
 from streams.spool import Spool, SpoolLimits, survey
+from tests.kit.eventually import eventually
 
 SMALL = SpoolLimits(segment_bytes=200, bytes_max=1_000, segment_age_s=60, age_max_s=600)
 
@@ -290,3 +291,32 @@ def test_it_is_remembered_where_the_spool_ended_a_while_ago(spool_at: Open) -> N
     assert spool.begun_ns(3 * BLOCK) == 1_003 * NS_PER_S
     spool.ack(spool.end)
     assert spool.waiting_since_ns() is None
+
+
+def test_what_was_appended_last_is_read_from_memory_as_it_would_be_from_disk(spool_at: Open) -> None:
+    spool = spool_at(SpoolLimits())
+    places = [spool.end]
+    for number in range(6):
+        spool.append(b"".join(b"m,n=%d v=%d %d\n" % (number, k, k) for k in range(1 + 700 * number)))
+        places.append(spool.end)
+    for place in places:
+        assert spool.newest(place) == spool.read(place), place
+    assert spool.newest(places[1] + 1) is None, "no block begins there"
+    for _ in range(40):
+        spool.append(b"m,n=9 v=1 %d\n" % 7 * 3_000)
+    assert spool.newest(places[0]) is None
+    assert spool.read(places[0]) is not None
+    assert spool.newest(spool.end) is None
+
+
+def test_what_is_acknowledged_soon_counts_at_once_and_is_noted_with_the_next_sync_and_at_the_end(spool_at: Open) -> None:
+    spool = spool_at(SpoolLimits())
+    spool.append(b"m v=1 1\n")
+    spool.ack_soon(spool.end)
+    assert spool.status().waiting_bytes == 0
+    eventually("it is noted", lambda: survey(spool.directory).waiting_bytes == 0)
+    spool.append(b"m v=2 2\n")
+    end = spool.end
+    spool.ack_soon(end)
+    spool.close()
+    assert survey(spool.directory).acked == end
