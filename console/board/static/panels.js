@@ -424,7 +424,7 @@ const plainTitle = (title) => title.replace(/, (English|Chinese)$/, "").replace(
 
 function cell(panel, column, value, node) {
   const mark = markOf(panel, value);
-  node.classList.toggle("text", typeof value === "string" || value === null);
+  node.classList.toggle("text", typeof value === "string" || value === null || Boolean(markOf(panel, value)));
   node.classList.toggle("long", typeof value === "string" && value.length > 32 && !INSTANT.test(value));
   const priority = mark ? priorityOf(panel, value) : 0;
   setPriority(node, priority);
