@@ -56,7 +56,8 @@ _CUT: Final = """[...document.querySelectorAll(
 
 
 _OVERLAPS: Final = """(boxes => boxes.flatMap((a, i) => boxes.slice(i + 1)
-    .filter(b => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1).map(b => `${a.name} / ${b.name}`)
+    .filter(b => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+    .map(b => `${a.name} / ${b.name}`)
   ))([...document.querySelectorAll('#panels .reg')].map(node => {
     const box = node.getBoundingClientRect();
     return {name: node.querySelector('.title').textContent, left: box.left, right: box.right, top: box.top, bottom: box.bottom};
