@@ -159,7 +159,7 @@ function grown(known, query) {
 /** Minutes put together to the steps a panel asks for. */
 function stepped(panel, query, known) {
   const step = panel.step_s;
-  const how = query.how.split("/")[0];
+  const how = query.how.split(/[/@]/)[0];
   if (!known.minutes || step <= 60 || (!query.zero && !["sum", "count"].includes(how))) return known;
   const minutes = new Map();
   const first = Math.ceil(fromS / step) * step;
@@ -203,7 +203,7 @@ function columns(known, from) {
 
 /** One number of the time shown, where a panel asks for the whole of it; else the newest. */
 function summed(panel, { known, query }) {
-  const how = query.how.split("/")[0];
+  const how = query.how.split(/[/@]/)[0];
   if (panel.sparkline || !known.minutes || how === "last") return latest(known);
   const values = columns(known, fromS)[1].filter((value) => value !== null);
   if (!values.length) return [latest(known)[0], null];
