@@ -48,6 +48,7 @@ def test_a_total_counts_for_ten_minutes_to_the_instant() -> None:
         (100_000, 95_001, []),
         (100_000, 100_000, []),
         (0, 0, []),
+        (2, 1, ["HARD", "SOFT"]),
     ],
 )
 def test_a_share_that_is_reached_exactly_counts(before: float, after: float, levels: list[str]) -> None:
@@ -61,6 +62,7 @@ def test_a_loss_is_certain_once_it_has_stood_and_is_told_once() -> None:
     due_ns = T + MIN + 10 * S
     assert next_ns(watch, RULES) == [due_ns]
     assert matured(watch, due_ns - 1, RULES) == (watch, ())
+    assert matured(watch, due_ns - 1, RULES)[0] is watch, "asked at every tick, and nothing is made anew"
     after, (found,) = matured(watch, due_ns, RULES)
     assert (found.level, found.met_at_ns, found.subject, found.over_mw) == (Level.SOFT, due_ns, "10000 MW of 100000 MW of load", 95_000.0)
     assert found.text == ("load lost within 10 min: 10000 MW of 100000 MW (10.0 % since 14:01, limit 5 %)",)
