@@ -372,7 +372,7 @@ class SegmentLog:
         self._note_taken()
 
     def ack_soon(self, place: int, start: int = 0) -> None:
-        """Note that everything was taken from ``start`` to before ``place``; the note is on the disk with a sync, a second later at most."""
+        """Note that everything was taken from ``start`` to before ``place``; on the disk that is a second later at most, with a sync."""
         with self._state:
             if self._taken.covers(start, place):
                 return

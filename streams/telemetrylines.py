@@ -71,6 +71,20 @@ def series_key(name: str) -> tuple[str, str, str]:
     return parts[0], "/".join(parts[1:-1]), f"value_{quantity}" if taken or not quantity[0].isalnum() else quantity
 
 
+class _Leads(NamedTuple):
+    """What stands before each value of a layout (k,).
+
+    Attributes:
+        first: before one that begins a line.
+        following: before one that continues a line.
+        one_instant: before each where all samples have one instant, with a NUL in its place.
+    """
+
+    first: list[bytes]
+    following: list[bytes]
+    one_instant: list[bytes]
+
+
 @dataclass(slots=True)
 class _Layout:
     """What is constant about the frames of one source while they carry the same points in the same order.
@@ -78,21 +92,19 @@ class _Layout:
     Attributes:
         point: (n,) the points as they come.
         take: (k,) positions of the known points, by line and field.
-        field: (k,) the field of each sample.
         breaks: (k - 1,) whether sample i + 1 begins a line whatever its instant.
-        first: what stands before the value of a sample that begins a line.
-        following: what stands before the value of a sample that continues one.
-        one_instant: what stands before each value where all samples have one instant, with a NUL in its place.
+        values: what stands before values.
+        codes: what stands before status codes, where these take the place of values.
+        beside: (k,) what stands between a value and its status code.
         lines: lines of a frame of one instant.
     """
 
     point: NDArray[np.uint64]
     take: NDArray[np.intp]
-    field: list[bytes]
     breaks: NDArray[np.bool_]
-    first: list[bytes]
-    following: list[bytes]
-    one_instant: list[bytes]
+    values: _Leads
+    codes: _Leads
+    beside: list[bytes]
     lines: int
 
 
@@ -137,29 +149,29 @@ class TelemetryEncoder:
             return Encoded(b"", 0, 0, 0, unknown)
         value = frame.value[layout.take]
         quality = frame.quality[layout.take]
-        withheld = is_bad(quality) | ~np.isfinite(value)
-        marked = np.flatnonzero(withheld | (quality != 0))
-        texts = _float_texts(np.where(withheld, 0.0, value) if len(marked) else value)
         ts_ms = frame.ts_event_ns[layout.take] // NS_PER_MS
-        if (ts_ms == ts_ms[0]).all():
-            leads, lines = layout.one_instant, layout.lines
+        leads, lines = _leads(layout, layout.values, ts_ms)
+        count = 0
+        if not np.count_nonzero(quality) and np.isfinite(value).all():
+            texts = _float_texts(value)
         else:
-            leads, lines = _leads_by_instant(layout, ts_ms)
-        if len(marked):
+            withheld = is_bad(quality) | ~np.isfinite(value)
+            marked = np.flatnonzero(withheld | (quality != 0))
+            count = int(np.count_nonzero(withheld))
+            texts = _float_texts(np.where(withheld, 0.0, value))
+            codes, _ = _leads(layout, layout.codes, ts_ms)
             leads = leads.copy()
-            for i in marked.tolist():
-                name = layout.field[i]
-                # A number that is not finite, though it came as Good, is Bad to us.
-                code = int(quality[i]) if not withheld[i] or quality[i] >> 31 else BAD
-                status = b"%b%b=%di" % (name, QUALITY_SUFFIX.encode(), code)
-                if withheld[i]:
-                    leads[i], texts[i] = leads[i].removesuffix(name + b"="), status
+            # A number that is not finite, though it came as Good, is Bad to us.
+            told = np.where(withheld & (quality >> 31 == 0), np.uint32(BAD), quality)
+            words = {code: b"%di" % code for code in np.unique(told[marked]).tolist()}
+            for i, code, instead in zip(marked.tolist(), told[marked].tolist(), withheld[marked].tolist(), strict=True):
+                if instead:
+                    leads[i], texts[i] = codes[i], words[code]
                 else:
-                    texts[i] = b"%b,%b" % (texts[i], status)
-        pieces = [b""] * (2 * known)
-        pieces[0::2], pieces[1::2] = leads, texts
-        data = b"".join(pieces) + b" \x00\n"
-        count = int(withheld.sum())
+                    texts[i] += layout.beside[i] + words[code]
+        pieces = [b" \x00\n"] * (2 * known + 1)
+        pieces[0:-1:2], pieces[1::2] = leads, texts
+        data = b"".join(pieces)
         return Encoded(data.replace(b"\x00", b"%d000000" % ts_ms[-1]), lines, known - count, count, unknown)
 
     def _lay_out(self, point: NDArray[np.uint64]) -> _Layout:
@@ -169,32 +181,42 @@ class TelemetryEncoder:
         take = sorted(known, key=lambda i: (self._head[rows[i]], self._field[rows[i]]))
         chosen = [int(rows[i]) for i in take]
         breaks = [self._head[a] != self._head[b] or a == b for a, b in pairwise(chosen)]
-        first = [b"%b%b=" % (self._head[row], self._field[row]) for row in chosen]
-        following = [b",%b=" % self._field[row] for row in chosen]
-        one_instant = [first[i] if i == 0 else (b" \x00\n" + first[i] if breaks[i - 1] else following[i]) for i in range(len(chosen))]
+        suffix = QUALITY_SUFFIX.encode()
+        heads, names = [self._head[row] for row in chosen], [self._field[row] for row in chosen]
         return _Layout(
-            point=point.copy(),
+            point=point.copy() if point.flags.writeable else point,
             take=np.array(take, dtype=np.intp),
-            field=[self._field[row] for row in chosen],
             breaks=np.array(breaks, dtype=np.bool_),
-            first=first,
-            following=following,
-            one_instant=one_instant,
+            values=_leads_of(heads, names, breaks),
+            codes=_leads_of(heads, [name + suffix for name in names], breaks),
+            beside=[b",%b%b=" % (name, suffix) for name in names],
             lines=1 + sum(breaks),
         )
 
 
-def _leads_by_instant(layout: _Layout, ts_ms: NDArray[np.int64]) -> tuple[list[bytes], int]:
-    """Return what stands before each value where samples differ in their instant, and the number of lines.
+def _leads_of(heads: list[bytes], names: list[bytes], breaks: list[bool]) -> _Leads:
+    """Return what stands before values of fields of these names; ``breaks`` as in a layout."""
+    first = [b"%b%b=" % pair for pair in zip(heads, names, strict=True)]
+    following = [b",%b=" % name for name in names]
+    one_instant = [first[i] if i == 0 else (b" \x00\n" + first[i] if breaks[i - 1] else following[i]) for i in range(len(names))]
+    return _Leads(first, following, one_instant)
 
-    The instant of the last line is left to the caller.
+
+def _leads(layout: _Layout, leads: _Leads, ts_ms: NDArray[np.int64]) -> tuple[list[bytes], int]:
+    """Return what stands before each value, not to be changed, and the number of lines.
+
+    The instant of the last line is left to the caller, and so are all that are a NUL.
     """
-    begins = (np.flatnonzero(layout.breaks | (ts_ms[1:] != ts_ms[:-1])) + 1).tolist()
-    leads = layout.following.copy()
-    leads[0] = layout.first[0]
-    for i in begins:
-        leads[i] = b" %d000000\n" % ts_ms[i - 1] + layout.first[i]
-    return leads, len(begins) + 1
+    if (ts_ms == ts_ms[0]).all():
+        return leads.one_instant, layout.lines
+    ends = np.flatnonzero(layout.breaks | (ts_ms[1:] != ts_ms[:-1]))
+    begins, instants = (ends + 1).tolist(), ts_ms[ends].tolist()
+    words = {instant: b" %d000000\n" % instant for instant in set(instants)}
+    found = leads.following.copy()
+    found[0] = leads.first[0]
+    for i, instant in zip(begins, instants, strict=True):
+        found[i] = words[instant] + leads.first[i]
+    return found, len(begins) + 1
 
 
 def _float_texts(values: NDArray[np.float64]) -> list[bytes]:
