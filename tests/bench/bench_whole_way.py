@@ -109,9 +109,10 @@ def settings_file(folder: Path, modbus: int, influx: str, *, every: str, fields:
 
 
 async def until_told() -> None:
-    """Return at SIGTERM."""
+    """Say that all is running, and return at SIGTERM."""
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    print("running", flush=True)
     await told.wait()
 
 
@@ -154,7 +155,9 @@ async def topic(settings: Settings) -> int:
         link.resolve(ticket, future, None)
         return future
 
-    forwarder = Forwarder(send, FrameSpool(settings.data / "field-spool", Priorities(())))
+    unhurried = {device.name for device in settings.points.devices}
+    spool = FrameSpool(settings.data / "field-spool", Priorities(()))
+    forwarder = Forwarder(send, spool, pace=settings.field_spool.pace, unhurried=unhurried)
     forwarder.start()
     await reading(settings, forwarder.emit)
     await forwarder.stop()
@@ -237,8 +240,11 @@ def arrived(server: Influxd, from_ns: int, to_ns: int) -> int:
 def measure(stage: str, config: Path, seconds: float, server: Influxd) -> tuple[Spent, int]:
     """Run a stage; return what it spent in so many seconds, and how many values came in them."""
     with running(stage, config) as process:
-        if stage not in ("field", "topic"):
+        if stage in ("spool", "whole", "idle"):
             until_ready(config, process)
+        else:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
         time.sleep(WARM_S)
         began_ns, before = time.time_ns(), spent(process.pid)
         time.sleep(seconds)
