@@ -7,6 +7,7 @@ one query and not two. A query in another form is drawn by Grafana alone; nothin
 ``how``        what the live board keeps
 =============  =======================================================================================================
 ``mean`` …     a day in minutes by ``by``: last, mean, min, max, sum or count of what came in the minute
+``mean@last``  the same, of the newest instant in each minute alone: of an interval's versions the last
 ``rows``       the newest lines, the columns of ``field``
 ``newest``     the newest line of each series that ``by`` tells apart, of which ``having`` holds
 ``now:max`` …  one number over the newest values of all series
@@ -81,7 +82,8 @@ def parts_of(query: Query) -> dict[str, Any] | None:
         if found := form.fullmatch(text):
             # Of a value that is written again and again while it holds, only the newest of each series counts.
             recent = form is _WHOLE and _RECENT.search(found["where"] or "")
-            return _found(found, f"now:{found['how']}" if recent else found["how"])
+            how = f"{found['how']}@last" if form is _COURSE_OVER else found["how"]
+            return _found(found, f"now:{how}" if recent else how)
     if found := _RATE.fullmatch(text):
         return _found(found, found["how"]) | {"per_s": float(found["per_s"] or 1)}
     return None

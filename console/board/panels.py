@@ -4,7 +4,7 @@
 once however many panels have it, and keeps what they draw: a day in minutes, changes of a state, the newest value, or the newest lines
 (:mod:`console.board.series`).
 
-Memory is bounded: :data:`GROUPS_MAX` days of minutes of one query and :data:`COURSES_MAX` in all (30 KB each, so 30 MB), and
+Memory is bounded: :data:`GROUPS_MAX` days of minutes of one query and :data:`COURSES_MAX` in all (40 KB each, so 40 MB), and
 :data:`LATEST_MAX` newest values of one query. What is beyond is counted, and the page says so.
 
 Deliberately absent: how a panel is drawn (``static/panels.js``); raw telemetry, which the points page shows.
@@ -78,7 +78,8 @@ class _Follower:
         how, _, over = wish.how.partition("/")
         self._book = book
         self._wish = wish
-        self._how, self._over = how, float(over or 1.0)
+        self._how, _, self._of = how.partition("@")
+        self._over = float(over or 1.0)
         self._holds: Condition = condition_of(wish.where)
         self._by = tuple(wish.by.split(",")) if wish.by else ()
         self._fields = tuple(wish.field.split(","))
@@ -122,7 +123,7 @@ class _Follower:
     def _made(self) -> _Memory:
         match self._wish.kept:
             case "course":
-                return Course(self._how, self._over)
+                return Course(self._how, self._over, newest=self._of == "last")
             case "states":
                 return States()
             case "rows":
@@ -138,7 +139,7 @@ _KEPT: Final = {"timeseries": "course", "heatmap": "course", "state-timeline": "
 
 
 def _wish(panel: dict[str, Any], series: dict[str, Any]) -> _Wish:
-    how = series["how"].partition("/")[0]
+    how = series["how"].partition("/")[0].partition("@")[0]
     if how == "rows":
         kept = "rows"
     elif how == "newest" or how.startswith("now:"):
@@ -195,7 +196,7 @@ class PanelBook:
         """Return what follows each query of a panel."""
         for series in panel["series"]:
             wish = _wish(panel, series)
-            if wish.kept not in ("rows", "newest") and wish.how.partition("/")[0] not in AGGREGATES:
+            if wish.kept not in ("rows", "newest") and wish.how.partition("/")[0].partition("@")[0] not in AGGREGATES:
                 raise ValueError(f"panel {panel['id']} ({panel['title']['en']}): the board cannot compute {wish.how!r}")
             follower = self._followers.get(wish)
             if follower is None:

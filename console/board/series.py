@@ -36,16 +36,18 @@ _NEVER: Final = -1
 
 
 class Course:
-    """One number over a day; some 30 KB.
+    """One number over a day; some 40 KB.
 
     Args:
         how: one of :data:`AGGREGATES`.
         over: what values are divided by, where they are shown in another unit.
+        newest: only the newest instant of a minute counts, as of an interval that was cleared again; so it always is for ``last``.
     """
 
-    def __init__(self, how: str, over: float = 1.0) -> None:
+    def __init__(self, how: str, over: float = 1.0, *, newest: bool = False) -> None:
         self._how = how
         self._over = over
+        self._only_newest = newest or how == "last"
         self._newest = _NEVER
         # The bucket that is written to, as plain numbers: a place of an array costs ten times as much to change.
         self._open, self._sum, self._n = _NEVER, 0.0, 0
@@ -53,6 +55,8 @@ class Course:
         self._value: NDArray[np.float64] = np.full(BUCKETS, np.nan)
         self._count: NDArray[np.int32] = np.zeros(BUCKETS, dtype=np.int32)
         self._stamp: NDArray[np.int32] = np.full(BUCKETS, _NEVER, dtype=np.int32)
+        self._at_ns: NDArray[np.int64] = np.full(BUCKETS if self._only_newest else 0, _NEVER, dtype=np.int64)
+        self._open_at_ns = _NEVER
         self._seen: dict[str, int] = {}
         self.stamp = _NEVER
 
@@ -71,6 +75,11 @@ class Course:
         if number != self._open:
             self._close()
             self._begin(number)
+        if self._only_newest and self._n and ts_ns != self._open_at_ns:
+            if ts_ns < self._open_at_ns:
+                return
+            self._n = 0
+        self._open_at_ns = ts_ns
         value /= self._over
         self._sum = self._merged(self._sum, value, self._n) if self._n else value
         self._n += 1
@@ -82,6 +91,8 @@ class Course:
         slot = self._open % BUCKETS
         if self._n:
             self._number[slot], self._value[slot], self._count[slot], self._stamp[slot] = self._open, self._sum, self._n, self.stamp
+            if self._only_newest:
+                self._at_ns[slot] = self._open_at_ns
 
     def _begin(self, number: int) -> None:
         """Go on with a bucket, which for a late value is an old one."""
@@ -89,6 +100,7 @@ class Course:
         known = self._number[slot] == number
         self._open = number
         self._sum, self._n = (float(self._value[slot]), int(self._count[slot])) if known else (0.0, 0)
+        self._open_at_ns = int(self._at_ns[slot]) if known and self._only_newest else _NEVER
 
     def _merged(self, held: float, value: float, count: int) -> float:
         match self._how:

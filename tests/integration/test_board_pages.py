@@ -55,6 +55,15 @@ _CUT: Final = """[...document.querySelectorAll(
   .map(node => `${node.id || node.className || node.tagName}: ${node.textContent}`)"""
 
 
+_OVERLAPS: Final = """(boxes => boxes.flatMap((a, i) => boxes.slice(i + 1)
+    .filter(b => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+    .map(b => `${a.name} / ${b.name}`)
+  ))([...document.querySelectorAll('#panels .reg')].map(node => {
+    const box = node.getBoundingClientRect();
+    return {name: node.querySelector('.title').textContent, left: box.left, right: box.right, top: box.top, bottom: box.bottom};
+  }))"""
+
+
 @contextlib.asynccontextmanager
 async def seen(scene: str = "second_trip", language: str = "en", name: str = "overview", **window: int) -> AsyncIterator[Page]:
     """Show a page of a scene, and check afterwards that it asked for nothing outside and complained of nothing."""
@@ -206,6 +215,7 @@ def test_the_same_things_stand_at_the_same_places_on_every_page_in_both_language
                     if name != "overview":
                         heads.append(await page.evaluate(_HEAD))
                         assert await page.evaluate(_CUT) == [], name
+                        assert await page.evaluate(_OVERLAPS) == [], name
                 await page.press("l")
             assert all(head == heads[0] for head in heads)
 

@@ -223,7 +223,7 @@ export function drawHeat(panel, content, lines, view) {
   const x = (at) => left + ((at - view.from) / (view.to - view.from)) * (canvas.width - left);
   lines.forEach(({ name, data: [times, values] }, row) => {
     pen.fillStyle = "#a5abb2";
-    if (row % every === 0) pen.fillText(name, 0, row * height + height / 2 + size * 0.35);
+    if (row % every === 0) pen.fillText(name, 0, Math.max(size, row * height + height / 2 + size * 0.35));
     times.forEach((at, index) => {
       if (values[index] === null) return;
       pen.fillStyle = shade(high > low ? (values[index] - low) / (high - low) : 0.5);

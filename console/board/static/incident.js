@@ -1,7 +1,7 @@
 // What is open besides the clocks? Cases, approvals that are awaited, notices in force, warnings, what dispatch follows.
 
 import { $, el, sign } from "./dom.js";
-import { moment, t, tOr } from "./words.js";
+import { lang, moment, t, tOr } from "./words.js";
 
 /** Rows of the panel: `[priority, what, detail]`, the gravest first. Grey where all is as it should be. */
 function rowsOf(market, now) {
@@ -26,10 +26,13 @@ function approvalRow({ measure, scope, bodies }) {
   return [priority, t("incident.approval", { measure: `${measure}${part}` }), verdicts.join(" · ")];
 }
 
+/** What a case lacks: the record says it in English, in the words of its entries and duties. */
+const lackName = (what) => (lang() === "zh" ? tOr(`entry.${what.toUpperCase()}`, tOr(`duty.${what}`, what)) : what);
+
 function caseRow(one) {
   const about = [one.major ? t("incident.major") : "", one.segment ? tOr(`segment.short.${one.segment}`, one.segment) : "", tOr(`anomaly.${one.anomaly}`, one.anomaly)];
   about.push(one.cause ? tOr(`cause.${one.cause}`, one.cause) : t("incident.no_cause"));
-  if (one.missing?.length) about.push(t("incident.missing", { what: one.missing.join(", ") }));
+  if (one.missing?.length) about.push(t("incident.missing", { what: one.missing.map(lackName).join(lang() === "zh" ? "、" : ", ") }));
   return [one.major ? 3 : 4, t("incident.case", { case: one.case }), about.filter(Boolean).join(" · "), one.subject];
 }
 

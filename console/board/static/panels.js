@@ -142,7 +142,7 @@ function seriesOf(panel) {
 }
 
 /** How a series' values are written: as its panel's, unless its query says otherwise. */
-const shownAs = (panel, query) => ({ ...panel, unit: query.unit || panel.unit, steps: query.steps.length ? query.steps : panel.steps });
+const shownAs = (panel, query) => ({ ...panel, field: query.field, unit: query.unit || panel.unit, steps: query.steps.length ? query.steps : panel.steps });
 
 /** What is known of a count, as its growth a second. */
 function grown(known, query) {
@@ -159,7 +159,7 @@ function grown(known, query) {
 /** Minutes put together to the steps a panel asks for. */
 function stepped(panel, query, known) {
   const step = panel.step_s;
-  const how = query.how.split("/")[0];
+  const how = query.how.split(/[/@]/)[0];
   if (!known.minutes || step <= 60 || (!query.zero && !["sum", "count"].includes(how))) return known;
   const minutes = new Map();
   const first = Math.ceil(fromS / step) * step;
@@ -203,7 +203,7 @@ function columns(known, from) {
 
 /** One number of the time shown, where a panel asks for the whole of it; else the newest. */
 function summed(panel, { known, query }) {
-  const how = query.how.split("/")[0];
+  const how = query.how.split(/[/@]/)[0];
   if (panel.sparkline || !known.minutes || how === "last") return latest(known);
   const values = columns(known, fromS)[1].filter((value) => value !== null);
   if (!values.length) return [latest(known)[0], null];
@@ -222,7 +222,7 @@ function unitText(unit) {
 /** A value as number and unit. */
 function written(panel, value) {
   if (value === null || value === undefined) return ["—", ""];
-  if (typeof value === "string") return [panel.series?.[0].field === "source" ? priceSource(value) : value, ""];
+  if (typeof value === "string") return [wordOf(panel.field, value) || "—", ""];
   if (panel.unit === "clock") return [span(value * 1000), ""];
   if (panel.unit === "s" && Math.abs(value) >= 600) return [span(value * 1000), ""];
   for (const [unit, size] of SCALED[panel.unit] ?? []) if (Math.abs(value) >= size) return [num(value / size, 1), unit];
@@ -358,7 +358,7 @@ function timeline(panel, series, content) {
   const longest = Math.max(...series.map(({ name }) => [...name].reduce((sum, sign) => sum + (sign > "\u2e80" ? 2 : 1), 0)));
   content.style.setProperty("--of", `${Math.min(11, 1 + 0.52 * longest)}rem`);
   const rows = children(content, series.length + 1, (index) => (index < series.length ? el("div", "lane", el("span", "of"), el("div", "states")) : el("div", "lane axis")));
-  series.forEach(({ name, known }, index) => {
+  series.forEach(({ name, known, as }, index) => {
     if (!rows[index].children[1]) rows[index].replaceWith(el("div", "lane", el("span", "of"), el("div", "states")));
     const lane = content.children[index];
     setText(lane.firstElementChild, name);
@@ -368,7 +368,7 @@ function timeline(panel, series, content) {
     spans.forEach(([begin, end, state], nth) => {
       const mark = markOf(panel, state);
       const bar = bars[nth];
-      const text = mark ? bare(both(mark.text)) : written(panel, state).join(" ");
+      const text = mark ? bare(both(mark.text)) : written(as, state).join(" ");
       const priority = priorityOf(panel, state);
       setPriority(bar, priority);
       bar.style.left = `${(100 * (begin - from)) / (to - from)}%`;
@@ -424,7 +424,7 @@ const plainTitle = (title) => title.replace(/, (English|Chinese)$/, "").replace(
 
 function cell(panel, column, value, node) {
   const mark = markOf(panel, value);
-  node.classList.toggle("text", typeof value === "string" || value === null);
+  node.classList.toggle("text", typeof value === "string" || value === null || Boolean(markOf(panel, value)));
   node.classList.toggle("long", typeof value === "string" && value.length > 32 && !INSTANT.test(value));
   const priority = mark ? priorityOf(panel, value) : 0;
   setPriority(node, priority);

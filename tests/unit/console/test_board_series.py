@@ -155,3 +155,24 @@ def test_one_number_over_the_newest_of_all_series(how: str, expected: float):
     if how != "count":
         newest.add("s3", T0 + 1, {"w": 0.0}, 2)
     assert (newest.since(0) or {})["last"][1] == expected
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_of_an_interval_that_was_cleared_again_only_the_last_version_counts(late: bool):
+    """A later version stands one nanosecond later, for every bus; that holds hours later too, and the first one told again is not it."""
+    course = Course("mean", newest=True)
+    for bus, price in (("A", 100.0), ("B", 200.0)):
+        course.add(bus, T0, price, 1)
+    if late:
+        course.add("A", T0 + 3 * NS_PER_MIN, 7.0, 2)
+    for bus, price in (("A", 300.0), ("B", 500.0)):
+        course.add(bus, T0 + 1, price, 3)
+    course.add("C", T0, 999.0, 4)
+    assert (course.since(0) or {})["values"][0] == 400.0
+
+
+def test_the_last_value_of_a_minute_is_the_newest_one_in_whatever_order_they_come():
+    course = Course("last")
+    course.add("a", T0 + 9, 9.0, 1)
+    course.add("b", T0 + 5, 5.0, 2)
+    assert (course.since(0) or {})["values"] == [9.0]

@@ -46,7 +46,7 @@ _RT = "\"segment\" = 'RT'"
         (f'SELECT sum("relaxed") FROM "clearing" WHERE {_RT} AND $timeFilter', {"how": "sum", "where": _RT, "by": ""}),
         (
             f'SELECT mean("p") {_BUSES} WHERE $timeFilter GROUP BY time($__interval), "area" fill(none)',
-            {"how": "mean", "measurement": "lmp", "by": "area"},
+            {"how": "mean@last", "measurement": "lmp", "by": "area"},
         ),
         (
             """SELECT non_negative_derivative(max("cpu_s"), 1s) * 100 FROM "stage" WHERE $timeFilter GROUP BY time(1m), "dev" tz('UTC')""",
