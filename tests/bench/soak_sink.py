@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -86,12 +86,11 @@ def full(demo: DemoProcess, home: Path, *, own: bool) -> Iterator[None]:
     filler.unlink()
 
 
-def points(data: Path) -> dict[str, tuple[str, int]]:
-    """Return, by measurement, a field that all its points have and how many points there are, from the records on the log."""
+def values(data: Path) -> dict[str, Counter[str]]:
+    """Return, by measurement and field, how many values the records on the log come to."""
     settings = read_settings(data / "gridfuse.yaml")
     lines = RecordLines.of(model_of(settings, settings.points.table()))
-    found: defaultdict[str, set[tuple[bytes, bytes]]] = defaultdict(set)
-    fields: dict[str, set[bytes]] = {}
+    found: defaultdict[str, defaultdict[tuple[bytes, bytes], set[bytes]]] = defaultdict(lambda: defaultdict(set))
     with LogReader(data / "log") as log:
         for topic in (topics.KPI, topics.OUTCOMES, topics.DECISIONS, topics.PRICES, topics.ALERTS):
             for record in log.records(topic.name, 0):
@@ -99,17 +98,21 @@ def points(data: Path) -> dict[str, tuple[str, int]]:
                     series = _SERIES.match(line)
                     assert series is not None, line
                     body, _, time_ns = line[series.end() + 1 :].rpartition(b" ")
-                    name = series[0].split(b",")[0].decode()
-                    found[name].add((series[0], time_ns))
-                    there = set(_FIELD.findall(body))
-                    fields[name] = fields.get(name, there) & there
-    return {name: (min(fields[name]).decode(), len(each)) for name, each in sorted(found.items()) if name not in _REMEMBERED}
+                    found[series[0].split(b",")[0].decode()][series[0], time_ns].update(_FIELD.findall(body))
+    return {
+        name: Counter(field.decode() for fields in each.values() for field in fields)
+        for name, each in sorted(found.items())
+        if name not in _REMEMBERED
+    }
 
 
-def arrived(server: Influxd, measurement: str, field: str) -> int:
-    """Count the points of a measurement by query."""
-    series = server.query(f'SELECT count("{field}") FROM "{measurement}"', BUCKET)
-    return int(series[0]["values"][0][1]) if series else 0
+def arrived(server: Influxd, measurement: str) -> Counter[str]:
+    """Count the values of a measurement by field, by query."""
+    found: Counter[str] = Counter()
+    for series in server.query(f'SELECT COUNT(*) FROM "{measurement}"', BUCKET):
+        for column, number in zip(series["columns"][1:], series["values"][0][1:], strict=True):
+            found[column.removeprefix("count_")] += number or 0
+    return found
 
 
 def caught_up(demo: DemoProcess, within_s: float) -> float:
@@ -194,10 +197,11 @@ def main() -> None:
             found = stored(server)
             wrong = (expected - found).total() + (found - expected).total()
             print(f"  {'values of telemetry':<28} {found.total():,} of {expected.total():,}")
-            for measurement, (field, count) in points(data).items():
-                there = arrived(server, measurement, field)
-                wrong += abs(count - there)
-                print(f"  {'points of ' + measurement:<28} {there:,} of {count:,}{'' if there == count else '   <-- NOT WELL'}")
+            for measurement, count in values(data).items():
+                there = arrived(server, measurement)
+                off = (count - there).total() + (there - count).total()
+                wrong += off
+                print(f"  {'values of ' + measurement:<28} {there.total():,} of {count.total():,}{'   <-- NOT WELL' if off else ''}")
             print(f"  {'took':<28} {time.monotonic() - began_s:.0f} s; load {os.getloadavg()[0]:.1f}")
     sys.exit(1 if wrong else 0)
 
