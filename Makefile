@@ -84,7 +84,7 @@ $(SECRETS):
 	@echo "$@ was made up; keep it"
 
 scale: $(STAMP)  ## The processes of `make up PROFILE=scale` without Docker, from what `make servers` installs (options: SCALE="--points FILE")
-	@$(BIN)/pip install --quiet --disable-pip-version-check 'psycopg[binary]>=3.2'
+	@$(BIN)/python -c 'import psycopg' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[postgres]'
 	@$(BIN)/python scripts/scale.py $(SCALE)
 
 clean:  ## Remove the virtual environment, caches and the demo's data

@@ -335,6 +335,8 @@ def _spool(spool: Sink, recorder: Recorder) -> Iterator[Metric]:
     yield _gauge("spool_missing_records", "Of these, those that are still to be taken again from their topics.", spool.gaps.records)
     what = "Of these, those that their topics did not have any more."
     yield _counter("spool_lost_records_total", what, (), [((), spool.gaps.lost)])
+    what = "Good samples that are in no roll-up, because their minute is not known from its beginning, or not any more."
+    yield _counter("rollup_left_out_samples_total", what, (), [((), recorder.left_out)])
 
 
 def _influx(flusher: Flushers, now_ns: int) -> Iterator[Metric]:

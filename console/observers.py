@@ -154,6 +154,11 @@ class Recorder:
         # The spool has one writer; and a disk that is slow must not be waited for on the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
+    @property
+    def left_out(self) -> int:
+        """Good samples that are in no roll-up."""
+        return self._lines.left_out
+
     def relist(self, telemetry: TelemetryEncoder, table: PointTable) -> None:
         """Encode frames by other points from now on."""
         self._lines.relist(telemetry, table)

@@ -44,11 +44,15 @@ class Variable:
     """What a viewer chooses; its values are read again on every change of the time shown.
 
     Queries use it as ``"tag" =~ /^$name$/``, which also holds for several values and for all of them.
+
+    Attributes:
+        one: one value at a time, the first to begin with, where all of them would be too many.
     """
 
     name: str
     label: Text
     influxql: str
+    one: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

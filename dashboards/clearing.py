@@ -202,8 +202,8 @@ _PRICES: Final = (
         kind=PanelKind.TIME_SERIES,
         title=Text("Parts of the mean LMP", "平均节点电价的分量"),
         description=Text(
-            "Mean over all buses: the price, and its energy, congestion and loss parts, which add up to it.",
-            "全部节点的平均：电价及其电能量、阻塞、网损分量，三者之和为电价。",
+            "Mean over all buses: the price, and the parts that add up to it. The loss part is there where clearing reckons with losses.",
+            "全部节点的平均：电价及其分量，各分量之和为电价；出清计及网损时才有网损分量。",
         ),
         unit="元/MWh",
         at=(16, 10, 8, 8),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from dashboards.board import AREA, AREAS, Board, Level
-from dashboards.elements import GREY, P1, P2, P3, Drill, Panel, PanelKind, Step, Text, course, select, tile, title_of
+from dashboards.elements import GREY, P1, P2, P3, Drill, Panel, PanelKind, Step, Text, course, headings, select, tile, title_of
 from dashboards.kpimarket import BELOW, MARKET_ROWS
 from streams.measurements import FUEL, KPI, KPI_AREA, Measurement
 
@@ -23,7 +23,8 @@ _NORMAL: Final = (Step(None, GREY),)
 _COURSES_OF_BALANCE: Final = 4
 _CONTROL: Final = 12
 _QUALITY: Final = 36
-assert BELOW == 40, "the groups of the market begin where those of control end"
+_AREAS_TOP: Final = 40
+assert BELOW == 48, "the groups of the market begin where those of control end"
 
 
 def _together(
@@ -41,6 +42,8 @@ def _together(
         decimals=1,
     )
 
+
+_CONTROL_COLUMNS: Final = ("ace_mw", "baal_mw", "cps1_pct", "cps2_pct", "cps_grade", "cps_pass_pct")
 
 _TITLES: Final = {
     "frequency_hz": Text("Frequency by area", "各区域频率"),
@@ -96,9 +99,10 @@ _BALANCE: Final = (
         number=602,
         at=(9, 0, 3, 4),
         description=Text(
-            "Generation that no load is metered for; below zero meters disagree.", "发电中未计量为负荷的部分；负值表示计量不一致。"
+            "Generation that no load is metered for; yellow above 8 %, and below -1 %, where meters disagree.",
+            "发电中未计量为负荷的部分；高于 8% 为黄色，低于 -1% 表示计量不一致。",
         ),
-        steps=(Step(None, P3), Step(0, GREY), Step(8, P3)),
+        steps=(Step(None, P3), Step(-1, GREY), Step(8, P3)),
         decimals=2,
     ),
     tile(
@@ -208,8 +212,10 @@ def _control() -> Iterator[Panel]:
         604,
         "cps2_pct",
         (16, _CONTROL + 8),
-        Text("Ten-minute windows of the last day within the limit; 90 % is the least.", "最近 24 小时十分钟合格率；下限为 90%。"),
-        (Step(None, P1), Step(90, GREY)),
+        Text(
+            "Ten-minute windows of the last day within the limit; 90 % was the least, until BAAL took its place.",
+            "最近 24 小时十分钟合格率；原下限为 90%，已由 BAAL 取代。",
+        ),
         stepped=False,
     )
     yield _of_areas(605, "interchange_mw", (0, _CONTROL + 16), Text("Positive is export.", "正值为外送。"), stepped=False)
@@ -222,6 +228,33 @@ def _control() -> Iterator[Panel]:
         (16, _CONTROL + 16),
         Text("Exchanged beyond schedule in each clock quarter; positive is export.", "各刻钟超计划交换电量，正值为多送。"),
     )
+
+
+_AREA_ROW: Final = (
+    _of_areas(607, "load_mw", (0, _AREAS_TOP), Text("Metered in each area.", "各区域计量负荷。"), decimals=0, stepped=False),
+    _of_areas(608, "generation_mw", (8, _AREAS_TOP), Text("Units of each area.", "各区域机组出力。"), decimals=0, stepped=False),
+    Panel(
+        number=609,
+        kind=PanelKind.TABLE,
+        title=Text("Control by area", "各区域控制指标"),
+        description=Text(
+            "Newest control error and its limit, and how the area does by CPS1, CPS2 and by the quarters it passed.",
+            "各区域最新控制偏差及限值，CPS1、CPS2 与刻钟合格率。",
+        ),
+        unit="",
+        at=(16, _AREAS_TOP, 8, 8),
+        queries=(
+            select(
+                ", ".join(['last("ace_mw") AS "ace_mw"', *(f'"{name}"' for name in _CONTROL_COLUMNS[1:])]),
+                KPI_AREA,
+                where=AREAS,
+                then='GROUP BY "area"',
+            ),
+        ),
+        decimals=1,
+        columns=headings(KPI_AREA, "area", *_CONTROL_COLUMNS),
+    ),
+)
 
 
 def _quality() -> Iterator[Panel]:
@@ -284,7 +317,7 @@ BOARD: Final = Board(
     level=Level.TASK,
     title=Text("Key figures", "关键指标"),
     question=Text("How well is the system doing, now and over the day?", "系统当前及全天运行得如何？"),
-    panels=(*_BALANCE, *_control(), *_quality(), *MARKET_ROWS),
+    panels=(*_BALANCE, *_control(), *_quality(), *_AREA_ROW, *MARKET_ROWS),
     variables=(AREA,),
     links=("gridfuse-topology", "gridfuse-telemetry"),
 )

@@ -11,7 +11,7 @@ from streams.measurements import KPI, PRICE
 
 __all__ = ["BELOW", "MARKET_ROWS"]
 
-BELOW: Final = 40
+BELOW: Final = 48
 """Row of the board on which these groups begin."""
 
 _FORECASTS: Final = BELOW

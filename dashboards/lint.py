@@ -125,7 +125,7 @@ def _variable_faults(board: Rendered) -> Iterator[str]:
             queries.append(variable["query"])
             if variable.get("datasource") != _CHOSEN_SOURCE:
                 yield f"${name} reads from another source than the one chosen"
-            if variable.get("refresh") != 2 or variable.get("allValue") != ".*":
+            if variable.get("refresh") != 2 or (variable.get("includeAll") is not False and variable.get("allValue") != ".*"):
                 yield f"${name} is not read again when the time shown changes, or has no value for all"
             for fault in query_faults(variable["query"]):
                 yield f"${name}: {fault}"

@@ -66,7 +66,7 @@ _STRUCK_PX2: Final = 100.0
 _MARK_PX: Final = 12.0
 _FOOT_PX: Final = 22.0
 _LEGEND: Final = Text(
-    "grey: in service, % of rating    yellow: from 90 % · wide red: over 100 % · dashed, ×: open · red bar, ■: dead",
+    "grey: in service, % of rating · yellow: from 90 % · wide red: over 100 % · dashed, ×: open · red bar, ■: dead",
     "灰：运行，数字为负载率 · 黄：90% 起 · 红粗线：超过 100% · 虚线加 ×：断开 · 红条加 ■：失电",
 )
 _LEGEND_SILENT: Final = Text(" · ?: no data", " · ?：无数据")

@@ -206,8 +206,8 @@ _BUSES: Final = (
         kind=PanelKind.TABLE,
         title=Text("Newest LMP and its parts", "最新节点电价及分量"),
         description=Text(
-            "Of every bus chosen: the price is the sum of its energy, congestion and loss parts.",
-            "所选各节点：电价等于电能量、阻塞与网损分量之和。",
+            "Of every bus chosen: the price is the sum of its parts. The loss part is there where clearing reckons with losses.",
+            "所选各节点：电价等于各分量之和；出清计及网损时才有网损分量。",
         ),
         unit="元/MWh",
         at=(12, 30, 12, 9),
@@ -317,6 +317,23 @@ _SETTLEMENT: Final = (
         at=(16, 54, 8, 3),
         queries=(total(SETTLEMENT, "congestion_rent_cny", where=f"{RT} AND \"class\" = 'all'"),),
         decimals=0,
+    ),
+    Panel(
+        number=417,
+        kind=PanelKind.TEXT,
+        title=Text("How to read these amounts", "电费参考值说明"),
+        description=Text("What is in the indicative amounts, and what is not.", "参考值包含与不包含的内容。"),
+        unit="",
+        at=(0, 57, 24, 4),
+        queries=(),
+        words=Text(
+            "**Indicative, before anybody has read a meter.** Energy as scheduled, times the price of its bus; the price in force for "
+            "load, and for everybody while Art. 27 sets the price. Given to the grid and received count as positive. "
+            "Without contracts, deviations, metered energy, reserves, uplift and start-up: those are in the statements of the trading "
+            "institution.",
+            "**参考值，未经计量。** 出清电量乘以所在节点电价；负荷以及第二十七条定价期间的所有主体按执行价格。注入电网与收入为正。"
+            "不含合约、偏差、计量电量、备用、补偿与启动费用，以交易机构结算单为准。",
+        ),
     ),
 )
 

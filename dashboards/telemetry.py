@@ -11,12 +11,19 @@ from typing import Final
 from dashboards.board import AREA, AREAS, Board, Level, Variable
 from dashboards.elements import GREY, P2, P3, Panel, PanelKind, Step, Text, course, headings, select, tile, title_of
 from dashboards.marks import HEALTH, PRIORITIES
-from streams.measurements import ACCOUNT, ALERT, KPI, SOURCE
+from streams.measurements import ACCOUNT, ALERT, KPI, SOURCE, TELEMETRY, TELEMETRY_1M
 
 __all__ = ["BOARD"]
 
 _DEVICE: Final = Variable("dev", Text("Device", "设备"), f'SHOW TAG VALUES FROM "{SOURCE.name}" WITH KEY = "dev" WHERE {AREAS}')
+_ELEMENT: Final = Variable(
+    "element",
+    Text("Element", "元件"),
+    f'SHOW TAG VALUES FROM "{TELEMETRY_1M.name}" WITH KEY = "element" WHERE {AREAS} AND "dev" =~ /^$dev$/',
+    one=True,
+)
 _CHOSEN: Final = f'{AREAS} AND "dev" =~ /^$dev$/'
+_MEASURED: Final = f'{_CHOSEN} AND "element" =~ /^$element$/'
 _OUTCOMES: Final = ("good", "uncertain", "bad", "late", "lost")
 _REASONS: Final = tuple(field.name for field in ACCOUNT.fields if field.name.startswith("lost_"))
 
@@ -28,6 +35,7 @@ _AGES_TOP: Final = _STATES_TOP + 10
 _COURSES_TOP: Final = _AGES_TOP + 8
 _TABLES_TOP: Final = _COURSES_TOP + 8
 _ALERTS_TOP: Final = _TABLES_TOP + 10
+_MEASURED_TOP: Final = _ALERTS_TOP + 10
 
 
 def _sum(number: int, name: str, x: int, description: Text) -> Panel:
@@ -264,12 +272,67 @@ _TABLES: Final = (
     ),
 )
 
+_STUCK: Final = select(
+    'spread("mw") AS "moved", max("mw") AS "mw"', TELEMETRY_1M, where=_CHOSEN, then='GROUP BY "area", "dev", "kind", "element"'
+)
+
+_VALUES: Final = (
+    Panel(
+        number=707,
+        kind=PanelKind.TIME_SERIES,
+        title=Text("Active power of the element, by the minute", "所选元件分钟有功功率"),
+        description=Text(
+            "Mean, least and most of the good samples of each minute; kept for months.", "每分钟合格样本的平均、最小与最大值；长期保存。"
+        ),
+        unit="MW",
+        at=(0, _MEASURED_TOP, 8, 9),
+        queries=tuple(
+            course(TELEMETRY_1M, name, how=how, where=_MEASURED, label=label)
+            for name, how, label in (
+                ("mw", "mean", Text("Mean", "平均")),
+                ("mw_min", "min", Text("Least", "最小")),
+                ("mw_max", "max", Text("Most", "最大")),
+            )
+        ),
+        decimals=1,
+        least_step="1m",
+    ),
+    Panel(
+        number=708,
+        kind=PanelKind.TIME_SERIES,
+        title=Text("Active power of the element, as measured", "所选元件原始有功功率"),
+        description=Text(
+            "Every sample of the last ten minutes; raw values are kept for 30 days.", "最近十分钟的每个样本；原始数据保存 30 天。"
+        ),
+        unit="MW",
+        at=(8, _MEASURED_TOP, 8, 9),
+        queries=(course(TELEMETRY, "mw", how="last", where=_MEASURED, by="dev"),),
+        decimals=2,
+        span="10m",
+    ),
+    Panel(
+        number=709,
+        kind=PanelKind.TABLE,
+        title=Text("Values that do not move", "长时间不变的量值"),
+        description=Text(
+            "Powers other than zero whose minutes of the last hour are all alike: a meter or its line may be stuck.",
+            "近一小时各分钟值完全相同且不为零的有功量测：表计或通道可能卡滞。",
+        ),
+        unit="",
+        at=(16, _MEASURED_TOP, 8, 9),
+        queries=(select('"mw", "kind", "element", "dev"', _STUCK, where='"moved" = 0 AND "mw" <> 0', then="LIMIT 50"),),
+        decimals=1,
+        columns=headings(TELEMETRY_1M, "mw", "kind", "element", "dev"),
+        span="1h",
+    ),
+)
+
 BOARD: Final = Board(
     uid="gridfuse-telemetry",
     level=Level.DETAIL,
     title=Text("Telemetry health", "遥测质量"),
     question=Text("Does everything that is due arrive, is it any good, and how old is it?", "应到数据是否到齐、是否合格、是否及时？"),
-    panels=(*_TILES, *_COURSES, *_TABLES),
-    variables=(AREA, _DEVICE),
+    panels=(*_TILES, *_COURSES, *_TABLES, *_VALUES),
+    variables=(AREA, _DEVICE, _ELEMENT),
     links=("gridfuse-topology", "gridfuse-alerts", "gridfuse-pipeline"),
 )

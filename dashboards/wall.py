@@ -78,8 +78,8 @@ _STATE: Final = (
         kind=PanelKind.STAT,
         title=Text("Price in force, and highest and lowest bus", "执行价格及节点电价高低"),
         description=Text(
-            "Paid in the running interval; and the dearest and the cheapest bus of the last interval that was cleared.",
-            "当前时段执行价格；以及最近出清时段的最高与最低节点电价。",
+            "Paid in the running interval; and the dearest and the cheapest bus of the newest result, – where there was none for an hour.",
+            "当前时段执行价格；以及最新出清结果的最高与最低节点电价，一小时内无结果时为 –。",
         ),
         unit="元/MWh",
         at=(16, 0, 5, 6),

@@ -125,8 +125,7 @@ def next_deadline_ns(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> i
     due += [each.since_ns + rules.breaker_debounce_s * NS_PER_S for each in watch.dead.values() if not each.initial]
     if not watch.scada_down:
         waiting = [each.met_at_ns for each in watch.certain]
-        if watch.losses:
-            waiting += [loss.confirmed_ns for _, _, loss in _counts_met(watch, rules)]
+        waiting += [loss.confirmed_ns for _, _, loss in _counts_met(watch, rules)]
         due += [max(met_ns + rules.grace_ns, watch.judge_after_ns) for met_ns in waiting]
     return min((at for at in due if at is not None and at > now_ns), default=None)
 
@@ -163,7 +162,7 @@ def _infeed(watch: TopologyWatch, fact: InfeedReported, rules: MarketRules) -> T
 
 def _infeed_judged(watch: TopologyWatch, name: str, until_ns: int, rules: MarketRules) -> TopologyWatch:
     state = watch.infeeds.get(name)
-    if state is None or infeeds.next_ns(state, rules) is None:
+    if state is None:
         return watch
     load_mw = loadlost.before_mw(watch.load)
     after, found = infeeds.lost(
@@ -182,7 +181,7 @@ def _limit(watch: TopologyWatch, fact: InterfaceLimitReported, rules: MarketRule
 
 def _load_judged(watch: TopologyWatch, until_ns: int, rules: MarketRules) -> TopologyWatch:
     load, found = loadlost.matured(watch.load, until_ns, rules)
-    return structs.replace(watch, load=load, certain=(*watch.certain, *found)) if found else watch
+    return structs.replace(watch, load=load, certain=(*watch.certain, *found))
 
 
 def _tick(
@@ -266,7 +265,7 @@ def _over(watch: TopologyWatch, found: list[Finding]) -> TopologyWatch:
         before = [each for each in watch.standing if each.level is level]
         if before and not any(each.level is level for each in kept):
             found += gone(level, before)
-    return watch if len(kept) == len(watch.standing) else structs.replace(watch, standing=kept)
+    return structs.replace(watch, standing=kept)
 
 
 def _stands(watch: TopologyWatch, each: Standing) -> bool:
@@ -277,7 +276,9 @@ def _stands(watch: TopologyWatch, each: Standing) -> bool:
             return each.level in watch.islands.told
         case Kind.LOAD:
             load_mw = loadlost.total_mw(watch.load)
-            return load_mw is not None and each.over_mw is not None and load_mw <= each.over_mw
+            assert load_mw is not None, "the load that was lost was reported"
+            assert each.over_mw is not None, "its loss is over at some load"
+            return load_mw <= each.over_mw
         case Kind.INFEED:
             return watch.infeeds[each.subject].lost_since_ns is not None
         case Kind.INTERFACE:

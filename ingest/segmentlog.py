@@ -46,6 +46,10 @@ __all__ = ["Recovery", "SegmentForm", "SegmentLog"]
 _log = logging.getLogger(__name__)
 
 
+_NOTE_EVERY_S = 1.0
+"""How often what was taken is noted at most, where nobody waits for the note: what a crash has read again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentForm:
     """How a spool cuts what it holds.
@@ -125,6 +129,8 @@ class SegmentLog:
         self._to_sync: list[int] = []
         self._dirty = False
         self._to_note = False
+        self._noted_s = 0.0
+        self._noting = threading.Lock()
         self._lock_fd = _lock(directory)
         try:
             self._index = list_segments(directory, form.suffix)
@@ -330,6 +336,12 @@ class SegmentLog:
             if chunk is not None:
                 return chunk
             return self._pass_over(segment, place, limit)
+        with self._state:
+            is_ours = segment in self._index
+        if is_ours:
+            what = "spool %s: %s was removed by somebody else; what it held is not sent"
+            _log.warning(what, self.directory, segment.path.name, extra={"sink": str(self.directory), "segment": segment.path.name})
+            return Chunk(place, limit, b"", 0)
         # A limit dropped the segment between the look at the index and the opening of the file.
         return self.read(place, stop)
 
@@ -360,7 +372,7 @@ class SegmentLog:
         self._note_taken()
 
     def ack_soon(self, place: int, start: int = 0) -> None:
-        """Note that everything was taken from ``start`` to before ``place``; the note reaches the disk with the next sync."""
+        """Note that everything was taken from ``start`` to before ``place``; the note is on the disk with a sync, a second later at most."""
         with self._state:
             if self._taken.covers(start, place):
                 return
@@ -375,18 +387,20 @@ class SegmentLog:
         Raises:
             DiskRefused: it could not be written.
         """
-        with self._state:
-            self._to_note = False
-            text = self._taken.text()
-        draft = self.directory / "acked.new"
-        try:
-            with draft.open("w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.directory / "acked")
-        except OSError as exc:
-            raise DiskRefused(f"spool {self.directory}: cannot note what was acknowledged: {exc.strerror}; free space") from exc
+        # Two threads may note, and there is one draft: what two of them wrote into it together could say that more was taken.
+        with self._noting:
+            with self._state:
+                self._to_note = False
+                text = self._taken.text()
+            draft = self.directory / "acked.new"
+            try:
+                with draft.open("w", encoding="ascii") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.replace(self.directory / "acked")
+            except OSError as exc:
+                raise DiskRefused(f"spool {self.directory}: cannot note what was acknowledged: {exc.strerror}; free space") from exc
 
     def sync(self) -> None:
         """Bring everything appended so far to the disk."""
@@ -419,9 +433,10 @@ class SegmentLog:
                 return
             self._note_if_due()
 
-    def _note_if_due(self) -> None:
-        if not self._to_note:
+    def _note_if_due(self, *, at_the_end: bool = False) -> None:
+        if not self._to_note or (time.monotonic() < self._noted_s + _NOTE_EVERY_S and not at_the_end):
             return
+        self._noted_s = time.monotonic()
         try:
             self._note_taken()
         except DiskRefused as exc:
@@ -436,7 +451,7 @@ class SegmentLog:
             self._closed = True
             self._state.notify_all()
         self._thread.join()
-        self._note_if_due()
+        self._note_if_due(at_the_end=True)
         try:
             self.sync()
         finally:

@@ -55,11 +55,13 @@ class Gaps:
         path: the file; made where it does not exist.
 
     Attributes:
-        lost: records that no topic has any more, since this was opened.
+        added: records that were left, since this was opened.
+        lost: those of them that no topic has any more.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.added = 0
         self.lost = 0
         self._ranges: dict[tuple[str, int], Taken] = {}
         self._number = 0
@@ -106,6 +108,7 @@ class Gaps:
 
     def add(self, topic: str, partition: int, offset: int) -> None:
         """A record was left on its topic; the process may be killed as soon as this returns."""
+        self.added += 1
         self._of(topic, partition).add(offset, offset + 1)
         self._note()
 

@@ -218,8 +218,10 @@ class Flusher:
         if since_s is None and self._spool.end > self._live.place:
             return  # they came just now
         wait_s = _IDLE_S if since_s is None else max(0.0, since_s + self._pace.idle_s - time.monotonic())
+        # Not with wait_for, which may lose a cancellation that comes together with what it waits for.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._came.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._came.wait()
 
     async def drain(self) -> None:
         """Send everything that waits in the spool, in order and as fast as it goes, and return.
@@ -399,11 +401,11 @@ class Flusher:
     def _bury(self, letters: list[Letter]) -> None:
         """Keep lines the server will never take, with its words, for a person to look at."""
         at = instant_text(time.time_ns())
-        self._status.lines_rejected += len(letters)
-        self._status.last_error = f"{letters[-1].status}: {letters[-1].said[:SAID_MAX]}"
         if self.dead_letters.exists() and self.dead_letters.stat().st_size > _DEAD_LETTERS_BYTES_MAX:
             self.dead_letters.replace(self.dead_letters.with_suffix(".1.jsonl"))
         with self.dead_letters.open("a", encoding="utf-8") as file:
             for line, status, said in letters:
                 words = line.decode(errors="backslashreplace").rstrip("\n")
                 file.write(json.dumps({"at": at, "status": status, "said": said[:SAID_MAX], "line": words}, ensure_ascii=False) + "\n")
+        self._status.lines_rejected += len(letters)
+        self._status.last_error = f"{letters[-1].status}: {letters[-1].said[:SAID_MAX]}"

@@ -14,6 +14,9 @@ All of it::
       raw_keep: 720h                 # how long, when `gridfuse influx prepare` makes that bucket
       keep: 87600h                   # likewise of the other one; default: for ever
 
+Boards read raw telemetry where they read everything else; with a ``raw_bucket`` those panels need a data source for it. Roll-ups stay in
+``bucket``.
+
 Nothing here connects to anything.
 """
 

@@ -36,7 +36,7 @@ def interruptions(
     """
     rt_before, da_before = before
     rt, da = after
-    if rt.tripped_at_ns is None and da.tripped_at_ns is None and rt is rt_before and da is da_before:
+    if known_ns is None and all(each.substituted_from_ns is None for each in (rt, da, rt_before, da_before)):
         return _NONE
     pairs = ((rt_before, rt), (da_before, da))
     began_ns = interrupted_from_ns(known_ns, rt, da)

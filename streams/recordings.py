@@ -6,7 +6,7 @@ Both are read from outside, beside a running service, and neither learns of it: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -28,6 +28,10 @@ _GROUP: Final = Role.ALL.group("")
 _FETCH_MS: Final = 1000
 _PATIENCE: Final = 30
 """Fetches in a row that may bring nothing before a broker counts as silent."""
+
+
+_GROUP_TRIES: Final = 60
+_GROUP_PAUSE_S: Final = 0.5
 
 
 class Recording(RecordSource, Protocol):
@@ -109,7 +113,7 @@ class _Kafka:
 
     async def _committed(self) -> dict[tuple[str, int], int]:
         async with asking(self._servers) as admin:
-            committed = await admin.list_consumer_group_offsets(_GROUP)
+            committed = await _patiently(lambda: admin.list_consumer_group_offsets(_GROUP))
         return {(place.topic, place.partition): int(at.offset) for place, at in committed.items()}
 
     def partitions(self, topic: str) -> int:
@@ -150,6 +154,18 @@ class _Kafka:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._servers, enable_auto_commit=False, max_partition_fetch_bytes=8 << 20)
         await consumer.start()
         return consumer
+
+
+async def _patiently(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask until there is an answer: a broker that is new makes the topic of its groups when somebody first asks for one."""
+    for _ in range(_GROUP_TRIES):
+        try:
+            return await ask()
+        except KafkaError as exc:
+            if not exc.retriable:
+                raise
+        await asyncio.sleep(_GROUP_PAUSE_S)
+    return await ask()
 
 
 async def _begun(consumer: AIOKafkaConsumer, place: TopicPartition, start: Callable[[int], int]) -> int:

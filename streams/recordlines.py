@@ -80,6 +80,11 @@ class RecordLines:
             rollups=rollups,
         )
 
+    @property
+    def left_out(self) -> int:
+        """Good samples that are in no roll-up."""
+        return 0 if self._rollups is None else self._rollups.left_out
+
     def relist(self, telemetry: TelemetryEncoder, table: PointTable) -> None:
         """Encode frames by other points from now on."""
         self._telemetry = telemetry

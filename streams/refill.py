@@ -2,7 +2,8 @@
 
 When its disk takes lines again, the records that were left on their topics (:mod:`streams.gaps`) are read from there once more, from
 beside the service and without any place of its own in a group, and made into lines by a maker of lines that has seen what came before.
-They go in at the rate of a backlog, so what is new is not held up. A record that its topic does not have any more is counted as lost.
+They go in at the rate of a backlog, and only while no more are left behind, so what is new is not held up. A record that its topic does
+not have any more is counted as lost.
 
 A gap is closed after its lines are in the spool: a process that is killed in between takes some again, which is the same lines twice.
 """
@@ -75,15 +76,16 @@ class Refill:
     async def run(self) -> None:
         """Refill until cancelled."""
         while True:
+            added = self.gaps.added
+            await asyncio.sleep(_LOOK_S)
             gap = next(iter(self.gaps), None)
-            if gap is None:
-                await asyncio.sleep(_LOOK_S)
-                continue
+            if gap is None or self.gaps.added != added:
+                continue  # whoever cannot keep up with what comes needs no more of it
             await asyncio.to_thread(self.gaps.sync)
             try:
                 await self._fill(gap)
             except SinkUnavailable:
-                await asyncio.sleep(_LOOK_S)  # the recorder has said why
+                pass  # the recorder has said why
             except StoreError as exc:
                 what = "%s[%d] from offset %d on cannot be read again for the spool: %s"
                 where = {"sink": "spool", "topic": gap.topic, "offset": gap.first, "reason": str(exc)}
@@ -91,13 +93,13 @@ class Refill:
                 await asyncio.sleep(10 * _LOOK_S)
 
     async def _fill(self, gap: Gap) -> None:
-        lines, first = self._lines(), gap.first
+        lines, first, added = self._lines(), gap.first, self.gaps.added
         before = max(0, first - _BEFORE)
         while found := await asyncio.to_thread(self._read, gap, before, first):
             for each in _decoded(gap, found):
                 lines.recall(each)
             before = found[-1].offset + 1
-        while first <= gap.last:
+        while first <= gap.last and self.gaps.added == added:
             found = await asyncio.to_thread(self._read, gap, first, gap.last + 1)
             began_s = asyncio.get_running_loop().time()
             reached = found[-1].offset if found else gap.last

@@ -115,8 +115,10 @@ class Turn:
     def _followed(self, body: DecisionBody, which: Segment | None) -> Iterable[DecisionBody]:
         state, now_ns, rules = self.state, self.now_ns, self.rules(which)
         seg = None if which is None else self.segment(which)
-        # Only a notice says how the first interval is priced, and only transitions are announced.
-        day_ahead = seg is not None and isinstance(body, Transition) and self._day_ahead_priced(seg, rules)
+        # Only a notice says how the first interval is priced, and only transitions of a market that tripped are announced.
+        day_ahead = (
+            seg is not None and seg.tripped_at_ns is not None and isinstance(body, Transition) and self._day_ahead_priced(seg, rules)
+        )
         board, written = notices.followed(state.notices, body, now_ns, rules, seg, day_ahead=day_ahead, real_time=not out(state.rt))
         ledger, owed = duties.followed(state.duties, body, now_ns, rules, seg)
         book, noted = casebook.followed(state.cases, body, now_ns, rules)

@@ -75,7 +75,7 @@ mpc.branch = [
 """
 
 
-def settings_file(folder: Path, modbus: int, influx: str, *, every: str, fields: int) -> Path:
+def settings_file(folder: Path, modbus: int, influx: str, *, every: str, fields: int, gather: str = "250ms") -> Path:
     """Write a service's files: ``fields`` registers to a line."""
     folder.mkdir()
     points = [
@@ -95,6 +95,7 @@ def settings_file(folder: Path, modbus: int, influx: str, *, every: str, fields:
         "market: {rt_interval_min: 60, top_voltage_kv: 220}",
         'control: {bias_mw_per_0p1hz: {"1": -1.0}}',
         f"http: {{port: {free_port()}}}",
+        f"field_spool: {{gather: {gather}}}",
         "logs: {level: warning}",
     ]
     if influx:
@@ -218,13 +219,13 @@ def running(stage: str, config: Path) -> Iterator[subprocess.Popen[str]]:
 def until_ready(config: Path, process: subprocess.Popen[str]) -> None:
     """Return once the API says that nothing is missing."""
     port = config.read_text().partition("http: {port: ")[2].partition("}")[0]
-    end_s = time.monotonic() + 30.0
+    end_s = time.monotonic() + 60.0
     while time.monotonic() < end_s and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1) as answer:
             if answer.status == 200:
                 return
         time.sleep(0.1)
-    raise AssertionError(f"the service is not ready within 30 s, or has ended ({process.poll()})")
+    raise AssertionError(f"the service is not ready within 60 s, or has ended ({process.poll()})")
 
 
 def arrived(server: Influxd, from_ns: int, to_ns: int) -> int:
@@ -258,6 +259,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--stage", choices=[*STAGES, "idle"], action="append")
     parser.add_argument("--fields", type=int, default=125, help="fields of a line")
+    parser.add_argument("--gather", default="250ms", help="how long frames wait for each other, as in the settings")
     parser.add_argument("--child")
     parser.add_argument("--config", type=Path)
     options = parser.parse_args()
@@ -270,7 +272,7 @@ def main() -> None:
         for stage in options.stage or [*STAGES, "idle"]:
             every = "1h" if stage == "idle" else f"{1000 // POLLS_PER_S}ms"
             url = server.url if stage in ("whole", "idle") else ""
-            config = settings_file(Path(name) / stage, modbus, url, every=every, fields=options.fields)
+            config = settings_file(Path(name) / stage, modbus, url, every=every, fields=options.fields, gather=options.gather)
             took, values = measure(stage, config, options.seconds, server)
             load = os.getloadavg()[0]
             share = f"{took.own_s / options.seconds:.2%} of a core ({took.system_s:.2f} s of it system, load {load:.1f})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,13 @@ from dashboards.boards import BOARDS
 from market.facts import Segment
 from market.prices import PriceInForce
 from market.rts_gmlc import load
-from market.units import NS_PER_S
+from market.units import NS_PER_MIN, NS_PER_S
 from streams.influx import Flusher, InfluxTarget
 from streams.spool import Spool
 from tests.kit import market_hour
 from tests.kit.grafana_sends import Shown
 from tests.kit.influx import Influxd, influxd
-from tests.kit.market_day import END_NS, MarketDay
+from tests.kit.market_day import END_NS, STUCK, MarketDay
 
 pytestmark = pytest.mark.integration
 
@@ -97,10 +98,11 @@ def test_every_state_that_occurs_has_a_mark(server: Influxd, shown: Shown) -> No
             assert {str(value) for series in found for value in values(series)} <= states
 
 
-def answered(server: Influxd, board: str, number: int, span: str = "") -> tuple[Shown, list[list[Series]]]:
+def answered(server: Influxd, board: str, number: int, **chosen: str) -> tuple[Shown, list[list[Series]]]:
     """What the queries of a panel are answered."""
     shown = next(shown for shown in PANELS if (shown.board.name, shown.panel.number) == (board, number))
-    shown = Shown(shown.board, shown.panel, END_NS, span)
+    if chosen:
+        shown = replace(shown, chosen=tuple(chosen.items()))
     return shown, [server.query(shown.sent(query.influxql), "grid") for query in shown.panel.queries]
 
 
@@ -222,3 +224,22 @@ def test_what_is_active_is_what_was_raised_and_is_not_over(server: Influxd) -> N
     active = {(row[column["name"]], row[column["priority"]]) for row in series["values"]}
     assert {("market_tripped", "P1"), ("duty_due", "P2"), ("dead_letters", "P3"), ("case_open", "P4")} <= active
     assert "device_stale" not in {name for name, _ in active}, "each of them is over"
+
+
+def test_the_minutes_of_an_element_are_those_of_its_samples(server: Influxd) -> None:
+    _, found = answered(server, "telemetry", 707, element="102")
+    mean, least, most = (courses(each)[""] for each in found)
+    ticks = DAY.ticks_ns
+    for start_ns in list(mean)[-8:-1]:
+        rows = np.flatnonzero((ticks >= start_ns) & (ticks < start_ns + NS_PER_MIN))
+        mw = np.array([DAY.measured(row)["load/102/mw"] for row in rows.tolist()])
+        assert (mean[start_ns], least[start_ns], most[start_ns]) == pytest.approx((mw.mean(), mw.min(), mw.max()))
+        assert len(mw) == 6
+    assert len(mean) > 50
+
+
+def test_a_value_that_does_not_move_is_found(server: Influxd) -> None:
+    _, ((series,),) = answered(server, "telemetry", 709)
+    column = {name: place for place, name in enumerate(series["columns"])}
+    stuck = {f"{row[column['kind']]}/{row[column['element']]}/mw": row[column["mw"]] for row in series["values"]}
+    assert stuck == {STUCK: 100.0}

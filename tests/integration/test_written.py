@@ -36,12 +36,12 @@ def spooled(data: Path) -> Iterator[dict[str, Any]]:
         yield from parsed(b"\n".join(lines))
 
 
-@pytest.mark.slow  # two event hours, until the breaker has tripped
+@pytest.mark.slow  # two and a half event hours, until the breaker has tripped
 def test_the_demo_writes_every_measurement_and_every_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFLUX_TOKEN", "anyone:anything")
     with influxd(tmp_path / "influx") as server:
         server.create("grid")
-        with DemoProcess(tmp_path / "demo", "--speed", "400", "--until", "16:10", "--influx", server.url) as demo:
+        with DemoProcess(tmp_path / "demo", "--speed", "200", "--until", "16:28", "--influx", server.url) as demo:
             summary = demo.finish()
     assert [trip["basis"] for trip in summary["trips"]] == ["RT_120"]
     seen: dict[str, set[str]] = defaultdict(set)

@@ -29,6 +29,7 @@ class Shown:
 
     Attributes:
         end_ns: now.
+        chosen: value of each variable of which only one is chosen, by its name.
         span: the time shown, as ``6h``; empty for the board's own.
     """
 
@@ -36,6 +37,7 @@ class Shown:
     panel: Panel
     end_ns: int
     span: str = ""
+    chosen: tuple[tuple[str, str], ...] = (("element", "101"),)
 
     @property
     def start_ns(self) -> int:
@@ -56,6 +58,8 @@ class Shown:
             .replace("$__interval", f"{self.step_s}s")
             .replace("${__to}", str(self.end_ns // NS_PER_MS))
         )
+        for name, value in self.chosen:
+            filled = filled.replace(f"/^${name}$/", f"/^{value}$/")
         filled = re.sub(r"/\^\$\w+\$/", "/^.*$/", filled)
         assert not re.search(r"\$[\w{]", filled), filled
         return filled

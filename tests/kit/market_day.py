@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.account import DeviceAccount, LostReason
+from ingest.frame import TelemetryFrame
 from market.certificate import TOLERANCES
 from market.facts import Segment
 from market.outcomes import Binding, Certificate, Cleared, OutcomeStatus
@@ -31,12 +32,13 @@ from streams.indicative import Places
 from streams.kpis import KPIS, KpiFrame, LineLoading, SourceHealth
 from streams.processreport import ProcessReport, SolveTimed, StageReport
 from streams.recordlines import RecordLines
+from streams.rollups import Rollups
 from streams.servicelines import encode_attempt
 from streams.telemetrylines import TelemetryEncoder
 from tests.kit import market_hour
 from tests.kit.rts_day import frames_at, rts_table, values_at
 
-__all__ = ["END_NS", "MarketDay"]
+__all__ = ["END_NS", "STUCK", "MarketDay"]
 
 _Floats = NDArray[np.float64]
 
@@ -50,6 +52,7 @@ _STAGES: Final = (
     *("intake-1", "intake-2", "intake-3", "grid", "clearing", "breaker", "decision-alerts"),
     *("Recorder/kpi.v1", "Recorder/decisions.v1"),
 )
+STUCK: Final = "load/101/mw"
 _REASONS: Final = tuple(LostReason)
 
 
@@ -156,10 +159,21 @@ class MarketDay:
         case = load()
         area_of_bus = dict(zip(case.network.bus_ids, case.network.bus_area, strict=True))
         places = Places.of(case.network, case.unit, {})
-        made = RecordLines(TelemetryEncoder(rts_table()), "Asia/Shanghai", area_of_bus=area_of_bus, places=places, interval_ns=_INTERVAL_NS)
+        rollups = Rollups(rts_table())
+        rollups.begin_anew()
+        made = RecordLines(
+            TelemetryEncoder(rts_table()),
+            "Asia/Shanghai",
+            area_of_bus=area_of_bus,
+            places=places,
+            interval_ns=_INTERVAL_NS,
+            rollups=rollups,
+        )
         for first in range(0, len(self.ticks_ns), ticks_at_once):
             rows = range(first, min(first + ticks_at_once, len(self.ticks_ns)))
-            yield b"".join(made.of_record(record) for row in rows for record in self._at(row))
+            records = [record for row in rows for record in self._at(row)]
+            yield b"".join(map(made.of_record, records))
+            yield b"".join(made.rolled_up(record) for record in records if isinstance(record, TelemetryFrame))
         story = [record for record in market_hour.records() if not isinstance(record, KpiFrame | GridPicture | MarketView | ProcessReport)]
         # One alert of each priority is not over.
         names = zip(("market_tripped", "duty_due", "dead_letters", "case_open"), Priority, strict=True)
@@ -175,8 +189,8 @@ class MarketDay:
         yield self._report(row, ts_ns)
         if ts_ns % NS_PER_MIN < _TICK_NS:
             yield from self._accounts(ts_ns - ts_ns % NS_PER_MIN)
-        if ts_ns >= END_NS - 10 * NS_PER_MIN:
-            yield from frames_at(ts_ns, row, self._known[int(self._periods[row])])
+        if ts_ns >= END_NS - (10 if ts_ns % NS_PER_MIN else 65) * NS_PER_MIN:
+            yield from frames_at(ts_ns, row, self.measured(row))
         if ts_ns in self._starts:
             for version in (1, 2) if ts_ns == self.again_ns else (1,):
                 yield self._cleared(ts_ns, version)
@@ -185,6 +199,11 @@ class MarketDay:
             yield from (_alert(ts_ns, "device_stale", Priority.P3, state, {"area": "1", "device": "plants-1"}) for state in AlertState)
         if ts_ns % (15 * NS_PER_MIN) < _TICK_NS:
             yield self._price(ts_ns - ts_ns % (15 * NS_PER_MIN), Segment.DA)
+
+    def measured(self, row: int) -> dict[str, float]:
+        """Return what the devices measure: all swings but the load of bus 101, whose meter is stuck, and what is switched."""
+        known, swing = self._known[int(self._periods[row])], float(self._swing[row])
+        return {name: 100.0 if name == STUCK else value if name.startswith("switch/") else value * swing for name, value in known.items()}
 
     @property
     def again_ns(self) -> int:

@@ -50,7 +50,23 @@ from streams.rollups import Rollups
 from streams.servicelines import encode_attempt
 from streams.telemetrylines import TelemetryEncoder
 
-__all__ = ["BRANCHES", "BUSES", "DEVICES", "END_NS", "START_NS", "accounts", "hour", "lmp_cny_per_mwh", "load_mw", "output_mw", "records"]
+__all__ = [
+    "ALERTS",
+    "BRANCHES",
+    "BUSES",
+    "DEVICES",
+    "END_NS",
+    "START_NS",
+    "accounts",
+    "hour",
+    "lmp_cny_per_mwh",
+    "load_mw",
+    "output_mw",
+    "picture",
+    "records",
+    "report",
+    "solve_time",
+]
 
 START_NS = instant_ns("2026-06-10T10:00:00+08:00")
 END_NS = START_NS + 60 * NS_PER_MIN
@@ -116,7 +132,8 @@ def _frame(device: int, ts_ns: int) -> TelemetryFrame:
     return frame_of(f"rtu-{device}", "1", (ts_ns - START_NS) // (10 * NS_PER_S), ts_ns, samples)
 
 
-def _picture(ts_ns: int) -> GridPicture:
+def picture(ts_ns: int) -> GridPicture:
+    """How the grid stands at an instant of the hour."""
     opened = ts_ns >= START_NS + 20 * NS_PER_MIN
     buses = (*BUSES, "104", "105", DEAD_BUS)
     alive = [not (opened and bus == DEAD_BUS) for bus in buses]
@@ -247,7 +264,7 @@ def _outcome(start_ns: int, version: int = 1) -> Outcome:
     )
 
 
-def _solve_time(start_ns: int) -> SolveTimed:
+def solve_time(start_ns: int) -> SolveTimed:
     """A quarter of a second and a hundredth more from interval to interval; 10 s where the solver gave nothing."""
     took_s = 10.0 if OUT_NS <= start_ns < BACK_NS else 0.25 + 0.01 * ((start_ns - START_NS) // (5 * NS_PER_MIN))
     return SolveTimed(ts_event_ns=start_ns - 20 * NS_PER_S, interval_start_ns=start_ns, version=1, solve_s=took_s)
@@ -372,7 +389,7 @@ def attempts() -> Iterator[tuple[str, Attempt]]:
             yield channel, Attempt(claim=claim, state=state, at_ns=at_ns, latency_ms=20.0, reply="503" if failed else "200 ok")
 
 
-def _report(ts_ns: int) -> ProcessReport:
+def report(ts_ns: int) -> ProcessReport:
     """InfluxDB is away from minute 10 to 15."""
     up_s = (ts_ns - START_NS) / NS_PER_S
     away = START_NS + 10 * NS_PER_MIN <= ts_ns < START_NS + 15 * NS_PER_MIN
@@ -405,10 +422,10 @@ def _report(ts_ns: int) -> ProcessReport:
 def records() -> Iterator[Any]:
     """Yield the hour's records, by kind, each kind in the order of time."""
     for ts_ns in range(START_NS, END_NS, 10 * NS_PER_S):
-        yield from (_kpis(ts_ns), _picture(ts_ns), view(ts_ns), _report(ts_ns))
+        yield from (_kpis(ts_ns), picture(ts_ns), view(ts_ns), report(ts_ns))
         yield from (_frame(device, ts_ns) for device in range(3))
     for start_ns in range(START_NS, END_NS, 5 * NS_PER_MIN):
-        yield from (_outcome(start_ns), _solve_time(start_ns), _price(start_ns, 305.0))
+        yield from (_outcome(start_ns), solve_time(start_ns), _price(start_ns, 305.0))
     yield from map(_day_ahead_price, range(START_NS, END_NS, 15 * NS_PER_MIN))
     again_ns = START_NS + 50 * NS_PER_MIN
     yield from (_outcome(again_ns, version=2), _price(again_ns, 405.0, rev=1))

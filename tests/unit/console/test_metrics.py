@@ -111,7 +111,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         shell=shell(),
         gateway=cast("Any", Devices(RTU)),
         spool=sink,
-        recorder=cast("Any", SimpleNamespace(not_spooled=6)),
+        recorder=cast("Any", SimpleNamespace(not_spooled=6, left_out=8)),
         flusher=None,
         outbox=outbox,
         dispatcher=Dispatcher(outbox, [LogChannel()]),
@@ -295,6 +295,7 @@ def test_sinks_tell_what_waits_and_what_was_lost(watched: Watched) -> None:
     page = scraped(replace(watched, flusher=cast("Any", SimpleNamespace(status=status, lag_s=lambda now_ns: 2.5))))
     assert at(page, "spool_waiting_bytes") == watched.spool.spool.end
     assert at(page, "spool_not_spooled_records_total") == 6
+    assert at(page, "rollup_left_out_samples_total") == 8
     assert at(page, "spool_dropped_lines_total") == 0
     assert at(page, "spool_missing_records") == 2
     assert at(page, "spool_lost_records_total") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -254,3 +255,21 @@ def test_what_not_every_server_has_is_found(influxql: str, fault: str) -> None:
 )
 def test_what_every_server_has_passes(influxql: str) -> None:
     assert query_faults(influxql) == []
+
+
+def test_words_on_a_board_need_no_query_and_both_languages() -> None:
+    words = Panel(
+        number=3,
+        kind=PanelKind.TEXT,
+        title=Text("Note", "说明"),
+        description=Text("What it means.", "含义。"),
+        unit="",
+        at=(0, 12, 24, 2),
+        queries=(),
+        words=Text("**Indicative.**", "**参考值。**"),
+    )
+    board = replace(WALL, panels=(*WALL.panels, words))
+    zh, en = sound("zh", board), sound("en", board)
+    assert board_faults(zh) == board_faults(en) == pair_faults(zh, en) == []
+    zh["panels"][2]["options"]["content"] = "**Indicative.**"
+    assert pair_faults(zh, en) == ["gridfuse-wall-zh: Chinese falls back to English: **Indicative.**"]

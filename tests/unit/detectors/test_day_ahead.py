@@ -685,4 +685,5 @@ def test_what_is_estimated_names_the_estimates_there_are() -> None:
         DayAheadExpected(ts_event_ns=ns("20:00"), interval_start_ns=DAY_START, source=EstimateSource.STATISTICAL, p50_ns=ns("23:30"))
     )
     (only,) = of(alone, ConditionMet)
+    assert alone.state.late_said == "statistical", "what was said is remembered by who said it"
     assert only.evidence[0] == "operating day 2026-06-11: the result is estimated at P50 2026-06-10T23:30:00+08:00"

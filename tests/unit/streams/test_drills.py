@@ -15,14 +15,17 @@ from market.evidencewords import chinese
 from market.units import instant_ns
 from streams.drill import play
 from streams.drillfile import scenario_from
+from tests.kit.noticelaw import NoticeLaw
 
 DRILLS = Path(__file__).parents[2] / "drills"
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in sorted(DRILLS.glob("*.yaml"))])
 def test_drill_passes(path: Path) -> None:
-    result = play(*scenario_from(load_yaml(path)))
+    law = NoticeLaw()
+    result = play(*scenario_from(load_yaml(path)), law.look)
     assert [check for check in result.checks if not check.ok] == []
+    assert law.broken == [], "INV-1"
     assert result.passed
     assert untold(result.decisions) == []
 

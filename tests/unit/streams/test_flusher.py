@@ -251,7 +251,7 @@ def test_lines_that_are_refused_wait_while_they_cannot_be_put_aside(spool: Spool
         await emptied(spool)
 
     flushing(flusher, story)
-    assert flusher.dead_letters.read_text().count("\n") == 1
+    assert (flusher.dead_letters.read_text().count("\n"), flusher.status.lines_rejected) == (1, 1)
 
 
 def test_a_refusal_stops_both_ways_and_is_asked_again_with_everything_kept(spool: Spool) -> None:

@@ -74,7 +74,7 @@ class Rig:
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setattr("streams.refill._LOOK_S", 0.005)
+    monkeypatch.setattr("streams.refill._LOOK_S", 0.02)
     made = Rig(tmp_path)
     yield made
     made.gaps.close()
@@ -116,3 +116,18 @@ def test_what_cannot_be_made_into_lines_ends_nothing(rig: Rig, monkeypatch: pyte
     rig.gaps.add(topics.KPI.name, 0, 5)
     rig.runs(lambda: not [*rig.gaps])
     assert "1 records of kpi.v1[0] up to offset 5 cannot be written" in caplog.text
+
+
+def test_while_more_is_left_behind_nothing_is_taken_again(rig: Rig) -> None:
+    async def story() -> None:
+        task = asyncio.create_task(rig.refill.run())
+        for offset in range(60):
+            rig.gaps.add(topics.KPI.name, 0, offset)
+            await asyncio.sleep(0.001)
+        assert rig.spooled == []
+        await eventually_async("the refill", lambda: not [*rig.gaps])
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(story())
+    assert len(rig.spooled) == 59

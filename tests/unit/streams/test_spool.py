@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.segments import HEADER_BYTES
+from ingest.taken import Taken
 from market.units import NS_PER_S
 from streams.errors import StoreError, StoreLocked
 from streams.segments import lines_of
@@ -46,6 +47,9 @@ def spool_at(tmp_path: Path) -> Iterator[Open]:
 
 def line(number: int) -> bytes:
     return b"kpi load_mw=%d.0 %d\n" % (number, number)
+
+
+BLOCK = HEADER_BYTES + len(line(0))
 
 
 def everything(spool: Spool, place: int | None = None) -> list[bytes]:
@@ -196,6 +200,28 @@ def test_a_segment_that_somebody_removed_stops_nothing(spool_at: Open, tmp_path:
     assert everything(spool)[-1] == line(59)
 
 
+def test_a_segment_that_somebody_removed_before_it_was_sent_is_passed_over(spool_at: Open, tmp_path: Path) -> None:
+    spool = spool_at(SpoolLimits(segment_bytes=200, bytes_max=1 << 20))
+    for number in range(12):
+        spool.append(line(number))
+    removed = sorted(tmp_path.glob("*.lp"))[1]
+    gone = removed.read_bytes().count(b"kpi")
+    removed.unlink()
+    assert len(everything(spool)) == 12 - gone
+    assert everything(spool)[-1] == line(11)
+
+
+def test_two_threads_that_note_what_was_taken_never_spoil_the_note(spool_at: Open, tmp_path: Path) -> None:
+    spool = spool_at(SpoolLimits(sync_s=0.0001))
+    for _ in range(200):
+        spool.append(line(7))
+    for number in range(0, 200, 2):
+        # Live by the spool's thread, backlog by ours, in stretches that do not touch, so that the note is long.
+        spool.ack_soon((200 - number) * BLOCK, (199 - number) * BLOCK)
+        spool.ack((number // 4 + 1) * BLOCK)
+        Taken.read((tmp_path / "acked").read_text(encoding="ascii"))
+
+
 def test_an_age_limit_drops_segments_whose_last_block_is_older(spool_at: Open) -> None:
     clock = Hand()
     spool = spool_at(SpoolLimits(segment_bytes=10_000, bytes_max=100_000, segment_age_s=60, age_max_s=600), clock)
@@ -226,9 +252,6 @@ def test_limits_that_cannot_hold_two_segments_are_refused() -> None:
 def test_what_is_not_whole_lines_is_a_mistake_of_the_caller(spool_at: Open) -> None:
     with pytest.raises(AssertionError, match="only whole lines"):
         spool_at().append(b"kpi load_mw=1.0 1")
-
-
-BLOCK = HEADER_BYTES + len(line(0))
 
 
 def test_what_was_taken_in_the_middle_is_neither_waiting_nor_sent_again(spool_at: Open) -> None:

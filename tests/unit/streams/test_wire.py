@@ -15,6 +15,8 @@ from market.facts import CommandGiven, Fact, Ticked
 from market.outcomes import ClearingInputs, PeriodAhead
 from streams import topics, wire
 from streams.errors import DecodeError
+from streams.runtime import topic_of
+from tests.kit.market_hour import START_NS, picture, report, solve_time
 from tests.kit.rts_day import frames_at, values_at
 
 
@@ -75,6 +77,12 @@ def test_a_decision_of_any_kind_is_read_back_with_its_chain_intact(kind: type[An
         assert first_broken([again]) is None
 
     travels()
+
+
+@pytest.mark.parametrize("record", [picture(START_NS), report(START_NS), solve_time(START_NS)], ids=lambda record: type(record).__name__)
+def test_what_is_only_written_travels_with_the_key_figures(record: Any) -> None:
+    assert topic_of(type(record)) is topics.KPI
+    assert wire.decode(topics.KPI, wire.encode(record)) == record
 
 
 def test_json_record_round_trips() -> None:
