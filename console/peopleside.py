@@ -21,12 +21,14 @@ from market.view import MarketView
 from streams import topics
 from streams.agents import Observer
 from streams.alerts import Alert
+from streams.gridpicture import GridPicture
 from streams.kpis import KpiFrame
 from streams.ledger import AsyncLedger, Ledger
 from streams.marketmodel import MarketModel
 from streams.notify import Channel, Dispatcher, LogChannel, WebhookChannel
 from streams.outbox import Attempt, Outbox
 from streams.preview import Preview
+from streams.processreport import ProcessReport
 from streams.recordlines import RecordLines
 from streams.refill import Refill
 from streams.rollups import Rollups
@@ -40,6 +42,9 @@ __all__ = ["PeopleSide"]
 
 _BOARD_RECORDS: Final = {topics.KPI: 38_000, topics.OUTCOMES: 320, topics.DECISIONS: 2_000, topics.PRICES: 1_000, topics.ALERTS: 600}
 """Most records of each topic the board reads back at a start: what it keeps, about a day."""
+
+_SHOWN_EVERY_NS: Final = {KpiFrame: NS_PER_MIN, MarketView: NS_PER_MIN, ProcessReport: NS_PER_MIN, GridPicture: 10 * NS_PER_MIN}
+"""How much of what was recorded the board's panels begin with: they keep minutes, and a picture of the grid has a line for every branch."""
 
 _TICK_WALL_S: Final = 0.5
 """With ticks further apart than this in wall time, the board is refreshed between them."""
@@ -119,16 +124,17 @@ class PeopleSide:
         """
         broker = self._settings.broker
         for topic, records in (await asyncio.to_thread(last_records, broker, _BOARD_RECORDS)).items():
-            minutes: set[tuple[type, int]] = set()
+            shown: set[tuple[type, int]] = set()
             for record, done, _ in records:
                 await self._on_board.see(topic, record)
                 if not done:
                     continue  # the recorder will see it yet
-                # Panels draw minutes: of what comes every second one a minute is enough to begin with.
-                minute = (type(record), record.ts_event_ns // NS_PER_MIN) if isinstance(record, KpiFrame | MarketView) else None
-                self.recorder.recall(record, show=minute is None or minute not in minutes)
-                if minute is not None:
-                    minutes.add(minute)
+                # Panels draw minutes: of what comes with every tick one a minute is enough to begin with, of what is large less.
+                step_ns = _SHOWN_EVERY_NS.get(type(record))
+                moment = None if step_ns is None else (type(record), record.ts_event_ns // step_ns)
+                self.recorder.recall(record, show=moment is None or moment not in shown)
+                if moment is not None:
+                    shown.add(moment)
         await asyncio.to_thread(recall_telemetry, broker, self._rollups, tuple(self.sink.gaps))
 
     def stall_alarm(self, stalled: Callable[[], Stalled | None], now_ns: Callable[[], int]) -> StallAlarm:
