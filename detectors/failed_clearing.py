@@ -283,14 +283,15 @@ def _ended_by_results(watch: ClearingWatch, rules: MarketRules, found: list[Find
     An outage ends when all is judged that fell due before its end, so that it holds the same intervals whenever that is done. A
     result that was completed when the limit was reached is too late: it ends the outage once the condition was reported.
     """
-    judged_ns = watch.next_start_ns + rules.due_offset_ns
+    offset_ns = rules.due_offset_ns
+    judged_ns = watch.next_start_ns + offset_ns
     while (start_ns := watch.outage_start_ns) is not None:
         limit_ns = start_ns + rules.rt_limit_ns
         end_ns = min(
             (
                 result.completed_at_ns
                 for result in watch.served
-                if result.start_ns + rules.due_offset_ns >= start_ns <= result.completed_at_ns
+                if result.start_ns + offset_ns >= start_ns <= result.completed_at_ns
                 and (result.completed_at_ns < limit_ns or watch.condition_reported)
             ),
             default=None,

@@ -86,8 +86,9 @@ def lost(
         permitted: whether a permit covers the infeed at an instant.
     """
     since_ns, met_ns = state.lost_since_ns, next_ns(state, rules)
-    if since_ns is None or met_ns is None or met_ns > until_ns:
+    if met_ns is None or met_ns > until_ns:
         return state, None
+    assert since_ns is not None, "what is certain began"
     state = replace(state, told=True)
     level = _level(state.before_mw, load_before_mw, rules)
     if level is None or permitted(name, since_ns):

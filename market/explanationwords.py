@@ -62,6 +62,7 @@ _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "RESUMED": ("公告恢复", "resumption announced"),
     # findings
     "PRICE_UNDER_REVIEW": ("出清价格待复核", "a price is under review"),
+    "BOUNDARY_INCOMPLETE": ("据不完整的边界条件出清", "cleared from boundary data that lack something"),
     "UPDATE_OVERDUE": ("承诺的后续通报逾期", "a promised update is overdue"),
     "INSUFFICIENT_SAMPLE": ("参考价格样本不足", "too few values for reference prices"),
     "PROPOSAL_UNANSWERED": ("熔断建议未及时答复", "the proposal was not answered in time"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from market.decisions import Decision
+from market.evidencewords import chinese
 from market.units import NS_PER_H, NS_PER_MIN, civil_day, clock_text, floor_ns
 from streams import handlingalerts
 from streams.alertrecord import Alert, AlertState, Priority, alert_of
@@ -58,6 +59,7 @@ _ZH: Mapping[str, str] = {
     "NOT_ENDED": "交易未按时结束",
     "QUARANTINED": "逾时申报已隔离",
     "BOUNDARY_PUBLISHED": "边界数据已发布",
+    "BOUNDARY_INCOMPLETE": "据不完整的边界数据出清",
     "DEADLINE_SET": "申报截止时间已公布",
     "DEADLINE_MOVED": "申报截止时间已推迟",
     "DECLARATION_FAILURE": "申报失败已确认",
@@ -175,6 +177,7 @@ _URGENCY: Final = {
     "CLOCK_SUSPECT": Priority.P1,
     "SCADA_DOWN": Priority.P2,
     "PRICE_UNDER_REVIEW": Priority.P2,
+    "BOUNDARY_INCOMPLETE": Priority.P2,
     "UPDATE_OVERDUE": Priority.P2,
 }
 """Findings that somebody must act on (spec §5); the others are for the record of the shift."""
@@ -191,6 +194,7 @@ _CLEARED_BY: Final = {
 
 def _finding(decision: Decision, body: Mapping[str, Any]) -> tuple[Alert, ...]:
     finding, evidence = body["finding"], "; ".join(body["evidence"])
+    told = "；".join(chinese(line) or line for line in body["evidence"])
     ended = _CLEARED_BY.get(finding)
     return alert_of(
         decision,
@@ -198,7 +202,7 @@ def _finding(decision: Decision, body: Mapping[str, Any]) -> tuple[Alert, ...]:
         _URGENCY.get(finding, Priority.P3),
         f"{finding.lower()}/{decision.seq}",
         f"{finding}: {evidence}",
-        _ZH[finding] if finding in _BY_NAME else f"{_ZH.get(finding, finding)}：{evidence}",
+        _ZH[finding] if finding in _BY_NAME else f"{_ZH.get(finding, finding)}：{told}",
         state=AlertState.CLEARED if ended else AlertState.RAISED,
     )
 

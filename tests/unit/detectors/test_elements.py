@@ -184,3 +184,26 @@ def test_of_what_was_said_a_minute_is_kept_and_one_word_before_it() -> None:
     for second in (0, 10, 20, 80, 81):
         state = with_position(state, switch(OPEN, T + second * S), RULES)
     assert [at_ns - T for at_ns, _ in state.said[""]] == [20 * S, 80 * S, 81 * S], "20 is as old as the window, and the one before it"
+
+
+def test_a_word_of_the_first_instant_counts_and_one_that_is_unseen_again_was_not_seen_between() -> None:
+    assert with_position(ElementState(), switch(OPEN, 0), RULES).open
+    lost = with_position(with_position(ElementState(), switch(OPEN, T), RULES), switch(OPEN, T + S, quality=PointQuality.STALE), RULES)
+    assert with_position(lost, switch(OPEN, T + 2 * S, quality=PointQuality.STALE), RULES).seen_ns == 0
+
+
+def test_one_change_may_be_chatter_where_the_rules_say_so() -> None:
+    assert moves(0, rules=rules_from({"chatter_changes": 1})).held_until_ns == T + 60 * S
+
+
+def test_history_of_an_element_that_never_moved_moves_nothing() -> None:
+    still = with_history(ElementState(), switch(CLOSED, T), RULES)
+    assert (still.moves_ns, still.since_ns, still.said) == ((), 0, {"": ((T, False),)})
+
+
+@pytest.mark.parametrize(("middle", "last", "held"), [(30, 59, True), (30, 60, False), (100, 200, False)])
+def test_history_holds_a_position_for_changes_less_than_a_minute_apart(middle: int, last: int, held: bool) -> None:
+    said = ((T, True), (T + middle * S, False), (T + last * S, True))
+    state = ElementState(ends={"": OPEN}, since_ns=T + last * S, said={"": said})
+    after = with_history(state, switch(OPEN, T + last * S), RULES)
+    assert bool(after.held_until_ns) is held

@@ -90,6 +90,12 @@ def test_a_loss_is_certain_after_ten_seconds_and_judged_once() -> None:
 def test_an_infeed_counts_by_its_share_of_a_load_that_is_known(load_mw: float, level: Level | None) -> None:
     state, found = lost("DC", LOST, T + MIN, load_mw, RULES, never)
     assert (state.told, None if found is None else found.level) == (True, level)
+    if found is not None:
+        assert found.text[0].endswith("limit 5 %)" if level is Level.HARD else "limit 2 %)")
+
+
+def test_a_limit_may_be_as_small_as_it_is() -> None:
+    assert fallen("N", Limit(mw=0.0, used_mw=0.5), T, RULES)[1] is not None
 
 
 def test_a_permit_covers_the_instant_an_infeed_was_lost() -> None:

@@ -65,6 +65,7 @@ def test_one_element_counts_once_however_often_it_opens() -> None:
     assert met((loss("A", 0), loss("A", 3), loss("B", 4)), 3, RULES, every) is None
     assert met((loss("A", 0), loss("B", 1), loss("A", 20), loss("C", 21)), 3, RULES, every) is None, "two of them in each window"
     assert met((loss("A", 0), loss("B", 10), loss("C", 20)), 3, RULES, every) is None, "twenty minutes lie between first and last"
+    assert met((loss("A", 0), loss("C", 20), loss("B", 10, 30)), 3, RULES, every) is None, "though the one between them is certain last"
 
 
 def test_what_belongs_with_a_loss_is_named_once_in_the_order_it_opened() -> None:

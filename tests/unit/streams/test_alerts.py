@@ -224,3 +224,10 @@ def test_a_clock_that_jumped_is_one_episode_in_two_languages() -> None:
     assert behind.alert_id == f"device_clock/rtu-1/{since_ns}"
     assert right.alert_id == f"{behind.alert_id}/cleared"
     assert behind.labels == {"device": "rtu-1", "area": "1"}
+
+
+def test_a_finding_is_told_in_chinese_with_its_evidence_in_chinese() -> None:
+    evidence = ("operating day 2026-06-11: version 1 of the result", "the boundary data in force lack tie_mw", "as the shift says")
+    (alert,) = alerts_of(decided(FindingNoted(finding="BOUNDARY_INCOMPLETE", article="Art. 20", evidence=evidence)))
+    assert (alert.priority, alert.text_en) == (Priority.P2, f"BOUNDARY_INCOMPLETE: {'; '.join(evidence)}")
+    assert alert.text_zh == "据不完整的边界数据出清：2026-06-11 运行日：结果第 1 版；现行边界条件缺少 tie_mw；as the shift says"

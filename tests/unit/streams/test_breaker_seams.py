@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from msgspec.structs import replace as replace_state
 
@@ -76,7 +77,9 @@ class Story:
         """Give an order and return why it was refused; an empty text where it was not."""
         self._orders += 1
         said = {name.rstrip("_"): value for name, value in args.items()}
-        command = CommandGiven(ts_event_ns=at(clock), command_id=f"c{self._orders}", by=role.lower(), role=role, action=action, args=said)
+        command = CommandGiven(
+            ts_event_ns=at(clock), command_id=f"{clock} {self._orders}", by=role.lower(), role=role, action=action, args=said
+        )
         made = self.until(clock).take(command)
         return next((str(decision.body["why"]) for decision in made if decision.kind == "Refused"), "")
 
@@ -92,8 +95,8 @@ def test_the_rules_may_change_to_longer_intervals_while_an_outage_runs() -> None
     assert (story.state.watch.next_start_ns - at("11T00:00")) % (15 * NS_PER_MIN) == 0
 
 
-def suspended() -> Story:
-    """A real-time market that was suspended by the book on 13 June, 15:00."""
+@cache
+def _suspended() -> BreakerState:
     story = Story("10T09:00").until("13T12:30")
     for body in ("GOV", "REG"):
         assert not story.order("13T13:00", "RECEIPT", "MO", duty="report", recipient=body)
@@ -101,6 +104,13 @@ def suspended() -> Story:
         assert not story.order("13T13:10", "COMPLETE_DUTY", "MO", duty=duty)
     facts = {"from_": "2026-06-13T15:00:00+08:00", "expected_end": "2026-06-20T00:00:00+08:00", "reason": "no repair in sight"}
     assert not story.order("13T14:00", "DECIDE_SUSPEND", "MO", **facts)
+    return story.state
+
+
+def suspended() -> Story:
+    """A real-time market that was suspended by the book on 13 June, 15:00."""
+    story = Story("10T09:00")
+    story.state = _suspended()
     return story
 
 
