@@ -61,9 +61,9 @@ class BreakerLines:
         lines += self._duty_lines(view)
         open_notices = {notice.number: notice for notice in view.notices}
         over = [notice for number, notice in self._notices.items() if number not in open_notices]
-        for notice in over:
+        for place, notice in enumerate(over):  # those of one kind that end together stay apart
             tags = {"kind": notice.kind, "segment": notice.segment or m.NONE}
-            lines.append(line(m.ANNOUNCEMENT, ts_ns, tags, {"number": notice.number, "subject": notice.subject, "active": 0}))
+            lines.append(line(m.ANNOUNCEMENT, ts_ns + place, tags, {"number": notice.number, "subject": notice.subject, "active": 0}))
         self._notices = open_notices
         for case in view.cases:
             self._remember(case)

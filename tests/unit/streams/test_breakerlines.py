@@ -193,3 +193,11 @@ def test_only_so_many_cases_are_remembered_and_the_newest_are() -> None:
         lines.market(replace(CALM, cases=(replace(CASE, case=f"c{number}"),)))
     assert of("case", decided(lines, CaseClosed(case="c99", by="x")))[0]["segment"] == "RT"
     assert of("case", decided(lines, CaseClosed(case="c0", by="x")))[0]["segment"] == "none"
+
+
+def test_announcements_that_end_together_each_have_a_line_of_their_own() -> None:
+    lines = fresh()
+    notices = tuple(NoticeView(number=number, kind="TRIP", segment=Segment.RT, subject="breaker") for number in ("1", "2"))
+    lines.market(replace(CALM, notices=notices))
+    over = of("announcement", lines.market(replace(CALM, ts_event_ns=NOON + NS_PER_S)))
+    assert [(line["number"], line["active"], line["time"] - NOON - NS_PER_S) for line in over] == [("1", 0, 0), ("2", 0, 1)]
