@@ -178,7 +178,8 @@ class ModbusLink:
             self._hurried = self._hurried + 1 if self._hurried < _PATIENT_AGAIN else 0
         wire.send_together(exchanges, patient=patient)
         if patient and wire.is_open:
-            self._hurry = self._turns.unless_cancelled(_PATIENCE_S, partial(self._hurry_up, wire))
+            patience_s = min(_PATIENCE_S, exchanges[0].timeout_s / 2)  # what is there must not count as late
+            self._hurry = self._turns.unless_cancelled(patience_s, partial(self._hurry_up, wire))
         if now_wall_ns + exchanges[0].timeout_ns < self._look_ns:
             self._watch()
         return True
