@@ -13,17 +13,20 @@ from typing import Any, Final
 from dashboards.board import Board
 from dashboards.elements import Panel, PanelKind, Query, Step, Text
 from dashboards.livequeries import parts_of
-from streams.measurements import MEASUREMENTS
+from streams.measurements import MEASUREMENTS, TELEMETRY, TELEMETRY_1M
 
 __all__ = ["drawable", "panels_of"]
 
 _DRAWN: Final = frozenset(PanelKind) - {PanelKind.CANVAS, PanelKind.TEXT}
+_UNTOLD: Final = frozenset({TELEMETRY.name, TELEMETRY_1M.name})
+"""Every value of every point is on the board's page of points, and its past is for Grafana."""
 _UNITS: Final = {field.name: field.unit for measurement in MEASUREMENTS for field in measurement.fields}
 
 
 def drawable(panel: Panel) -> bool:
-    """Return whether every query of a panel is in parts, and its kind is one the live board has."""
-    return panel.kind in _DRAWN and all(parts_of(query) is not None for query in panel.queries)
+    """Return whether every query of a panel is in parts, of what the live board is told, and its kind is one it has."""
+    parts = [parts_of(query) for query in panel.queries]
+    return panel.kind in _DRAWN and all(part is not None and part["measurement"] not in _UNTOLD for part in parts)
 
 
 def panels_of(boards: tuple[Board, ...]) -> dict[str, Any]:

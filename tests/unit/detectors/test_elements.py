@@ -207,3 +207,10 @@ def test_history_holds_a_position_for_changes_less_than_a_minute_apart(middle: i
     state = ElementState(ends={"": OPEN}, since_ns=T + last * S, said={"": said})
     after = with_history(state, switch(OPEN, T + last * S), RULES)
     assert bool(after.held_until_ns) is held
+
+
+def test_a_word_as_old_as_the_window_is_the_one_before_it() -> None:
+    state = ElementState()
+    for second in (0, 21, 81):
+        state = with_position(state, switch(OPEN, T + second * S), RULES)
+    assert [at_ns - T for at_ns, _ in state.said[""]] == [21 * S, 81 * S]
