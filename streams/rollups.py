@@ -20,7 +20,7 @@ Deliberately absent: uncertain samples (a mean of values nobody vouches for), in
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -54,6 +54,8 @@ _AT_ONCE: Final = 8_192
 _POINTS_AT_ONCE: Final = 4_000
 """Points whose lines are made in one call, some 6 ms: the event loop waits for it. Of frames that come seldom, as many a second."""
 _SECONDS_AT_ONCE: Final = 60
+_UNWRITTEN_NS: Final = NS_PER_MIN
+"""What came so shortly before a restart may be in no line yet."""
 
 
 _SUFFIXES: Final = ("_min", "_max", "_last", "_n")
@@ -198,14 +200,19 @@ class Rollups:
             known_from_ns: these are all that came since this instant.
         """
         self._whole_from = -(-known_from_ns // NS_PER_MIN)
+        newest: deque[TelemetryFrame] = deque()
         for frame in frames:
+            newest.append(frame)
+            while newest[0].ts_ingest_ns < frame.ts_ingest_ns - _UNWRITTEN_NS:
+                newest.popleft()
             self._put(frame)
             if self._waiting_samples >= self._at_once:
                 self._fold()
         self._fold()
-        # A minute that was over for long was written by the process before; the newest may not have been.
+        # A minute that was over for long was written by the process before; the newest, and what came late to others, may not have been.
         over = (self._now_ns - self._grace_ns) // NS_PER_MIN - 1
-        for number in [number for number in self._dirty if number < over]:
+        late = {number for frame in newest for number in np.unique(frame.ts_event_ns // NS_PER_MIN).tolist()}
+        for number in [number for number in self._dirty if number < over and number not in late]:
             minute = self._minutes[number]
             minute.told, minute.dirty = minute.count > 0, np.zeros_like(minute.dirty)
             self._dirty.discard(number)

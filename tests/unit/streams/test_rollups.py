@@ -217,3 +217,16 @@ def test_minutes_are_written_as_fast_as_they_end_also_where_frames_are_rare() ->
         ts_ns = T0 + turn * NS_PER_MIN + 30 * NS_PER_S
         lines += rollups.take(frame_of("rtu", "1", 0, ts_ns, [(each, ts_ns, 1.0, 0, 0) for each in ids])).count(b"\n")
     assert lines >= 6 * len(names), "all but the minute that is not over, and the one before"
+
+
+def test_a_correction_that_was_not_written_before_a_crash_is_written_after_it() -> None:
+    frames = [frame([(3, s, 50.0, 0)], s) for s in range(0, 600, 20)]
+    late = frame([(3, 5, 56.0, 0)], 600)
+    before, after = fresh(), Rollups(TABLE)
+    written = b"".join(before.take(each) for each in frames)
+    before.take(late)
+    after.recall([*frames, late], known_from_ns=0)
+    lines = parsed(written + until(after, 601))
+    last = max((line for line in lines if line["time"] < T0 + NS_PER_MIN), key=lambda line: line["time"])
+    assert (last["hz_n"], last["hz_max"]) == (4, 56.0)
+    assert len([line for line in parsed(until(after, 640)) if line["time"] < T0 + 4 * NS_PER_MIN]) == 0, "and what was written is not again"
