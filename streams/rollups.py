@@ -323,7 +323,11 @@ class Rollups:
             rev[~np.logical_or.reduceat(minute.told[rows], begins)] = 0
         minute.dirty[of_lines], minute.told[of_lines] = False, True
         count = minute.count[rows]
-        columns = (minute.total[rows] / count, minute.least[rows], minute.greatest[rows], minute.last[rows], count)
+        least, greatest = minute.least[rows], minute.greatest[rows]
+        mean = minute.total[rows] / count
+        if not (whole := np.isfinite(mean)).all():  # too great to be added up
+            mean = np.where(whole, mean, least / 2 + greatest / 2)
+        columns = (mean, least, greatest, minute.last[rows], count)
         return b"".join(self._pieces(number * NS_PER_MIN, places.tolist(), begins.tolist(), columns, rev.tolist()))
 
     def _pieces(self, start_ns: int, places: list[int], begins: list[int], columns: Iterable[NDArray[Any]], rev: list[int]) -> list[bytes]:

@@ -230,3 +230,12 @@ def test_a_correction_that_was_not_written_before_a_crash_is_written_after_it() 
     last = max((line for line in lines if line["time"] < T0 + NS_PER_MIN), key=lambda line: line["time"])
     assert (last["hz_n"], last["hz_max"]) == (4, 56.0)
     assert len([line for line in parsed(until(after, 640)) if line["time"] < T0 + 4 * NS_PER_MIN]) == 0, "and what was written is not again"
+
+
+def test_of_numbers_too_great_to_be_added_up_there_is_a_line_all_the_same() -> None:
+    rollups = fresh()
+    rollups.take(frame([(3, s, value, 0) for s, value in ((1, 1.7e308), (2, 1.7e308), (3, -1.7e308))], 3))
+    rollups.take(frame([(2, s, 1.7e308, 0) for s in (1, 2)], 4))
+    area, bus = parsed(until(rollups, 75))
+    assert bus["kv"] == 1.7e308
+    assert -1.7e308 <= area["hz"] <= 1.7e308
