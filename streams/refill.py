@@ -75,10 +75,14 @@ class Refill:
 
     async def run(self) -> None:
         """Refill until cancelled."""
+        unreadable: set[Gap] = set()
         while True:
             added = self.gaps.added
             await asyncio.sleep(_LOOK_S)
-            gap = next(iter(self.gaps), None)
+            gap = next((gap for gap in self.gaps if gap not in unreadable), None)
+            if gap is None and unreadable:
+                await asyncio.sleep(10 * _LOOK_S)
+                unreadable.clear()
             if gap is None or self.gaps.added != added:
                 continue  # whoever cannot keep up with what comes needs no more of it
             await asyncio.to_thread(self.gaps.sync)
@@ -90,7 +94,7 @@ class Refill:
                 what = "%s[%d] from offset %d on cannot be read again for the spool: %s"
                 where = {"sink": "spool", "topic": gap.topic, "offset": gap.first, "reason": str(exc)}
                 _log.warning(what, gap.topic, gap.partition, gap.first, exc, extra=where)
-                await asyncio.sleep(10 * _LOOK_S)
+                unreadable.add(gap)  # others come first
 
     async def _fill(self, gap: Gap) -> None:
         lines, first, added = self._lines(), gap.first, self.gaps.added

@@ -131,3 +131,11 @@ def test_while_more_is_left_behind_nothing_is_taken_again(rig: Rig) -> None:
 
     asyncio.run(story())
     assert len(rig.spooled) == 59
+
+
+def test_what_cannot_be_read_again_holds_up_nothing_else(rig: Rig) -> None:
+    rig.gaps.add("of_an_older_release.v1", 0, 5)
+    rig.gaps.add(topics.KPI.name, 7, 1)
+    rig.gaps.add(topics.KPI.name, 0, 40)
+    rig.runs(lambda: rig.spooled == [40])
+    assert {gap.first for gap in rig.gaps} == {5, 1}, "and it is tried again"
