@@ -115,9 +115,8 @@ class Forwarder:
         """What of the backlog was sent and is owed an answer for, after the stream side went away."""
         self._overtaken = Overtaken()
         self._ends: dict[Priority, int] = {}
-        self._said_no = False
-        """Whether what was sent of the backlog last was refused, and not only left without an answer."""
-        self._noted_s = 0.0
+        self._noted_s, self._said_no = 0.0, False
+        """The second: whether what was sent of the backlog last was refused, and not only left without an answer."""
         self._work = asyncio.Event()
         self._gathering = Gathering(self._work, self.pace.gather_s, unhurried)
         self._not_up = asyncio.Event()
