@@ -18,6 +18,7 @@ from ingest.forwarder import Forwarder
 from ingest.frame import TelemetryFrame
 from ingest.framespool import FrameSpool
 from ingest.gateway import Gateway
+from ingest.line import Pace
 from ingest.pointlist import PointList
 from ingest.priority import Priorities, Priority, priority_of
 from ingest.relisting import Relisting
@@ -87,7 +88,8 @@ class FieldSide:
         )
         self._pace = settings.field_spool.pace
         unhurried = _unhurried(points, self._pace.gather_s)
-        self.forwarder = Forwarder(self._send, spool, _by_exception(points), self._pace, unhurried=unhurried)
+        pace = gathering(self._pace, clock.speed)
+        self.forwarder = Forwarder(self._send, spool, _by_exception(points), pace, unhurried=unhurried)
         self.gateway = Gateway(points, clock, self.forwarder.emit, settings.data / _TAUGHT)
         self.base_points = BasePoints(self.gateway, points, settings, clock)
         self.lost: BaseException | None = None
@@ -175,6 +177,11 @@ def _priorities(points: PointList) -> Priorities:
 def _by_exception(points: PointList) -> set[str]:
     """Return the names of the devices that tell what changes."""
     return {device.name for device in points.devices if isinstance(device, UaDevice) and not device.is_polled}
+
+
+def gathering(pace: Pace, speed: float) -> Pace:
+    """Return how patient a forwarder is whose clock runs so fast: periods are event time, and nothing gathers for longer than it would."""
+    return replace(pace, gather_s=pace.gather_s / max(speed, 1.0))
 
 
 def _unhurried(points: PointList, gather_s: float) -> set[str]:

@@ -76,7 +76,7 @@ def recall_telemetry(broker: str, rollups: Rollups, gaps: Collection[Gap] = ()) 
     with open_recording(broker) as recording:
         for partition in range(recording.partitions(topics.FRAMES.name)):
             records = _newest(recording, topics.FRAMES, partition, _FRAMES)
-            if len(records) == _FRAMES:
+            if records and records[0].offset:  # there were some before it, which are not read or not there any more
                 known_from_ns = max(known_from_ns, records[0].record.ts_ingest_ns)
             left = [range(gap.first, gap.last + 1) for gap in gaps if (gap.topic, gap.partition) == (topics.FRAMES.name, partition)]
             found += [each.record for each in records if each.done and not any(each.offset in offsets for offsets in left)]

@@ -23,6 +23,7 @@ from streams.words import DUTIES, name_of
 __all__ = ["BreakerLines"]
 
 _CASES_KEPT: Final = 64
+_TEXTS_KEPT: Final = 64
 _OPEN_FROM: Final = 1_000
 """Places below the millisecond of duties that are open; those that were settled stand before them, also if the view is shown again."""
 
@@ -51,6 +52,8 @@ class BreakerLines:
         self._zone = zone
         self._duties: dict[str, DutyView] = {}
         self._notices: dict[str, NoticeView] = {}
+        self._texts: dict[str, dict[str, str]] = {}
+        """What recent announcements say, by number."""
         self._cases: dict[str, tuple[str, str, str]] = {}
         """Segment, class and cause of recent cases."""
 
@@ -59,15 +62,23 @@ class BreakerLines:
         ts_ns = ms(view.ts_event_ns)
         lines = [line(m.MARKET, ts_ns, {"segment": each.segment}, _segment(view, each)) for each in view.segments]
         lines += self._duty_lines(view)
-        open_notices = {notice.number: notice for notice in view.notices}
-        over = [notice for number, notice in self._notices.items() if number not in open_notices]
-        for notice in over:
-            tags = {"kind": notice.kind, "segment": notice.segment or m.NONE}
-            lines.append(line(m.ANNOUNCEMENT, ts_ns, tags, {"number": notice.number, "subject": notice.subject, "active": 0}))
-        self._notices = open_notices
+        lines += self._notice_lines(view)
         for case in view.cases:
             self._remember(case)
         return b"".join(lines)
+
+    def _notice_lines(self, view: MarketView) -> Iterator[bytes]:
+        """Yield the announcements that are over since the last view, and once more those of their kind and segment that are not."""
+        still_open = {notice.number: notice for notice in view.notices}
+        over = [notice for number, notice in self._notices.items() if number not in still_open]
+        ended = {(notice.kind, notice.segment) for notice in over}
+        stays = [notice for number, notice in still_open.items() if number in self._notices and (notice.kind, notice.segment) in ended]
+        self._notices = still_open
+        for place, notice in enumerate((*over, *stays)):
+            tags = {"kind": notice.kind, "segment": notice.segment or m.NONE}
+            texts = self._texts.get(notice.number, {}) if place >= len(over) else {}
+            values: Values = {"number": notice.number, "subject": notice.subject, **texts, "active": place >= len(over)}
+            yield line(m.ANNOUNCEMENT, ms(view.ts_event_ns) + place, tags, values)
 
     def _duty_lines(self, view: MarketView) -> Iterator[bytes]:
         """Yield the duties settled since the last view, then those that are open; of one kind and segment the most urgent comes last."""
@@ -129,6 +140,9 @@ class BreakerLines:
         match decision.kind:
             case "Announcement":
                 told: Values = {name: body[name] for name in ("number", "subject", "text_en", "text_zh", "supersedes")}
+                self._texts[body["number"]] = {name: body[name] for name in ("text_en", "text_zh", "supersedes")}
+                while len(self._texts) > _TEXTS_KEPT:
+                    del self._texts[next(iter(self._texts))]
                 lines.append(line(m.ANNOUNCEMENT, ts_ns, {"kind": body["announcement_kind"], "segment": segment}, {**told, "active": 1}))
             case "Transition" if body["after"] in _FOUND:
                 lines.append(self._finding(ts_ns, body["basis"], segment, texts, body))

@@ -300,7 +300,9 @@ class Flusher:
 
     def _go_to_newest(self) -> None:
         """Leave what waited to the backlog."""
-        self._live.place = max(self._live.place, self._spool.since(_NEWEST_S))
+        if (newest := self._spool.since(_NEWEST_S)) > self._live.place:
+            self._live.place = newest
+            self._lines_seen = self._spool.lines  # those left would be waited for until every line is a request of its own
 
     # Sending it
 

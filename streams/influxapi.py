@@ -81,7 +81,9 @@ class InfluxTarget:
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield what cannot be right, as (which attribute, what and the remedy); nothing is connected to."""
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if "@" in self.url:  # and it is not said which: addresses are shown in messages and logs
+            yield "url", "holds a user or a password; give them as `token_file` or `token_env`, to v1 as user:password"
+        elif parts.scheme not in ("http", "https") or not parts.hostname:
             yield "url", f"{self.url!r} is no address of InfluxDB; write it as http://host:8086"
         elif parts.query or parts.fragment or "/write" in parts.path:
             yield "url", f"{self.url!r} names a path of its own; write http://host:8086, the write address follows from `api`"
@@ -106,20 +108,29 @@ class InfluxTarget:
                 text = self.token_file.read_text(encoding="utf-8").strip()
             except OSError as exc:
                 raise ConfigError([Problem(str(self.token_file), f"InfluxDB token cannot be read: {exc.strerror}")]) from exc
-            if not text:
-                raise ConfigError([Problem(str(self.token_file), "is empty; write the InfluxDB token into it")])
-            return text
+            except UnicodeDecodeError:
+                text = "\n"
+            return _token_of(text, str(self.token_file))
         if not self.token_env:
             return ""
         if not (text := os.environ.get(self.token_env, "").strip()):
             raise ConfigError([Problem(f"environment variable {self.token_env}", "is not set; it should hold the InfluxDB token")])
-        return text
+        return _token_of(text, f"environment variable {self.token_env}")
 
     @property
     def where(self) -> str:
         """What is written to, for people."""
         name = f"bucket {self.bucket!r}" if self.api is Api.V2 else f"database {self.bucket!r}"
         return f"org {self.org!r}, {name} at {self.url}" if self.api is Api.V2 else f"{name} at {self.url} ({self.api})"
+
+
+def _token_of(text: str, place: str) -> str:
+    """Return a token that a request can bear; what it holds is not shown."""
+    if not text:
+        raise ConfigError([Problem(place, "is empty; write the InfluxDB token into it")])
+    if not text.isprintable():
+        raise ConfigError([Problem(place, "holds no InfluxDB token; write it as one line of text, and nothing else")])
+    return text
 
 
 class Refused(SinkRejected):

@@ -138,5 +138,7 @@ def _problems(model: InfluxModel) -> Iterator[tuple[str, str]]:
     for key, ns in (("raw_keep", model.raw_keep), ("keep", model.keep)):
         if ns is not None and ns < _KEEP_NS_MIN:
             yield key, "InfluxDB keeps nothing for less than an hour; write 1h or more"
+        elif ns is not None and ns % _KEEP_NS_MIN:
+            yield key, f"InfluxDB is told whole hours; write {-(-ns // _KEEP_NS_MIN)}h"
     if model.token_file is not None and model.token_env:
         yield "token_env", "give `token_file` or `token_env`, not both"

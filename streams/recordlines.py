@@ -34,6 +34,8 @@ __all__ = ["RecordLines"]
 
 _RESULTS_KEPT: Final = 64
 """Intervals whose results wait for a price, or stand in for one: some five hours."""
+_PRICES_KEPT: Final = 1_024
+"""Intervals whose prices wait for a result: the two are on topics of their own, and where much is to be made up either comes first."""
 
 
 class RecordLines:
@@ -65,6 +67,7 @@ class RecordLines:
         self._interval_ns = interval_ns
         self._rollups = rollups
         self._results: dict[int, Cleared] = {}
+        self._unsettled: dict[int, PriceInForce] = {}
 
     @classmethod
     def of(cls, model: MarketModel, rollups: Rollups | None = None) -> RecordLines:
@@ -93,7 +96,7 @@ class RecordLines:
 
     def recall(self, record: Any) -> None:
         """Remember what later records depend on, of one that was written before."""
-        if isinstance(record, Cleared | MarketView | Decision):
+        if isinstance(record, Cleared | MarketView | Decision | PriceInForce):
             self.of_record(record)
 
     def of_record(self, record: Any) -> bytes:
@@ -111,7 +114,7 @@ class RecordLines:
                 return self._breaker.market(record)
             case Cleared():
                 self._remember(record)
-                return marketlines.encode_outcome(record, area_of_bus=self._area_of_bus)
+                return marketlines.encode_outcome(record, area_of_bus=self._area_of_bus) + self._settled(record.interval_start_ns)
             case ClearingFailed():
                 return marketlines.encode_outcome(record)
             case SolveTimed():
@@ -145,4 +148,14 @@ class RecordLines:
             return b""
         own = self._results.get(price.interval_start_ns)
         standing_in = None if price.clearing_start_ns is None else self._results.get(price.clearing_start_ns)
+        self._unsettled.pop(price.interval_start_ns, None)
+        if standing_in is None and (own is None or price.clearing_start_ns is not None):
+            self._unsettled[price.interval_start_ns] = price
+            while len(self._unsettled) > _PRICES_KEPT:
+                del self._unsettled[min(self._unsettled)]
         return marketlines.encode_amounts(price, indicative(price, own, standing_in, self._places, self._interval_ns))
+
+    def _settled(self, start_ns: int) -> bytes:
+        """Return what intervals come to whose prices were shown before the result of this one, which they are of."""
+        waiting = [price for price in self._unsettled.values() if start_ns in (price.interval_start_ns, price.clearing_start_ns)]
+        return b"".join(map(self._amounts, waiting))

@@ -52,7 +52,8 @@ _MINUTES_MOST: Final = 1_440
 _AT_ONCE: Final = 8_192
 """Samples added up at once, at least."""
 _POINTS_AT_ONCE: Final = 4_000
-"""Points whose lines are made in one call, some 6 ms: the event loop waits for it."""
+"""Points whose lines are made in one call, some 6 ms: the event loop waits for it. Of frames that come seldom, as many a second."""
+_SECONDS_AT_ONCE: Final = 60
 
 
 _SUFFIXES: Final = ("_min", "_max", "_last", "_n")
@@ -223,7 +224,8 @@ class Rollups:
         over = (self._now_ns - self._grace_ns) // NS_PER_MIN
         if self._waiting_samples >= self._at_once or self._waits_long() or any(number < over for number in self._dirty):
             self._fold()
-        return self._written(over)
+        seconds = min(self._now_ns // NS_PER_S - last_ns // NS_PER_S, _SECONDS_AT_ONCE)
+        return self._written(over, _POINTS_AT_ONCE * max(seconds, 1))
 
     def _begin(self, now_ns: int) -> None:
         self._own_from = -(-now_ns // NS_PER_MIN)
@@ -287,22 +289,24 @@ class Rollups:
         """Whether what was put aside may belong to a minute that is over."""
         return bool(self._waiting) and self._now_ns - self._waiting[0][1].ts_ingest_ns >= self._grace_ns
 
-    def _written(self, over: int) -> bytes:
-        """Return lines of the oldest minute that is over and has any, of about so many points as are made at once."""
-        number = min(self._dirty, default=over)
-        if number >= over:
-            return b""
-        minute = self._minutes[number]
-        dirty = np.flatnonzero(minute.dirty[self._order])
-        if len(dirty) <= _POINTS_AT_ONCE:
-            self._dirty.discard(number)
-        return self._lines(number, minute, dirty) if len(dirty) else b""
+    def _written(self, over: int, most: int) -> bytes:
+        """Return lines of minutes that are over and have any, the oldest first, of about so many points."""
+        lines: list[bytes] = []
+        while most > 0 and (number := min(self._dirty, default=over)) < over:
+            minute = self._minutes[number]
+            dirty = np.flatnonzero(minute.dirty[self._order])
+            if len(dirty) <= most:
+                self._dirty.discard(number)
+            if len(dirty):
+                lines.append(self._lines(number, minute, dirty, most))
+            most -= len(dirty)
+        return b"".join(lines)
 
-    def _lines(self, number: int, minute: _Minute, dirty: NDArray[np.intp]) -> bytes:
+    def _lines(self, number: int, minute: _Minute, dirty: NDArray[np.intp], most: int) -> bytes:
         """Return whole lines, from the first dirty row on; a line has all fields that have samples."""
         lines = np.unique(self._line[dirty])
-        if len(dirty) > _POINTS_AT_ONCE:
-            lines = lines[lines <= self._line[dirty[_POINTS_AT_ONCE - 1]]]
+        if len(dirty) > most:
+            lines = lines[lines <= self._line[dirty[most - 1]]]
         in_lines = np.isin(self._line, lines)
         places = np.flatnonzero(in_lines & (minute.count[self._order] > 0))
         rows, of_lines = self._order[places], self._order[in_lines]

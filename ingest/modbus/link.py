@@ -162,7 +162,7 @@ class ModbusLink:
         self._asked_together = True
         self._together, self._done_together = exchanges, done
         wire.send_together(exchanges, patient=self._patience.is_left())
-        self._patience.begin(wire.take_as_it_comes)
+        self._patience.begin(wire.take_as_it_comes, exchanges[0].timeout_s / 2)
         if now_wall_ns + exchanges[0].timeout_ns < self._look_ns:
             self._watch()
         return True

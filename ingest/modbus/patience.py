@@ -39,8 +39,8 @@ class Patience:
             self._in_vain = self._in_vain + 1 if self._in_vain < _PATIENT_AGAIN else 0
         return self._is_patient
 
-    def begin(self, take_as_it_comes: Callable[[], None]) -> None:
-        """They are waited for, if so; when it took too long, what has come is taken."""
+    def begin(self, take_as_it_comes: Callable[[], None], at_most_s: float) -> None:
+        """They are waited for, if so; when it took too long, and ``at_most_s`` in any case, what has come is taken."""
 
         def enough() -> None:
             self._ends = None
@@ -48,7 +48,7 @@ class Patience:
             take_as_it_comes()
 
         if self._is_patient:
-            self._ends = self._turns.unless_cancelled(_PATIENCE_S, enough)
+            self._ends = self._turns.unless_cancelled(min(_PATIENCE_S, at_most_s), enough)
 
     def rewarded(self) -> None:
         """All that was owed has come."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from console.fieldside import BasePoints, part_of
+from console.fieldside import BasePoints, gathering, part_of
 from ingest.devices import DataType
 from ingest.errors import DeviceSilent
+from ingest.line import Pace
 from ingest.pointlist import PointList
 from market.decisions import Phase
 from market.errors import ConfigError
@@ -154,3 +155,9 @@ def test_a_unit_whose_set_point_is_elsewhere_in_another_list_is_told_again_what_
     moved = modbus_device(502, modbus_point("unit/u1/setpoint_mw", 40, DataType.FLOAT32), name="plant-1", area="1")
     field.base_points.relist(PointList((moved,)))
     assert field.sees(cleared(NOON, u1=100.0)) == [("unit/u1/setpoint_mw", 100.0)]
+
+
+def test_where_the_clock_runs_fast_frames_gather_for_no_more_event_time() -> None:
+    pace = Pace(gather_s=0.25)
+    assert gathering(pace, 60.0).gather_s * 60.0 == pytest.approx(0.25)
+    assert gathering(pace, 1.0) == gathering(pace, 0.5) == pace

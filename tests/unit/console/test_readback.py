@@ -34,6 +34,7 @@ class Recorded:
 
     def __init__(self, done: int, *partitions: list[TelemetryFrame]) -> None:
         self._done, self._partitions = done, partitions
+        self.oldest = 0
 
     def partitions(self, topic: str) -> int:
         return len(self._partitions) if topic == topics.FRAMES.name else 0
@@ -42,7 +43,7 @@ class Recorded:
         return self._done
 
     def newest(self, topic: str, partition: int, most: int) -> Iterator[Any]:
-        records = [SimpleNamespace(offset=n, value=wire.encode(each)) for n, each in enumerate(self._partitions[partition])]
+        records = [SimpleNamespace(offset=n, value=wire.encode(each)) for n, each in enumerate(self._partitions[partition], self.oldest)]
         yield from records[-most:]
 
 
@@ -108,3 +109,14 @@ def test_on_a_cluster_nobody_knows_what_was_dealt_with(tmp_path: Any) -> None:
     rollups = Rollups(TABLE)
     recall_telemetry("kafka://nowhere:9092", rollups)
     assert minute(rollups, frame(30)) == []
+
+
+def test_what_the_log_does_not_have_any_more_is_not_known(recorded: Any) -> None:
+    log = Recorded(9, [frame(30), frame(140)])
+    log.oldest = 7
+    rollups = Rollups(TABLE)
+    recall_telemetry(recorded(log), rollups)
+    late = frame_of("rtu", "1", 1, T0 + 141 * NS_PER_S, [(point_id(NAME), T0 + 5 * NS_PER_S, 49.0, 0, 0)])
+    lines = parsed(b"".join(map(rollups.take, (late, frame(150), frame(151), frame(215), frame(216)))))
+    assert [line["time"] - T0 for line in lines if line["time"] < T0 + NS_PER_MIN] == [], "it would stand for the whole minute"
+    assert rollups.left_out == 2

@@ -193,3 +193,33 @@ def test_only_so_many_cases_are_remembered_and_the_newest_are() -> None:
         lines.market(replace(CALM, cases=(replace(CASE, case=f"c{number}"),)))
     assert of("case", decided(lines, CaseClosed(case="c99", by="x")))[0]["segment"] == "RT"
     assert of("case", decided(lines, CaseClosed(case="c0", by="x")))[0]["segment"] == "none"
+
+
+def test_announcements_that_end_together_each_have_a_line_of_their_own() -> None:
+    lines = fresh()
+    notices = tuple(NoticeView(number=number, kind="TRIP", segment=Segment.RT, subject="breaker") for number in ("1", "2"))
+    lines.market(replace(CALM, notices=notices))
+    over = of("announcement", lines.market(replace(CALM, ts_event_ns=NOON + NS_PER_S)))
+    assert [(line["number"], line["active"], line["time"] - NOON - NS_PER_S) for line in over] == [("1", 0, 0), ("2", 0, 1)]
+
+
+def test_of_two_announcements_of_one_kind_the_one_still_in_force_stays_so() -> None:
+    lines = fresh()
+    for seq, number in enumerate(("AN-1", "AN-2"), 7):
+        body = Announcement(
+            number=number,
+            announcement_kind="ANOMALY",
+            segment=None,
+            subject=f"session {number}",
+            supersedes="",
+            published_at_ns=NOON,
+            text_zh="异常",
+            text_en=f"text of {number}",
+        )
+        decided(lines, body, seq)
+    notices = tuple(NoticeView(number=number, kind="ANOMALY", segment=None, subject=f"session {number}") for number in ("AN-1", "AN-2"))
+    lines.market(replace(CALM, notices=notices))
+    told = of("announcement", lines.market(replace(CALM, ts_event_ns=NOON + NS_PER_S, notices=notices[:1])))
+    assert [(line["number"], line["active"], line["time"] - NOON - NS_PER_S) for line in told] == [("AN-2", 0, 0), ("AN-1", 1, 1)]
+    assert (told[1]["text_en"], told[1]["subject"]) == ("text of AN-1", "session AN-1")
+    assert of("announcement", lines.market(replace(CALM, ts_event_ns=NOON + 2 * NS_PER_S, notices=notices[:1]))) == []

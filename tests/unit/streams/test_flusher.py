@@ -276,3 +276,21 @@ def test_how_far_behind_what_is_new_lags(spool: Spool, clock: Hand) -> None:
     assert flusher.lag_s(clock.ns) == 0.0
     spool.append(line(1))
     assert flusher.lag_s(clock.ns + 3 * NS_PER_S) == 3.0
+
+
+def test_after_an_outage_new_lines_gather_again(spool: Spool, clock: Hand) -> None:
+    server = Server()
+    flusher = flusher_of(spool, server)
+    server.answer = away
+
+    async def story() -> None:
+        for number in range(6):
+            spool.append(b"".join(line(1_000 * number + i) for i in range(1_000)))
+            clock.ns += 31 * NS_PER_S
+        await eventually_async("attempts", lambda: flusher.status.attempts > 0)
+        server.answer = lambda body: None
+        await eventually_async("all of it", lambda: flusher._live.place == spool.end)
+        spool.append(line(7_000))
+        assert not flusher._is_full(), "one line is no request"
+
+    flushing(flusher, story)

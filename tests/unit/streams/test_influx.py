@@ -41,6 +41,15 @@ def test_a_token_that_is_configured_and_absent_is_named(tmp_path: Path, monkeypa
         target(token_env="INFLUX_TOKEN_FOR_TEST").token()
 
 
+@pytest.mark.parametrize("raw", [b"one\ntwo\n", b"\xff\xfe"])
+def test_what_can_be_no_token_is_said_and_not_shown(tmp_path: Path, raw: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(raw)
+    with pytest.raises(ConfigError, match="holds no InfluxDB token") as caught:
+        InfluxTarget(url="http://x", org="o", bucket="b", token_file=file).token()
+    assert "two" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

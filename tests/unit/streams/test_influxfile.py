@@ -48,6 +48,8 @@ def test_the_bucket_itself_named_again_is_one_bucket(tmp_path: Path) -> None:
         ("{url: 'http://db', bucket: grid, raw_bucket: 'x/'}", "influx.raw_bucket: 'x/' names nothing"),
         ("{url: 'http://db', bucket: grid, raw_keep: 1h}", "influx.raw_keep: without `raw_bucket`"),
         ("{url: 'http://db', bucket: grid, keep: 1m}", "influx.keep: InfluxDB keeps nothing for less than an hour"),
+        ("{url: 'http://db', bucket: grid, keep: 90m}", "influx.keep: InfluxDB is told whole hours; write 2h"),
+        ("{url: 'http://me:hush@db', bucket: grid}", "influx.url: holds a user or a password"),
         ("{url: 'http://db', bucket: grid, backlog: 0}", "influx.backlog: input should be greater than or equal to 100"),
         ("{url: 'http://db', bucket: grid, token_file: t, token_env: T}", "give `token_file` or `token_env`, not both"),
     ],

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ingest.points import PointTable
+from market.units import NS_PER_MIN
 from streams.measurements import MEASUREMENTS, FieldType, Measurement
+from streams.recordlines import RecordLines
+from streams.telemetrylines import TelemetryEncoder
 from tests.kit.lineparser import parsed
 from tests.kit.market_hour import hour
+from tests.unit.streams.test_indicative import CLEARED, FIVE_MIN, PLACES, PRICE
 
 NEVER_IN_THIS_HOUR = {
     "telemetry": {"available_mw", "setpoint_mw", "mwh", "to_mw", "to", "hz", "interchange_mw", "value"},
@@ -66,3 +72,22 @@ def test_no_two_lines_of_one_series_and_instant_say_different_things() -> None:
             series = (measurement.name, *(line[tag] for tag in tags), line["time"])
             for name, value in line.items():
                 assert seen.setdefault((*series, name), value) == value
+
+
+def amounts_of(*records: Any) -> list[dict[str, Any]]:
+    made = RecordLines(TelemetryEncoder(PointTable([])), "Asia/Shanghai", places=PLACES, interval_ns=FIVE_MIN)
+    return [line for record in records for line in parsed(made.of_record(record)) if line["measurement"] == "settlement"]
+
+
+def test_an_interval_comes_to_the_same_whether_its_price_or_its_result_is_shown_first() -> None:
+    assert amounts_of(CLEARED, PRICE) == amounts_of(PRICE, CLEARED) != []
+    later = replace(PRICE, interval_start_ns=2 * FIVE_MIN, rev=1)
+    assert amounts_of(CLEARED, later) == amounts_of(later, CLEARED) != []
+    assert amounts_of(PRICE, CLEARED, CLEARED) == amounts_of(PRICE, CLEARED), "once"
+
+
+def test_prices_of_intervals_that_never_have_a_result_are_not_remembered_for_ever() -> None:
+    made = RecordLines(TelemetryEncoder(PointTable([])), "Asia/Shanghai", places=PLACES, interval_ns=FIVE_MIN)
+    for number in range(2_000):
+        made.of_record(replace(PRICE, interval_start_ns=number * NS_PER_MIN, clearing_start_ns=None))
+    assert len(made._unsettled) < 1_100

@@ -159,6 +159,7 @@ def test_many_points_are_written_a_part_at_a_time(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("streams.rollups._POINTS_AT_ONCE", 1)
     rollups = fresh()
     rollups.take(frame([(point, 10, float(point), 0) for point in range(4)], 10))
+    rollups.take(heartbeat("@clock", "1", 0, T0 + 74 * NS_PER_S))
     one = rollups.take(heartbeat("@clock", "1", 0, T0 + 75 * NS_PER_S))
     assert len(parsed(one)) == 1
     rest = parsed(until(rollups, 76))
@@ -204,3 +205,15 @@ def test_the_last_line_of_each_minute_is_what_all_its_good_samples_say(frames: l
         assert said[""] == pytest.approx(sum(values) / len(values))
         assert (said["_min"], said["_max"], said["_n"]) == (min(values), max(values), len(values))
         assert said["_last"] in [value for s, value in samples if s == newest]
+
+
+def test_minutes_are_written_as_fast_as_they_end_also_where_frames_are_rare() -> None:
+    names = [f"unit/G{n}/mw" for n in range(9_000)]
+    rollups = Rollups(PointTable(PointSpec(name=name, area="1", device="rtu", period_ns=NS_PER_MIN) for name in names))
+    rollups.begin_anew()
+    ids = [point_id(name) for name in names]
+    lines = 0
+    for turn in range(8):
+        ts_ns = T0 + turn * NS_PER_MIN + 30 * NS_PER_S
+        lines += rollups.take(frame_of("rtu", "1", 0, ts_ns, [(each, ts_ns, 1.0, 0, 0) for each in ids])).count(b"\n")
+    assert lines >= 6 * len(names), "all but the minute that is not over, and the one before"

@@ -62,6 +62,17 @@ def test_when_not_all_of_them_come_soon_those_that_came_are_taken(monkeypatch: p
     assert len(line.outcomes) == 2
 
 
+def test_replies_are_not_waited_for_as_one_until_they_are_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = line_of(monkeypatch)
+    line.ask_together(10, 11, timeout_s=0.04)
+    line.pass_ms(20)
+    assert line.transport.expects == 1
+    line.hear(replies(line)[0])
+    line.pass_ms(30)
+    line.hear(replies(line)[1])
+    assert line.outcomes == {"10": b"\0\x0a", "11": b"\0\x0b"}
+
+
 def test_a_peer_that_is_slow_again_and_again_is_not_waited_for_until_it_was_asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
     line = line_of(monkeypatch)
     patient = []
