@@ -14,9 +14,6 @@ The stream side is back when one of the frames that it owed an answer for arrive
 Nothing of the backlog is removed before it is durable on the other side. What was in doubt when the stream side went away, and what is sent
 again after a crash, arrives twice: each frame carries a ticket (:class:`ingest.frame.Ticket`), by which intake takes it once.
 
-A frame of a device that is read several times in ``gather_s``, and tells of nothing that anybody acts on at once, may wait that long for
-those that follow it: a record costs more than a frame. Whatever else leaves takes along what waits before it.
-
 Accounts leave behind the samples they are about, also through the backlog, and say what the spool's limits dropped. Heartbeats are
 not spooled: a later one says all of it.
 
@@ -43,7 +40,8 @@ from ingest.bundle import encode_bundle
 from ingest.errors import SpoolError
 from ingest.frame import TelemetryFrame, Ticket, encode_frame, heartbeat
 from ingest.framespool import Backlogged, FrameSpool
-from ingest.line import Line, Pace, Send
+from ingest.gathering import Gathering
+from ingest.line import Line, Pace, Send, takes
 from ingest.lots import Live, lots
 from ingest.newest import NewestSamples
 from ingest.overtaken import Overtaken
@@ -56,7 +54,6 @@ __all__ = ["Forwarder"]
 _log: Final = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.2
-_TIDY_S: Final = 1.0
 _TRY_EVERY_S: Final = 1.0
 _NOTE_EVERY_S: Final = 1.0
 _BATCH_S: Final = 0.1
@@ -106,8 +103,6 @@ class Forwarder:
         self.samples_in = self.spooled = self.replayed = self.beats_dropped = 0
         self._send = send
         self._newest = NewestSamples(by_exception)
-        self._unhurried = frozenset(unhurried)
-        self._leaves: asyncio.TimerHandle | None = None
         self._run = int.from_bytes(os.urandom(8), "big") >> 1 if run is None else run
         self._made: Counter[str] = Counter()
         self._queue: deque[Live] = deque()
@@ -120,10 +115,10 @@ class Forwarder:
         """What of the backlog was sent and is owed an answer for, after the stream side went away."""
         self._overtaken = Overtaken()
         self._ends: dict[Priority, int] = {}
-        self._said_no = False
-        """Whether what was sent of the backlog last was refused, and not only left without an answer."""
-        self._noted_s = 0.0
+        self._noted_s, self._said_no = 0.0, False
+        """The second: whether what was sent of the backlog last was refused, and not only left without an answer."""
         self._work = asyncio.Event()
+        self._gathering = Gathering(self._work, self.pace.gather_s, unhurried)
         self._not_up = asyncio.Event()
         self._room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -138,7 +133,7 @@ class Forwarder:
         """Have other points from now on; what waits stays as it is."""
         self.spool.priorities = priorities
         self._newest.follow(by_exception)
-        self._unhurried = frozenset(unhurried)
+        self._gathering.unhurried = frozenset(unhurried)
 
     async def wait(self) -> None:
         """Return when it was stopped.
@@ -192,10 +187,7 @@ class Forwarder:
         self._queue.append(Live(frame, ticket, raw))
         self._bytes += len(raw)
         self.samples_in += len(frame)
-        if frame.source not in self._unhurried or not self.pace.gather_s or self.line is not Line.UP:
-            self._work.set()
-        elif self._leaves is None:
-            self._leaves = asyncio.get_running_loop().call_later(self.pace.gather_s, self._work.set)
+        self._gathering.came(frame, may_wait=self.line is Line.UP)
 
     def _as_it_is(self, frame: TelemetryFrame) -> TelemetryFrame:
         """Return a frame of accounts with what was dropped of them, any other as it stands."""
@@ -232,7 +224,7 @@ class Forwarder:
         _log.warning("the stream side takes no telemetry: %s; frames are spooled in %s", why, self.spool.directory, extra={"reason": why})
         self.samples_in -= sum(len(item.frame) for item in self._queue)
         # In the order in which they were made, which is not that of sending where some of them were refused before.
-        self._to_store.extend(sorted((item for item in (*self._unconfirmed.values(), *self._queue) if not item.stored), key=_nth))
+        self._to_store.extend(sorted((item for item in (*self._unconfirmed.values(), *self._queue) if not item.stored), key=Live.nth))
         self._queue.clear()
         self._bytes = sum(len(item.raw) for item in self._unconfirmed.values())
         self._newest.forget()
@@ -265,9 +257,7 @@ class Forwarder:
     async def _send_live(self) -> None:
         while True:
             await self._work.wait()
-            if self._leaves is not None:
-                self._leaves.cancel()
-                self._leaves = None
+            self._gathering.leaves()
             while self._queue:
                 # From here on they are owed an answer for: nothing may be in neither place while others are sent.
                 self._unconfirmed.update((id(item), item) for item in self._queue)
@@ -327,7 +317,6 @@ class Forwarder:
 
     async def _watch(self) -> None:
         waits: Live | None = None
-        tidied_s = 0.0
         while True:
             await asyncio.sleep(_LOOK_S)
             first = next(iter(self._unconfirmed.values()), None) or next(iter(self._queue), None)
@@ -341,9 +330,7 @@ class Forwarder:
                 if self.line is Line.AWAY:
                     self._store_rest()
                     self._room.set()
-                if self.line is not Line.UP or time.monotonic() - tidied_s >= _TIDY_S:
-                    tidied_s = time.monotonic()
-                    self.spool.tidy()
+                self.spool.tidy()
             except SpoolError as exc:
                 self._disk_refused(exc)
 
@@ -371,7 +358,7 @@ class Forwarder:
             first = batch[0].frame
             if not back and self._said_no and first is not None:
                 # Perhaps it is not away, but refuses this one frame, and would for ever: what carries nothing tells.
-                back = await self._takes(heartbeat(_SOURCE, first.area, 0, first.ts_ingest_ns))
+                back = await takes(self._send, self.pace.away_after_s, heartbeat(_SOURCE, first.area, 0, first.ts_ingest_ns))
                 # Once more: it may have been away until just now.
                 if back and not await self._sent(batch):
                     back = self._said_no
@@ -389,15 +376,6 @@ class Forwarder:
             self._bytes += len(item.raw)
             self._unconfirmed[id(item)] = item
             await self._hand_over([item])
-
-    async def _takes(self, frame: TelemetryFrame) -> bool:
-        try:
-            async with asyncio.timeout(self.pace.away_after_s):
-                answer = asyncio.ensure_future(await self._send(frame, encode_frame(frame)))
-                await asyncio.wait((answer,))  # one that is given up must not end who waits for it
-        except Exception:
-            return False
-        return not answer.cancelled() and answer.exception() is None
 
     def _give_up(self, refused: Backlogged) -> None:
         if refused.frame is not None:
@@ -520,7 +498,3 @@ class Forwarder:
         if left := sum(len(item.frame) for item in self._to_store if not item.done):
             _log.error("%d samples are lost with the end of the process: neither the stream side nor the disk took them", left)
         await asyncio.to_thread(self.spool.close)
-
-
-def _nth(item: Live) -> int:
-    return -1 if item.ticket is None else item.ticket.nth

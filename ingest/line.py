@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ingest.frame import TelemetryFrame
+from ingest.frame import TelemetryFrame, encode_frame
 
-__all__ = ["Line", "Pace", "Send"]
+__all__ = ["Line", "Pace", "Send", "takes"]
 
 Send = Callable[[TelemetryFrame, bytes], Awaitable[Awaitable[Any]]]
 """Hands the bytes of a record, and the first of its frames, to the transport; what it returns resolves once they are durable."""
@@ -39,3 +40,14 @@ class Line(StrEnum):
     UP = "up"
     CATCHING_UP = "catching_up"
     AWAY = "away"
+
+
+async def takes(send: Send, within_s: float, frame: TelemetryFrame) -> bool:
+    """Return whether a frame is taken in time."""
+    try:
+        async with asyncio.timeout(within_s):
+            answer = asyncio.ensure_future(await send(frame, encode_frame(frame)))
+            await asyncio.wait((answer,))  # one that is given up must not end who waits for it
+    except Exception:
+        return False
+    return not answer.cancelled() and answer.exception() is None

@@ -30,6 +30,10 @@ class Live:
     stored: bool = False
     done: bool = False
 
+    def nth(self) -> int:
+        """Return which of its area it is, as its ticket says; -1 without one."""
+        return -1 if self.ticket is None else self.ticket.nth
+
 
 def lots(waiting: Iterable[Live]) -> list[list[Live]]:
     """Put together what leaves together: frames of devices of an area, in their order, up to the size of a bundle.

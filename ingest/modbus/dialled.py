@@ -21,10 +21,10 @@ from typing import Final
 
 from ingest.addresses import Address, DialIn, Framing, Manners
 from ingest.errors import DeviceError, DeviceRefused
-from ingest.modbus.exchange import Exchange
+from ingest.modbus.exchange import Exchange, tell
 from ingest.modbus.frames import KIND_READ, Exceptional, Good, Refusal, Request, Verdict, read_request
 from ingest.modbus.greeting import Noise, Template, greeting_in, is_tellable
-from ingest.modbus.link import ModbusLink, tell
+from ingest.modbus.link import ModbusLink
 from ingest.modbus.reception import Arrival
 from ingest.modbus.rtu import ReplyReader
 from ingest.modbus.wire import Owner, Wire

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from ingest.errors import DeviceError, DeviceSilent
 from ingest.modbus.frames import Request, encode_adu
 from ingest.source import Source
 from market.units import NS_PER_S
 
-__all__ = ["Exchange", "Link", "ask_first"]
+__all__ = ["Exchange", "Link", "ask_first", "tell", "told_in_vain"]
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Exchange:
@@ -131,3 +134,17 @@ async def ask_first(link: Link, request: Request, source: Source, timeout_s: flo
     if isinstance(outcome, DeviceError):
         raise outcome
     return outcome
+
+
+def tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
+    """Tell what became of an exchange; a fault of who is told stays with that device."""
+    try:
+        exchange.done(exchange, outcome, now_ns)
+    except Exception:
+        told_in_vain(exchange)
+
+
+def told_in_vain(exchange: Exchange) -> None:
+    """Log the exception that is being handled, of who was told."""
+    where = {"device": exchange.source.name, "area": exchange.source.area}
+    _log.exception("%s: taking an answer failed by a fault of this program", exchange.source.name, extra=where)

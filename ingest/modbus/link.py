@@ -29,22 +29,22 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final
 
 from ingest.addresses import Address, Framing, Manners
 from ingest.backoff import Backoff
 from ingest.errors import DeviceError, DeviceLate, DeviceRefused, DeviceSilent
 from ingest.modbus.dialling import dial
-from ingest.modbus.exchange import Exchange, ask_first
+from ingest.modbus.exchange import Exchange, ask_first, tell, told_in_vain
 from ingest.modbus.frames import EXCEPTION_NAMES, Exceptional, ExceptionCode, Good, Request, Verdict
 from ingest.modbus.lineshare import LineShare
+from ingest.modbus.patience import Patience
 from ingest.modbus.wire import Wire
 from ingest.source import Source
-from ingest.turns import Cancellable, Turns, wall_ns
+from ingest.turns import Turns, wall_ns
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
 
-__all__ = ["ModbusLink", "tell"]
+__all__ = ["ModbusLink"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -62,12 +62,6 @@ _SHALLOW_MAX_NS: Final = 24 * NS_PER_H
 
 _ABSENT: Final = frozenset({ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_TARGET})
 """What a gateway answers for a unit that does not."""
-
-_PATIENCE_S: Final = 0.05
-_IMPATIENT_AFTER: Final = 3
-_PATIENT_AGAIN: Final = 50
-"""How long replies to what was asked together are waited for as one; how often in a row they may not be there by then; and how many
-times they are then taken as they come before it is tried again."""
 
 _QUIET_MIN_NS: Final = 50 * NS_PER_MS
 _NEVER_NS: Final = 2**63
@@ -92,8 +86,7 @@ class ModbusLink:
         self._queue: deque[Exchange] = deque()
         self._wire: Wire | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._silences = 0
-        self._connections = 0
+        self._silences = self._connections = 0
         self._look_ns = _NEVER_NS
         self._free_ns = 0
         self._called_free = False
@@ -102,9 +95,8 @@ class ModbusLink:
         self._streak = 0
         self._asked_together, self._bears_together = False, True
         self._together: Sequence[Exchange] = ()
-        self._done_together: Callable[[Sequence[bytes], int], None] | None = None
-        self._hurry: Cancellable | None = None
-        self._hurried = 0
+        self._done_together: Callable[[Sequence[bytes], int], None] = lambda data, now_ns: None
+        self._patience = Patience(turns)
         self._set_depth()
 
     def _set_depth(self) -> None:
@@ -157,11 +149,7 @@ class ModbusLink:
         return True
 
     def ask_together(self, exchanges: Sequence[Exchange], done: Callable[[Sequence[bytes], int], None]) -> bool:
-        """Take several reads where they are sent at once, and nothing else is on its way; returns whether they were taken.
-
-        Args:
-            done: called with the data of all replies, and the event time, where they came together and are good; else each exchange's own.
-        """
+        """Take several reads where they are sent at once, and nothing else is on its way (:class:`ingest.modbus.exchange.Link`)."""
         wire = self._wire
         if wire is None or not wire.is_open or wire.owed or self._queue or len(exchanges) > self._depth:
             return False
@@ -173,22 +161,11 @@ class ModbusLink:
             exchange.took_ns, exchange.was_ahead = 0, exchange is not exchanges[0]
         self._asked_together = True
         self._together, self._done_together = exchanges, done
-        patient = self._hurried < _IMPATIENT_AFTER
-        if not patient:
-            self._hurried = self._hurried + 1 if self._hurried < _PATIENT_AGAIN else 0
-        wire.send_together(exchanges, patient=patient)
-        if patient and wire.is_open:
-            patience_s = min(_PATIENCE_S, exchanges[0].timeout_s / 2)  # what is there must not count as late
-            self._hurry = self._turns.unless_cancelled(patience_s, partial(self._hurry_up, wire))
+        wire.send_together(exchanges, patient=self._patience.is_left())
+        self._patience.begin(wire.take_as_it_comes, exchanges[0].timeout_s / 2)
         if now_wall_ns + exchanges[0].timeout_ns < self._look_ns:
             self._watch()
         return True
-
-    def _hurry_up(self, wire: Wire) -> None:
-        """Not all replies are there that were asked for together: take those that are."""
-        self._hurry = None
-        self._hurried += 1
-        wire.take_as_it_comes()
 
     def withdraw(self, exchange: Exchange) -> bool:
         """Take back a request that is still queued; returns whether it was."""
@@ -315,7 +292,7 @@ class ModbusLink:
         self._wire = wire
         self._silences = 0
         self._connections += 1
-        self._hurried = 0
+        self._patience.renew()
         if self._connections > 1 and self._queue:
             self._queue[0].source.reconnects += 1
         if self.manners.pause_after_connect_s:
@@ -349,15 +326,13 @@ class ModbusLink:
 
     def answered_together(self, data: Sequence[bytes]) -> None:
         """Take the data of good replies to all that was asked together, which was all that was owed."""
-        first, done = self._together[0], self._done_together
-        assert done is not None, "somebody asked"
-        now_wall_ns = wall_ns()
+        first, now_wall_ns = self._together[0], wall_ns()
         self._is_there(first, now_wall_ns)
         self._share.heard(first.source.name, now_wall_ns)
         try:
-            done(data, self._turns.clock.now_ns())
+            self._done_together(data, self._turns.clock.now_ns())
         except Exception:
-            _told_in_vain(first)
+            told_in_vain(first)
         if self._queue:
             self._pump()
 
@@ -380,9 +355,8 @@ class ModbusLink:
         self._silences = 0
         self._backoff.succeeded()
         self._blamed = None
-        if self._hurry is not None and self._wire is not None and not self._wire.owed:
-            self._hurry.cancel()
-            self._hurry, self._hurried = None, 0
+        if self._wire is not None and not self._wire.owed:
+            self._patience.rewarded()
 
     def _deepen(self, now_wall_ns: int) -> None:
         """Send more ahead where replies are good and requests wait."""
@@ -524,16 +498,3 @@ class ModbusLink:
         now_ns = self._turns.clock.now_ns()
         for exchange in exchanges:
             tell(exchange, DeviceSilent(f"{exchange.source.name}: {why}"), now_ns)
-
-
-def tell(exchange: Exchange, outcome: bytes | DeviceError, now_ns: int) -> None:
-    """Tell what became of an exchange; a fault of who is told stays with that device."""
-    try:
-        exchange.done(exchange, outcome, now_ns)
-    except Exception:
-        _told_in_vain(exchange)
-
-
-def _told_in_vain(exchange: Exchange) -> None:
-    where = {"device": exchange.source.name, "area": exchange.source.area}
-    _log.exception("%s: taking an answer failed by a fault of this program", exchange.source.name, extra=where)

@@ -31,9 +31,7 @@ often, so that one dead unit does not hold up the others on its line.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -52,6 +50,7 @@ from ingest.modbus.frames import ExceptionCode, Request, read_request, write_coi
 from ingest.modbus.layout import layout_of_blocks
 from ingest.modbus.lessons import Lessons
 from ingest.modbus.plan import Block, plan_blocks
+from ingest.modbus.pollstate import Part, Poll
 from ingest.modbus.reading import Group, Reader, ReadPlan
 from ingest.modbus.steady import POLLS_IN_A_ROW, Harvest, SteadyPoll
 from ingest.modbus.steadyround import SteadyRound
@@ -82,38 +81,6 @@ _NEVER_NS: Final = 2**63
 _ATTRIBUTES_EVERY_NS: Final = NS_PER_H
 _ATTRIBUTES_AGAIN_NS: Final = NS_PER_MIN
 """Event time between two readings of the texts a device keeps about itself; and where one failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What became of one block: columns (n,), when it was read by our clock, and by the device's where it has one.
-
-    ``raw`` are the counts of a device that has counters; None of a block that was not read.
-    """
-
-    ids: NDArray[np.uint64]
-    ts_event_ns: int
-    claimed_ns: int
-    values: NDArray[np.float64]
-    quality: NDArray[np.uint32]
-    flags: NDArray[np.uint16]
-    raw: NDArray[np.int64] | None = None
-
-
-class _Poll:
-    """One poll under way."""
-
-    __slots__ = ("answered", "asked", "due", "parts", "pending", "put_off", "rests", "silence")
-
-    def __init__(self, due: list[Group], *, rests: bool) -> None:
-        self.due = due
-        self.pending: deque[Reader] = deque()
-        self.asked: list[Reader] = []
-        self.put_off = 0
-        self.parts: list[_Part] = []
-        self.silence: DeviceError | None = None
-        self.rests = rests
-        self.answered = False
 
 
 class ModbusPoller:
@@ -148,7 +115,7 @@ class ModbusPoller:
         self._rest_quality = BAD_NO_COMMUNICATION
         self._learned = learned
         self._plan = ReadPlan(device, lessons if lessons is not None else Lessons(), self._exchange)
-        self._poll: _Poll | None = None
+        self._poll: Poll | None = None
         self._harvest = harvest if harvest is not None else Harvest(turns.clock)
         self._steady: SteadyPoll | SteadyRound | None = None
         self._round: SteadyRound | None = None
@@ -206,7 +173,7 @@ class ModbusPoller:
             due = [group for group in self._plan.groups if group.due_ns <= now_ns]
             if not due:
                 return  # a call from before it was stopped and started again
-            poll = self._poll = _Poll(due, rests=self._backoff.left_s > 0)
+            poll = self._poll = Poll(due, rests=self._backoff.left_s > 0)
             for group in due:
                 poll.pending.extend(group.readers)
             self._absentees(poll, now_ns)
@@ -234,7 +201,7 @@ class ModbusPoller:
         if isinstance(outcome, DeviceRefused):
             self._source.refuse(f"exception {outcome.code}", f"attributes at {block.kind} {block.address}")
 
-    def _absentees(self, poll: _Poll, now_ns: int) -> None:
+    def _absentees(self, poll: Poll, now_ns: int) -> None:
         """Say of the points that are not there that they are not; ask for those once more that were refused long ago."""
         doubted = set(self._plan.lessons.doubted(now_ns)) if self._plan.lessons.absent and not poll.rests else set()
         for group in poll.due:
@@ -244,7 +211,7 @@ class ModbusPoller:
                 if len(ids):
                     poll.parts.append(self._bad(ids, BAD_CONFIGURATION_ERROR))
 
-    def _ask(self, poll: _Poll, now_ns: int) -> None:
+    def _ask(self, poll: Poll, now_ns: int) -> None:
         """Hand in as many requests as the link bears at a time; end the poll where none is left."""
         if poll.rests:
             self._give_up(poll, self._rest_quality)
@@ -280,16 +247,16 @@ class ModbusPoller:
         except Exception:
             self.fault()
 
-    def _answered(self, poll: _Poll, reader: Reader, data: bytes, now_ns: int) -> None:
+    def _answered(self, poll: Poll, reader: Reader, data: bytes, now_ns: int) -> None:
         poll.answered = True
         exchange = reader.exchange
         values, quality = reader.decoder.decode(data)
         raw = reader.decoder.raw_integers(data) if self._has_counters else None
         claimed_ns = NO_TIME if self._device.clock is None else reader.decoder.device_time_ns(data)
-        poll.parts.append(_Part(reader.ids, (exchange.sent_ns + now_ns) // 2, claimed_ns, values, quality, reader.flags, raw))
+        poll.parts.append(Part(reader.ids, (exchange.sent_ns + now_ns) // 2, claimed_ns, values, quality, reader.flags, raw))
         self._plan.answered(reader, exchange.took_ns / NS_PER_S if exchange.took_ns else None, now_ns)
 
-    def _refused(self, poll: _Poll, reader: Reader, why: DeviceRefused, now_ns: int) -> None:
+    def _refused(self, poll: Poll, reader: Reader, why: DeviceRefused, now_ns: int) -> None:
         self._source.refuse(f"exception {why.code}", str(reader))
         if why.code in _LATER and reader.tries < _BUSY_TRIES:
             reader.tries += 1
@@ -311,7 +278,7 @@ class ModbusPoller:
                 _log.warning("%s: %s is not there; its point stays bad", self._device.name, reader, extra={"device": self._device.name})
         poll.parts.append(self._unread(reader, exception_quality(why.code)))
 
-    def _again(self, poll: _Poll, reader: Reader, _: int) -> None:
+    def _again(self, poll: Poll, reader: Reader, _: int) -> None:
         """Ask a device once more that said it was busy."""
         if poll is not self._poll:
             return
@@ -324,7 +291,7 @@ class ModbusPoller:
         except Exception:
             self.fault()
 
-    def _silent(self, poll: _Poll, why: DeviceError) -> None:
+    def _silent(self, poll: Poll, why: DeviceError) -> None:
         """The device does not answer: ask it nothing more in this poll."""
         poll.silence = why
         withdrawn = [reader for reader in poll.asked if self._link.withdraw(reader.exchange)]
@@ -332,11 +299,11 @@ class ModbusPoller:
         poll.pending.extendleft(reversed(withdrawn))
         self._give_up(poll, BAD_NO_COMMUNICATION)
 
-    def _give_up(self, poll: _Poll, quality: int) -> None:
+    def _give_up(self, poll: Poll, quality: int) -> None:
         poll.parts += [self._unread(reader, quality) for reader in poll.pending]
         poll.pending.clear()
 
-    def _end(self, poll: _Poll, now_ns: int) -> None:
+    def _end(self, poll: Poll, now_ns: int) -> None:
         """Publish, draw conclusions, and be called again when the next poll is due."""
         self._poll = None
         if not poll.rests:
@@ -388,13 +355,13 @@ class ModbusPoller:
 
     def amiss(self, reader: Reader, why: DeviceError, now_ns: int) -> None:
         """A poll on the short way did not end well: it goes on as one on the long way."""
-        poll = self._poll = _Poll([reader.group], rests=False)
+        poll = self._poll = Poll([reader.group], rests=False)
         poll.asked.append(reader)
         self._done(reader, reader.exchange, why, now_ns)
 
     def round_amiss(self, told: Sequence[tuple[Reader, bytes, int]], reader: Reader, why: DeviceError, now_ns: int) -> None:
         """A poll of several blocks on the short way did not end well: it goes on as one on the long way."""
-        poll = self._poll = _Poll([reader.group], rests=False)
+        poll = self._poll = Poll([reader.group], rests=False)
         try:
             for read, data, came_ns in told:
                 self._answered(poll, read, data, came_ns)
@@ -413,7 +380,7 @@ class ModbusPoller:
         self._due_next(group, now_ns)
         self._turns.at_event(group.due_ns, self._begin)
 
-    def _conclude(self, poll: _Poll) -> None:
+    def _conclude(self, poll: Poll) -> None:
         """Draw from a poll whether the device is there, and whether to leave it alone for a while."""
         if poll.answered:
             self._source.polls += 1
@@ -459,14 +426,14 @@ class ModbusPoller:
             except Exception:
                 self.fault()
 
-    def _unread(self, reader: Reader, quality: int) -> _Part:
+    def _unread(self, reader: Reader, quality: int) -> Part:
         """Return what there is of a block that was not read."""
         reader.decoder.unread()
         return self._bad(reader.ids, quality)
 
-    def _bad(self, ids: NDArray[np.uint64], quality: int) -> _Part:
+    def _bad(self, ids: NDArray[np.uint64], quality: int) -> Part:
         n = len(ids)
-        return _Part(
+        return Part(
             ids,
             self._clock.now_ns(),
             NO_TIME,
@@ -475,7 +442,7 @@ class ModbusPoller:
             np.full(n, _ESTIMATED, dtype=np.uint16),
         )
 
-    def _publish(self, parts: list[_Part]) -> None:
+    def _publish(self, parts: list[Part]) -> None:
         if not parts:
             return
         first = parts[0]
@@ -499,7 +466,7 @@ class ModbusPoller:
         self._source.publish(ids, ts_event_ns, values, quality, flags, off_ns, raw)
 
     def _by_its_clock(
-        self, parts: list[_Part], sizes: list[int], read_ns: NDArray[np.int64]
+        self, parts: list[Part], sizes: list[int], read_ns: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.uint16], int]:
         """Return source times (n,) and flags (n,) by the device's own clock, where it can be believed, and how far it is off."""
         now_ns = self._clock.now_ns()
