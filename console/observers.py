@@ -7,6 +7,7 @@ its own observer and nobody else (:mod:`streams.lanes`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -244,11 +245,18 @@ class Recorder:
             self._noted.clear()
             if self._shown is not None:
                 self._shown(lines)
-            while not await self._taken(topics.ALERTS, self._spool, lines):
-                await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
+            try:
+                while not await self._taken(topics.ALERTS, self._spool, lines):
+                    await asyncio.sleep(_RETRY_S[min(self._refusals, _SPOOL_RETRIES) - 1])
+            except asyncio.CancelledError:
+                self._noted.appendleft(lines)  # tried once more at the end
+                raise
 
     def close(self) -> None:
-        """Finish the append under way; nothing can be recorded any more."""
+        """Finish the append under way, and append what is on no topic; nothing can be recorded any more."""
+        if self._noted:
+            with contextlib.suppress(SinkUnavailable, StoreError):
+                self._thread.submit(self._spool.append, b"".join(self._noted)).result()
         self._thread.shutdown()
 
 

@@ -244,3 +244,25 @@ def test_attempts_at_deliveries_are_written_when_the_disk_takes_them_and_nobody_
         sink.close()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_an_attempt_that_was_told_of_at_the_last_moment_is_written_at_the_end(runs: bool) -> None:
+    async def story() -> None:
+        spool = SlowSpool(SinkUnavailable("full"))
+        spool.go_on.set()
+        sink = recorder(spool)
+        task = asyncio.create_task(sink.run())
+        alert = Alert(
+            alert_id="a", ts_event_ns=T0, name="n", priority=Priority.P1, state=AlertState.RAISED, labels={}, text_en="x", text_zh="y"
+        )
+        sink.attempted("webhook", Attempt(claim=Claim(1, alert, 1, 0), state=DeliveryState.DELIVERED, at_ns=0, latency_ms=1.0, reply=""))
+        if runs:
+            await eventually_async("an attempt at the spool", lambda: sink._refusals > 0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        spool.refuses = None
+        await asyncio.to_thread(sink.close)
+        assert [lines.count(b"delivery,") for lines in spool.appended] == [1]
+
+    asyncio.run(story())
