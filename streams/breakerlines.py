@@ -54,6 +54,8 @@ class BreakerLines:
         self._notices: dict[str, NoticeView] = {}
         self._texts: dict[str, dict[str, str]] = {}
         """What recent announcements say, by number."""
+        self._noticed_ns = -1
+        """Instant of the last line that a view gave of an announcement."""
         self._cases: dict[str, tuple[str, str, str]] = {}
         """Segment, class and cause of recent cases."""
 
@@ -74,11 +76,15 @@ class BreakerLines:
         ended = {(notice.kind, notice.segment) for notice in over}
         stays = [notice for number, notice in still_open.items() if number in self._notices and (notice.kind, notice.segment) in ended]
         self._notices = still_open
+        first_ns = ms(view.ts_event_ns)
+        if ms(self._noticed_ns) == first_ns:  # of another view of the same instant
+            first_ns = self._noticed_ns + 1
         for place, notice in enumerate((*over, *stays)):
             tags = {"kind": notice.kind, "segment": notice.segment or m.NONE}
             texts = self._texts.get(notice.number, {}) if place >= len(over) else {}
             values: Values = {"number": notice.number, "subject": notice.subject, **texts, "active": place >= len(over)}
-            yield line(m.ANNOUNCEMENT, ms(view.ts_event_ns) + place, tags, values)
+            self._noticed_ns = first_ns + place
+            yield line(m.ANNOUNCEMENT, first_ns + place, tags, values)
 
     def _duty_lines(self, view: MarketView) -> Iterator[bytes]:
         """Yield the duties settled since the last view, then those that are open; of one kind and segment the most urgent comes last."""

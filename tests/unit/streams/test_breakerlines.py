@@ -222,4 +222,6 @@ def test_of_two_announcements_of_one_kind_the_one_still_in_force_stays_so() -> N
     told = of("announcement", lines.market(replace(CALM, ts_event_ns=NOON + NS_PER_S, notices=notices[:1])))
     assert [(line["number"], line["active"], line["time"] - NOON - NS_PER_S) for line in told] == [("AN-2", 0, 0), ("AN-1", 1, 1)]
     assert (told[1]["text_en"], told[1]["subject"]) == ("text of AN-1", "session AN-1")
-    assert of("announcement", lines.market(replace(CALM, ts_event_ns=NOON + 2 * NS_PER_S, notices=notices[:1]))) == []
+    assert of("announcement", lines.market(replace(CALM, ts_event_ns=NOON + NS_PER_S, notices=notices[:1]))) == []
+    (over,) = of("announcement", lines.market(replace(CALM, ts_event_ns=NOON + NS_PER_S)))
+    assert (over["number"], over["active"], over["time"] - NOON - NS_PER_S) == ("AN-1", 0, 2), "in another view of the same instant"
