@@ -402,6 +402,7 @@ class ModbusLink:
             self._queue_again(wire, [head, *wire.owed.values()])
             self._pump()
             return
+        self._asked_together = False  # none of it was answered: that says nothing of packets
         is_known = head.source.name in self._share.silent
         if (wire.owed or head.was_ahead) and self._depth > 1 and not self.manners.depth and not is_known:
             self._shallow(wire, head)

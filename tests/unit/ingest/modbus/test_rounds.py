@@ -112,6 +112,17 @@ def test_a_peer_that_says_nothing_at_all_is_late(monkeypatch: pytest.MonkeyPatch
     assert isinstance(line.outcomes["11"], DeviceError)
 
 
+def test_a_peer_that_said_nothing_for_a_while_is_asked_in_one_go_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = line_of(monkeypatch)
+    line.ask_together(10, 11)
+    line.pass_ms(5000)
+    since = len(line.asked())
+    line.ask("30", read(30))
+    line.hear(replies(line, since=since)[0])
+    assert line.outcomes["30"] == b"\0\x1e"
+    assert line.ask_together(20, 21), "it was no reply to some of them, but none to any"
+
+
 def test_a_write_in_between_wakes_us_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     line = line_of(monkeypatch)
     line.ask_together(10, 11)
