@@ -125,7 +125,7 @@ class Wire(asyncio.Protocol):
 
     def take_as_it_comes(self) -> None:
         """Be woken for whatever comes from now on, and for what has come already."""
-        if self._expect is not None and self._expected > 1:
+        if self.is_open and self._expect is not None and self._expected > 1:
             self._expected = 1
             self._expect(1)
 
