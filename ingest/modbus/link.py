@@ -393,8 +393,7 @@ class ModbusLink:
         self._watch()
 
     def _expire(self, wire: Wire) -> None:
-        transaction, head = next(iter(wire.owed.items()))
-        del wire.owed[transaction]
+        head = wire.owed.pop(next(iter(wire.owed)))
         wire.heard_ns = wall_ns()  # it is the turn of the next, who may have waited behind this one
         if self._asked_together and head.was_ahead:
             # It answered some of what was asked together, not all: perhaps it takes one request from a packet.
