@@ -76,10 +76,11 @@ def _by_influxql(bucket: Bucket) -> str:
     quoted = database.replace('"', '\\"')
     made = False
     hours = "INF" if bucket.keep_s is None else f"{bucket.keep_s // 3_600}h"
-    if database not in [row[0] for row in _query(bucket.target, "SHOW DATABASES")]:
+    if database not in [row["name"] for row in _query(bucket.target, "SHOW DATABASES")]:
         _query(bucket.target, f'CREATE DATABASE "{quoted}"' + ("" if policy else f" WITH DURATION {hours} REPLICATION 1"))
         made = True
-    policies = {row[0]: (_duration_s(row[1]), row[4]) for row in _query(bucket.target, f'SHOW RETENTION POLICIES ON "{quoted}"')}
+    found = _query(bucket.target, f'SHOW RETENTION POLICIES ON "{quoted}"')
+    policies = {row["name"]: (_duration_s(row["duration"]), row["default"]) for row in found}
     if policy and policy not in policies:
         _query(bucket.target, f'CREATE RETENTION POLICY "{policy}" ON "{quoted}" DURATION {hours} REPLICATION 1')
         return _made(bucket)
@@ -96,13 +97,14 @@ def _duration_s(text: str) -> int | None:
     return hours * 3_600 + minutes * 60 + seconds or None
 
 
-def _query(target: InfluxTarget, influxql: str) -> list[list[Any]]:
+def _query(target: InfluxTarget, influxql: str) -> list[dict[str, Any]]:
+    """Return the rows of an answer, each by the names of its columns: later releases have more of them."""
     status, body, _ = _ask(target, "POST", "/query", {"q": influxql})
     result = (body.get("results") or [{}])[0] if isinstance(body, dict) else {}
     if status != 200 or "error" in result:
         words = result.get("error") or said(json.dumps(body))
         raise SinkRejected(f"InfluxDB at {target.url} answers {status} {words}; run in the influx shell, as an administrator: {influxql}")
-    return [row for series in result.get("series", ()) for row in series.get("values", ())]
+    return [dict(zip(series["columns"], row, strict=True)) for series in result.get("series", ()) for row in series.get("values", ())]
 
 
 # ── 2.x ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
