@@ -84,7 +84,11 @@ def _by_influxql(bucket: Bucket) -> str:
     if policy and policy not in policies:
         _query(bucket.target, f'CREATE RETENTION POLICY "{policy}" ON "{quoted}" DURATION {hours} REPLICATION 1')
         return _made(bucket)
-    name, keeps_s = next((name, keeps_s) for name, (keeps_s, default) in policies.items() if name == policy or (default and not policy))
+    chosen = ((name, keeps_s) for name, (keeps_s, default) in policies.items() if name == policy or (default and not policy))
+    name, keeps_s = next(chosen, ("", None))
+    if not name:
+        command = f'CREATE RETENTION POLICY "gridfuse" ON "{quoted}" DURATION {hours} REPLICATION 1 DEFAULT'
+        raise SinkRejected(f"{database!r} at {bucket.target.url} has no default retention policy; run in the influx shell: {command}")
     if keeps_s != bucket.keep_s:
         raise _otherwise(bucket, keeps_s, f'ALTER RETENTION POLICY "{name}" ON "{quoted}" DURATION {hours}   (in the influx shell)')
     return _made(bucket) if made else _is_there(bucket)

@@ -28,10 +28,14 @@ def test_the_default_policy_is_the_one_that_is_looked_at(monkeypatch: pytest.Mon
         asked = (query or {})["q"]
         if asked == "SHOW DATABASES":
             return 200, {"results": [{"series": [{"columns": ["name"], "values": [["grid"]]}]}]}, {}
-        values = [["short", "24h0m0s", *rest, False], ["autogen", "0s", *rest, True]]
+        values = [["short", "24h0m0s", *rest, False], *more]
         return 200, {"results": [{"series": [{"columns": columns, "values": values}]}]}, {}
 
+    more = [["autogen", "0s", *rest, True]]
     monkeypatch.setattr(influxprepare, "_ask", answers)
     assert "is there and keeps lines for ever" in prepare(Bucket(target=TARGET, keep_s=None))
     with pytest.raises(SinkRejected, match='ALTER RETENTION POLICY "autogen"'):
         prepare(Bucket(target=TARGET, keep_s=24 * 3_600))
+    more.clear()
+    with pytest.raises(SinkRejected, match='has no default retention policy; run in the influx shell: CREATE RETENTION POLICY "gridfuse"'):
+        prepare(Bucket(target=TARGET, keep_s=None))
