@@ -31,6 +31,7 @@ from streams.preview import Preview
 from streams.processreport import ProcessReport
 from streams.recordlines import RecordLines
 from streams.refill import Refill
+from streams.roles import Role
 from streams.rollups import Rollups
 from streams.settings import Settings
 from streams.sink import Sink
@@ -62,13 +63,15 @@ class PeopleSide:
         model: the grid, for what is shown between ticks.
         speed: event seconds per wall second.
         simulated: whether the field is; the board says so.
+        role: of the process; what its consumer group was done with need not be told again.
 
     Raises:
         StoreError: a store cannot be opened.
     """
 
-    def __init__(self, settings: Settings, model: MarketModel, speed: float, *, simulated: bool) -> None:
+    def __init__(self, settings: Settings, model: MarketModel, speed: float, *, simulated: bool, role: Role = Role.ALL) -> None:
         self._settings = settings
+        self._group = role.group("")
         self.board = BoardState(settings.rules, simulated=simulated)
         self.sink = Sink(settings.data, settings.influx, settings.sinking)
         self._model = model
@@ -123,7 +126,7 @@ class PeopleSide:
             StoreError: there is a recording, and it cannot be read.
         """
         broker = self._settings.broker
-        for topic, records in (await asyncio.to_thread(last_records, broker, _BOARD_RECORDS)).items():
+        for topic, records in (await asyncio.to_thread(last_records, broker, _BOARD_RECORDS, self._group)).items():
             shown: set[tuple[type, int]] = set()
             for record, done, _ in records:
                 await self._on_board.see(topic, record)

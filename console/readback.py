@@ -16,6 +16,7 @@ from streams import topics, wire
 from streams.errors import DecodeError
 from streams.gaps import Gap
 from streams.recordings import Recording, open_recording
+from streams.roles import Role
 from streams.rollups import Rollups
 from streams.topics import Topic
 from streams.transport import log_directory
@@ -44,15 +45,20 @@ def last_event_ns(broker: str) -> int | None:
     return max((each.record.ts_event_ns for records in newest.values() for each in records), default=None)
 
 
-def last_records(broker: str, most: Mapping[Topic, int]) -> dict[Topic, list[Recalled]]:
+def last_records(broker: str, most: Mapping[Topic, int], group: str = Role.ALL.group("")) -> dict[Topic, list[Recalled]]:
     """Read back the newest records of topics of one partition; none where nothing was recorded yet.
+
+    Args:
+        broker: as in the settings.
+        most: how many of each topic.
+        group: consumer group of the sinks, which says what they were done with.
 
     Raises:
         StoreError: there is a recording, and it cannot be read.
     """
     if _is_new(broker):
         return {}
-    with open_recording(broker) as recording:
+    with open_recording(broker, group) as recording:
         return {topic: _newest(recording, topic, 0, count) for topic, count in most.items() if recording.partitions(topic.name)}
 
 

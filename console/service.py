@@ -113,7 +113,8 @@ class Service:
         self._lock_fd = _claim(settings, role, instance) if log_directory(settings.broker) is None else None
         points = part_of(settings.points, areas) if areas else settings.points
         self.field = FieldSide(points, settings, self.clock, instance) if Part.FIELD in role.parts else None
-        self.people = PeopleSide(settings, self.model, self.clock.speed, simulated=simulated) if Part.PEOPLE in role.parts else None
+        has_people = Part.PEOPLE in role.parts
+        self.people = PeopleSide(settings, self.model, self.clock.speed, simulated=simulated, role=role) if has_people else None
         self.hooks = replace(hooks or Hooks(), observers=(*(self.people.observers if self.people else ()), *extra))
         if self.field is not None:
             self.hooks.in_field = self.field.base_points

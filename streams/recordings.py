@@ -43,37 +43,38 @@ class Recording(RecordSource, Protocol):
 
 
 @contextmanager
-def open_recording(broker: str) -> Iterator[Recording]:
+def open_recording(broker: str, group: str = _GROUP) -> Iterator[Recording]:
     """Open what a service with this broker has recorded.
 
     Args:
         broker: as in the settings, ``embedded://DIR`` or ``kafka://host:port``.
+        group: whose progress counts as done; that of a whole service by default.
 
     Raises:
         StoreError: it cannot be read.
     """
     directory = log_directory(broker)
     if directory is not None:
-        with _log(directory) as log:
+        with _log(directory, group) as log:
             yield log
     else:
-        with _Kafka(servers_of(broker)) as kafka:
+        with _Kafka(servers_of(broker), group) as kafka:
             yield kafka
 
 
 @contextmanager
-def _log(directory: Path) -> Iterator[Recording]:
+def _log(directory: Path, group: str) -> Iterator[Recording]:
     with LogReader(directory) as log:
-        yield _Log(log)
+        yield _Log(log, group)
 
 
 class _Log:
     """The embedded log."""
 
-    def __init__(self, log: LogReader) -> None:
+    def __init__(self, log: LogReader, group: str) -> None:
         self._log = log
         self._topics = log.topics()
-        self._done = log.committed(_GROUP)
+        self._done = log.committed(group)
 
     def partitions(self, topic: str) -> int:
         return self._topics[topic].partitions if topic in self._topics else 0
@@ -92,8 +93,9 @@ class _Log:
 class _Kafka:
     """A cluster; its client runs on an event loop of its own, which turns while somebody reads."""
 
-    def __init__(self, servers: list[str]) -> None:
+    def __init__(self, servers: list[str], group: str) -> None:
         self._servers = servers
+        self._group = group
         self._runner = asyncio.Runner()
         self._partitions: dict[str, int] = {}
         self._done: dict[tuple[str, int], int] | None = None
@@ -113,7 +115,7 @@ class _Kafka:
 
     async def _committed(self) -> dict[tuple[str, int], int]:
         async with asking(self._servers) as admin:
-            committed = await _patiently(lambda: admin.list_consumer_group_offsets(_GROUP))
+            committed = await _patiently(lambda: admin.list_consumer_group_offsets(self._group))
         return {(place.topic, place.partition): int(at.offset) for place, at in committed.items()}
 
     def partitions(self, topic: str) -> int:

@@ -35,6 +35,7 @@ class Recorded:
     def __init__(self, done: int, *partitions: list[TelemetryFrame]) -> None:
         self._done, self._partitions = done, partitions
         self.oldest = 0
+        self.group = ""
 
     def partitions(self, topic: str) -> int:
         return len(self._partitions) if topic == topics.FRAMES.name else 0
@@ -53,7 +54,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
 
     def use(log: Recorded) -> str:
         @contextmanager
-        def opened(broker: str) -> Iterator[Recorded]:
+        def opened(broker: str, group: str = "gridfuse") -> Iterator[Recorded]:
+            log.group = group
             yield log
 
         monkeypatch.setattr(readback, "open_recording", opened)
@@ -120,3 +122,10 @@ def test_what_the_log_does_not_have_any_more_is_not_known(recorded: Any) -> None
     lines = parsed(b"".join(map(rollups.take, (late, frame(150), frame(151), frame(215), frame(216)))))
     assert [line["time"] - T0 for line in lines if line["time"] < T0 + NS_PER_MIN] == [], "it would stand for the whole minute"
     assert rollups.left_out == 2
+
+
+def test_the_sinks_in_a_process_of_their_own_were_done_with_what_their_own_group_was_done_with(recorded: Any) -> None:
+    log = Recorded(1, [frame(10), frame(20)])
+    found = last_records(recorded(log), {topics.FRAMES: 5}, "gridfuse-api")
+    assert [each.done for each in found[topics.FRAMES]] == [True, False]
+    assert log.group == "gridfuse-api"

@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata
 from streams import recordings
 from streams.errors import StoreError
 from streams.recordings import open_recording
+from streams.roles import Role
 
 
 class Admin:
@@ -23,16 +24,18 @@ class Admin:
         self._answers: Iterator[Any] = iter(answers)
         self._last: Any = None
         self.asked = 0
+        self.group = ""
 
-    async def list_consumer_group_offsets(self, _group: str) -> Any:
+    async def list_consumer_group_offsets(self, group: str) -> Any:
         self.asked += 1
+        self.group = group
         self._last = next(self._answers, self._last)
         if isinstance(self._last, Exception):
             raise self._last
         return self._last
 
 
-def done(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> int:
+def done(admin: Admin, monkeypatch: pytest.MonkeyPatch, group: str = "gridfuse") -> int:
     @asynccontextmanager
     async def asking(_servers: list[str]) -> AsyncIterator[Admin]:
         yield admin
@@ -43,7 +46,7 @@ def done(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(recordings, "asking", asking)
     monkeypatch.setattr(recordings, "partitions_of", partitions)
     monkeypatch.setattr(recordings, "_GROUP_PAUSE_S", 0.0)
-    with open_recording("kafka://127.0.0.1:1") as recording:
+    with open_recording("kafka://127.0.0.1:1", group) as recording:
         return recording.done("t", 0)
 
 
@@ -67,3 +70,9 @@ def test_what_no_patience_mends_is_told_at_once(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(StoreError, match="GroupAuthorizationFailedError"):
         done(admin, monkeypatch)
     assert admin.asked == 1
+
+
+def test_what_was_dealt_with_is_asked_of_the_group_that_dealt_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = Admin({TopicPartition("t", 0): OffsetAndMetadata(7, "")})
+    assert done(admin, monkeypatch, Role.API.group("")) == 7
+    assert admin.group == "gridfuse-api"
