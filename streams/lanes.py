@@ -132,31 +132,36 @@ class Lane:
         while not self._queue:
             self._work.clear()
             await self._work.wait()
-        see_all = getattr(self._observer, "see_all", None)
-        most = _BATCH_RECORDS if see_all else 1
+        most = _BATCH_RECORDS if hasattr(self._observer, "see_all") else 1
         if self.leaves:
             most = min(most, max(1, self.records_max // 2))  # so that a full lane always has one to give up that is not in hand
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), most))]
         self._in_hand.extend(shown for _, shown in batch)
-        failure = ""
+        if await self._fails(batch) and len(batch) > 1:
+            for each in batch:  # which of them it is; the others it may see twice
+                await self._fails([each])
+        done = list(self._in_hand)
+        self._in_hand.clear()
+        self._room.set()
+        return done
+
+    async def _fails(self, batch: list[tuple[Any, _Shown]]) -> bool:
+        """Show the observer records; whether it raised, which is noted of one that was shown alone."""
         try:
-            if see_all is not None:
+            if (see_all := getattr(self._observer, "see_all", None)) is not None:
                 await see_all(self.topic, [record for record, _ in batch])
             else:
                 await self._observer.see(self.topic, batch[0][0])
         except Exception as exc:
             # One that fails takes nothing from the others.
-            offset = batch[0][1].event.message.offset
-            where = {"sink": self.sink, "topic": self.topic.name, "offset": offset, "records": len(batch)}
-            _log.exception("%s failed on %s offset %d", self.sink, self.topic.name, offset, extra=where)
-            failure = f"{self.sink}: {exc!r}"
-        done = list(self._in_hand)
-        self._in_hand.clear()
-        self._room.set()
-        if failure:
-            for shown in done:
-                shown.failures.append(failure)
-        return done
+            if len(batch) == 1:
+                shown = batch[0][1]
+                offset = shown.event.message.offset
+                where = {"sink": self.sink, "topic": self.topic.name, "offset": offset}
+                _log.exception("%s failed on %s offset %d", self.sink, self.topic.name, offset, extra=where)
+                shown.failures.append(f"{self.sink}: {exc!r}")
+            return True
+        return False
 
 
 class Lanes:

@@ -42,6 +42,9 @@ class Bulk(Sink):
     async def see_all(self, topic: Topic, records: list[int]) -> None:
         await self.open.wait()
         self.batches.append(len(records))
+        for record in records:
+            if record == self._raises_on:
+                raise ZeroDivisionError
         self.seen += records
 
 
@@ -166,6 +169,21 @@ def test_what_a_sink_raises_on_is_a_dead_letter_with_its_name_and_the_others_hav
         await eventually_async("all is acknowledged", lambda: sorted(rig.acked) == [0, 1, 2])
         assert (failing.seen, well.seen) == ([0, 2], [0, 1, 2])
         assert rig.buried == [(1, "Sink: ZeroDivisionError()")]
+        await rig.end()
+
+    play(story)
+
+
+def test_of_records_taken_at_once_the_one_that_fails_is_a_dead_letter_and_no_other() -> None:
+    async def story() -> None:
+        bulk = Bulk(opened=False, raises_on=2)
+        rig = Rig(bulk)
+        for offset in range(4):
+            await rig.show(offset, topics.ALERTS)
+        bulk.open.set()
+        await eventually_async("all is acknowledged", lambda: rig.acked == [0, 1, 2, 3])
+        assert rig.buried == [(2, "Bulk: ZeroDivisionError()")]
+        assert sorted(set(bulk.seen)) == [0, 1, 3]
         await rig.end()
 
     play(story)
