@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
@@ -83,7 +83,7 @@ class InfluxTarget:
         parts = urlsplit(self.url)
         if "@" in self.url:  # and it is not said which: addresses are shown in messages and logs
             yield "url", "holds a user or a password; give them as `token_file` or `token_env`, to v1 as user:password"
-        elif parts.scheme not in ("http", "https") or not parts.hostname:
+        elif parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts):
             yield "url", f"{self.url!r} is no address of InfluxDB; write it as http://host:8086"
         elif parts.query or parts.fragment or "/write" in parts.path:
             yield "url", f"{self.url!r} names a path of its own; write http://host:8086, the write address follows from `api`"
@@ -122,6 +122,14 @@ class InfluxTarget:
         """What is written to, for people."""
         name = f"bucket {self.bucket!r}" if self.api is Api.V2 else f"database {self.bucket!r}"
         return f"org {self.org!r}, {name} at {self.url}" if self.api is Api.V2 else f"{name} at {self.url} ({self.api})"
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port of an address is one, or none is named."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _token_of(text: str, place: str) -> str:

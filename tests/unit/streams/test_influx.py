@@ -72,6 +72,8 @@ def test_what_the_server_said(body: str, words: str) -> None:
     ("api", "url", "bucket", "problem"),
     [
         (Api.V2, "127.0.0.1:8086", "grid", ("url", "write it as http://host:8086")),
+        (Api.V2, "http://db:8o86", "grid", ("url", "write it as http://host:8086")),
+        (Api.V2, "http://db:80860", "grid", ("url", "write it as http://host:8086")),
         (Api.V1, "http://127.0.0.1:8086/write?db=x", "grid", ("url", "follows from `api`")),
         (Api.V1, "http://127.0.0.1:8086", "grid/raw/x", ("bucket", "two slashes")),
         (Api.V1, "http://127.0.0.1:8086", "grid/", ("bucket", "names nothing")),
