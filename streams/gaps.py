@@ -65,6 +65,7 @@ class Gaps:
         self.lost = 0
         self._ranges: dict[tuple[str, int], Taken] = {}
         self._number = 0
+        self._is_told = False
         self._fd: int | None = None
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
@@ -77,6 +78,9 @@ class Gaps:
         self._recall()
 
     def _tell(self, exc: OSError) -> None:
+        if self._is_told:
+            return  # thousands of records may be left in a second
+        self._is_told = True
         what = "%s: %s; which records are missing in the spool is known to this process only; free space"
         _log.error(what, self.path, exc.strerror, extra={"sink": "spool", "reason": str(exc)})
 
@@ -134,6 +138,7 @@ class Gaps:
             return
         try:
             os.pwrite(self._fd, _HEADER % (self._number, len(body), crc32(body)) + body, self._number % 2 * _PLACE_BYTES)
+            self._is_told = False
         except OSError as exc:
             self._tell(exc)
 

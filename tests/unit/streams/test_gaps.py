@@ -80,6 +80,20 @@ def test_a_file_that_cannot_be_written_is_told_and_what_is_missing_is_known_to_t
     assert "is known to this process only" in caplog.text
 
 
+def test_a_disk_that_takes_no_note_is_told_of_once_and_not_with_every_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gaps = Gaps(tmp_path / "missing")
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        for offset in range(50):
+            gaps.add("t", 0, offset)
+    assert len(caplog.records) == 1
+    gaps.add("t", 0, 50)
+    gaps.close()
+    assert of(tmp_path / "missing") == [Gap("t", 0, 0, 50)]
+
+
 def test_what_is_no_note_is_none(tmp_path: Path) -> None:
     (tmp_path / "missing").write_bytes(os.urandom(100))
     assert of(tmp_path / "missing") == []
