@@ -80,7 +80,10 @@ class InfluxTarget:
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield what cannot be right, as (which attribute, what and the remedy); nothing is connected to."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:  # brackets that do not close
+            parts = urlsplit("")
         if "@" in self.url:  # and it is not said which: addresses are shown in messages and logs
             yield "url", "holds a user or a password; give them as `token_file` or `token_env`, to v1 as user:password"
         elif parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts):

@@ -46,7 +46,7 @@ GRACE_NS: Final = 15 * NS_PER_S
 
 KEPT_BYTES: Final = 64 << 20
 
-_POINT_BYTES: Final = 44
+_POINT_BYTES: Final = 50
 _MINUTES_LEAST: Final = 3
 _MINUTES_MOST: Final = 1_440
 _AT_ONCE: Final = 8_192

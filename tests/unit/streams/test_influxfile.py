@@ -43,6 +43,7 @@ def test_the_bucket_itself_named_again_is_one_bucket(tmp_path: Path) -> None:
             "{url: 'db:8086', bucket: grid}",
             "gridfuse.yaml:4: influx.url: 'db:8086' is no address of InfluxDB; write it as http://host:8086",
         ),
+        ("{url: 'http://[fd00::1', bucket: grid}", "influx.url: 'http://[fd00::1' is no address of InfluxDB"),
         ("{url: 'http://db', bucket: grid, api: v4}", "gridfuse.yaml:4: influx.api: input should be 'v1', 'v2' or 'v3'"),
         ("{url: 'http://db', bucket: a/b/c, api: v1}", "'a/b/c' has two slashes"),
         ("{url: 'http://db', bucket: grid, raw_bucket: 'x/'}", "influx.raw_bucket: 'x/' names nothing"),
