@@ -363,7 +363,9 @@ function timeline(panel, series, content) {
     const lane = content.children[index];
     setText(lane.firstElementChild, name);
     const changes = known.changes ?? [...known.minutes].sort((a, b) => a[0] - b[0]).map(([second, value]) => [second * 1000, value]);
-    const spans = changes.map(([at, state], nth) => [Math.max(from, at), Math.min(to, changes[nth + 1]?.[0] ?? known.until ?? to), state]).filter(([begin, end]) => end > begin);
+    // The newest state holds until it would be late: an interval's goes on after its beginning.
+    const heldMs = known.until === undefined ? to : known.until + lateMs(panel);
+    const spans = changes.map(([at, state], nth) => [Math.max(from, at), Math.min(to, changes[nth + 1]?.[0] ?? heldMs), state]).filter(([begin, end]) => end > begin);
     const bars = children(lane.lastElementChild, spans.length, () => el("i", "", el("span", "sign"), el("span")));
     spans.forEach(([begin, end, state], nth) => {
       const mark = markOf(panel, state);
