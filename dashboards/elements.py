@@ -295,9 +295,9 @@ def course(
     _require(measurement, name, *([by] if by else []))
     then = "GROUP BY time($__interval)" + (f', "{by}"' if by else "") + " fill(none)"
     label = Text(f"$tag_{by}", f"$tag_{by}") if by else label
-    return select(
-        f'{how}("{name}")', measurement, where=where, then=then, label=label, source=Source(measurement.name, name, how, by, where)
-    )
+    source = Source(measurement.name, name, f"{how}/{over:g}" if over else how, by, where)
+    asked = select(f'{how}("{name}")' + (f" / {over:g}" if over else ""), measurement, where=where, then=then, label=label, source=source)
+    return replace(asked, unit=unit, steps=steps)
 
 
 def course_over(

@@ -20,7 +20,7 @@ from market.decisions import Phase
 from market.outcomes import OutcomeStatus
 from market.prices import Regime
 from streams.alerts import Priority
-from streams.measurements import KPI, LMP, MARKET, MEASUREMENTS
+from streams.measurements import KPI, LMP, MARKET, MEASUREMENTS, FieldType
 
 
 def test_the_committed_files_are_what_the_registry_gives() -> None:
@@ -74,6 +74,34 @@ def test_every_unit_of_the_schema_can_be_shown() -> None:
 )
 def test_every_state_there_is_has_a_mark(marks: tuple[Mark, ...], states: Iterable[str]) -> None:
     assert [mark.state for mark in marks] == [str(state) for state in states]
+
+
+def test_a_number_is_shown_in_the_unit_it_is_in() -> None:
+    fields = {(measurement.name, field.name): field for measurement in MEASUREMENTS for field in measurement.fields}
+    of_a_second = {"s": 1.0, "clock": 1.0, "ms": 0.001, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+    judged = 0
+    for board in BOARDS:
+        for panel in board.panels:
+            for query in panel.queries:
+                if query.source is None or (field := fields.get((query.source.measurement, query.source.field))) is None:
+                    continue
+                how, _, over = query.source.how.partition("/")
+                shown = panel.unit if query.unit is None else query.unit
+                where = f"{board.name} {panel.number}: {query.influxql}"
+                if how == "count" or shown in {"age", "text"} or field.type is not FieldType.FLOAT:
+                    continue
+                judged += 1
+                if field.unit == "s":
+                    assert float(over or 1) == of_a_second[shown], where
+                else:
+                    assert (field.unit, over) == (shown, ""), where
+    assert judged > 60
+
+
+def test_a_course_in_another_unit_is_divided_for_grafana_and_for_the_live_board() -> None:
+    asked = course(MARKET, "outage_s", how="max", over=60.0, unit="min")
+    assert asked.influxql.startswith('SELECT max("outage_s") / 60 FROM "market"')
+    assert (asked.source.how if asked.source else "", asked.unit) == ("max/60", "min")
 
 
 def test_no_two_folders_are_one_to_grafana() -> None:
