@@ -121,7 +121,7 @@ def next_deadline_ns(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> i
     """Return the next instant after ``now_ns`` at which a tick could find something, or None while nothing is open."""
     due = [confirmed_ns(state, rules) for state in watch.elements.values() if not state.spent]
     due += [*loadlost.next_ns(watch.load, rules), *islands.next_ns(watch.islands, rules), *sight.next_ns(watch.sight, rules)]
-    due += [infeeds.next_ns(state, rules) for state in watch.infeeds.values() if not state.told]
+    due += [infeeds.next_ns(state, rules) for state in watch.infeeds.values()]
     due += [each.since_ns + rules.breaker_debounce_s * NS_PER_S for each in watch.dead.values() if not each.initial]
     if not watch.scada_down:
         waiting = [each.met_at_ns for each in watch.certain]
@@ -155,8 +155,9 @@ def _infeed(watch: TopologyWatch, fact: InfeedReported, rules: MarketRules) -> T
     watch = _infeed_judged(watch, fact.infeed, fact.ts_source_ns - 1, rules)
     before = watch.infeeds.get(fact.infeed)
     state = infeeds.with_infeed(before, fact, rules)
-    if state is before or state is None:
+    if state is before:
         return watch
+    assert state is not None, "what is new is a state"
     return structs.replace(watch, infeeds={**watch.infeeds, fact.infeed: state})
 
 
@@ -241,8 +242,6 @@ def _connections_judged(watch: TopologyWatch, now_ns: int, rules: MarketRules, g
         dark = []
     fresh = [each for each in dark if each.subject not in watch.stations]
     stations = tuple(each.subject for each in dark)
-    if cut_off is watch.islands and stations == watch.stations:
-        return watch
     return structs.replace(watch, islands=cut_off, stations=stations, certain=(*watch.certain, *apart, *fresh))
 
 
