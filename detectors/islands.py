@@ -30,6 +30,7 @@ class Island:
         cut: elements that are out and led to it, sorted.
         share_pct: of the whole load, %.
         formed_ns: when the last of them opened; certain_ns: from when on that was certain.
+        unplanned: those of them that no permit covered, and when they opened.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Island:
     share_pct: float
     formed_ns: int
     certain_ns: int
+    unplanned: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,8 @@ def judged(
     known = {(island.name, island.cut, island.formed_ns): island for island in watch.islands}
     islands: list[Island] = []
     for part, share_pct in _smaller(grid.parts(frozenset(names)), loads_mw):
-        if not any(bus not in dead for bus in part.sources) or not any(unplanned(name) for name in part.cut):
+        faults = tuple((name, out[name][0]) for name in part.cut if unplanned(name))
+        if not faults or all(bus in dead for bus in part.sources):
             continue
         fresh = Island(
             name=part.name,
@@ -89,6 +92,7 @@ def judged(
             share_pct=share_pct,
             formed_ns=_formed_ns(part.cut, out),
             certain_ns=max(out[name][1] for name in part.cut),
+            unplanned=faults,
         )
         islands.append(known.get((fresh.name, fresh.cut, fresh.formed_ns), fresh))
     islands.sort(key=lambda island: (island.formed_ns, island.name))
@@ -167,4 +171,5 @@ def _certain(level: Level, islands: tuple[Island, ...], rules: MarketRules) -> C
         text=tuple(lines),
         subject=f"island of {islands[0].name}",
         elements=tuple(sorted({name for island in islands for name in island.cut})),
+        unplanned=tuple(sorted({fault for island in islands for fault in island.unplanned})),
     )

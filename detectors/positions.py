@@ -15,7 +15,7 @@ from detectors import losses
 from detectors.elements import ElementState, confirmed_ns, with_flow, with_history, with_position, with_trip
 from detectors.findings import Finding, Noted
 from detectors.losses import Loss
-from detectors.topologywatch import TopologyWatch
+from detectors.topologywatch import TopologyWatch, refuted
 from detectors.voltages import DeadBus, with_voltage
 from market.facts import FlowReported, PointQuality, SwitchReported, TripSignalled, VoltageReported
 from market.rules import MarketRules
@@ -91,6 +91,8 @@ def voltage(watch: TopologyWatch, fact: VoltageReported, rules: MarketRules, gri
         watch = counted(watch, name, at_ns - 1, rules, grid)
     revived = fact.bus in watch.dead and fact.bus not in dead
     watch = structs.replace(watch, dead=dead)
+    if revived:
+        watch = refuted(watch, at_ns, lambda each: fact.bus in each.buses)
     for name in touched:
         watch = _with(watch, name, replace(watch.elements[name], bus_dead_ns=_bus_dead_ns(dead, grid.elements[name])))
         if revived:
@@ -131,6 +133,8 @@ def _borne_out(watch: TopologyWatch, name: str, state: ElementState, rules: Mark
 def _taken_back(watch: TopologyWatch, name: str, at_ns: int, *, opened_since_ns: int | None = None) -> TopologyWatch:
     """Undo the counting of a loss that was not certain after all: at ``at_ns``, before its confirmation, something spoke against it.
 
+    Islands and stations that rest on the loss go with it.
+
     Args:
         opened_since_ns: where it reclosed, also losses that began at this instant or later: the reclosing was successful.
     """
@@ -139,6 +143,7 @@ def _taken_back(watch: TopologyWatch, name: str, at_ns: int, *, opened_since_ns:
         reclosed = opened_since_ns is not None and loss.opened_ns >= opened_since_ns
         return loss.element != name or not (at_ns <= loss.confirmed_ns or reclosed)
 
+    watch = refuted(watch, at_ns, lambda each: name in each.elements and not each.buses)
     kept = tuple(loss for loss in watch.losses if stands(loss))
     if kept == watch.losses:
         return watch

@@ -28,7 +28,7 @@ is found as load lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import structs
 
@@ -40,7 +40,7 @@ from detectors.findings import Finding, Noted
 from detectors.losses import Loss
 from detectors.permits import cut_short
 from detectors.stations import lost_stations
-from detectors.topologywatch import TopologyWatch
+from detectors.topologywatch import TopologyWatch, refuted
 from market.facts import (
     ClearingReported,
     ClearingStatus,
@@ -132,8 +132,12 @@ def next_deadline_ns(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> i
 
 def still_open(watch: TopologyWatch) -> tuple[str, ...]:
     """Return the elements of the conditions reported so far that are open now, as far as is known, sorted."""
-    names = {name for each in watch.standing for name in each.elements}
-    return tuple(sorted(name for name in names if name in watch.elements and watch.elements[name].open))
+    return _open_of(watch, sorted({name for each in watch.standing for name in each.elements}))
+
+
+def _open_of(watch: TopologyWatch, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those elements that are open now, as far as is known."""
+    return tuple(name for name in names if name in watch.elements and watch.elements[name].open)
 
 
 def _followed(name: str, rules: MarketRules, grid: Topology) -> bool:
@@ -158,6 +162,9 @@ def _infeed(watch: TopologyWatch, fact: InfeedReported, rules: MarketRules) -> T
     if state is before:
         return watch
     assert state is not None, "what is new is a state"
+    if state.lost_since_ns is None:
+        # What is told of the very instant of its certainty comes after it.
+        watch = refuted(watch, fact.ts_source_ns + 1, lambda each: each.kind is Kind.INFEED and each.subject == fact.infeed)
     return structs.replace(watch, infeeds={**watch.infeeds, fact.infeed: state})
 
 
@@ -283,7 +290,7 @@ def _stands(watch: TopologyWatch, each: Standing) -> bool:
         case Kind.INTERFACE:
             return watch.limits[each.subject].told
         case _:
-            return any(name in watch.elements and watch.elements[name].open for name in each.elements)
+            return bool(_open_of(watch, each.elements))
 
 
 def _counts_met(watch: TopologyWatch, rules: MarketRules) -> list[tuple[Kind, Level, Loss]]:
@@ -345,14 +352,10 @@ def _of_count(watch: TopologyWatch, kind: Kind, level: Level, loss: Loss, rules:
 
 
 def _counts_still(watch: TopologyWatch, found: Certain, rules: MarketRules) -> bool:
-    """Whether nothing that came since takes the evidence back: a permit, or a doubted position."""
-    if found.kind is Kind.INFEED:
-        return not losses.permitted(watch.permits, found.subject, found.met_at_ns - rules.breaker_debounce_s * NS_PER_S, rules)
-    if found.kind not in (Kind.ISLAND, Kind.SUBSTATION):
-        return True
-    opened = {name: watch.elements[name] for name in found.elements if name in watch.elements and watch.elements[name].open}
-    planned = [losses.permitted(watch.permits, name, state.since_ns, rules) or state.found_open for name, state in opened.items()]
-    return not (planned and all(planned)) and not any(name in watch.doubted for name in opened)
+    """Whether nothing that came since takes the evidence back: permits for all that was unplanned, or a doubted position."""
+    if found.unplanned and all(losses.permitted(watch.permits, name, at_ns, rules) for name, at_ns in found.unplanned):
+        return False
+    return not any(name in watch.doubted for name in _open_of(watch, found.elements))
 
 
 def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
@@ -364,8 +367,7 @@ def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, 
         about = [each for each in watch.losses if each.kind is not None and each.opened_ns >= from_ns and each.confirmed_ns <= until_ns]
         about.sort(key=lambda each: (each.opened_ns, each.element))
         lost = tuple(dict.fromkeys(each.element for each in about if _lost(watch, each, rules)))
-    doubted = [name for name in watch.doubted if name in watch.elements and watch.elements[name].open]
-    found += condition(met, lost, doubted, watch.load, rules, auto_allowed=not watch.sight.low)
+    found += condition(met, lost, _open_of(watch, watch.doubted), watch.load, rules, auto_allowed=not watch.sight.low)
     standing = Standing(kind=met.kind, level=met.level, subject=met.subject, elements=met.elements, over_mw=met.over_mw)
     if met.kind in losses.COUNTED and met.level is Level.HARD:
         kept = [loss for loss in watch.losses if loss.confirmed_ns > until_ns or loss.kind is not met.kind]

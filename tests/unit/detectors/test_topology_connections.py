@@ -111,6 +111,38 @@ def test_hard_and_soft_evidence_that_are_met_at_one_instant_are_told_as_hard_evi
     assert (conditions(found), conditions(found, SOFT)) == ([at_ns("14:00:10")], [])
 
 
+def test_a_station_that_was_back_for_a_moment_before_that_was_certain_is_lost_when_it_is_certain_again() -> None:
+    table = "13:50 tick\n14:00 volt K 0\n14:00:10 tick\n14:00:15 volt K 1 @14:00:05\n14:00:15 volt K 0 @14:00:06\n14:01 tick"
+    assert conditions(run(table, FEW, STATION)) == [at_ns("14:00:16")]
+
+
+def test_an_infeed_that_is_back_takes_back_nothing_but_itself() -> None:
+    """It is called after its station."""
+    grid = Topology(elements=STATION.elements, buses=STATION.buses, infeeds=frozenset("K"))
+    table = "13:50 tick\n13:58 load A 10000\n13:59 infeed K 900\n14:00 infeed K 0\n14:00 volt K 0\n14:00:10 tick\n"
+    back = "14:00:20 infeed K 900 @14:00:05\n14:01 tick"
+    assert conditions(run(table + "14:01 tick", FEW, grid)) == [at_ns("14:00:10")] * 2
+    assert conditions(run(table + back, FEW, grid)) == [at_ns("14:00:10")]
+    assert len(played(table + back, FEW, grid).watch.standing) == 1
+
+
+@pytest.mark.parametrize(("back", "met"), [("14:01", None), ("14:01:00.001", "14:01")])
+def test_word_that_came_late_takes_an_island_back_if_it_speaks_of_the_time_before_it_was_certain(back: str, met: str | None) -> None:
+    late = LOAD + lost("14:00", "TI") + f"14:01:10 close TI @{back}\n14:05 tick"
+    assert conditions(run(late, grid=ONE)) == ([] if met is None else [at_ns(met)])
+
+
+def test_an_island_that_was_taken_back_is_found_again_when_it_has_held() -> None:
+    table = LOAD + lost("14:00", "TI") + "14:01:10 close TI @14:00:20\n14:01:10 open TI @14:00:21\n14:05 tick"
+    assert conditions(run(table, rules_from({"chatter_changes": 0}), ONE)) == [at_ns("14:01:21")]
+
+
+def test_an_infeed_that_is_back_takes_no_island_back() -> None:
+    grid = Topology(elements=ONE.elements, buses=ONE.buses, infeeds=frozenset(["DC"]))
+    island = LOAD + "13:59:30 infeed DC 900\n" + lost("14:00", "TI") + "14:00:50 infeed DC 0\n14:01 tick\n"
+    assert conditions(run(island + "14:01:20 infeed DC 900 @14:00:55\n14:05 tick", grid=grid)) == [at_ns("14:01")]
+
+
 def test_soft_evidence_of_an_island_does_not_swallow_that_of_the_lines_behind_it() -> None:
     grid = Topology(
         elements={"TI": Element(kv=500.0, from_bus="N", to_bus="I"), "L": Element(kv=500.0)},

@@ -379,6 +379,9 @@ FEW = rules_from({"topology_hard": {"ehv_elements": 99}, "topology_soft": {"ehv_
 ALL = ("E1", "E2", "T")
 
 
+CLOSED = "14:00:25 close E1\n14:00:25 close E2\n"
+
+
 def permits(*elements: str, at: str = "13:51") -> str:
     return "".join(f"{at} permit {name} 13:55 18:00\n" for name in elements)
 
@@ -408,6 +411,16 @@ def from_the_beginning(*elements: str) -> str:
         ("permits made it dark", permits(*ALL) + "14:00 volt K5 0\n", None),
         ("permits and a fault", permits("E1", "E2") + lost("14:00", *ALL), "14:00:10"),
         ("permits that came in the grace", lost("14:00", *ALL) + permits(*ALL, at="14:00:20"), None),
+        ("permits for some came in the grace", lost("14:00", *ALL) + permits("E1", "T", at="14:00:20"), "14:00:10"),
+        ("permits that came in the grace for what is closed", lost("14:00", *ALL) + permits(*ALL, at="14:00:20") + CLOSED, None),
+        ("its bus is dark while one element is out as planned", permits("T") + lost("13:56", "T") + "14:00 volt K5 0\n", "14:00:10"),
+        ("permits came after its bus went dark", "14:00 volt K5 0\n" + permits(*ALL, at="14:00:20"), None),
+        ("what failed is repaired in the grace", permits("T") + lost("13:56", "T") + lost("14:00", "E1", "E2") + CLOSED, "14:00:10"),
+        ("one was back before that was certain", lost("14:00", *ALL) + "14:00:20 close E1 @14:00:10\n", None),
+        ("one was back after that was certain", lost("14:00", *ALL) + "14:00:20 close E1 @14:00:10.001\n", "14:00:10"),
+        ("its bus was back before that was certain", "14:00 volt K5 0\n14:00:20 volt K5 1 @14:00:10\n", None),
+        ("its bus was back after that was certain", "14:00 volt K5 0\n14:00:20 volt K5 1 @14:00:10.001\n", "14:00:10"),
+        ("its bus was dark, whatever moves there", "14:00 volt K5 0\n14:00:20 open T @14:00:05\n14:00:21 close T @14:00:06\n", "14:00:10"),
         ("one is doubted", lost("14:00", *ALL) + "14:00:20 doubt T\n", None),
         ("two were open from the beginning", from_the_beginning("E1", "T"), "14:00:10"),
         ("all were open from the beginning", from_the_beginning(*ALL), None),
@@ -482,6 +495,10 @@ INFEED_LOST = "13:59 load A 30000\n13:59 infeed DC1 2000\n14:00 infeed DC1 0\n"
         ("a permit covers it", "13:00 permit DC1 14:30 18:00\n" + INFEED_LOST, None),
         ("a permit covers it too late", "13:00 permit DC1 14:30:00.001 18:00\n" + INFEED_LOST, "14:00:10"),
         ("a permit that came in the grace", INFEED_LOST + "14:00:20 permit DC1 13:00 18:00\n", None),
+        ("a permit that came in the grace and ended when it was lost", INFEED_LOST + "14:00:20 permit DC1 13:00 13:30\n", None),
+        ("a permit that came in the grace and ended before", INFEED_LOST + "14:00:20 permit DC1 13:00 13:29:59.999\n", "14:00:10"),
+        ("word came late that it was back in time", INFEED_LOST + "14:00:20 infeed DC1 2000 @14:00:09.999\n", None),
+        ("word came late that it was back after that", INFEED_LOST + "14:00:20 infeed DC1 2000 @14:00:10\n", "14:00:10"),
         ("it faded within ten minutes", INFEED_LOST.replace("13:59 infeed", "13:50 infeed"), "14:00:10"),
         ("it faded more slowly", INFEED_LOST.replace("13:59 infeed DC1 2000", "13:49 infeed DC1 2000\n13:50 infeed DC1 900"), "soft"),
         ("it is corrected in the same instant", INFEED_LOST.replace("14:00 i", "14:00 infeed DC1 1900\n14:00 i"), "14:00:10"),
