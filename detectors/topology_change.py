@@ -29,6 +29,7 @@ is found as load lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from msgspec import structs
 
@@ -253,13 +254,14 @@ def _connections_judged(watch: TopologyWatch, now_ns: int, rules: MarketRules, g
 
 
 def _planned_noted(watch: TopologyWatch, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
+    kept: list[Loss] = []
     for loss in watch.losses:
-        if loss.element in watch.planned or loss.kind is None:
-            continue
-        if losses.permitted(watch.permits, loss.element, loss.opened_ns, rules):
+        fresh = loss.kind is not None and not loss.noted
+        planned = fresh and losses.permitted(watch.permits, loss.element, loss.opened_ns, rules)
+        if planned:
             found.append(planned_note(loss, rules))
-            watch = structs.replace(watch, planned=(*watch.planned, loss.element))
-    return watch
+        kept.append(replace(loss, noted=True) if planned else loss)
+    return structs.replace(watch, losses=tuple(kept))
 
 
 def _over(watch: TopologyWatch, found: list[Finding]) -> TopologyWatch:
@@ -369,27 +371,22 @@ def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, 
         lost = tuple(dict.fromkeys(each.element for each in about if _lost(watch, each, rules)))
     found += condition(met, lost, _open_of(watch, watch.doubted), watch.load, rules, auto_allowed=not watch.sight.low)
     standing = Standing(kind=met.kind, level=met.level, subject=met.subject, elements=met.elements, over_mw=met.over_mw)
-    if met.kind in losses.COUNTED and met.level is Level.HARD:
-        kept = [loss for loss in watch.losses if loss.confirmed_ns > until_ns or loss.kind is not met.kind]
-        watch = structs.replace(watch, losses=tuple(kept))
-    elif met.kind in losses.COUNTED:
+    if met.level is Level.HARD:
+        kept = tuple(loss for loss in watch.losses if loss.confirmed_ns > until_ns or loss.kind is not met.kind)
+    else:
         # Hard evidence may count them still; soft evidence that is over does not come back by them.
-        watch = structs.replace(watch, losses=losses.told(watch.losses, met.kind, met.elements, until_ns))
-    return structs.replace(watch, standing=(*watch.standing, standing))
+        kept = losses.told(watch.losses, met.kind, met.elements, until_ns)
+    return structs.replace(watch, standing=(*watch.standing, standing), losses=kept)
 
 
 def _forgotten(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> TopologyWatch:
     """Drop what can decide nothing any more."""
-    if not (watch.elements or watch.planned or watch.losses or watch.permits):
-        return watch
     kept_ns = now_ns - 2 * losses.window_ns(rules)
     margin_ns = rules.permit_margin_min * NS_PER_MIN
-    elements = {name: state for name, state in watch.elements.items() if not state.quiet(now_ns, rules)}
     waiting = bool(watch.certain) or bool(_counts_met(watch, rules))
     return structs.replace(
         watch,
-        elements=elements if len(elements) < len(watch.elements) else watch.elements,
-        planned=tuple(name for name in watch.planned if name in elements and elements[name].open),
+        elements={name: state for name, state in watch.elements.items() if not state.quiet(now_ns, rules)},
         losses=watch.losses if waiting else tuple(loss for loss in watch.losses if loss.opened_ns >= kept_ns),
         permits=watch.permits if waiting else tuple(p for p in watch.permits if p[2] + margin_ns >= kept_ns),
     )

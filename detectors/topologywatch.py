@@ -30,7 +30,6 @@ class TopologyWatch(Struct, frozen=True, kw_only=True):
         certain: evidence that is certain and not reported yet.
         standing: evidence that was reported and is not over.
         permits: planned outages.
-        planned: elements whose present opening was noted as planned, sorted.
         doubted: elements whose position the state estimate contradicts, sorted.
         dead: buses without voltage.
         stations: stations whose present loss was found, sorted.
@@ -44,7 +43,6 @@ class TopologyWatch(Struct, frozen=True, kw_only=True):
     certain: tuple[Certain, ...] = ()
     standing: tuple[Standing, ...] = ()
     permits: tuple[Permit, ...] = ()
-    planned: tuple[str, ...] = ()
     doubted: tuple[str, ...] = ()
     dead: dict[str, DeadBus] = msgspec.field(default_factory=dict)
     stations: tuple[str, ...] = ()
