@@ -107,13 +107,11 @@ def matured(watch: IslandWatch, until_ns: int, rules: MarketRules) -> tuple[Isla
         for level in Level
         if level not in watch.told and (islands := _reached(watch, level, rules)) and _met_ns(islands, rules) <= until_ns
     ]
-    return (replace(watch, told=(*watch.told, *(each.level for each in found))) if found else watch), tuple(found)
+    return replace(watch, told=(*watch.told, *(each.level for each in found))), tuple(found)
 
 
 def next_ns(watch: IslandWatch, rules: MarketRules) -> list[int]:
     """Return the instants at which :func:`matured` finds something."""
-    if not watch.islands:
-        return []
     return [_met_ns(islands, rules) for level in Level if level not in watch.told and (islands := _reached(watch, level, rules))]
 
 

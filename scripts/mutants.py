@@ -83,7 +83,7 @@ MACHINES: Final[dict[str, tuple[str, ...]]] = {
         f"detectors/{name}.py": (f"tests/unit/detectors/test_{name}*.py", "tests/unit/detectors/test_topology*.py")
         for name in (
             *("topology_change", "elements", "positions", "losses", "stations", "islands", "loadlost", "infeeds"),
-            *("voltages", "sight", "permits", "evidence"),
+            *("voltages", "sight", "permits", "evidence", "topologywatch"),
         )
     },
 }

@@ -6,10 +6,11 @@ import pytest
 
 from detectors.evidence import Level
 from detectors.findings import Basis, ConditionGone, Finding
+from detectors.topology_change import next_deadline_ns
 from market.facts import Segment
 from market.rules import rules_from
 from market.topology import Bus, Element, Topology
-from tests.kit.fieldstory import conditions, of, played, run
+from tests.kit.fieldstory import RULES, conditions, of, played, run
 from tests.kit.table import at_ns
 
 SOFT = Basis.TOPOLOGY_SOFT
@@ -141,6 +142,16 @@ def test_an_infeed_that_is_back_takes_no_island_back() -> None:
     grid = Topology(elements=ONE.elements, buses=ONE.buses, infeeds=frozenset(["DC"]))
     island = LOAD + "13:59:30 infeed DC 900\n" + lost("14:00", "TI") + "14:00:50 infeed DC 0\n14:01 tick\n"
     assert conditions(run(island + "14:01:20 infeed DC 900 @14:00:55\n14:05 tick", grid=grid)) == [at_ns("14:01")]
+
+
+def test_a_third_island_does_not_delay_what_the_first_two_have_reached() -> None:
+    table = LOAD + lost("14:00", "TI") + lost("14:05", "TJ") + lost("14:05:30", "TK") + "14:10 tick"
+    assert conditions(run(table, grid=spokes(I=300.0, J=300.0, K=100.0))) == [at_ns("14:06")]
+
+
+def test_an_island_that_was_found_is_not_asked_after_again() -> None:
+    watch = played(LOAD + lost("14:00", "TI") + "14:01:30 tick", grid=ONE).watch
+    assert next_deadline_ns(watch, at_ns("14:00:59"), RULES) is None
 
 
 def test_soft_evidence_of_an_island_does_not_swallow_that_of_the_lines_behind_it() -> None:
