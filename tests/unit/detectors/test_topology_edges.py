@@ -33,11 +33,18 @@ def told(watch: TopologyWatch, at: str, words: str, grid: Topology = GRID) -> To
         (HEARD, "trip V1"),
         (HEARD, "infeed NOBODY 0"),
         (HEARD, "scada up"),
+        (HEARD, "volt A 1"),
     ],
 )
 def test_what_says_nothing_new_or_can_decide_nothing_is_not_remembered(watch: TopologyWatch, words: str) -> None:
-    grid = Topology.of({"L1": Element(kv=500.0), "V1": Element(kv=110.0)}, infeeds=["DC"])
+    elements = {"L1": Element(kv=500.0), "V1": Element(kv=110.0), "W": Element(kv=110.0, from_bus="A", to_bus="B")}
+    grid = Topology.of(elements, infeeds=["DC"])
     assert told(watch, "14:00", words, grid) is watch
+
+
+def test_a_position_older_than_what_is_known_changes_nothing() -> None:
+    watch = told(HEARD, "14:00", "open L1")
+    assert told(watch, "14:01", "close L1 @13:00") is watch
 
 
 def test_an_infeed_that_is_told_again_as_it_was_is_the_one_that_is_known() -> None:
