@@ -29,12 +29,13 @@ FIRST_OPEN = TWO + "14:06 open L3 initial\n14:06 dead L3\n"
 @pytest.mark.parametrize(
     ("why", "table", "met"),
     [
-        ("it was heard of closed before", "13:50 close L3 initial\n" + THREE, "14:06:10"),
+        ("it was heard of closed before", TWO + "14:05:50 close L3 initial\n" + lost("14:06", "L3"), "14:06:10"),
         ("its other end is heard of for the first time", THREE + "14:06:03 open L3 to initial\n", "14:06:10"),
         ("word of a position between came late", THREE + "14:06:25 between L3 @14:06:09\n", None),
         ("it was between after that", THREE + "14:06:25 between L3 @14:06:10.001\n", "14:06:10"),
         ("it carried power as it was certain", THREE + "14:06:12 alive L3 @14:06:10\n", None),
         ("it carried power after that", THREE + "14:06:12 alive L3 @14:06:10.001\n", "14:06:10"),
+        ("it had opened earlier, and is closed", THREE + "14:06:20 close L3\n14:06:25 open L3 @14:05:58 history\n", "14:06:10"),
         ("another line reclosed, told late", THREE + "14:06:12 open L4 @14:06:05\n14:06:13 close L4 @14:06:08\n", "14:06:10"),
         ("it was closed before it was first heard of", FIRST_OPEN + "14:06:05 close L3 @14:05:30 history\n", None),
     ],

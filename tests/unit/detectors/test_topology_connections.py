@@ -6,11 +6,11 @@ import pytest
 
 from detectors.evidence import Level
 from detectors.findings import Basis, ConditionGone, Finding
-from detectors.topology_change import next_deadline_ns
+from detectors.topology_change import next_deadline_ns, observe
 from market.facts import Segment
 from market.rules import rules_from
 from market.topology import Bus, Element, Topology
-from tests.kit.fieldstory import RULES, conditions, of, played, run
+from tests.kit.fieldstory import RULES, conditions, fact_of, of, played, run
 from tests.kit.table import at_ns
 
 SOFT = Basis.TOPOLOGY_SOFT
@@ -115,6 +115,13 @@ def test_hard_and_soft_evidence_that_are_met_at_one_instant_are_told_as_hard_evi
 def test_a_station_that_was_back_for_a_moment_before_that_was_certain_is_lost_when_it_is_certain_again() -> None:
     table = "13:50 tick\n14:00 volt K 0\n14:00:10 tick\n14:00:15 volt K 1 @14:00:05\n14:00:15 volt K 0 @14:00:06\n14:01 tick"
     assert conditions(run(table, FEW, STATION)) == [at_ns("14:00:16")]
+
+
+def test_a_station_without_voltage_of_which_that_is_told_again_stays_lost() -> None:
+    found = played("13:50 tick\n14:00 volt K 0\n14:00:10 tick\n", FEW, STATION).watch
+    (lost_station,) = found.certain
+    again, _ = observe(found, fact_of(at_ns("14:00:15"), ["volt", "K", "0.01", "@14:00:05"]), FEW, STATION)
+    assert again.certain == (lost_station,)
 
 
 def test_an_infeed_that_is_back_takes_back_nothing_but_itself() -> None:
