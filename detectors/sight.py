@@ -47,6 +47,8 @@ def judged(
         n_backbone: how many top-voltage elements the grid has.
     """
     unseen = sorted(name for name, state in elements.items() if state.unseen)
+    if not unseen and not watch.low and not watch.unseen_ns and not watch.told:
+        return watch, ()
     watch, low = _observability(watch, [name for name in unseen if grid.elements[name].kv >= rules.top_voltage_kv], n_backbone, rules)
     watch, silent = _silence(watch, unseen, now_ns, rules, grid)
     return watch, (*low, *silent)

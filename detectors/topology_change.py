@@ -254,6 +254,8 @@ def _connections_judged(watch: TopologyWatch, now_ns: int, rules: MarketRules, g
 
 
 def _planned_noted(watch: TopologyWatch, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
+    if not watch.losses:
+        return watch
     kept: list[Loss] = []
     for loss in watch.losses:
         fresh = loss.kind is not None and not loss.noted
@@ -381,6 +383,8 @@ def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, 
 
 def _forgotten(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> TopologyWatch:
     """Drop what can decide nothing any more."""
+    if not (watch.elements or watch.losses or watch.permits):
+        return watch
     kept_ns = now_ns - 2 * losses.window_ns(rules)
     margin_ns = rules.permit_margin_min * NS_PER_MIN
     waiting = bool(watch.certain) or bool(_counts_met(watch, rules))

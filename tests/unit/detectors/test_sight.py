@@ -43,7 +43,7 @@ def test_too_little_is_seen_below_nine_in_ten_and_that_is_told_once() -> None:
 def test_automation_may_act_again_once_enough_is_seen() -> None:
     low, _ = look(SightWatch(), ["L0", "L1"])
     assert look(low, ["L0"], T + S)[0].low is False
-    assert look(low, [], T + S)[0].low is False
+    assert look(SightWatch(low=True), [], T + S)[0].low is False
 
 
 def test_a_grid_without_a_backbone_is_never_seen_too_little_of() -> None:

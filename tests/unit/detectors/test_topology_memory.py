@@ -63,6 +63,14 @@ def test_a_loss_is_kept_for_two_windows(clock: str, kept: list[str]) -> None:
     assert [loss.element for loss in story.watch.losses] == kept
 
 
+def test_a_loss_outlives_its_element_and_an_element_that_was_never_lost_is_forgotten() -> None:
+    back = lost("14:00", "L1") + "14:05 close L1\n14:05 alive L1\n14:20 tick\n"
+    watch = played(back, grid=LINES).watch
+    assert (watch.elements, len(watch.losses)) == ({}, 1)
+    assert played(back + "14:31 tick", grid=LINES).watch.losses == ()
+    assert played("14:00 close L1\n14:05 tick", grid=LINES).watch.elements == {}
+
+
 @pytest.mark.parametrize(("clock", "kept"), [("15:00", 1), ("15:00:00.001", 0)])
 def test_a_permit_is_kept_for_two_windows_after_its_margin(clock: str, kept: int) -> None:
     assert len(played(f"13:00 permit L1 13:00 14:00\n{clock} tick", grid=LINES).watch.permits) == kept
