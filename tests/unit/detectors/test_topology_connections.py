@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from detectors.evidence import Level
+from detectors.evidence import Kind, Level
 from detectors.findings import Basis, ConditionGone, Finding
 from detectors.topology_change import next_deadline_ns, observe
-from market.facts import Segment
+from market.facts import InfeedReported, Segment
 from market.rules import rules_from
 from market.topology import Bus, Element, Topology
 from tests.kit.fieldstory import RULES, conditions, fact_of, of, played, run
@@ -130,8 +132,25 @@ def test_an_infeed_that_is_back_takes_back_nothing_but_itself() -> None:
     table = "13:50 tick\n13:58 load A 10000\n13:59 infeed K 900\n14:00 infeed K 0\n14:00 volt K 0\n14:00:10 tick\n"
     back = "14:00:20 infeed K 900 @14:00:05\n14:01 tick"
     assert conditions(run(table + "14:01 tick", FEW, grid)) == [at_ns("14:00:10")] * 2
+    assert [each.kind for each in played(table + back.splitlines()[0], FEW, grid).watch.certain] == [Kind.SUBSTATION]
     assert conditions(run(table + back, FEW, grid)) == [at_ns("14:00:10")]
     assert len(played(table + back, FEW, grid).watch.standing) == 1
+
+
+def test_of_two_infeeds_the_one_that_is_back_takes_back_itself() -> None:
+    grid = Topology(elements=ONE.elements, buses=ONE.buses, infeeds=frozenset(["DC", "DD"]))
+    both = "13:58 load A 10000\n13:59 infeed DC 900\n13:59 infeed DD 900\n14:00 infeed DC 0\n14:00 infeed DD 0\n14:00:10 tick\n"
+    watch = played(both, grid=grid).watch
+    back = fact_of(at_ns("14:00:20"), ["infeed", "DD", "900"])
+    assert isinstance(back, InfeedReported)
+    for early_ns, left in ((0, ["DC", "DD"]), (1, ["DC"])):
+        after, _ = observe(watch, replace(back, ts_source_ns=at_ns("14:00:10") - early_ns), RULES, grid)
+        assert [each.subject for each in after.certain] == left
+
+
+def test_a_line_that_reclosed_takes_back_no_lost_load() -> None:
+    table = "13:59 load A 30000\n14:00 load A 20000\n14:00:10 tick\n14:00:12 open TI @14:00:05\n14:00:13 close TI @14:00:08\n14:01 tick"
+    assert conditions(run(table, grid=ONE)) == [at_ns("14:00:10")]
 
 
 @pytest.mark.parametrize(("back", "met"), [("14:01", None), ("14:01:00.001", "14:01")])

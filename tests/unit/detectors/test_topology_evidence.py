@@ -530,6 +530,7 @@ INFEED_LOST = "13:59 load A 30000\n13:59 infeed DC1 2000\n14:00 infeed DC1 0\n"
         ("a permit that came in the grace and ended when it was lost", INFEED_LOST + "14:00:20 permit DC1 13:00 13:30\n", None),
         ("a permit that came in the grace and ended before", INFEED_LOST + "14:00:20 permit DC1 13:00 13:29:59.999\n", "14:00:10"),
         ("word came late that it was back in time", INFEED_LOST + "14:00:20 infeed DC1 2000 @14:00:09.999\n", None),
+        ("word came late that it was still away", INFEED_LOST + "14:00:20 infeed DC1 1 @14:00:05\n", "14:00:10"),
         ("word came late that it was back after that", INFEED_LOST + "14:00:20 infeed DC1 2000 @14:00:10\n", "14:00:10"),
         ("it faded within ten minutes", INFEED_LOST.replace("13:59 infeed", "13:50 infeed"), "14:00:10"),
         ("it faded more slowly", INFEED_LOST.replace("13:59 infeed DC1 2000", "13:49 infeed DC1 2000\n13:50 infeed DC1 900"), "soft"),
