@@ -53,7 +53,7 @@ MACHINES: Final[dict[str, tuple[str, ...]]] = {
     "market/duties.py": ("tests/unit/market/test_duties*.py",),
     "market/dutyledger.py": ("tests/unit/market/test_duties*.py",),
     "market/approvals.py": ("tests/unit/market/test_approvals*.py",),
-    "market/notices.py": ("tests/unit/market/test_notices*.py",),
+    "market/notices.py": ("tests/unit/market/test_notices*.py", "tests/unit/market/test_anomalynotices*.py"),
     "market/anomalynotices.py": ("tests/unit/market/test_anomalynotices*.py",),
     "market/announcements.py": ("tests/unit/market/test_announcements*.py", "tests/unit/market/test_notices*.py"),
     "market/casebook.py": ("tests/unit/market/test_casebook*.py",),
