@@ -192,7 +192,7 @@ def with_flow(state: ElementState, fact: FlowReported, rules: MarketRules) -> El
             continue
         since_ns = None
         if abs(pct) < rules.dead_flow_pct:
-            was_dead = before is not None and before.dead_since_ns is not None
-            since_ns = before.dead_since_ns if before is not None and was_dead else fact.ts_source_ns
+            was_dead_ns = None if before is None else before.dead_since_ns
+            since_ns = fact.ts_source_ns if was_dead_ns is None else was_dead_ns
         flows[end] = EndFlow(pct=abs(pct), ts_source_ns=fact.ts_source_ns, dead_since_ns=since_ns)
     return replace(state, flows=flows)

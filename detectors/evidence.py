@@ -53,6 +53,9 @@ class Certain:
         subject: what is out, in a few words, where no element is named.
         elements: that are open because of it, or lead to it.
         over_mw: lost load is over once the load is above this; None for every other kind.
+        unplanned: elements (or the infeed) that no permit covered, and the instant that it would have to cover; it counts while one of
+            them is not covered. Nothing where permits are judged element by element, or do not matter.
+        buses: it rests on these being without voltage, and not on the positions of its elements.
     """
 
     kind: Kind
@@ -62,6 +65,8 @@ class Certain:
     subject: str = ""
     elements: tuple[str, ...] = ()
     over_mw: float | None = None
+    unplanned: tuple[tuple[str, int], ...] = ()
+    buses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

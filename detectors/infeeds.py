@@ -102,6 +102,7 @@ def lost(
         met_at_ns=met_ns,
         text=(f"infeed {name} lost since {since}: {state.before_mw:.0f} MW before, {state.mw:.0f} MW now ({share})",),
         subject=name,
+        unplanned=((name, since_ns),),
     )
     return state, found
 

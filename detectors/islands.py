@@ -30,6 +30,7 @@ class Island:
         cut: elements that are out and led to it, sorted.
         share_pct: of the whole load, %.
         formed_ns: when the last of them opened; certain_ns: from when on that was certain.
+        unplanned: those of them that no permit covered, and when they opened.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Island:
     share_pct: float
     formed_ns: int
     certain_ns: int
+    unplanned: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ class IslandWatch:
     """What is remembered of the parts.
 
     Attributes:
-        out, dead: elements out of service and dead buses at the last judgement; no other one is due while they are the same.
+        out, dead: elements out of service and dead buses at the last judgement; no other one is due while they are the same, and no
+            island was joined and cut off again in between.
         islands: by the instant they formed.
         told: levels at which the present islands were found certain.
     """
@@ -74,22 +77,24 @@ def judged(
         unplanned: whether an element that is out was lost while somebody watched, and no permit covers it.
     """
     names, dark = tuple(sorted(out)), tuple(sorted(dead))
-    if names == watch.out and dark == watch.dead:
+    if names == watch.out and dark == watch.dead and all(_formed_ns(island.cut, out) == island.formed_ns for island in watch.islands):
         return watch
-    known = {(island.name, island.cut): island for island in watch.islands}
+    known = {(island.name, island.cut, island.formed_ns): island for island in watch.islands}
     islands: list[Island] = []
     for part, share_pct in _smaller(grid.parts(frozenset(names)), loads_mw):
-        if not any(bus not in dead for bus in part.sources) or not any(unplanned(name) for name in part.cut):
+        faults = tuple((name, out[name][0]) for name in part.cut if unplanned(name))
+        if not faults or all(bus in dead for bus in part.sources):
             continue
         fresh = Island(
             name=part.name,
             n_buses=part.n_buses,
             cut=part.cut,
             share_pct=share_pct,
-            formed_ns=max(out[name][0] for name in part.cut),
+            formed_ns=_formed_ns(part.cut, out),
             certain_ns=max(out[name][1] for name in part.cut),
+            unplanned=faults,
         )
-        islands.append(known.get((part.name, part.cut), fresh))
+        islands.append(known.get((fresh.name, fresh.cut, fresh.formed_ns), fresh))
     islands.sort(key=lambda island: (island.formed_ns, island.name))
     watch = replace(watch, out=names, dead=dark, islands=tuple(islands))
     return replace(watch, told=tuple(level for level in watch.told if _reached(watch, level, rules)))
@@ -102,14 +107,16 @@ def matured(watch: IslandWatch, until_ns: int, rules: MarketRules) -> tuple[Isla
         for level in Level
         if level not in watch.told and (islands := _reached(watch, level, rules)) and _met_ns(islands, rules) <= until_ns
     ]
-    return (replace(watch, told=(*watch.told, *(each.level for each in found))) if found else watch), tuple(found)
+    return replace(watch, told=(*watch.told, *(each.level for each in found))), tuple(found)
 
 
 def next_ns(watch: IslandWatch, rules: MarketRules) -> list[int]:
     """Return the instants at which :func:`matured` finds something."""
-    if not watch.islands:
-        return []
     return [_met_ns(islands, rules) for level in Level if level not in watch.told and (islands := _reached(watch, level, rules))]
+
+
+def _formed_ns(cut: tuple[str, ...], out: Mapping[str, tuple[int, int]]) -> int:
+    return max(out[name][0] for name in cut)
 
 
 def _smaller(parts: tuple[Part, ...], loads_mw: Mapping[str, float]) -> list[tuple[Part, float]]:
@@ -162,4 +169,5 @@ def _certain(level: Level, islands: tuple[Island, ...], rules: MarketRules) -> C
         text=tuple(lines),
         subject=f"island of {islands[0].name}",
         elements=tuple(sorted({name for island in islands for name in island.cut})),
+        unplanned=tuple(sorted({fault for island in islands for fault in island.unplanned})),
     )

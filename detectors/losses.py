@@ -36,6 +36,7 @@ class Loss:
     Attributes:
         kind: the row of the table that counts it; None where none does, and it only holds the grid together.
         told: whether soft evidence has counted it.
+        noted: whether it was noted as planned.
     """
 
     element: str
@@ -44,6 +45,7 @@ class Loss:
     kind: Kind | None = None
     by: str = ""
     told: bool = False
+    noted: bool = False
 
 
 def counted_kind(name: str, rules: MarketRules, grid: Topology) -> Kind | None:

@@ -15,7 +15,7 @@ from detectors import losses
 from detectors.elements import ElementState, confirmed_ns, with_flow, with_history, with_position, with_trip
 from detectors.findings import Finding, Noted
 from detectors.losses import Loss
-from detectors.topologywatch import TopologyWatch
+from detectors.topologywatch import TopologyWatch, refuted
 from detectors.voltages import DeadBus, with_voltage
 from market.facts import FlowReported, PointQuality, SwitchReported, TripSignalled, VoltageReported
 from market.rules import MarketRules
@@ -43,12 +43,10 @@ def history(watch: TopologyWatch, fact: SwitchReported, rules: MarketRules, grid
 
 def moved(watch: TopologyWatch, fact: SwitchReported, rules: MarketRules, grid: Topology) -> tuple[TopologyWatch, tuple[Finding, ...]]:
     """A switch said where it is."""
-    # What was certain before the instant this report speaks of does not depend on a tick having come in between.
-    watch = counted(watch, fact.element, fact.ts_source_ns - 1, rules, grid)
+    # What was certain by the instant this report speaks of does not depend on a tick having come in between.
+    watch = counted(watch, fact.element, fact.ts_source_ns, rules, grid)
     before = _known(watch, fact.element, grid)
     state = with_position(before, fact, rules)
-    if state is before:
-        return watch, ()
     if before.open and not state.open:
         state = replace(state, spent=False, found_open=False)
         reclosed_ns = state.since_ns - rules.reclose_s * NS_PER_S
@@ -70,7 +68,7 @@ def moved(watch: TopologyWatch, fact: SwitchReported, rules: MarketRules, grid: 
 
 def flowed(watch: TopologyWatch, fact: FlowReported, rules: MarketRules, grid: Topology) -> TopologyWatch:
     """The meters of an element said what it carries."""
-    watch = counted(watch, fact.element, fact.ts_source_ns - 1, rules, grid)
+    watch = counted(watch, fact.element, fact.ts_source_ns, rules, grid)
     before = _known(watch, fact.element, grid)
     state = with_flow(before, fact, rules)
     watch = _with(watch, fact.element, state)
@@ -88,9 +86,11 @@ def voltage(watch: TopologyWatch, fact: VoltageReported, rules: MarketRules, gri
     at_ns = fact.ts_source_ns if fact.quality is PointQuality.GOOD else fact.ts_event_ns
     touched = [name for name in grid.at_bus[fact.bus] if name in watch.elements]
     for name in touched:
-        watch = counted(watch, name, at_ns - 1, rules, grid)
-    revived = fact.bus in watch.dead and fact.bus not in dead
+        watch = counted(watch, name, at_ns, rules, grid)
+    revived = fact.bus not in dead
     watch = structs.replace(watch, dead=dead)
+    if revived:
+        watch = refuted(watch, at_ns, lambda each: fact.bus in each.buses)
     for name in touched:
         watch = _with(watch, name, replace(watch.elements[name], bus_dead_ns=_bus_dead_ns(dead, grid.elements[name])))
         if revived:
@@ -131,6 +131,8 @@ def _borne_out(watch: TopologyWatch, name: str, state: ElementState, rules: Mark
 def _taken_back(watch: TopologyWatch, name: str, at_ns: int, *, opened_since_ns: int | None = None) -> TopologyWatch:
     """Undo the counting of a loss that was not certain after all: at ``at_ns``, before its confirmation, something spoke against it.
 
+    Islands and stations that rest on the loss go with it.
+
     Args:
         opened_since_ns: where it reclosed, also losses that began at this instant or later: the reclosing was successful.
     """
@@ -139,6 +141,7 @@ def _taken_back(watch: TopologyWatch, name: str, at_ns: int, *, opened_since_ns:
         reclosed = opened_since_ns is not None and loss.opened_ns >= opened_since_ns
         return loss.element != name or not (at_ns <= loss.confirmed_ns or reclosed)
 
+    watch = refuted(watch, at_ns, lambda each: name in each.elements and not each.buses)
     kept = tuple(loss for loss in watch.losses if stands(loss))
     if kept == watch.losses:
         return watch
@@ -153,7 +156,7 @@ def _known(watch: TopologyWatch, name: str, grid: Topology) -> ElementState:
     """Return what is known of an element; one that is not remembered has nothing to it but its buses."""
     if (state := watch.elements.get(name)) is not None:
         return state
-    return ElementState(bus_dead_ns=_bus_dead_ns(watch.dead, grid.elements[name])) if watch.dead else ElementState()
+    return ElementState(bus_dead_ns=_bus_dead_ns(watch.dead, grid.elements[name]))
 
 
 def _bus_dead_ns(dead: Mapping[str, DeadBus], element: Element) -> int | None:

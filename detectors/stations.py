@@ -45,20 +45,37 @@ def lost_stations(
         buses, elements = grid.backbone(station, rules.top_voltage_kv)
         if len(elements) < _ELEMENTS_LEAST:
             continue
-        told: list[tuple[int, str]] = []
-        if all(name in out for name in elements) and any(unplanned(name) for name in elements):
+        told: list[Certain] = []
+        if all(name in out for name in elements) and (faults := [(name, out[name][0]) for name in elements if unplanned(name)]):
             opened_ns = max(out[name][0] for name in elements)
             words = f"all {len(elements)} elements at its top-voltage buses are out since {clock_text(opened_ns, rules.zone)}"
-            told.append((max(out[name][1] for name in elements), words))
+            told.append(_lost(station, elements, max(out[name][1] for name in elements), words, faults, (), rules))
         if all(bus in dead and not dead[bus].initial for bus in buses):
             dark_ns = max(dead[bus].since_ns for bus in buses)
-            if not all(permitted(name, dark_ns) for name in elements):
+            if faults := [(name, dark_ns) for name in elements if not permitted(name, dark_ns)]:
                 words = f"all {len(buses)} of its top-voltage buses are without voltage since {clock_text(dark_ns, rules.zone)}"
-                told.append((dark_ns + rules.breaker_debounce_s * NS_PER_S, words))
+                told.append(_lost(station, elements, dark_ns + rules.breaker_debounce_s * NS_PER_S, words, faults, buses, rules))
         if told:
-            met_ns, words = min(told)
-            line = f"substation {station} lost: {words} (limit {rules.topology_hard.substations})"
-            found.append(
-                Certain(kind=Kind.SUBSTATION, level=Level.HARD, met_at_ns=met_ns, text=(line,), subject=station, elements=elements)
-            )
+            found.append(min(told, key=lambda each: each.met_at_ns))
     return tuple(found)
+
+
+def _lost(
+    station: str,
+    elements: tuple[str, ...],
+    met_ns: int,
+    words: str,
+    faults: list[tuple[str, int]],
+    buses: tuple[str, ...],
+    rules: MarketRules,
+) -> Certain:
+    return Certain(
+        kind=Kind.SUBSTATION,
+        level=Level.HARD,
+        met_at_ns=met_ns,
+        text=(f"substation {station} lost: {words} (limit {rules.topology_hard.substations})",),
+        subject=station,
+        elements=elements,
+        unplanned=tuple(faults),
+        buses=buses,
+    )

@@ -28,7 +28,8 @@ is found as load lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from msgspec import structs
 
@@ -40,7 +41,7 @@ from detectors.findings import Finding, Noted
 from detectors.losses import Loss
 from detectors.permits import cut_short
 from detectors.stations import lost_stations
-from detectors.topologywatch import TopologyWatch
+from detectors.topologywatch import TopologyWatch, refuted
 from market.facts import (
     ClearingReported,
     ClearingStatus,
@@ -121,7 +122,7 @@ def next_deadline_ns(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> i
     """Return the next instant after ``now_ns`` at which a tick could find something, or None while nothing is open."""
     due = [confirmed_ns(state, rules) for state in watch.elements.values() if not state.spent]
     due += [*loadlost.next_ns(watch.load, rules), *islands.next_ns(watch.islands, rules), *sight.next_ns(watch.sight, rules)]
-    due += [infeeds.next_ns(state, rules) for state in watch.infeeds.values() if not state.told]
+    due += [infeeds.next_ns(state, rules) for state in watch.infeeds.values()]
     due += [each.since_ns + rules.breaker_debounce_s * NS_PER_S for each in watch.dead.values() if not each.initial]
     if not watch.scada_down:
         waiting = [each.met_at_ns for each in watch.certain]
@@ -132,8 +133,12 @@ def next_deadline_ns(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> i
 
 def still_open(watch: TopologyWatch) -> tuple[str, ...]:
     """Return the elements of the conditions reported so far that are open now, as far as is known, sorted."""
-    names = {name for each in watch.standing for name in each.elements}
-    return tuple(sorted(name for name in names if name in watch.elements and watch.elements[name].open))
+    return _open_of(watch, sorted({name for each in watch.standing for name in each.elements}))
+
+
+def _open_of(watch: TopologyWatch, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those elements that are open now, as far as is known."""
+    return tuple(name for name in names if name in watch.elements and watch.elements[name].open)
 
 
 def _followed(name: str, rules: MarketRules, grid: Topology) -> bool:
@@ -155,8 +160,12 @@ def _infeed(watch: TopologyWatch, fact: InfeedReported, rules: MarketRules) -> T
     watch = _infeed_judged(watch, fact.infeed, fact.ts_source_ns - 1, rules)
     before = watch.infeeds.get(fact.infeed)
     state = infeeds.with_infeed(before, fact, rules)
-    if state is before or state is None:
+    if state is before:
         return watch
+    assert state is not None, "what is new is a state"
+    if state.lost_since_ns is None:
+        # What is told of the very instant of its certainty comes after it.
+        watch = refuted(watch, fact.ts_source_ns + 1, lambda each: each.kind is Kind.INFEED and each.subject == fact.infeed)
     return structs.replace(watch, infeeds={**watch.infeeds, fact.infeed: state})
 
 
@@ -241,19 +250,20 @@ def _connections_judged(watch: TopologyWatch, now_ns: int, rules: MarketRules, g
         dark = []
     fresh = [each for each in dark if each.subject not in watch.stations]
     stations = tuple(each.subject for each in dark)
-    if cut_off is watch.islands and stations == watch.stations:
-        return watch
     return structs.replace(watch, islands=cut_off, stations=stations, certain=(*watch.certain, *apart, *fresh))
 
 
 def _planned_noted(watch: TopologyWatch, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
+    if not watch.losses:
+        return watch
+    kept: list[Loss] = []
     for loss in watch.losses:
-        if loss.element in watch.planned or loss.kind is None:
-            continue
-        if losses.permitted(watch.permits, loss.element, loss.opened_ns, rules):
+        fresh = loss.kind is not None and not loss.noted
+        planned = fresh and losses.permitted(watch.permits, loss.element, loss.opened_ns, rules)
+        if planned:
             found.append(planned_note(loss, rules))
-            watch = structs.replace(watch, planned=(*watch.planned, loss.element))
-    return watch
+        kept.append(replace(loss, noted=True) if planned else loss)
+    return structs.replace(watch, losses=tuple(kept))
 
 
 def _over(watch: TopologyWatch, found: list[Finding]) -> TopologyWatch:
@@ -284,7 +294,7 @@ def _stands(watch: TopologyWatch, each: Standing) -> bool:
         case Kind.INTERFACE:
             return watch.limits[each.subject].told
         case _:
-            return any(name in watch.elements and watch.elements[name].open for name in each.elements)
+            return bool(_open_of(watch, each.elements))
 
 
 def _counts_met(watch: TopologyWatch, rules: MarketRules) -> list[tuple[Kind, Level, Loss]]:
@@ -346,14 +356,10 @@ def _of_count(watch: TopologyWatch, kind: Kind, level: Level, loss: Loss, rules:
 
 
 def _counts_still(watch: TopologyWatch, found: Certain, rules: MarketRules) -> bool:
-    """Whether nothing that came since takes the evidence back: a permit, or a doubted position."""
-    if found.kind is Kind.INFEED:
-        return not losses.permitted(watch.permits, found.subject, found.met_at_ns - rules.breaker_debounce_s * NS_PER_S, rules)
-    if found.kind not in (Kind.ISLAND, Kind.SUBSTATION):
-        return True
-    opened = {name: watch.elements[name] for name in found.elements if name in watch.elements and watch.elements[name].open}
-    planned = [losses.permitted(watch.permits, name, state.since_ns, rules) or state.found_open for name, state in opened.items()]
-    return not (planned and all(planned)) and not any(name in watch.doubted for name in opened)
+    """Whether nothing that came since takes the evidence back: permits for all that was unplanned, or a doubted position."""
+    if found.unplanned and all(losses.permitted(watch.permits, name, at_ns, rules) for name, at_ns in found.unplanned):
+        return False
+    return not any(name in watch.doubted for name in _open_of(watch, found.elements))
 
 
 def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, found: list[Finding]) -> TopologyWatch:
@@ -365,30 +371,26 @@ def _condition_reported(watch: TopologyWatch, met: Certain, rules: MarketRules, 
         about = [each for each in watch.losses if each.kind is not None and each.opened_ns >= from_ns and each.confirmed_ns <= until_ns]
         about.sort(key=lambda each: (each.opened_ns, each.element))
         lost = tuple(dict.fromkeys(each.element for each in about if _lost(watch, each, rules)))
-    doubted = [name for name in watch.doubted if name in watch.elements and watch.elements[name].open]
-    found += condition(met, lost, doubted, watch.load, rules, auto_allowed=not watch.sight.low)
+    found += condition(met, lost, _open_of(watch, watch.doubted), watch.load, rules, auto_allowed=not watch.sight.low)
     standing = Standing(kind=met.kind, level=met.level, subject=met.subject, elements=met.elements, over_mw=met.over_mw)
-    if met.kind in losses.COUNTED and met.level is Level.HARD:
-        kept = [loss for loss in watch.losses if loss.confirmed_ns > until_ns or loss.kind is not met.kind]
-        watch = structs.replace(watch, losses=tuple(kept))
-    elif met.kind in losses.COUNTED:
+    if met.level is Level.HARD:
+        kept = tuple(loss for loss in watch.losses if loss.confirmed_ns > until_ns or loss.kind is not met.kind)
+    else:
         # Hard evidence may count them still; soft evidence that is over does not come back by them.
-        watch = structs.replace(watch, losses=losses.told(watch.losses, met.kind, met.elements, until_ns))
-    return structs.replace(watch, standing=(*watch.standing, standing))
+        kept = losses.told(watch.losses, met.kind, met.elements, until_ns)
+    return structs.replace(watch, standing=(*watch.standing, standing), losses=kept)
 
 
 def _forgotten(watch: TopologyWatch, now_ns: int, rules: MarketRules) -> TopologyWatch:
     """Drop what can decide nothing any more."""
-    if not (watch.elements or watch.planned or watch.losses or watch.permits):
+    if not (watch.elements or watch.losses or watch.permits):
         return watch
     kept_ns = now_ns - 2 * losses.window_ns(rules)
     margin_ns = rules.permit_margin_min * NS_PER_MIN
-    elements = {name: state for name, state in watch.elements.items() if not state.quiet(now_ns, rules)}
     waiting = bool(watch.certain) or bool(_counts_met(watch, rules))
     return structs.replace(
         watch,
-        elements=elements if len(elements) < len(watch.elements) else watch.elements,
-        planned=tuple(name for name in watch.planned if name in elements and elements[name].open),
+        elements={name: state for name, state in watch.elements.items() if not state.quiet(now_ns, rules)},
         losses=watch.losses if waiting else tuple(loss for loss in watch.losses if loss.opened_ns >= kept_ns),
         permits=watch.permits if waiting else tuple(p for p in watch.permits if p[2] + margin_ns >= kept_ns),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from detectors.elements import ElementState
-from detectors.evidence import Certain, Standing
+from detectors.evidence import Certain, Kind, Standing
 from detectors.infeeds import InfeedState, Limit
 from detectors.islands import IslandWatch
 from detectors.loadlost import LoadWatch
@@ -14,7 +17,7 @@ from detectors.losses import Loss, Permit
 from detectors.sight import SightWatch
 from detectors.voltages import DeadBus
 
-__all__ = ["TopologyWatch"]
+__all__ = ["TopologyWatch", "refuted"]
 
 
 class TopologyWatch(Struct, frozen=True, kw_only=True):
@@ -27,7 +30,6 @@ class TopologyWatch(Struct, frozen=True, kw_only=True):
         certain: evidence that is certain and not reported yet.
         standing: evidence that was reported and is not over.
         permits: planned outages.
-        planned: elements whose present opening was noted as planned, sorted.
         doubted: elements whose position the state estimate contradicts, sorted.
         dead: buses without voltage.
         stations: stations whose present loss was found, sorted.
@@ -41,7 +43,6 @@ class TopologyWatch(Struct, frozen=True, kw_only=True):
     certain: tuple[Certain, ...] = ()
     standing: tuple[Standing, ...] = ()
     permits: tuple[Permit, ...] = ()
-    planned: tuple[str, ...] = ()
     doubted: tuple[str, ...] = ()
     dead: dict[str, DeadBus] = msgspec.field(default_factory=dict)
     stations: tuple[str, ...] = ()
@@ -52,3 +53,21 @@ class TopologyWatch(Struct, frozen=True, kw_only=True):
     sight: SightWatch = msgspec.field(default_factory=SightWatch)
     scada_down: bool = False
     judge_after_ns: int = 0
+
+
+def refuted(watch: TopologyWatch, at_ns: int, against: Callable[[Certain], bool]) -> TopologyWatch:
+    """Let go of evidence that was not certain after all: at ``at_ns``, before it was, something spoke against it.
+
+    It is found again by whoever looks next, if it holds all the same.
+    """
+    gone = [each for each in watch.certain if at_ns <= each.met_at_ns and against(each)]
+    if not gone:
+        return watch
+    levels = [each.level for each in gone if each.kind is Kind.ISLAND]
+    stations = [each.subject for each in gone if each.kind is Kind.SUBSTATION]
+    return structs.replace(
+        watch,
+        certain=tuple(each for each in watch.certain if each not in gone),
+        islands=replace(watch.islands, told=tuple(level for level in watch.islands.told if level not in levels)),
+        stations=tuple(station for station in watch.stations if station not in stations),
+    )

@@ -53,7 +53,7 @@ MACHINES: Final[dict[str, tuple[str, ...]]] = {
     "market/duties.py": ("tests/unit/market/test_duties*.py",),
     "market/dutyledger.py": ("tests/unit/market/test_duties*.py",),
     "market/approvals.py": ("tests/unit/market/test_approvals*.py",),
-    "market/notices.py": ("tests/unit/market/test_notices*.py",),
+    "market/notices.py": ("tests/unit/market/test_notices*.py", "tests/unit/market/test_anomalynotices*.py"),
     "market/anomalynotices.py": ("tests/unit/market/test_anomalynotices*.py",),
     "market/announcements.py": ("tests/unit/market/test_announcements*.py", "tests/unit/market/test_notices*.py"),
     "market/casebook.py": ("tests/unit/market/test_casebook*.py",),
@@ -83,7 +83,7 @@ MACHINES: Final[dict[str, tuple[str, ...]]] = {
         f"detectors/{name}.py": (f"tests/unit/detectors/test_{name}*.py", "tests/unit/detectors/test_topology*.py")
         for name in (
             *("topology_change", "elements", "positions", "losses", "stations", "islands", "loadlost", "infeeds"),
-            *("voltages", "sight", "permits", "evidence"),
+            *("voltages", "sight", "permits", "evidence", "topologywatch"),
         )
     },
 }

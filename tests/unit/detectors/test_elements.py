@@ -214,3 +214,17 @@ def test_a_word_as_old_as_the_window_is_the_one_before_it() -> None:
     for second in (0, 21, 81):
         state = with_position(state, switch(OPEN, T + second * S), RULES)
     assert [at_ns - T for at_ns, _ in state.said[""]] == [21 * S, 81 * S]
+
+
+def test_history_of_one_change_may_be_chatter_where_the_rules_say_so() -> None:
+    state = with_position(ElementState(), switch(OPEN, T), RULES)
+    once = with_history(state, switch(OPEN, T - S), rules_from({"chatter_changes": 1}))
+    assert once.held_until_ns == T - S + 60 * S
+    assert with_history(state, switch(OPEN, T - S), rules_from({"chatter_changes": 0})).held_until_ns == 0, "no count, no chatter"
+
+
+def test_history_remembers_the_moves_of_the_last_minute() -> None:
+    said = {"from": ((T, True), (T + 10 * S, False)), "to": ((T + 70 * S, True),)}
+    state = ElementState(ends={"from": CLOSED, "to": OPEN}, since_ns=T + 70 * S, said=said)
+    assert with_history(state, switch(OPEN, T + 70 * S, "to"), RULES).moves_ns == (T + 70 * S,), "ten seconds past is a minute ago"
+    assert with_history(state, switch(OPEN, T + 69 * S, "to"), RULES).moves_ns == (T + 10 * S, T + 69 * S)

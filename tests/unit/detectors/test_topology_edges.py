@@ -6,12 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from detectors.evidence import Kind, Level, Standing
-from detectors.findings import ConditionGone, Finding, Noted
+from detectors.findings import Basis, ConditionGone, Finding, Noted
 from detectors.topology_change import TopologyWatch, next_deadline_ns, observe, still_open
 from detectors.voltages import DeadBus
 from market.topology import Element, Topology
 from market.units import NS_PER_S
-from tests.kit.fieldstory import GRID, RULES, fact_of, played, run
+from tests.kit.fieldstory import GRID, RULES, conditions, fact_of, played, run
 from tests.kit.table import at_ns
 
 HEARD = TopologyWatch(began_ns=1)
@@ -33,11 +33,18 @@ def told(watch: TopologyWatch, at: str, words: str, grid: Topology = GRID) -> To
         (HEARD, "trip V1"),
         (HEARD, "infeed NOBODY 0"),
         (HEARD, "scada up"),
+        (HEARD, "volt A 1"),
     ],
 )
 def test_what_says_nothing_new_or_can_decide_nothing_is_not_remembered(watch: TopologyWatch, words: str) -> None:
-    grid = Topology.of({"L1": Element(kv=500.0), "V1": Element(kv=110.0)}, infeeds=["DC"])
+    elements = {"L1": Element(kv=500.0), "V1": Element(kv=110.0), "W": Element(kv=110.0, from_bus="A", to_bus="B")}
+    grid = Topology.of(elements, infeeds=["DC"])
     assert told(watch, "14:00", words, grid) is watch
+
+
+def test_a_position_older_than_what_is_known_changes_nothing() -> None:
+    watch = told(HEARD, "14:00", "open L1")
+    assert told(watch, "14:01", "close L1 @13:00") is watch
 
 
 def test_an_infeed_that_is_told_again_as_it_was_is_the_one_that_is_known() -> None:
@@ -87,7 +94,7 @@ def test_what_was_counted_or_told_is_not_asked_after_again() -> None:
 
 
 def test_an_element_that_is_closed_and_forgotten_is_open_no_more() -> None:
-    story = played(THREE + "14:03:40 tick\n14:10 close L1\n14:10 alive L1\n15:30 tick")
+    story = played(THREE + "14:03:40 tick\n14:10 close L1\n14:10 alive L1\n15:30 tick\n15:31 tick")
     assert "L1" not in story.watch.elements
     assert still_open(story.watch) == ("L2", "L3")
     assert not [each for each in story.found if isinstance(each, ConditionGone)]
@@ -128,3 +135,16 @@ def test_what_is_lost_within_the_grace_is_named_and_what_comes_after_it_is_not()
     early = played(THREE + "14:03:30 open L4\n14:03:30 dead L4\n14:03:40 tick").watch.standing[-1]
     late = played(THREE + "14:03:30.001 open L4\n14:03:30.001 dead L4\n14:03:40.001 tick").watch.standing[-1]
     assert (early.elements, late.elements) == (("L1", "L2", "L3", "L4"), ("L1", "L2", "L3"))
+
+
+def test_a_line_that_soft_evidence_named_and_that_opens_again_makes_no_second_one_while_it_stands() -> None:
+    two = "".join(f"14:00 open L{n}\n14:00 dead L{n}\n" for n in (1, 2)) + "14:01 tick\n"
+    again = "14:20 close L1\n14:20 alive L1\n14:21 open L1\n14:21 dead L1\n14:22 open L3\n14:22 dead L3\n14:23 tick\n"
+    assert conditions(run(two + again), Basis.TOPOLOGY_SOFT) == [at_ns("14:00:10")]
+    assert conditions(run(two + again + "14:24 open L4\n14:24 dead L4\n14:25 tick")) == [at_ns("14:24:10")], "hard evidence counts it"
+
+
+def test_soft_evidence_that_has_grown_hard_before_it_is_reported_is_not_told() -> None:
+    three = "".join(f"14:00 open L{n}\n14:00 dead L{n}\n" for n in (1, 2)) + "14:00:20 open L3\n14:00:20 dead L3\n"
+    found = run(three + "14:00:40 tick\n14:01 tick")
+    assert (conditions(found, Basis.TOPOLOGY_SOFT), conditions(found)) == ([], [at_ns("14:00:30")])

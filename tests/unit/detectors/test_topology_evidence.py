@@ -280,12 +280,19 @@ def test_an_island_that_is_certain_late_is_met_when_it_is() -> None:
     assert conditions(run(table, grid=grid_of(500.0))) == [at_ns("14:03")]
 
 
+def granted(until: str) -> str:
+    return f"14:02:10 permit T1 13:00 {until}\n14:02:10 permit T2 13:00 {until}\n"
+
+
 @pytest.mark.parametrize(
     ("why", "table", "grid"),
     [
         ("nothing in it holds the voltage up", ISLANDED, grid_of(500.0, source=False)),
         ("its voltage is gone", ISLANDED + "14:01 volt I1 0\n14:01 volt I2 0\n", grid_of(500.0)),
         ("permits made it", "13:00 permit T1 13:30 18:00\n13:00 permit T2 13:30 18:00\n" + ISLANDED, grid_of(500.0)),
+        ("its voltage is gone later", ISLANDED + "14:01:30 volt I1 0\n14:01:30 volt I2 0\n", grid_of(500.0)),
+        ("permits for it came in the grace", ISLANDED + granted("13:31"), grid_of(500.0)),
+        ("a permit for its only fault came", ISLANDED.replace("n T1", "n T1 initial") + "14:02:10 permit T2 13:00 18:00\n", grid_of(500.0)),
         ("it was there before", ISLANDED.replace("open T1", "open T1 initial").replace("open T2", "open T2 initial"), grid_of(500.0)),
         ("a line of it is doubted", ISLANDED + "14:02:10 doubt T2\n", grid_of(500.0)),
         ("nobody knows the load", ISLANDED.replace("13:59 load A 10000\n", ""), grid_of(500.0)),
@@ -294,6 +301,19 @@ def test_an_island_that_is_certain_late_is_met_when_it_is() -> None:
 )
 def test_is_no_island(why: str, table: str, grid: Topology) -> None:
     assert level(run(table + "14:05 tick", grid=grid)) == "none", why
+
+
+def test_permits_that_ended_before_the_last_line_opened_do_not_take_an_island_back() -> None:
+    assert conditions(run(ISLANDED + granted("13:30:59.999") + "14:05 tick", grid=grid_of(500.0))) == [at_ns("14:02")]
+
+
+def test_an_island_in_an_area_without_metered_load_has_no_share() -> None:
+    grid = Topology.of({"T": Element(kv=110.0, from_bus="A", to_bus="B")})
+    assert level(run("13:59 load A 100\n" + lost("14:00", "T") + "14:05 tick", grid=grid)) == "none"
+
+
+def test_a_grid_with_one_megawatt_of_load_falls_apart_like_any_other() -> None:
+    assert level(run(ISLANDED.replace("load A 10000", "load A 1") + "14:05 tick", grid=grid_of(500.0))) == "hard"
 
 
 def test_an_island_behind_one_permit_and_one_fault_counts() -> None:
@@ -379,6 +399,13 @@ FEW = rules_from({"topology_hard": {"ehv_elements": 99}, "topology_soft": {"ehv_
 ALL = ("E1", "E2", "T")
 
 
+def ended(clock: str) -> str:
+    return "".join(f"14:00:20 permit {name} 13:00 {clock}\n" for name in ALL)
+
+
+CLOSED = "14:00:25 close E1\n14:00:25 close E2\n"
+
+
 def permits(*elements: str, at: str = "13:51") -> str:
     return "".join(f"{at} permit {name} 13:55 18:00\n" for name in elements)
 
@@ -408,6 +435,21 @@ def from_the_beginning(*elements: str) -> str:
         ("permits made it dark", permits(*ALL) + "14:00 volt K5 0\n", None),
         ("permits and a fault", permits("E1", "E2") + lost("14:00", *ALL), "14:00:10"),
         ("permits that came in the grace", lost("14:00", *ALL) + permits(*ALL, at="14:00:20"), None),
+        ("a permit for the only fault came in the grace", from_the_beginning("E1", "T") + "14:00:20 permit E2 13:00 18:00\n", None),
+        ("permits that ended as it opened came in the grace", lost("14:00", *ALL) + ended("13:30"), None),
+        ("permits that ended before it opened came in the grace", lost("14:00", *ALL) + ended("13:29:59.999"), "14:00:10"),
+        ("permits that ended as its bus went dark came in the grace", "14:00 volt K5 0\n" + ended("13:30"), None),
+        ("permits that ended before its bus went dark came in the grace", "14:00 volt K5 0\n" + ended("13:29:59.999"), "14:00:10"),
+        ("permits for some came in the grace", lost("14:00", *ALL) + permits("E1", "T", at="14:00:20"), "14:00:10"),
+        ("permits that came in the grace for what is closed", lost("14:00", *ALL) + permits(*ALL, at="14:00:20") + CLOSED, None),
+        ("its bus is dark while one element is out as planned", permits("T") + lost("13:56", "T") + "14:00 volt K5 0\n", "14:00:10"),
+        ("permits came after its bus went dark", "14:00 volt K5 0\n" + permits(*ALL, at="14:00:20"), None),
+        ("what failed is repaired in the grace", permits("T") + lost("13:56", "T") + lost("14:00", "E1", "E2") + CLOSED, "14:00:10"),
+        ("one was back before that was certain", lost("14:00", *ALL) + "14:00:20 close E1 @14:00:10\n", None),
+        ("one was back after that was certain", lost("14:00", *ALL) + "14:00:20 close E1 @14:00:10.001\n", "14:00:10"),
+        ("its bus was back before that was certain", "14:00 volt K5 0\n14:00:20 volt K5 1 @14:00:10\n", None),
+        ("its bus was back after that was certain", "14:00 volt K5 0\n14:00:20 volt K5 1 @14:00:10.001\n", "14:00:10"),
+        ("its bus was dark, whatever moves there", "14:00 volt K5 0\n14:00:20 open T @14:00:05\n14:00:21 close T @14:00:06\n", "14:00:10"),
         ("one is doubted", lost("14:00", *ALL) + "14:00:20 doubt T\n", None),
         ("two were open from the beginning", from_the_beginning("E1", "T"), "14:00:10"),
         ("all were open from the beginning", from_the_beginning(*ALL), None),
@@ -434,6 +476,9 @@ def test_how_many_substations_are_needed_is_a_rule() -> None:
     two = rules_from({"topology_hard": {"ehv_elements": 99, "substations": 2}, "topology_soft": {"ehv_elements": 99}})
     table = "13:50 tick\n14:00 volt K5 0\n14:01 tick\n"
     assert conditions(run(table, two, STATION)) == []
+    planned = table.replace("13:50 tick\n", "13:50 tick\n" + permits(*ALL)) + "14:01 volt N 0\n14:01 volt N6 0\n14:02 tick"
+    assert conditions(run(planned.replace("E1 13:55", "E4 13:55"), two, STATION)) != []
+    assert conditions(run(planned, two, STATION)) == [], "the other one is planned"
     assert conditions(run(table + "14:01 volt N 0\n14:01 volt N6 0\n14:02 tick", two, STATION)) == [at_ns("14:00:10"), at_ns("14:01:10")]
 
 
@@ -482,6 +527,11 @@ INFEED_LOST = "13:59 load A 30000\n13:59 infeed DC1 2000\n14:00 infeed DC1 0\n"
         ("a permit covers it", "13:00 permit DC1 14:30 18:00\n" + INFEED_LOST, None),
         ("a permit covers it too late", "13:00 permit DC1 14:30:00.001 18:00\n" + INFEED_LOST, "14:00:10"),
         ("a permit that came in the grace", INFEED_LOST + "14:00:20 permit DC1 13:00 18:00\n", None),
+        ("a permit that came in the grace and ended when it was lost", INFEED_LOST + "14:00:20 permit DC1 13:00 13:30\n", None),
+        ("a permit that came in the grace and ended before", INFEED_LOST + "14:00:20 permit DC1 13:00 13:29:59.999\n", "14:00:10"),
+        ("word came late that it was back in time", INFEED_LOST + "14:00:20 infeed DC1 2000 @14:00:09.999\n", None),
+        ("word came late that it was still away", INFEED_LOST + "14:00:20 infeed DC1 1 @14:00:05\n", "14:00:10"),
+        ("word came late that it was back after that", INFEED_LOST + "14:00:20 infeed DC1 2000 @14:00:10\n", "14:00:10"),
         ("it faded within ten minutes", INFEED_LOST.replace("13:59 infeed", "13:50 infeed"), "14:00:10"),
         ("it faded more slowly", INFEED_LOST.replace("13:59 infeed DC1 2000", "13:49 infeed DC1 2000\n13:50 infeed DC1 900"), "soft"),
         ("it is corrected in the same instant", INFEED_LOST.replace("14:00 i", "14:00 infeed DC1 1900\n14:00 i"), "14:00:10"),

@@ -206,7 +206,7 @@ def test_the_end_of_one_segment_leaves_the_notice_of_the_other_and_of_other_subj
     board.told(moved(Phase.RESUMING, Phase.NORMAL, "EFFECTIVE"), SeenSegment(phase=Phase.NORMAL))
     assert active(board.board) == ("DA-2026-06-10-01", "RT-2026-06-10-02")
     assert active(withdrawn(board.board, Segment.RT, "boundary/2026-06-11")) == ("DA-2026-06-10-01",)
-    assert withdrawn(board.board, Segment.DA, "boundary/2026-06-11") == board.board
+    assert withdrawn(board.board, Segment.DA, "boundary/2026-06-11") is board.board
 
 
 def test_a_trip_during_a_recovery_takes_its_place() -> None:
