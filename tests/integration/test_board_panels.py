@@ -78,7 +78,8 @@ def of_kind(kind: str) -> list[Any]:
     chosen = []
     for board, panel in PANELS:
         for number, query in enumerate(panel.queries):
-            how = (parts_of(query) or {})["how"]
+            parts = parts_of(query) or {}
+            how = parts["how"]
             if panel.kind in ("state-timeline", "status-history"):
                 continue  # kept as changes, not as minutes
             newest = panel.kind == "stat" and how == "last" and not panel.sparkline
