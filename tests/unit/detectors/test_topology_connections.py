@@ -137,6 +137,11 @@ def test_an_infeed_that_is_back_takes_back_nothing_but_itself() -> None:
     assert len(played(table + back, FEW, grid).watch.standing) == 1
 
 
+def test_a_permit_that_comes_after_an_island_was_told_does_not_end_it() -> None:
+    table = LOAD + lost("14:00", "TI") + "14:02 tick\n14:10 permit TI 13:00 18:00\n14:11 tick\n14:12 tick"
+    assert gone(run(table, grid=ONE)) == []
+
+
 def test_of_two_infeeds_the_one_that_is_back_takes_back_itself() -> None:
     grid = Topology(elements=ONE.elements, buses=ONE.buses, infeeds=frozenset(["DC", "DD"]))
     both = "13:58 load A 10000\n13:59 infeed DC 900\n13:59 infeed DD 900\n14:00 infeed DC 0\n14:00 infeed DD 0\n14:00:10 tick\n"

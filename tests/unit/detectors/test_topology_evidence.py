@@ -351,6 +351,14 @@ def test_of_two_equal_parts_the_first_is_the_grid() -> None:
     )
 
 
+def test_the_grid_is_the_part_with_more_load_and_of_equal_loads_the_one_with_more_buses() -> None:
+    grid = Topology.of({"T": Element(kv=110.0, from_bus="A", to_bus="B"), "U": Element(kv=110.0, from_bus="B", to_bus="C")})
+    for loads, share in (((10, 60, 30), "10.0"), ((50, 25, 25), "50.0")):
+        metered = "".join(f"13:59 load {area} {mw}\n" for area, mw in zip("ABC", loads, strict=True))
+        (found,) = of(run(metered + lost("14:00", "T") + "14:05 tick", grid=grid))
+        assert found.evidence[1] == f"island of A: 1 bus, {share} % of the load, since 14:00, behind T"
+
+
 @pytest.mark.parametrize(("n", "ends"), [(6, "T6"), (7, "T6 …")])
 def test_evidence_of_an_island_names_six_of_its_elements(n: int, ends: str) -> None:
     grid = Topology.of({f"T{k}": Element(kv=110.0, from_bus="A", to_bus="B") for k in range(1, n + 1)})

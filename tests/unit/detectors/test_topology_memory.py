@@ -91,3 +91,14 @@ def test_each_planned_opening_is_noted_once() -> None:
     second = "14:06 tick\n14:07 tick\n" + lost("14:10", "L1") + "14:11 tick\n14:50 tick\n"
     notes = [line for each in run(first + second, grid=LINES) if isinstance(each, Noted) for line in each.evidence]
     assert notes == [f"L1: OPEN since {clock}, under a permit; not counted" for clock in ("14:00", "14:10")]
+
+
+@pytest.mark.parametrize(("clock", "named"), [("14:00:30", "L1, L2, L3, L4"), ("14:00:30.001", "L1, L2, L3")])
+def test_a_count_that_is_decided_late_names_what_was_certain_when_it_was_due(clock: str, named: str) -> None:
+    (found,) = of(run(in_order(BLIND, lost("14:00", "L1", "L2", "L3"), lost(clock, "L4")), grid=LINES))
+    assert found.details["elements"] == named
+
+
+def test_a_loss_outlives_the_memory_of_its_element_though_that_is_heard_of_again() -> None:
+    back = lost("14:00", "L1") + "14:05 close L1\n14:05 alive L1\n14:08 tick\n14:09 close L1\n"
+    assert conditions(run(back + lost("14:10", "L2", "L3") + "14:11 tick", grid=LINES)) == [at_ns("14:10:10")]
