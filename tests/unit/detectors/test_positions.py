@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
+from detectors.evidence import Certain, Kind, Level
 from detectors.findings import Finding, Noted
 from detectors.topology_change import TopologyWatch, observe
 from market.rules import rules_from
@@ -111,3 +113,15 @@ def test_a_line_that_is_back_a_moment_after_its_loss_was_certain_was_lost_whoeve
         watch, more = observe(watch, fact_of(ts_ns, words), RULES, GRID)
         found += more
     assert conditions(found) == [at_ns("14:06:10")]
+
+
+@pytest.mark.parametrize(("buses", "stays"), [(("B",), True), ((), False)])
+def test_a_closing_takes_back_what_rests_on_positions_and_not_what_rests_on_dead_buses(buses: tuple[str, ...], stays: bool) -> None:
+    watch = TopologyWatch()
+    for ts_ns, words, _ in rows(lost("14:00", "L1") + "14:00:05 tick"):
+        watch, _ = observe(watch, fact_of(ts_ns, words), RULES, GRID)
+    evidence = Certain(kind=Kind.SUBSTATION, level=Level.HARD, met_at_ns=at_ns("14:00:08"), text=("out",), elements=("L1",), buses=buses)
+    watch = structs.replace(watch, certain=(evidence,))
+    ((ts_ns, words, _),) = rows("14:00:07 close L1")
+    watch, _ = observe(watch, fact_of(ts_ns, words), RULES, GRID)
+    assert (evidence in watch.certain) is stays
