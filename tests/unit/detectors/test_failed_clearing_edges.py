@@ -17,7 +17,7 @@ from detectors.failed_clearing import (
     restarted,
     watch_from,
 )
-from detectors.findings import ConditionMet, Finding, IntervalUnserved, OutageBegan, OutageOver, OutageReached, ResultAccepted
+from detectors.findings import ConditionMet, Finding, IntervalUnserved, Noted, OutageBegan, OutageOver, OutageReached, ResultAccepted
 from market.facts import CalendarClosed, ClearingReported, ClearingStatus, Fact, Segment, SourceReported, Ticked
 from market.rules import GUANGDONG_2023, MarketRules, rules_from
 from market.units import NS_PER_H, NS_PER_MIN, NS_PER_S
@@ -351,3 +351,28 @@ def test_a_closure_is_remembered_as_long_as_a_result_is() -> None:
     watch, _ = take(watch_from(at_ns("10:00"), RULES), closure("09:00", "10:00"), at_ns("12:45:30"))
     assert watch.closed
     assert not take(watch, at_ns("13:00:30"))[0].closed
+
+
+# ── what is told of a result ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_price_is_put_under_review_only_where_something_speaks_against_it() -> None:
+    for review, notes in (((), 0), (("the cost of a MWh went from 200.00 to 900.00 CNY since 11:45",), 1)):
+        _, found = take(watch_from(at_ns("10:00"), RULES), result(at_ns("10:00"), at_ns("09:59"), review=review))
+        assert len(of(found, Noted)) == notes
+        assert len(of(found, ResultAccepted)) == 1
+
+
+def test_of_two_failures_of_one_interval_the_later_one_is_told() -> None:
+    first, second = failed(at_ns("10:00"), at_ns("09:58")), failed(at_ns("10:00"), at_ns("09:59"), reason="SOLVER_TIMEOUT")
+    watch, _ = take(watch_from(at_ns("10:00"), RULES), first, second)
+    assert len(watch.reports) == 1
+    _, found = take(watch, at_ns("10:00:30"))
+    assert [missed.reason for missed in of(found, IntervalUnserved) if missed.interval_start_ns == at_ns("10:00")] == ["SOLVER_TIMEOUT"]
+
+
+def test_an_interval_that_falls_due_as_a_result_ends_the_outage_belongs_to_that_outage() -> None:
+    watch, _ = take(watch_from(at_ns("10:00"), RULES), at_ns("10:00:30"))
+    watch, found = take(watch, result(at_ns("10:30"), at_ns("10:15")), at_ns("10:15:30"), at_ns("10:16"))
+    (over,) = of(found, OutageOver)
+    assert (over.start_ns, over.end_ns, over.unserved, over.next_start_ns) == (at_ns("10:00"), at_ns("10:15"), 2, None)
